@@ -1,0 +1,72 @@
+# Two commands do everything: `make demo` builds and runs the main job, `make test` builds and runs the tests.
+# What stands behind every other target is listed by `make help`.
+
+PYTHON ?= python3
+VENV   := .venv
+BIN    := $(VENV)/bin
+PIP    := $(BIN)/python -m pip --disable-pip-version-check --quiet
+ENV    := PATH="$(CURDIR)/$(BIN):$$PATH"
+
+# What the host must have, and what Debian and Ubuntu call it. CMake and ninja come with the `dev` extra.
+APT := python3 python3-venv python3-dev gcc libc6-dev make
+APT_LINE := apt-get update && apt-get install -y --no-install-recommends $(APT)
+HOST_OK = command -v cc >/dev/null && $(PYTHON) -c 'import ensurepip, os, sys, sysconfig, venv; \
+	sys.exit(sys.version_info < (3, 11) or not os.path.exists(os.path.join(sysconfig.get_path("include"), "Python.h")))' 2>/dev/null
+
+BUILD_TOOLS  := $(VENV)/.build-tools
+INSTALLED    := $(VENV)/.installed
+NATIVE_FILES := $(shell find native -type f)
+
+.PHONY: help demo test venv lint types drift layers ctest clean
+
+help: ## this list
+	@sed -n 's/^\([a-z]*\):[^#]*## /\1\t/p' Makefile | expand -t 10
+
+demo: venv ## build, then run the main job: a CPU and a GPU process share memory coherently over tcp
+	$(BIN)/hsl demo
+
+test: venv ## build, then run all tests
+	$(ENV) $(BIN)/python -m pytest -q -n 2 --dist worksteal
+
+venv: $(INSTALLED) ## the environment and the editable install, when pyproject.toml or native/ changed
+
+lint: venv ## ruff: rules and format
+	$(BIN)/ruff check .
+	$(BIN)/ruff format --check .
+
+types: venv ## mypy --strict
+	$(BIN)/mypy
+
+drift: venv ## the generated files are what spec/ says
+	$(BIN)/python -m spec.gen --check
+
+layers: venv ## who may import whom
+	$(ENV) $(BIN)/lint-imports
+
+ctest: venv ## the C tests under AddressSanitizer and UndefinedBehaviorSanitizer
+	$(ENV) cmake -S native -B build/sanitize -G Ninja -DCMAKE_BUILD_TYPE=Debug \
+		-DHSL_TESTS=ON -DHSL_SANITIZE=ON -DHSL_WERROR=ON -DHSL_EXTENSION=OFF
+	$(ENV) cmake --build build/sanitize
+	$(ENV) ctest --test-dir build/sanitize --output-on-failure --no-tests=error
+
+clean: ## remove what was built, and the environment
+	rm -rf build $(VENV)
+
+# The editable install does not see edited C: this stamp does. It is not redone for Python files.
+$(INSTALLED): $(BUILD_TOOLS) pyproject.toml $(NATIVE_FILES)
+	$(ENV) $(PIP) install --no-build-isolation --editable '.[test,dev]'
+	@touch $@
+
+$(BUILD_TOOLS): | host
+	$(PYTHON) -m venv $(VENV)
+	$(PIP) install 'scikit-build-core>=0.11' 'cffi>=2.0' 'cmake>=3.26' 'ninja>=1.11'
+	@touch $@
+
+.PHONY: host
+host:
+	@$(HOST_OK) && exit 0; \
+	echo 'Needs python3 >= 3.11 with venv and headers, a C compiler and make:'; \
+	echo '    $(APT_LINE)'; \
+	test "$$(id -u)" = 0 && command -v apt-get >/dev/null || exit 1; \
+	export DEBIAN_FRONTEND=noninteractive; $(APT_LINE) && { $(HOST_OK) || { \
+	echo '$(PYTHON) is still not usable: give another one, as in `make PYTHON=/usr/bin/python3 $(MAKECMDGOALS)`'; exit 1; }; }

@@ -1,0 +1,46 @@
+"""The `hsl` command: one module per command group, imported when it is called."""
+
+from collections.abc import Sequence
+from importlib import import_module
+from typing import Any, NoReturn
+
+import click
+
+from hsl import __version__
+from hsl.cli.exits import ExitCodes
+
+__all__ = ["COMMANDS", "main"]
+
+# Command -> the module that defines it, under its own name.
+COMMANDS = {
+    "info": "hsl.cli.info",
+}
+
+
+class Commands(click.Group):
+    """A group whose commands are found in COMMANDS, and whose exit status is one of `ExitCode`.
+
+    A command returns its exit code, or None for 0.
+    """
+
+    def list_commands(self, ctx: click.Context) -> list[str]:  # noqa: ARG002, click's signature
+        """The names of COMMANDS, in its order."""
+        return list(COMMANDS)
+
+    def get_command(self, ctx: click.Context, cmd_name: str) -> click.Command | None:  # noqa: ARG002
+        """Import the module of `cmd_name`; None for a name that is not in COMMANDS."""
+        if cmd_name not in COMMANDS:
+            return None
+        command: click.Command = getattr(import_module(COMMANDS[cmd_name]), cmd_name)
+        return command
+
+    def main(self, args: Sequence[str] | None = None, **options: Any) -> NoReturn:  # type: ignore[override]
+        """Run, and leave with an exit code of the table in `hsl.cli.exits`."""
+        with ExitCodes():
+            raise SystemExit(super().main(args, **options | {"standalone_mode": False}))
+
+
+@click.group(cls=Commands, context_settings={"help_option_names": ["-h", "--help"], "max_content_width": 110})
+@click.version_option(__version__, prog_name="hsl")
+def main() -> None:
+    """HSL Open Reference Profile: codec, link, agents and emulators of a coherent CPU-GPU interconnect."""

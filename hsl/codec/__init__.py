@@ -1,0 +1,1 @@
+"""Bytes to flits to messages, and back."""

@@ -1,0 +1,20 @@
+/* What was built, and what it runs on. */
+#ifndef HSL_VERSION_H
+#define HSL_VERSION_H
+
+#include <stdint.h>
+
+/* cffi:begin */
+/* CPU features that change which code path runs. Bits of hsl_cpu_features(). */
+enum hsl_cpu_feature {
+    HSL_CPU_SSE42 = 1, /* CRC-32C by instruction */
+};
+
+/* The version of this library, "MAJOR.MINOR.PATCH". Static storage: not freed by the caller. */
+const char *hsl_version(void);
+
+/* The enum hsl_cpu_feature bits that this CPU has and this build uses. */
+uint32_t hsl_cpu_features(void);
+/* cffi:end */
+
+#endif

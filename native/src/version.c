@@ -1,0 +1,11 @@
+#include "hsl/version.h"
+
+#include "cpu.h"
+
+const char *hsl_version(void) {
+    return HSL_VERSION;
+}
+
+uint32_t hsl_cpu_features(void) {
+    return hsl_cpu_has_sse42() ? (uint32_t)HSL_CPU_SSE42 : 0u;
+}
