@@ -57,7 +57,8 @@ $(INSTALLED): $(BUILD_TOOLS) pyproject.toml $(NATIVE_FILES)
 	$(ENV) $(PIP) install --no-build-isolation --editable '.[test,dev]'
 	@touch $@
 
-$(BUILD_TOOLS): | host
+$(BUILD_TOOLS):
+	@$(MAKE) --no-print-directory host
 	$(PYTHON) -m venv $(VENV)
 	$(PIP) install 'scikit-build-core>=0.11' 'cffi>=2.0' 'cmake>=3.26' 'ninja>=1.11'
 	@touch $@
