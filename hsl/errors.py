@@ -1,0 +1,48 @@
+"""The errors of the library. Each carries the profile's error code and the requirement it broke, where there is one."""
+
+from __future__ import annotations
+
+
+class HslError(Exception):
+    """Base of all errors.
+
+    `code` is an ErrorCode of the link (3.8) or an Err of a completion (2.6), 0 when neither fits;
+    `requirement` is the id of the requirement that was broken, or "".
+    """
+
+    def __init__(self, text: str, *, code: int = 0, requirement: str = "") -> None:
+        super().__init__(text)
+        self.code = code
+        self.requirement = requirement
+
+
+class CodecError(HslError):
+    """Bytes that are no legal flit, message or CTL; `offset` is the first offending byte, from the start of the flit."""
+
+    def __init__(self, text: str, *, code: int = 0, requirement: str = "", offset: int = 0) -> None:
+        super().__init__(text, code=code, requirement=requirement)
+        self.offset = offset
+
+
+class ConfigError(HslError):
+    """A configuration or an argument that cannot be used; the text says what came and what is legal."""
+
+
+class LinkError(HslError):
+    """The link ended: refused by negotiation, lost, or stopped by a fatal error (3.8)."""
+
+
+class TransactionError(HslError):
+    """An access ended with an error; `code` is its Err (2.6)."""
+
+
+class TransportError(HslError):
+    """A socket or a binding failed."""
+
+
+class PeerUnreachable(TransportError):
+    """Nobody answered at the given address."""
+
+
+class PeerLost(TransportError):
+    """The peer was there and is gone."""

@@ -1,0 +1,1 @@
+"""The machine-readable specification of the profile. Not part of the wheel."""
