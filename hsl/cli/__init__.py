@@ -11,7 +11,7 @@ from hsl.cli.exits import ExitCodes
 
 __all__ = ["COMMANDS", "main"]
 
-# Command -> the module that defines it, under its own name.
+# Command -> the module that defines it, as `command`.
 COMMANDS = {
     "info": "hsl.cli.info",
 }
@@ -23,15 +23,15 @@ class Commands(click.Group):
     A command returns its exit code, or None for 0.
     """
 
-    def list_commands(self, ctx: click.Context) -> list[str]:  # noqa: ARG002, click's signature
+    def list_commands(self, ctx: click.Context) -> list[str]:
         """The names of COMMANDS, in its order."""
         return list(COMMANDS)
 
-    def get_command(self, ctx: click.Context, cmd_name: str) -> click.Command | None:  # noqa: ARG002
+    def get_command(self, ctx: click.Context, cmd_name: str) -> click.Command | None:
         """Import the module of `cmd_name`; None for a name that is not in COMMANDS."""
         if cmd_name not in COMMANDS:
             return None
-        command: click.Command = getattr(import_module(COMMANDS[cmd_name]), cmd_name)
+        command: click.Command = import_module(COMMANDS[cmd_name]).command
         return command
 
     def main(self, args: Sequence[str] | None = None, **options: Any) -> NoReturn:  # type: ignore[override]

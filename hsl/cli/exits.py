@@ -8,6 +8,16 @@ from types import TracebackType
 
 import click
 
+from hsl.errors import (
+    CodecError,
+    ConfigError,
+    LinkError,
+    PeerLost,
+    PeerUnreachable,
+    TransactionError,
+    TransportError,
+)
+
 __all__ = ["ExitCode", "ExitCodes"]
 
 
@@ -28,6 +38,13 @@ ENDINGS: tuple[tuple[type[BaseException], ExitCode], ...] = (
     (KeyboardInterrupt, ExitCode.INTERRUPTED),
     (click.Abort, ExitCode.INTERRUPTED),
     (click.ClickException, ExitCode.USAGE),
+    (ConfigError, ExitCode.USAGE),
+    (CodecError, ExitCode.USAGE),
+    (PeerLost, ExitCode.PEER_LOST),
+    (PeerUnreachable, ExitCode.PEER_LOST),
+    (LinkError, ExitCode.PEER_LOST),
+    (TransportError, ExitCode.USAGE),  # an address that cannot be used, such as a port that is taken
+    (TransactionError, ExitCode.FAILED),
 )
 
 

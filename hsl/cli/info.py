@@ -9,30 +9,35 @@ from rich.console import Console
 from rich.table import Table
 
 from hsl import __version__
-from hsl.codec import native
+from hsl._generated.constants import PROFILE_NAME, PROFILE_SENTENCE, VERSION
+from hsl.codec import crc, native
 
-__all__ = ["info"]
-
-SENTENCE = (
-    "This is an independent open reference profile. Hygon's own HSL wire format is not public; "
-    "nothing here claims compatibility with it."
-)
+__all__ = ["command"]
 
 
 def facts() -> dict[str, Any]:
     """What `hsl info --json` prints."""
     return {
         "version": __version__,
-        "sentence": SENTENCE,
+        "profile": f"{PROFILE_NAME} {VERSION[0]}.{VERSION[1]}",
+        "sentence": PROFILE_SENTENCE,
         "python": platform.python_version(),
         "platform": platform.platform(),
+        "engines": {"crc": crc.ENGINE},
         "native": {"version": native.version(), "cpu_features": native.cpu_features()},
     }
 
 
-@click.command()
+def spoken(value: Any) -> str:
+    """A value of `facts` as a person reads it."""
+    if isinstance(value, dict):
+        return ", ".join(f"{name} {spoken(part)}" for name, part in value.items())
+    return " ".join(value) or "none" if isinstance(value, list) else str(value)
+
+
+@click.command("info")
 @click.option("--json", "as_json", is_flag=True, help="One JSON document on stdout.")
-def info(as_json: bool) -> None:
+def command(as_json: bool) -> None:
     """Versions, engines and CPU features."""
     found = facts()
     if as_json:
@@ -40,5 +45,5 @@ def info(as_json: bool) -> None:
         return
     table = Table(show_header=False, box=None, pad_edge=False)
     for name, value in found.items():
-        table.add_row(name, ", ".join(f"{k} {v}" for k, v in value.items()) if isinstance(value, dict) else value)
+        table.add_row(name, spoken(value))
     Console(highlight=False).print(table)

@@ -1,6 +1,14 @@
 """The native codec: what `hsl._native` does for this layer. So far the CRC-32C."""
 
-from hsl._native import ffi, lib
+from hsl.errors import ConfigError
+
+try:
+    from hsl._native import ffi, lib
+except ModuleNotFoundError as error:
+    raise ConfigError(
+        "the native engine is not built: `make venv` builds it in a checkout, `pip install .` elsewhere; "
+        "HSL_ENGINE=reference runs without it"
+    ) from error
 
 __all__ = ["cpu_features", "crc32c", "crc32c_portable", "version"]
 
@@ -33,5 +41,6 @@ def cpu_features() -> list[str]:
 
 def version() -> str:
     """The version of the native library."""
-    text: bytes = ffi.string(lib.hsl_version())
+    text = ffi.string(lib.hsl_version())
+    assert isinstance(text, bytes)
     return text.decode()
