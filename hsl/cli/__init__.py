@@ -13,6 +13,9 @@ __all__ = ["COMMANDS", "main"]
 
 # Command -> the module that defines it, as `command`.
 COMMANDS = {
+    "demo": "hsl.cli.demo",
+    "node": "hsl.cli.node",
+    "codec": "hsl.cli.codec",
     "info": "hsl.cli.info",
 }
 

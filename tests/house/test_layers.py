@@ -70,7 +70,7 @@ def native_imports(package: Path) -> Iterator[str]:
                 case ast.Import(names):
                     names_seen = {alias.name for alias in names}
                 case ast.ImportFrom(module=module, names=names):
-                    names_seen = {module, *(f"{module}.{alias.name}" for alias in names)}
+                    names_seen = {module or "", *(f"{module}.{alias.name}" for alias in names)}
                 case _:
                     continue
             if "hsl._native" in names_seen:
