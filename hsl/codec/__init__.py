@@ -1,1 +1,25 @@
-"""Bytes to flits to messages, and back."""
+"""Bytes to flits to messages, and back: the reference engine's names."""
+
+from hsl.codec.checks import Negotiated, check_request
+from hsl.codec.ctl import Ctl, decode_ctl, encode_ctl
+from hsl.codec.flit import FORMATS, Flit, FlitFormat, flit_type
+from hsl.codec.message import Message
+from hsl.codec.reference import Packer, Unpacker, decode_flit, encode_flit, encode_message
+
+__all__ = [
+    "FORMATS",
+    "Ctl",
+    "Flit",
+    "FlitFormat",
+    "Message",
+    "Negotiated",
+    "Packer",
+    "Unpacker",
+    "check_request",
+    "decode_ctl",
+    "decode_flit",
+    "encode_ctl",
+    "encode_flit",
+    "encode_message",
+    "flit_type",
+]

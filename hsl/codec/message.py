@@ -8,9 +8,9 @@ from typing import NamedTuple
 class Message(NamedTuple):
     """One message; fields that its class does not have are 0.
 
-    `op` is the opcode (its upper three bits are the VC); `len` the LEN code (8 << len bytes); `be` the byte-enable
-    mask (bit i = data byte i) or None when no byte-enable granule is present; `addr` in bytes; `data` the data
-    granules, lowest address first; `aop` the atomic operation or the NCR stream. HSL 2.6.
+    `op` is the opcode (its upper three bits are the VC); `len` the LEN code (8 << len bytes); `be` the
+    byte-enable mask (bit i = data byte i) or None when no byte-enable granule is present; `addr` in bytes;
+    `data` the data granules, lowest address first; `aop` the atomic operation or the NCR stream. HSL 2.6.
     """
 
     op: int
