@@ -1,0 +1,169 @@
+"""What a transport drives and what it offers: addresses, the device above, the PAL below (HSL 3.9)."""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Iterator, Sequence
+from typing import NamedTuple, Protocol
+from urllib.parse import urlsplit
+
+from hsl.errors import ConfigError
+from hsl.link.events import Event
+
+__all__ = ["SCHEMES", "Address", "Core", "Device", "Pal", "Place", "PortLike", "parse_uri"]
+
+# The bindings that are built, with what an address of each looks like.
+SCHEMES = {"loopback": "loopback:", "tcp": "tcp://host:port", "unix": "unix:///path"}
+MAX_TCP_PORT = 65535
+# sun_path of Linux, one byte kept for its terminating zero.
+MAX_UNIX_PATH = 107
+
+
+class Address(NamedTuple):
+    """One address of a binding; `port` only in tcp (0 lets the system choose), `path` only in unix."""
+
+    scheme: str
+    host: str = ""
+    port: int = 0
+    path: str = ""
+
+    def __str__(self) -> str:
+        """The URI that parse_uri reads back as this address."""
+        if self.scheme == "tcp":
+            host = f"[{self.host}]" if ":" in self.host else self.host
+            return f"tcp://{host}:{self.port}"
+        return f"unix://{self.path}" if self.scheme == "unix" else f"{self.scheme}:"
+
+
+def parse_uri(text: str) -> Address:
+    """Read the address of a link. Raises ConfigError naming what is legal."""
+    scheme = text.partition(":")[0]
+    if ":" not in text or scheme not in SCHEMES:
+        raise ConfigError(f"{text!r} is no address of a link: legal are {', '.join(SCHEMES.values())}")
+    try:
+        parts = urlsplit(text)
+        host, port = parts.hostname, parts.port
+    except ValueError as error:
+        raise ConfigError(
+            f"{text!r}: {error}; legal is {SCHEMES[scheme]}, port 0 to {MAX_TCP_PORT}"
+        ) from error
+    rest = (parts.username, parts.query, parts.fragment)
+    address = Address(scheme, host or "", port or 0, parts.path)
+    legal = {
+        "loopback": text == "loopback:",
+        "tcp": bool(host) and port is not None and parts.path in ("", "/") and not any(rest),
+        "unix": not parts.netloc and parts.path.startswith("/") and len(parts.path.encode()) <= MAX_UNIX_PATH,
+    }
+    if not legal[scheme]:
+        raise ConfigError(f"{text!r} is no address of a link: legal is {SCHEMES[scheme]}")
+    return address._replace(path="") if scheme == "tcp" else address
+
+
+class Place(NamedTuple):
+    """One end of a wire: device (index in the transport's list), port of the device, link of the port."""
+
+    device: int
+    port: int = 0
+    link: int = 0
+
+
+class PortLike(Protocol):
+    """The part of hsl.link.Port that transports look at."""
+
+    @property
+    def up(self) -> bool:
+        """LINK_UP was told and LINK_DOWN was not."""
+        ...
+
+    def enable(self, now: int) -> None:
+        """Row 1 of 3.2.3."""
+        ...
+
+
+class Core(Protocol):
+    """What transports feed and drain; hsl.engine.Node is one. All times in ns."""
+
+    @property
+    def ports(self) -> Sequence[PortLike]:
+        """The ports, by index."""
+        ...
+
+    @property
+    def quiesced(self) -> bool:
+        """Nothing to send, nothing expected, all own credits home, no ACK due."""
+        ...
+
+    def start(self, now: int) -> None:
+        """Enable all ports."""
+        ...
+
+    def stop(self, now: int) -> None:
+        """Disable all ports: DISABLE is due on links that were up."""
+        ...
+
+    def pal_up(self, port: int, link: int, now: int) -> None:
+        """PAL_UP, row 9."""
+        ...
+
+    def pal_down(self, port: int, link: int, now: int) -> None:
+        """PAL_DOWN, row 10."""
+        ...
+
+    def receive(self, port: int, link: int, data: bytes, now: int, error: bool = False) -> None:
+        """One frame of the PAL; `error` when the binding knows that it is damaged."""
+        ...
+
+    def tick(self, now: int) -> None:
+        """Run the timers that are due."""
+        ...
+
+    def transmit(self, now: int, ready: Callable[[int, int], bool]) -> Iterator[tuple[int, int, bytes]]:
+        """Build (port, link, flit) lazily while ready(port, link)."""
+        ...
+
+    def events(self) -> list[tuple[int, Event]]:
+        """(port, event) since the last call."""
+        ...
+
+
+class Device(Protocol):
+    """A core with the programs above it."""
+
+    @property
+    def node(self) -> Core:
+        """What the links end in."""
+        ...
+
+    @property
+    def started(self) -> bool:
+        """The programs have begun to talk to the peer: its loss can no longer be ignored."""
+        ...
+
+    @property
+    def quiescing(self) -> bool:
+        """The programs are done but for their farewell: no more faults are injected, so that counts agree."""
+        ...
+
+    @property
+    def finished(self) -> bool:
+        """The programs have ended."""
+        ...
+
+    def advance(self, now: int) -> None:
+        """Move messages and programs until nothing moves."""
+        ...
+
+    def next_deadline(self) -> int | None:
+        """The next time at which a timer or a pause of a program ends."""
+        ...
+
+
+class Pal(Protocol):
+    """The way out of one link, as every binding offers it (HSL 3.9 B1 to B4)."""
+
+    def ready(self) -> bool:
+        """A whole flit can be taken now (B3)."""
+        ...
+
+    def send(self, flit: bytes) -> None:
+        """Take one flit of 64 or 256 bytes; dropped while the PAL is down (B4)."""
+        ...

@@ -1,0 +1,261 @@
+"""`loopback:`, the binding `mem`: virtual time, no threads, the same bytes from the same seed (HSL 3.9)."""
+
+from __future__ import annotations
+
+import random
+from collections.abc import Callable, Sequence
+from enum import IntEnum
+from functools import partial
+from heapq import heappop, heappush
+from typing import NamedTuple
+
+from hsl._generated.constants import LinkState
+from hsl.codec.flit import FORMATS
+from hsl.errors import ConfigError, LinkError, TransportError
+from hsl.link.events import Event, LinkDown, StateChanged
+from hsl.transport.base import Device, Place
+from hsl.transport.faults import Arrival, FaultInjector, FaultPlan
+
+__all__ = ["LATENCY_NS", "PS_PER_BYTE", "Lane", "Loopback", "Wire"]
+
+PS_PER_NS = 1000
+LATENCY_NS = 100  # one way: half of the round trip that 3.4.2 reckons with
+PS_PER_BYTE = 15  # 64 GB/s
+# Times that a device may ask to run again at one instant; more is a deadline that never passes.
+MAX_ROUNDS = 1000
+SIZES = frozenset(form.bytes for form in FORMATS.values())
+NO_FAULTS = FaultPlan()
+
+
+class Wire(NamedTuple):
+    """A link between two places; `faults[0]` hits what `a` sends, `faults[1]` what `b` sends."""
+
+    a: Place
+    b: Place
+    latency_ns: int = LATENCY_NS
+    ps_per_byte: int = PS_PER_BYTE
+    faults: tuple[FaultPlan, FaultPlan] = (NO_FAULTS, NO_FAULTS)
+
+
+class Step(IntEnum):
+    """The order of what happens at one instant (HSL 3.1)."""
+
+    RECEIVE = 0
+    PAL = 1
+    LOCAL = 2  # after the timers
+    TRANSMIT = 3
+
+
+class Lane:
+    """One direction of a wire: when the line is free, and what is done to its flits."""
+
+    def __init__(self, source: Place, target: Place, wire: Wire, injector: FaultInjector) -> None:
+        self.source = source
+        self.target = target
+        self.wire = wire
+        self.injector = injector
+        self.up = False
+        self.cuts = 0  # flits under way when the wire is cut are lost
+        self.free_ps = 0
+        self.last_delivery = 0
+
+    def ready(self, now: int) -> bool:
+        """The line is free before this nanosecond ends: several short flits may share one."""
+        return self.up and self.free_ps < (now + 1) * PS_PER_NS
+
+    def occupy(self, size: int, now: int) -> int:
+        """Put `size` bytes on the line; the time of delivery, rounded up to ns."""
+        self.free_ps = max(now * PS_PER_NS, self.free_ps) + size * self.wire.ps_per_byte
+        return -(-self.free_ps // PS_PER_NS) + self.wire.latency_ns
+
+
+class Loopback:
+    """Several devices and the wires between them, on one event queue in virtual time (ns, from 0).
+
+    `observe(place, event)` is told every event of every port; `tap(now, source, flit, arrivals)` sees every
+    flit that is sent and what becomes of it. Raises ConfigError when a place has two wires or no device.
+    """
+
+    def __init__(
+        self,
+        devices: Sequence[Device],
+        wires: Sequence[Wire],
+        *,
+        seed: int = 0,
+        observe: Callable[[Place, Event], None] | None = None,
+        tap: Callable[[int, Place, bytes, list[Arrival]], None] | None = None,
+    ) -> None:
+        self.devices = list(devices)
+        self.wires = list(wires)
+        self.now = 0
+        self.lanes: dict[Place, Lane] = {}
+        self.failure: str = ""  # the first link that went down or was refused
+        self._observe = observe
+        self._tap = tap
+        # Bounded by the flits that fit on the lines: a lane takes a flit only when it is free.
+        self._queue: list[tuple[int, Step, Place, int, Callable[[], None]]] = []
+        self._order = 0
+        self._deadlines: list[int | None] = [None] * len(self.devices)
+        self._started = False
+        self._calm_from: int | None = None
+        for wire in self.wires:
+            self._add(wire, seed)
+
+    def _add(self, wire: Wire, seed: int) -> None:
+        if wire.latency_ns < 1 or wire.ps_per_byte < 0:
+            raise ConfigError(
+                f"latency {wire.latency_ns} ns, {wire.ps_per_byte} ps a byte: legal are >= 1 and >= 0"
+            )
+        for source, target, plan in ((wire.a, wire.b, wire.faults[0]), (wire.b, wire.a, wire.faults[1])):
+            if source in self.lanes:
+                raise ConfigError(f"two wires end in {source}")
+            if not 0 <= source.device < len(self.devices):
+                raise ConfigError(f"{source}: there are {len(self.devices)} devices")
+            injector = FaultInjector(plan, random.Random(f"{seed} {tuple(source)}"))
+            self.lanes[source] = Lane(source, target, wire, injector)
+
+    # ---- what is to come
+
+    def call(self, at: int, place: Place, action: Callable[[], None]) -> None:
+        """Make a local request of the device of `place` at time `at`, after the timers of that instant."""
+        self._push(at, Step.LOCAL, place, action)
+
+    def set_wire(self, index: int, *, up: bool, at: int | None = None) -> None:
+        """PAL_UP or PAL_DOWN at both ends of a wire, now or at time `at`; a cut loses what is under way."""
+        wire = self.wires[index]
+        for place in (wire.a, wire.b):
+            self._push(self.now if at is None else at, Step.PAL, place, partial(self._pal, place, up))
+
+    def _push(self, at: int, step: Step, place: Place, action: Callable[[], None]) -> None:
+        self._order += 1
+        heappush(self._queue, (at, step, place, self._order, action))
+
+    def _pal(self, place: Place, up: bool) -> None:
+        lane = self.lanes[place]
+        lane.up = up
+        lane.cuts += not up
+        node = self.devices[place.device].node
+        (node.pal_up if up else node.pal_down)(place.port, place.link, self.now)
+
+    # ---- one instant
+
+    def step(self) -> bool:
+        """Move to the next instant and do all of it; False when nothing is to come."""
+        times = [time for time in self._deadlines if time is not None]
+        if self._queue:
+            times.append(self._queue[0][0])
+        if not times:
+            return False
+        self.now = max(self.now, min(times))
+        for _ in range(MAX_ROUNDS):
+            self._round()
+            if not self._due():
+                return True
+        raise TransportError(f"no progress: the timers of a device never pass {self.now} ns")
+
+    def _due(self) -> bool:
+        queued = bool(self._queue) and self._queue[0][0] <= self.now
+        return queued or any(time is not None and time <= self.now for time in self._deadlines)
+
+    def _round(self) -> None:
+        touched = {index for index, at in enumerate(self._deadlines) if at is not None and at <= self.now}
+        touched |= self._take(Step.PAL)
+        for index in sorted(touched):
+            self.devices[index].node.tick(self.now)
+        touched |= self._take(Step.LOCAL)
+        for index in sorted(touched):
+            self.devices[index].advance(self.now)
+        for index in sorted(touched | self._take(Step.TRANSMIT)):
+            self._transmit(index)
+            self._tell(index)
+            self._deadlines[index] = self.devices[index].next_deadline()
+
+    def _take(self, last: Step) -> set[int]:
+        """Do the queued events of this instant up to the step `last`; the devices that they touch."""
+        touched = set()
+        while self._queue and self._queue[0][:2] <= (self.now, last):
+            _, _, place, _, action = heappop(self._queue)
+            action()
+            touched.add(place.device)
+        return touched
+
+    def _transmit(self, index: int) -> None:
+        def ready(port: int, link: int) -> bool:
+            lane = self.lanes.get(Place(index, port, link))
+            return lane is not None and lane.ready(self.now)
+
+        used: set[Place] = set()
+        for port, link, flit in self.devices[index].node.transmit(self.now, ready):
+            place = Place(index, port, link)
+            self._send(self.lanes[place], flit)
+            used.add(place)
+        for place in sorted(used):
+            free = self.lanes[place].free_ps // PS_PER_NS
+            if free > self.now:
+                self._push(free, Step.TRANSMIT, place, lambda: None)
+
+    def _send(self, lane: Lane, flit: bytes) -> None:
+        at = lane.occupy(len(flit), self.now)
+        arrivals = lane.injector.apply(flit)
+        for arrival in arrivals:
+            # A delay holds up all later flits too: the order is kept (B1).
+            lane.last_delivery = max(lane.last_delivery, at + arrival.delay_ns)
+            deliver = partial(self._deliver, lane, arrival, lane.cuts)
+            self._push(lane.last_delivery, Step.RECEIVE, lane.target, deliver)
+        if self._tap is not None:
+            self._tap(self.now, lane.source, flit, arrivals)
+
+    def _deliver(self, lane: Lane, arrival: Arrival, cuts: int) -> None:
+        if lane.cuts == cuts:
+            device, port, link = lane.target
+            error = arrival.error or len(arrival.data) not in SIZES
+            self.devices[device].node.receive(port, link, arrival.data, self.now, error)
+
+    def _tell(self, index: int) -> None:
+        for port, event in self.devices[index].node.events():
+            if self._observe is not None:
+                self._observe(Place(index, port), event)
+            refused = isinstance(event, StateChanged) and event.new is LinkState.DEAD
+            if not self.failure and (refused or isinstance(event, LinkDown)):
+                self.failure = f"device {index} port {port}: {event}"
+
+    # ---- a whole run
+
+    def start(self) -> None:
+        """Enable every port, and connect every wire, at the present instant."""
+        self._started = True
+        for index, device in enumerate(self.devices):
+            device.node.start(self.now)
+            self._deadlines[index] = self.now
+        for index in range(len(self.wires)):
+            self.set_wire(index, up=True)
+
+    def run(self, *, max_time: int, until: Callable[[], bool] | None = None) -> None:
+        """Run until `until()`, or without it until every device has finished and nothing more is under way.
+
+        Nothing more is done to the flits of a device that is `quiescing`, so that counts can be compared.
+        Raises TransportError when virtual time passes `max_time` ns or nothing is to come; without `until`
+        LinkError when a link goes down or is refused.
+        """
+        if not self._started:
+            self.start()
+        done = until or self._settled
+        while not done():
+            if until is None and self.failure:
+                raise LinkError(self.failure)
+            if self.now > max_time:
+                raise TransportError(f"not done at {max_time} ns of virtual time")
+            if not self.step():
+                raise TransportError(f"no progress: nothing is to come after {self.now} ns")
+
+    def _settled(self) -> bool:
+        for lane in self.lanes.values():
+            if self.devices[lane.source.device].quiescing:
+                lane.injector.enabled = False
+        if not all(device.finished and device.node.quiesced for device in self.devices):
+            self._calm_from = None
+            return False
+        if self._calm_from is None:
+            # A replay that was not needed may still be under way, and would be counted by one side only.
+            self._calm_from = max((lane.last_delivery for lane in self.lanes.values()), default=0)
+        return self.now >= self._calm_from
