@@ -1,0 +1,69 @@
+"""The precise directory of a home: which agents hold a line (HSL 5.6)."""
+
+from __future__ import annotations
+
+from collections.abc import Iterator
+from typing import NamedTuple
+
+__all__ = ["NOBODY", "Directory", "Holders"]
+
+
+class Holders(NamedTuple):
+    """Entry of a line: `dir` is I nobody, S sharers, X one owner (E or M)."""
+
+    dir: str
+    nids: frozenset[int]
+
+    def role(self, nid: int) -> str:
+        """What `nid` is in this entry: none, sharer or owner (guard qdir)."""
+        if nid not in self.nids:
+            return "none"
+        return "owner" if self.dir == "X" else "sharer"
+
+
+NOBODY = Holders("I", frozenset())
+
+
+class Directory:
+    """Holders per line; a line that nobody holds takes no room, so there are at most the lines of the memory."""
+
+    def __init__(self) -> None:
+        self._lines: dict[int, Holders] = {}
+
+    def __len__(self) -> int:
+        """Lines with a holder."""
+        return len(self._lines)
+
+    def of(self, line: int) -> Holders:
+        """The holders of `line`."""
+        return self._lines.get(line, NOBODY)
+
+    def own(self, line: int, nid: int) -> None:
+        """Action `own`: dir := X{nid}."""
+        self._lines[line] = Holders("X", frozenset((nid,)))
+
+    def share(self, line: int, nid: int) -> None:
+        """Action `list`: S + nid; an owner becomes a sharer."""
+        held = self.of(line)
+        self._lines[line] = Holders("S", held.nids | {nid})
+
+    def unlist(self, line: int, nid: int) -> None:
+        """Action `unlist`: remove nid; nobody left: I."""
+        held = self.of(line)
+        rest = held.nids - {nid}
+        if rest:
+            self._lines[line] = Holders(held.dir, rest)
+        else:
+            self._lines.pop(line, None)
+
+    def held_by(self, nid: int) -> list[int]:
+        """Lines that `nid` holds, ascending: the directory walk of a fence. HSL 6.2 F1."""
+        return sorted(line for line, held in self._lines.items() if nid in held.nids)
+
+    def held_in(self, first: int, last: int) -> list[int]:
+        """Lines of the byte range that somebody holds, ascending."""
+        return sorted(line for line in self._lines if first <= line <= last)
+
+    def __iter__(self) -> Iterator[tuple[int, Holders]]:
+        """Line and holders, ascending."""
+        return iter(sorted(self._lines.items()))

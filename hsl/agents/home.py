@@ -1,0 +1,375 @@
+"""The home agent: runs the home table over its lines, with a precise directory (HSL 5.6).
+
+Every request is checked at arrival (5.4 T15), waits for its line and for a TSHR in order of arrival (T5), and is
+done by the rows of the table. Losing a node is one operation, `fence` (6.2 F1).
+"""
+
+from __future__ import annotations
+
+from bisect import insort
+from collections import Counter, deque
+from collections.abc import Iterable, Mapping
+from dataclasses import dataclass, field
+from heapq import heappop, heappush
+from typing import NamedTuple
+
+from hsl._generated.constants import (
+    ADDRESS_BITS,
+    LINE_BYTES,
+    MAX_TXN,
+    TIMERS,
+    Err,
+    ErrorCode,
+    Op,
+    Right,
+    SamType,
+    St,
+    Vc,
+)
+from hsl._generated.tables import HA_EVENTS, HA_GUARDS, HA_STATES, HA_TABLE, OPCODES
+from hsl.agents import atomics
+from hsl.agents.address_map import AddressMap
+from hsl.agents.directory import Holders
+from hsl.agents.home_actions import ErrorEntry, HomeActions
+from hsl.agents.interpreter import Interpreter
+from hsl.agents.memory import Memory
+from hsl.agents.transaction import NO_NODE, Transaction
+from hsl.codec.checks import Negotiated, check_request
+from hsl.codec.message import Message
+from hsl.errors import ConfigError
+
+__all__ = ["HomeAgent", "HomeConfig", "Recall"]
+
+RECALL = "Recall"
+# Requests that may wait. Each waits in a buffer that a credit paid for, so the default leaves room for every
+# credit of four ports; the node lets no more in (`room`).
+WAITING_LIMIT = 4096
+# Recalls that may be open at once: they come from management software, one range after the other.
+RECALL_LIMIT = 16
+# What an agent of the same node may use: all that this home performs.
+LOCAL = Negotiated(atomics.PERFORMED, 0, MAX_TXN, ADDRESS_BITS)
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class HomeConfig:
+    """One home. `tu` in ns; `timers` overrides T_SNP and T_CACK, in ns; `negotiated`: for agents of its node."""
+
+    nid: int
+    address_map: AddressMap
+    tshrs: int = 64
+    waiting: int = WAITING_LIMIT
+    tu: int = 64
+    timers: Mapping[str, int] = field(default_factory=dict)
+    negotiated: Negotiated = LOCAL
+
+
+class Recall:
+    """An open `recall`: `lines` still to do; done when there is none."""
+
+    def __init__(self, lines: int) -> None:
+        self.lines = lines
+
+    @property
+    def done(self) -> bool:
+        """No line of the range has a holder."""
+        return self.lines == 0
+
+
+class Waiting(NamedTuple):
+    """A request in its credited buffer; the key is its place by T5: time, RWD first, SRC, as received."""
+
+    key: tuple[int, bool, int, int]
+    op: str
+    message: Message
+    recall: Recall | None = None
+
+
+class HomeAgent:
+    """One home. Messages for its NID come in by `receive`, answers and snoops leave by `outbox`.
+
+    `taken`: requests whose input buffer is free again (the node returns their credits). `fences`: nodes that
+    a timer declared lost (the node takes their port down, 6.2 F4). `errors`: for the error log. All three are
+    drained by the node. ConfigError when a range of the address map that is homed here is not in `memory`.
+    """
+
+    def __init__(
+        self, config: HomeConfig, memory: Memory, coverage: Counter[tuple[str, str]] | None = None
+    ) -> None:
+        if not 0 < config.tshrs <= MAX_TXN:
+            raise ConfigError(f"home {config.nid}: {config.tshrs} TSHRs; legal are 1..{MAX_TXN}")
+        here = (e for e in config.address_map if e.type != SamType.MMIO and config.nid in e.homes)
+        for entry in here:
+            if not memory.covers(entry.base, entry.last):
+                raise ConfigError(
+                    f"home {config.nid}: {entry.base:#x}..{entry.last:#x} is homed here, but its memory is "
+                    f"{memory.base:#x}..{memory.base + memory.size - 1:#x}"
+                )
+        self.config = config
+        self.nid = config.nid
+        self.memory = memory
+        self._do = HomeActions(config.nid, memory)
+        self._table = Interpreter(
+            HA_TABLE, self._do.table(), coverage, states=HA_STATES, events=HA_EVENTS, guards=HA_GUARDS
+        )
+        self.outbox = self._do.outbox
+        self.errors: deque[ErrorEntry] = self._do.errors
+        self.counters = self._do.counters
+        self.taken: list[Message] = []  # at most `waiting` and what came in since the last drain
+        self.fences: list[int] = []  # at most every NID once until drained
+        self._busy: dict[int, Transaction] = {}  # by line; at most `tshrs`
+        self._waiting: dict[int, list[Waiting]] = {}  # by line, in order of arrival
+        self._ready: list[tuple[tuple[int, bool, int, int], int]] = []  # heap of idle lines
+        self._held = (
+            0  # requests in _waiting, at most `waiting`; recalls are at most one a line and RECALL_LIMIT
+        )
+        self._arrivals = 0
+        self._recalls: dict[int, Recall] = {}  # of busy lines
+        self._open: list[Recall] = []
+        self._fenced: set[int] = set()
+        self._negotiated: list[tuple[range, Negotiated]] = []  # one per port
+        self.set_tu(config.tu)
+
+    # ---- what the node asks and tells
+    def set_tu(self, tu: int) -> None:
+        """The largest negotiated TU of the node's ports, in ns. HSL 5.11."""
+        self._do.t_snp = self.config.timers.get("T_SNP", TIMERS["T_SNP"].tu * tu)
+        self._do.t_cack = self.config.timers.get("T_CACK", TIMERS["T_CACK"].tu * tu)
+
+    def attach(self, nids: range, negotiated: Negotiated) -> None:
+        """The nodes `nids` are reached by a port with this configuration."""
+        offered = negotiated._replace(atomics=negotiated.atomics & atomics.PERFORMED)
+        self._negotiated = [row for row in self._negotiated if row[0] != nids] + [(nids, offered)]
+
+    @property
+    def room(self) -> bool:
+        """May another request come in."""
+        return self._held < self.config.waiting
+
+    @property
+    def idle(self) -> bool:
+        """No transaction runs or waits."""
+        return not self._busy and not self._held and not self._open
+
+    def directory_of(self, addr: int) -> Holders:
+        """(dir, NIDs) of the line of `addr`."""
+        return self._do.directory.of(addr - addr % LINE_BYTES)
+
+    def state_of(self, addr: int) -> str:
+        """Control state of the line of `addr`."""
+        busy = self._busy.get(addr - addr % LINE_BYTES)
+        return "IDLE" if busy is None else busy.state
+
+    def fenced(self, nid: int) -> bool:
+        """Is `nid` declared lost."""
+        return nid in self._fenced
+
+    # ---- messages
+    def receive(self, message: Message, now: int, viral: bool = False) -> None:
+        """One message for this home; `viral`: its port shows VIRAL. Never raises for what a peer can send."""
+        self._do.now = now
+        if message.src in self._fenced:  # HSL 6.2 F3 [HSL-COH-035]
+            self.counters["late"] += 1
+            self.taken.append(message)
+        elif message.vc in (Vc.REQ, Vc.RWD):
+            self._request(message, now, viral)
+        else:
+            self._answer(message, viral)
+        self._serve()
+
+    def _request(self, message: Message, now: int, viral: bool) -> None:
+        if viral and message.op == Op.WbFull:
+            message = message._replace(poison=1)  # HSL 5.4 T14
+        err = self._check(message, viral)
+        outstanding = self._do.outstanding.setdefault(message.src, set())
+        if err:
+            self.counters["refused"] += 1
+            self._do.complete(message, Message(Op.Cmp, err=err))
+        elif message.txn in outstanding or message.txn >= self._negotiated_with(message.src).max_txn:
+            self._do.error(ErrorCode.PROTO, f"TXN {message.txn} is in use or above the maximum", message)
+        else:
+            outstanding.add(message.txn)
+            self._arrive(message.addr, Op(message.op).name, message, now)
+            return
+        self.taken.append(message)
+
+    def _check(self, message: Message, viral: bool) -> Err:
+        """The checks before the table, the first that applies. HSL 5.4 T15."""
+        entry = self.config.address_map.lookup(message.addr)
+        if entry is None or entry.type == SamType.MMIO or entry.home_of(message.addr) != self.nid:
+            return Err.DECODE  # HSL 5.4 T15 [HSL-TXN-004]
+        if err := check_request(message, self._negotiated_with(message.src)):
+            return err
+        needed = Right(0)
+        for name in OPCODES[message.op].right:
+            needed |= Right[name]
+        if needed & ~entry.rights:
+            return Err.ACCESS
+        refused = viral and message.op not in (Op.WbFull, Op.Evict)  # HSL 6.1 [HSL-RAS-005]
+        return Err.DATA if refused else Err.OK
+
+    def _negotiated_with(self, nid: int) -> Negotiated:
+        return next((known for nids, known in self._negotiated if nid in nids), self.config.negotiated)
+
+    def _arrive(self, addr: int, op: str, message: Message, now: int, recall: Recall | None = None) -> None:
+        """Queue a request at its line; a busy line's row says `wait`. HSL 5.4 T5 [HSL-COH-038]."""
+        line = addr - addr % LINE_BYTES
+        self._arrivals += 1
+        key = (now, message.vc != Vc.RWD, -1 if recall else message.src, self._arrivals)
+        queue = self._waiting.setdefault(line, [])
+        insort(queue, Waiting(key, op, message, recall), key=lambda waiting: waiting.key)
+        self._held += recall is None
+        if (busy := self._busy.get(line)) is not None:
+            self._step(busy, op)
+        elif len(queue) == 1:
+            heappush(self._ready, (key, line))
+
+    def _answer(self, message: Message, viral: bool) -> None:
+        """An answer of an RA: CmpAck, SnpRsp, SnpRspData; or one that no home asked for."""
+        if message.op == Op.SnpRspData and viral:
+            message = message._replace(poison=1)  # HSL 5.4 T14
+        if message.op in (Op.SnpRsp, Op.SnpRspData) and message.st <= St.M:
+            t = self._do.snoops.get(message.txn)
+            event = f"{Op(message.op).name}_{St(message.st).name}"
+        elif message.op == Op.CmpAck:
+            t = self._do.acks.get(message.txn)
+            event = "CmpAck"
+        elif message.op in (Op.Cmp, Op.CmpData):  # no memory target has an access open
+            t = None
+            event = ("MemDone_" if message.op == Op.Cmp else "MemData_") + ("ERR" if message.err else "OK")
+        else:
+            self._do.error(ErrorCode.PROTO, f"home {self.nid} takes no such message", message)
+            return
+        self._step(t or self._stray(0, message), event, message)
+
+    def _stray(self, line: int, message: Message) -> Transaction:
+        """What an event of an idle line runs on."""
+        return Transaction(self._do.directory, line, "", message)
+
+    # ---- transactions
+    def _step(self, t: Transaction, event: str, message: Message | None = None, q: int = NO_NODE) -> None:
+        """Run the row of `event`; a transaction that comes to IDLE is over."""
+        if message is not None:
+            t.message, t.q = message, message.src
+            t.matches = message.src == t.r and message.txn == t.htxn
+        elif q != NO_NODE:
+            t.q = q
+        was = t.state
+        t.state = self._table.step(t, was, event, t.guard)
+        if t.op and t.state == "IDLE" and self._busy.get(t.line) is t:
+            self._finish(t)
+
+    def _serve(self) -> None:
+        """Start the requests that came first at idle lines, while TSHRs are free. HSL 5.2 D2, D5."""
+        while self._ready and len(self._busy) < self.config.tshrs:
+            _, line = heappop(self._ready)
+            queue = self._waiting.get(line)
+            if not queue or line in self._busy:
+                continue  # purged meanwhile
+            waiting = queue.pop(0)
+            t = Transaction(self._do.directory, line, waiting.op, waiting.message)
+            self._busy[line] = t
+            self.counters[waiting.op] += 1
+            if waiting.recall is None:
+                self._held -= 1
+                self.taken.append(waiting.message)
+            else:
+                self._recalls[line] = waiting.recall
+            self._step(t, waiting.op)
+
+    def _finish(self, t: Transaction) -> None:
+        """The line is idle again: its next request stands in line by its arrival."""
+        self._do.release(t)
+        del self._busy[t.line]
+        if recall := self._recalls.pop(t.line, None):
+            self._recalled(recall)
+        self._wake(t.line)
+
+    def _wake(self, line: int) -> None:
+        queue = self._waiting.get(line)
+        if queue:
+            heappush(self._ready, (queue[0].key, line))
+        else:
+            self._waiting.pop(line, None)
+
+    # ---- recall
+    def recall(self, first: int, last: int, now: int) -> Recall:
+        """Take all lines of the byte range from their holders. HSL 5.4 T10.
+
+        ConfigError when RECALL_LIMIT of them are open already.
+        """
+        if len(self._open) >= RECALL_LIMIT:
+            raise ConfigError(f"home {self.nid}: {RECALL_LIMIT} recalls are open; wait for one to end")
+        busy = [line for line in self._busy if first <= line <= last]  # may be granted yet
+        lines = sorted({*self._do.directory.held_in(first, last), *busy})
+        recall = Recall(len(lines))
+        if lines:
+            self._open.append(recall)
+        self._do.now = now
+        for line in lines:
+            self._arrive(line, RECALL, Message(0, addr=line), now, recall)
+        self._serve()
+        return recall
+
+    def _recalled(self, recall: Recall) -> None:
+        recall.lines -= 1
+        if recall.done:
+            self._open.remove(recall)
+
+    # ---- loss of a node
+    def fence(self, nid: int, now: int) -> None:
+        """Declare node `nid` lost: nothing of it counts until `readmit`. HSL 6.2 F1 [HSL-COH-036]."""
+        self._do.now = now
+        self._fence(nid)
+        self._serve()
+
+    def _fence(self, nid: int) -> None:
+        if nid in self._fenced:
+            return
+        self._fenced.add(nid)
+        self._purge(nid)
+        running = [line for line, t in self._busy.items() if t.r == nid or nid in t.pending]
+        for line in sorted({*self._do.directory.held_by(nid), *running}):
+            t = self._busy.get(line) or self._stray(line, Message(0, src=nid))
+            self._step(t, "lost", q=nid)
+
+    def _purge(self, nid: int) -> None:
+        """Drop the waiting requests of `nid`."""
+        self._do.outstanding.pop(nid, None)
+        for queue in self._waiting.values():
+            gone = [w.message for w in queue if w.recall is None and w.message.src == nid]
+            if gone:
+                queue[:] = [w for w in queue if w.recall is not None or w.message.src != nid]
+                self._held -= len(gone)
+                self.taken += gone
+        self._waiting = {line: queue for line, queue in self._waiting.items() if queue}
+        idle = (line for line in self._waiting if line not in self._busy)
+        self._ready = sorted((self._waiting[line][0].key, line) for line in idle)
+
+    def readmit(self, nid: int) -> None:
+        """`nid` starts anew with nothing cached. HSL 6.2 F5 [HSL-COH-037]."""
+        self._fenced.discard(nid)
+
+    # ---- time
+    def tick(self, now: int) -> None:
+        """Fence who did not answer in time: T_SNP, then T_CACK, each in ascending number. HSL 5.11."""
+        self._do.now = now
+        for _, t in sorted(self._do.snoops.items()):
+            if t.deadline is not None and t.deadline <= now:
+                self._expire(sorted(t.pending), f"no answer to {t.snp} of line {t.line:#x} within T_SNP")
+        for _, t in sorted(self._do.acks.items()):
+            if t.deadline is not None and t.deadline <= now:
+                self._expire([t.r], f"no CmpAck for line {t.line:#x} within T_CACK")
+        self._serve()
+
+    def _expire(self, nids: Iterable[int], text: str) -> None:
+        for nid in nids:
+            if nid not in self._fenced:
+                lost = Message(0, src=nid, dst=self.nid)
+                self._do.error(ErrorCode.TIMEOUT, f"node {nid}: {text}", lost)
+                self._do.error(ErrorCode.FENCED, f"node {nid} is declared lost", lost)
+                self.fences.append(nid)
+                self._fence(nid)
+
+    def next_deadline(self) -> int | None:
+        """The first instant (ns) at which `tick` has something to do."""
+        return min((t.deadline for t in self._busy.values() if t.deadline is not None), default=None)

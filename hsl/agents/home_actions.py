@@ -1,0 +1,221 @@
+"""The action words of the home table (coherence.toml [actions.ha]), one method each. HSL 5.6."""
+
+from __future__ import annotations
+
+from collections import Counter, deque
+
+from hsl._generated.constants import GRANULE_BYTES, LINE_BYTES, Err, ErrorCode, Op, St
+from hsl._generated.tables import HA_ACTIONS
+from hsl.agents import atomics
+from hsl.agents.directory import Directory
+from hsl.agents.interpreter import Action
+from hsl.agents.memory import Memory
+from hsl.agents.tags import Tags
+from hsl.agents.transaction import Transaction
+from hsl.codec.message import Message
+from hsl.errors import TransactionError
+
+__all__ = ["ERRORS_LIMIT", "ErrorEntry", "HomeActions"]
+
+ErrorEntry = tuple[ErrorCode, str, Message | None]
+# Errors not drained yet; the node drains them at every step, so only a flood reaches this. Oldest go first.
+ERRORS_LIMIT = 1024
+LINE_LEN = (LINE_BYTES // GRANULE_BYTES).bit_length() - 1  # LEN code of a line (2.6)
+
+
+def len_code(data: bytes) -> int:
+    """LEN code of `data`: 8 << LEN bytes. HSL 2.6."""
+    return (len(data) // GRANULE_BYTES).bit_length() - 1
+
+
+class HomeActions:
+    """What the rows of the home table do; each action takes the transaction and the words of the row.
+
+    Memory is local: an access completes in the same step, so a memory action returns its MemData or MemDone
+    event.
+    `t_snp` and `t_cack` in ns.
+    """
+
+    def __init__(self, nid: int, memory: Memory) -> None:
+        self.nid = nid
+        self.memory = memory
+        self.directory = Directory()
+        self.now = 0
+        self.t_snp = self.t_cack = 0
+        # Bounded by the node: it lets no request in from a port that does not take its completions (5.2 D2).
+        self.outbox: deque[Message] = deque()
+        self.errors: deque[ErrorEntry] = deque(maxlen=ERRORS_LIMIT)
+        self.counters: Counter[str] = Counter()
+        self.snoops: dict[int, Transaction] = {}  # by snoop TXN
+        self.acks: dict[int, Transaction] = {}  # by HTXN
+        self.outstanding: dict[int, set[int]] = {}  # TXNs not completed, by SRC; at most max_txn each
+        self._snoop_tags = Tags()
+        self._htxn_tags = Tags()
+
+    def table(self) -> dict[str, Action]:
+        """Action word -> method."""
+        return {word: getattr(self, f"do_{word}") for word in HA_ACTIONS}
+
+    # ---- snoops and directory
+    def do_wait(self, t: Transaction) -> None:
+        """The request of the event stays where it is: in the queue of its line."""
+
+    def do_snoop(self, t: Transaction, name: str, whom: str) -> None:
+        """P := set; send <snoop> to each of P, ascending NID; start T_SNP. HSL 5.4 T12 [HSL-COH-013]."""
+        t.pending = set(t.holders.nids - {t.r})
+        assert whom == "others" or t.holders.dir == "X"
+        t.snp = name
+        t.snoop_txn = self._snoop_tags.take()
+        assert t.snoop_txn is not None, "there are fewer TSHRs than numbers"
+        self.snoops[t.snoop_txn] = t
+        t.deadline = self.now + self.t_snp
+        for nid in sorted(t.pending):
+            snoop = Message(
+                Op[name],
+                src=self.nid,
+                dst=nid,
+                txn=t.snoop_txn,
+                len=LINE_LEN,
+                addr=t.line,
+                qos=t.request.qos,
+                trace=t.request.trace,
+            )
+            self.outbox.append(snoop)
+            self.counters[name] += 1
+
+    def do_unpend(self, t: Transaction) -> None:
+        """P := P - q; the snoop TXN is free when all have answered. HSL 5.4 T3."""
+        t.pending.discard(t.q)
+        if not t.pending and t.snoop_txn is not None:
+            del self.snoops[t.snoop_txn]
+            self._snoop_tags.free(t.snoop_txn)
+            t.snoop_txn = t.deadline = None
+
+    def do_list(self, t: Transaction, whom: str) -> None:
+        """Add q or r to the sharers."""
+        self.directory.share(t.line, self._who(t, whom))
+
+    def do_unlist(self, t: Transaction, whom: str) -> None:
+        """Remove q or r from the directory."""
+        self.directory.unlist(t.line, self._who(t, whom))
+
+    def do_own(self, t: Transaction) -> None:
+        """Make r the owner."""
+        self.directory.own(t.line, self._who(t, "r"))
+
+    @staticmethod
+    def _who(t: Transaction, whom: str) -> int:
+        return t.r if whom == "r" else t.q
+
+    def do_take(self, t: Transaction) -> None:
+        """BUF := data + POISON of the message (dirty)."""
+        t.buf = t.message.data, bool(t.message.poison)
+
+    def do_take_cur(self, t: Transaction) -> None:
+        """BUF := data + POISON of the message, for the answer only."""
+        self.do_take(t)
+        t.buf_current = True
+
+    # ---- memory
+    def do_mem_read(self, t: Transaction) -> str:
+        """Read the line. HSL 5.6."""
+        t.matches = True
+        try:
+            t.mem = self.memory.read_line(t.line)
+        except TransactionError as error:
+            t.mem_err = error.code
+            return "MemData_ERR"
+        return "MemData_OK"
+
+    def do_mem_write(self, t: Transaction, source: str) -> str:
+        """Write 64 B + POISON from buf, req or new. HSL 5.6."""
+        data, poison = {
+            "buf": t.buf,
+            "req": (t.request.data, bool(t.request.poison)),
+            "new": (t.new, False),
+        }[source]
+        t.matches = True
+        try:
+            self.memory.write_line(t.line, data, poison)
+        except TransactionError as error:
+            t.mem_err = error.code
+            return "MemDone_ERR"
+        return "MemDone_OK"
+
+    def do_mem_write_ptl(self, t: Transaction) -> str:
+        """Merge the request's bytes. HSL 5.12, 6.1."""
+        t.matches = True
+        try:
+            self.memory.merge(t.request.addr, t.request.data, t.request.be or 0, bool(t.request.poison))
+        except TransactionError as error:
+            t.mem_err = error.code
+            return "MemDone_ERR"
+        return "MemDone_OK"
+
+    def do_alu(self, t: Transaction) -> None:
+        """OLD := old bytes, NEW := line after the AOP. HSL 5.12."""
+        t.new, t.old = atomics.perform(t.mem[0], t.request)
+
+    def do_poison_line(self, t: Transaction) -> None:
+        """The current data are gone. HSL 5.6 M3 [HSL-COH-040]."""
+        try:
+            self.memory.poison(t.line)
+        except TransactionError:
+            self.error(ErrorCode.DATA_LOST, f"line {t.line:#x} is lost and cannot be marked", t.message)
+
+    # ---- completions
+    def do_cmp(self, t: Transaction, state: str) -> None:
+        """Send Cmp(<ST>) to r. ST != I: new HTXN, start T_CACK. HSL 5.4 T7."""
+        self._complete(t, Message(Op.Cmp, st=St[state]))
+
+    def do_cmpdata(self, t: Transaction, state: str, source: str) -> None:
+        """Send CmpData(<ST>) with mem, buf or old, + POISON."""
+        data, poison = {"mem": t.mem, "buf": t.buf, "old": (t.old, False)}[source]
+        self._complete(
+            t, Message(Op.CmpData, st=St[state], data=data, len=len_code(data), poison=int(poison))
+        )
+
+    def do_cmp_err(self, t: Transaction, code: str) -> None:
+        """Send Cmp(I) ERR=<code>; MEM = the code of the memory completion. HSL 5.3."""
+        self._complete(t, Message(Op.Cmp, err=t.mem_err if code == "MEM" else Err[code]))
+
+    def _complete(self, t: Transaction, completion: Message) -> None:
+        htxn = 0
+        if completion.st != St.I:
+            taken = self._htxn_tags.take()
+            assert taken is not None, "there are fewer TSHRs than numbers"
+            htxn = t.htxn = taken
+            self.acks[htxn] = t
+            t.deadline = self.now + self.t_cack
+        self.outstanding[t.request.src].discard(t.request.txn)
+        self.complete(t.request, completion._replace(htxn=htxn))
+
+    def complete(self, request: Message, completion: Message) -> None:
+        """Address `completion` to the requester and send it. HSL 2.6 [HSL-TXN-003]."""
+        self.counters["completions"] += 1
+        self.outbox.append(
+            completion._replace(
+                src=request.dst, dst=request.src, txn=request.txn, qos=request.qos, trace=request.trace
+            )
+        )
+
+    def do_lose_r(self, t: Transaction) -> None:
+        """Mark r as lost: nothing will be sent to it. HSL 5.6."""
+        t.rlost = True
+
+    def do_proto(self, t: Transaction) -> None:
+        """Log PROTO, drop the message, count towards 6.3."""
+        self.error(ErrorCode.PROTO, f"home {self.nid}: not expected in {t.state}", t.message)
+
+    def error(self, code: ErrorCode, text: str, message: Message | None) -> None:
+        """Hand an error to the node's log."""
+        self.counters[code.name] += 1
+        self.errors.append((code, text, message))
+
+    def release(self, t: Transaction) -> None:
+        """The transaction is over: its numbers are free. HSL 5.4 T3."""
+        t.deadline = None
+        if t.htxn is not None:
+            del self.acks[t.htxn]
+            self._htxn_tags.free(t.htxn)
+            t.htxn = None

@@ -1,0 +1,89 @@
+"""Memory of a home: lines of 64 bytes, each with its POISON bit (HSL 6.1)."""
+
+from __future__ import annotations
+
+from hsl._generated.constants import LINE_BYTES, Err
+from hsl.errors import ConfigError, TransactionError
+
+__all__ = ["MEMORY_LIMIT", "Memory"]
+
+# Most bytes of one Memory: the emulators hold it in the process, and a laptop must bear two of them.
+MEMORY_LIMIT = 1 << 30
+
+
+class Memory:
+    """`size` bytes from the system physical address `base`; both multiples of 64.
+
+    Every access outside ends with TransactionError DECODE; a size above MEMORY_LIMIT is a ConfigError.
+    The bytes are reserved, not touched: unused pages cost nothing.
+    """
+
+    def __init__(self, base: int, size: int) -> None:
+        if base < 0 or base % LINE_BYTES or size % LINE_BYTES or not 0 < size <= MEMORY_LIMIT:
+            raise ConfigError(
+                f"memory of {size} bytes at {base:#x}: both must be multiples of {LINE_BYTES}, "
+                f"the size 1..{MEMORY_LIMIT} (MEMORY_LIMIT)"
+            )
+        self.base = base
+        self.size = size
+        self._bytes = bytearray(size)
+        self._poison: set[int] = set()  # lines; at most one for each line of the memory
+
+    def _offset(self, addr: int, size: int) -> int:
+        offset = addr - self.base
+        if size < 0 or not 0 <= offset <= self.size - size:
+            raise TransactionError(
+                f"{size} bytes at {addr:#x} lie outside {self.base:#x}..{self.base + self.size - 1:#x}",
+                code=Err.DECODE,
+            )
+        return offset
+
+    def covers(self, base: int, last: int) -> bool:
+        """Are all bytes of `base`..`last` here."""
+        return self.base <= base <= last < self.base + self.size
+
+    def read(self, addr: int, size: int) -> bytes:
+        """`size` bytes at `addr`, whatever their poison: the view of a debugger, not of a cache."""
+        offset = self._offset(addr, size)
+        return bytes(self._bytes[offset : offset + size])
+
+    def write(self, addr: int, data: bytes) -> None:
+        """Put `data` at `addr` (bulk load); the lines that it fills whole lose their poison."""
+        offset = self._offset(addr, len(data))
+        self._bytes[offset : offset + len(data)] = data
+        if self._poison:
+            first = -(-addr // LINE_BYTES) * LINE_BYTES
+            end = (addr + len(data)) // LINE_BYTES * LINE_BYTES
+            self._poison.difference_update(range(first, end, LINE_BYTES))
+
+    def read_line(self, addr: int) -> tuple[bytes, bool]:
+        """The 64 bytes of the line at `addr`, and its poison."""
+        return self.read(addr, LINE_BYTES), addr in self._poison
+
+    def write_line(self, addr: int, data: bytes, poison: bool = False) -> None:
+        """Write the whole line at `addr`; its poison becomes `poison`. HSL 6.1."""
+        self.write(addr, data)
+        (self._poison.add if poison else self._poison.discard)(addr)
+
+    def merge(self, addr: int, data: bytes, be: int, poison: bool = False) -> None:
+        """Write the bytes of `data` whose bit in `be` is 1, at `addr` inside one line. HSL 5.12, 6.1.
+
+        The line is poisoned afterwards if it was, or if `poison`; all 64 bytes written clear the old mark.
+        """
+        line = addr - addr % LINE_BYTES
+        old, poisoned = self.read_line(line)
+        new = bytearray(old)
+        for index, byte in enumerate(data):
+            if be >> index & 1:
+                new[addr - line + index] = byte
+        whole = be == (1 << LINE_BYTES) - 1
+        self.write_line(line, bytes(new), poison or (poisoned and not whole))
+
+    def poison(self, addr: int) -> None:
+        """Mark the line at `addr`: its current data are gone. HSL 5.6 M3."""
+        self._offset(addr, LINE_BYTES)
+        self._poison.add(addr)
+
+    def poisoned(self, addr: int) -> bool:
+        """Is the line at `addr` poisoned."""
+        return addr in self._poison

@@ -1,0 +1,114 @@
+"""One transaction of a home line: what a TSHR holds, and the guards of its table (HSL 5.6)."""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Mapping
+from typing import Final
+
+from hsl.agents.directory import Directory, Holders
+from hsl.codec.message import Message
+
+__all__ = ["GUARDS", "NO_NODE", "Transaction"]
+
+NO_NODE: Final = -1  # no NID is negative
+
+SNOOP_KINDS: Final = {"SnpInv": "inv", "SnpShared": "shared", "SnpCur": "cur"}
+
+
+def yes(value: bool) -> str:
+    """A truth value as the guards spell it."""
+    return "yes" if value else "no"
+
+
+class Transaction:
+    """State of a busy line, named as in the table (P = `pending`, BUF = `buf`, NEW = `new`, OLD = `old`).
+
+    `r` is the requester (NO_NODE for Recall), `q` the node and `message` the message of the present event. With
+    no TSHR behind it (`op` "") it only gives a stray message or a `lost` its row of state IDLE.
+    """
+
+    __slots__ = (
+        "buf",
+        "buf_current",
+        "deadline",
+        "directory",
+        "htxn",
+        "line",
+        "matches",
+        "mem",
+        "mem_err",
+        "message",
+        "new",
+        "old",
+        "op",
+        "pending",
+        "q",
+        "request",
+        "rlost",
+        "snoop_txn",
+        "snp",
+        "state",
+    )
+
+    def __init__(self, directory: Directory, line: int, op: str, request: Message) -> None:
+        self.directory = directory
+        self.line = line
+        self.op = op
+        self.request = request
+        self.message = request
+        self.state = "IDLE"
+        self.q = NO_NODE
+        self.pending: set[int] = set()  # at most the holders of the line
+        self.snp = ""  # OP of the snoop outstanding
+        self.snoop_txn: int | None = None
+        self.htxn: int | None = None
+        self.matches = False
+        self.buf: tuple[bytes, bool] = (b"", False)
+        self.buf_current = False
+        self.mem: tuple[bytes, bool] = (b"", False)
+        self.mem_err = 0
+        self.old = b""
+        self.new = b""
+        self.rlost = False
+        self.deadline: int | None = None  # of T_SNP in SNP, of T_CACK in ACK
+
+    @property
+    def r(self) -> int:
+        """NID of the requester; NO_NODE for Recall and for a stray."""
+        return NO_NODE if self.op in ("", "Recall") else self.request.src
+
+    @property
+    def holders(self) -> Holders:
+        """Directory entry of the line."""
+        return self.directory.of(self.line)
+
+    def guard(self, name: str) -> str:
+        """Value of a guard variable of the home table."""
+        return GUARDS[name](self)
+
+
+def last(t: Transaction) -> str:
+    """P - q is empty."""
+    return yes(not t.pending - {t.q})
+
+
+def poison(t: Transaction) -> str:
+    """POISON of the memory data or of the request's operand."""
+    return yes(t.mem[1] or bool(t.request.poison))
+
+
+GUARDS: Final[Mapping[str, Callable[[Transaction], str]]] = {
+    "dir": lambda t: t.holders.dir,
+    "who": lambda t: "listed" if t.r in t.holders.nids else "none",
+    "others": lambda t: yes(bool(t.holders.nids - {t.r})),
+    "op": lambda t: t.op,
+    "snp": lambda t: SNOOP_KINDS[t.snp],
+    "pend": lambda t: yes(t.q in t.pending),
+    "last": last,
+    "qdir": lambda t: t.holders.role(t.q),
+    "qisr": lambda t: yes(t.q == t.r),
+    "buf": lambda t: "cur" if t.buf_current else "none",
+    "rlost": lambda t: yes(t.rlost),
+    "poison": poison,
+    "match": lambda t: yes(t.matches),
+}
