@@ -10,8 +10,10 @@ ENV    := PATH="$(CURDIR)/$(BIN):$$PATH"
 # What the host must have, and what Debian and Ubuntu call it. CMake and ninja come with the `dev` extra.
 APT := python3 python3-venv python3-dev gcc libc6-dev make
 APT_LINE := apt-get update && apt-get install -y --no-install-recommends $(APT)
-HOST_OK = command -v cc >/dev/null && $(PYTHON) -c 'import ensurepip, os, sys, sysconfig, venv; \
-	sys.exit(sys.version_info < (3, 11) or not os.path.exists(os.path.join(sysconfig.get_path("include"), "Python.h")))' 2>/dev/null
+PYTHON_OK := import ensurepip, os, sys, sysconfig, venv; \
+	header = os.path.join(sysconfig.get_path("include"), "Python.h"); \
+	sys.exit(sys.version_info < (3, 11) or not os.path.exists(header))
+HOST_OK := command -v cc >/dev/null && $(PYTHON) -c '$(PYTHON_OK)' 2>/dev/null
 
 BUILD_TOOLS  := $(VENV)/.build-tools
 INSTALLED    := $(VENV)/.installed
@@ -69,5 +71,6 @@ host:
 	echo 'Needs python3 >= 3.11 with venv and headers, a C compiler and make:'; \
 	echo '    $(APT_LINE)'; \
 	test "$$(id -u)" = 0 && command -v apt-get >/dev/null || exit 1; \
-	export DEBIAN_FRONTEND=noninteractive; $(APT_LINE) && { $(HOST_OK) || { \
-	echo '$(PYTHON) is still not usable: give another one, as in `make PYTHON=/usr/bin/python3 $(MAKECMDGOALS)`'; exit 1; }; }
+	export DEBIAN_FRONTEND=noninteractive; $(APT_LINE) || exit 1; \
+	$(HOST_OK) && exit 0; \
+	echo '$(PYTHON) will still not do. Give another: make PYTHON=/usr/bin/python3 $(MAKECMDGOALS)'; exit 1

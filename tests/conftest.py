@@ -3,6 +3,8 @@
 import pytest
 from hypothesis import settings
 
+from hsl.codec.crc import ENGINES
+
 pytest_plugins = ["pytester", "tests.support.external_tools"]
 
 # No deadline: the clock on the wall decides nothing here. The blob reproduces a failure anywhere.
@@ -10,7 +12,7 @@ settings.register_profile("hsl", deadline=None, print_blob=True)
 settings.load_profile("hsl")
 
 
-@pytest.fixture(scope="session", params=["reference", "native"])
+@pytest.fixture(scope="session", params=ENGINES)
 def codec_engine(request: pytest.FixtureRequest) -> str:
     """Each engine of the codec in turn: a test that takes this runs once on both."""
     engine: str = request.param
