@@ -25,7 +25,7 @@ NOBODY = Holders("I", frozenset())
 
 
 class Directory:
-    """Holders per line; a line that nobody holds takes no room, so there are at most the lines of the memory."""
+    """Holders per line; a line that nobody holds takes no room, so it is no longer than the memory."""
 
     def __init__(self) -> None:
         self._lines: dict[int, Holders] = {}

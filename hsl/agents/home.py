@@ -1,7 +1,7 @@
 """The home agent: runs the home table over its lines, with a precise directory (HSL 5.6).
 
-Every request is checked at arrival (5.4 T15), waits for its line and for a TSHR in order of arrival (T5), and is
-done by the rows of the table. Losing a node is one operation, `fence` (6.2 F1).
+Every request is checked at arrival (5.4 T15), waits for its line and for a TSHR in order of arrival (T5), and
+is done by the rows of the table. Losing a node is one operation, `fence` (6.2 F1).
 """
 
 from __future__ import annotations
@@ -14,7 +14,6 @@ from heapq import heappop, heappush
 from typing import NamedTuple
 
 from hsl._generated.constants import (
-    ADDRESS_BITS,
     LINE_BYTES,
     MAX_TXN,
     TIMERS,
@@ -27,12 +26,12 @@ from hsl._generated.constants import (
     Vc,
 )
 from hsl._generated.tables import HA_EVENTS, HA_GUARDS, HA_STATES, HA_TABLE, OPCODES
-from hsl.agents import atomics
 from hsl.agents.address_map import AddressMap
 from hsl.agents.directory import Holders
 from hsl.agents.home_actions import ErrorEntry, HomeActions
 from hsl.agents.interpreter import Interpreter
 from hsl.agents.memory import Memory
+from hsl.agents.peers import LOCAL, Peers
 from hsl.agents.transaction import NO_NODE, Transaction
 from hsl.codec.checks import Negotiated, check_request
 from hsl.codec.message import Message
@@ -46,13 +45,11 @@ RECALL = "Recall"
 WAITING_LIMIT = 4096
 # Recalls that may be open at once: they come from management software, one range after the other.
 RECALL_LIMIT = 16
-# What an agent of the same node may use: all that this home performs.
-LOCAL = Negotiated(atomics.PERFORMED, 0, MAX_TXN, ADDRESS_BITS)
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class HomeConfig:
-    """One home. `tu` in ns; `timers` overrides T_SNP and T_CACK, in ns; `negotiated`: for agents of its node."""
+    """One home. `tu` in ns; `timers` overrides T_SNP and T_CACK in ns; `negotiated`: for agents of its node."""
 
     nid: int
     address_map: AddressMap
@@ -126,7 +123,7 @@ class HomeAgent:
         self._recalls: dict[int, Recall] = {}  # of busy lines
         self._open: list[Recall] = []
         self._fenced: set[int] = set()
-        self._negotiated: list[tuple[range, Negotiated]] = []  # one per port
+        self._peers = Peers(config.negotiated)
         self.set_tu(config.tu)
 
     # ---- what the node asks and tells
@@ -137,8 +134,7 @@ class HomeAgent:
 
     def attach(self, nids: range, negotiated: Negotiated) -> None:
         """The nodes `nids` are reached by a port with this configuration."""
-        offered = negotiated._replace(atomics=negotiated.atomics & atomics.PERFORMED)
-        self._negotiated = [row for row in self._negotiated if row[0] != nids] + [(nids, offered)]
+        self._peers.attach(nids, negotiated)
 
     @property
     def room(self) -> bool:
@@ -184,7 +180,7 @@ class HomeAgent:
         if err:
             self.counters["refused"] += 1
             self._do.complete(message, Message(Op.Cmp, err=err))
-        elif message.txn in outstanding or message.txn >= self._negotiated_with(message.src).max_txn:
+        elif message.txn in outstanding or message.txn >= self._peers.of(message.src).max_txn:
             self._do.error(ErrorCode.PROTO, f"TXN {message.txn} is in use or above the maximum", message)
         else:
             outstanding.add(message.txn)
@@ -197,7 +193,7 @@ class HomeAgent:
         entry = self.config.address_map.lookup(message.addr)
         if entry is None or entry.type == SamType.MMIO or entry.home_of(message.addr) != self.nid:
             return Err.DECODE  # HSL 5.4 T15 [HSL-TXN-004]
-        if err := check_request(message, self._negotiated_with(message.src)):
+        if err := check_request(message, self._peers.of(message.src)):
             return err
         needed = Right(0)
         for name in OPCODES[message.op].right:
@@ -206,9 +202,6 @@ class HomeAgent:
             return Err.ACCESS
         refused = viral and message.op not in (Op.WbFull, Op.Evict)  # HSL 6.1 [HSL-RAS-005]
         return Err.DATA if refused else Err.OK
-
-    def _negotiated_with(self, nid: int) -> Negotiated:
-        return next((known for nids, known in self._negotiated if nid in nids), self.config.negotiated)
 
     def _arrive(self, addr: int, op: str, message: Message, now: int, recall: Recall | None = None) -> None:
         """Queue a request at its line; a busy line's row says `wait`. HSL 5.4 T5 [HSL-COH-038]."""

@@ -23,8 +23,8 @@ def yes(value: bool) -> str:
 class Transaction:
     """State of a busy line, named as in the table (P = `pending`, BUF = `buf`, NEW = `new`, OLD = `old`).
 
-    `r` is the requester (NO_NODE for Recall), `q` the node and `message` the message of the present event. With
-    no TSHR behind it (`op` "") it only gives a stray message or a `lost` its row of state IDLE.
+    `r` is the requester (NO_NODE for Recall), `q` the node and `message` the message of the present event.
+    With no TSHR behind it (`op` "") it only gives a stray message or a `lost` its row of state IDLE.
     """
 
     __slots__ = (
