@@ -1,12 +1,18 @@
-"""A local access and the ticket that follows it: what a program hands to a request agent, and what it gets back."""
+"""A local access and its ticket: what a program hands to a request agent, and what it gets back."""
 
 from __future__ import annotations
 
+from collections.abc import Callable
 from enum import IntFlag
 from typing import NamedTuple
 
-from hsl._generated.constants import Err
-from hsl.errors import TransactionError
+from hsl._generated.constants import ADDRESS_BITS, GRANULE_BYTES, LINE_BYTES, MAX_NID, Err
+from hsl.agents import atomics
+from hsl.errors import ConfigError, TransactionError
+
+STREAMS = 32  # streams of an NCR message: the 5 bits of AOP (2.6)
+SIZES = (1, 2, 4, 8, 16, 32, 64)  # bytes of a partial write or an NCR access: LEN, or byte enables below 8 (5.12, 5.14)
+INTR_BYTES = 8  # vector and data, u32 each (5.14)
 
 
 class Order(IntFlag):
@@ -18,33 +24,14 @@ class Order(IntFlag):
     ALL = LOAD | STORE | NCR
 
 
-# What each kind of access is to a fence. Evict is none: Cmp of Evict and WbFull take no part in ordering (5.9).
-KINDS: dict[str, Order] = {
-    "load": Order.LOAD,
-    "read_once": Order.LOAD,
-    "store": Order.STORE,
-    "store_line": Order.STORE,
-    "write_full": Order.STORE,
-    "write_ptl": Order.STORE,
-    "atomic_load": Order.LOAD | Order.STORE,
-    "atomic_store": Order.STORE,
-    "flush": Order.STORE,
-    "evict": Order(0),
-    "ncread": Order.NCR,
-    "ncwrite": Order.NCR,
-    "intr": Order.NCR,
-    "fence": Order(0),
-}
-
-
 class Access(NamedTuple):
     """One access of a program.
 
-    `kind` is a key of KINDS: an event of the cache table (5.5), or ncread, ncwrite, intr, fence. `addr` and `size` in bytes;
-    an access stays inside its 64-byte line. `data`: the bytes to store, 64 for store_line and write_full, the operand of an
-    atomic (CAS: compare, then swap), vector and data as two u32 for intr. `be`: bit i enables data byte i (write_ptl,
-    ncread, ncwrite; None = all). `aop`: Aop of an atomic. `dst`, `stream`: target NID and stream of an NCR access.
-    `order`: what a fence waits for.
+    `kind` is a key of KINDS: an event of the cache table (5.5), or ncread, ncwrite, intr, fence. `addr` and `size` in
+    bytes; an access stays inside its 64-byte line. `data`: the bytes to store, 64 for store_line and write_full, the
+    operand of an atomic (CAS: compare, then swap), vector and data as two u32 for intr. `be`: bit i enables data byte i
+    (write_ptl, ncread, ncwrite; None = all). `aop`: Aop of an atomic. `dst`, `stream`: target NID and stream of an NCR
+    access. `order`: what a fence waits for.
     """
 
     kind: str
@@ -59,7 +46,10 @@ class Access(NamedTuple):
 
 
 class Ticket:
-    """An access on its way. `issued` and `finished` in ns; `missed`: it had to wait for a message; `err`: Err of its end."""
+    """An access on its way.
+
+    `agent`: its NID; `issued`, `finished` in ns; `missed`: it had to wait for a message; `err`: the Err of its end.
+    """
 
     __slots__ = ("access", "agent", "data", "err", "finished", "issued", "missed", "poison")
 
@@ -81,8 +71,8 @@ class Ticket:
     def result(self) -> bytes:
         """Return the bytes read or the old value, b"" for a write.
 
-        Raises TransactionError when the access ended with an error, when its data are poisoned (code DATA, 6.1), or when it
-        has not ended yet (code UNREACH: nothing has come).
+        Raises TransactionError when the access ended with an error, when its data are poisoned (code DATA, 6.1), or when
+        it has not ended (code UNREACH: nothing has come).
         """
         what = f"{self.access.kind} at {self.access.addr:#x} by node {self.agent}"
         if self.finished is None:
@@ -94,5 +84,136 @@ class Ticket:
         return self.data
 
     def __repr__(self) -> str:
+        access = self.access
         end = "open" if self.finished is None else f"{self.err.name} at {self.finished}"
-        return f"Ticket({self.access.kind} {self.access.addr:#x} size {self.access.size}, node {self.agent}, {end})"
+        return f"Ticket({access.kind} {access.addr:#x} size {access.size}, node {self.agent}, {end})"
+
+
+def _require(access: Access, good: bool, legal: str) -> None:
+    if not good:
+        what = f"{access.kind} at {access.addr:#x}, {access.size} bytes, {len(access.data)} data bytes"
+        raise ConfigError(f"{what}: {legal}")
+
+
+def _within_line(access: Access, data: int) -> None:
+    room = LINE_BYTES - access.addr % LINE_BYTES
+    if not 1 <= access.size <= room:
+        _require(access, False, f"a size of 1..{room} stays inside the line")
+    if len(access.data) != data:
+        _require(access, False, f"{data} data bytes are legal")
+
+
+def _read(access: Access) -> None:
+    _within_line(access, 0)
+
+
+def _store(access: Access) -> None:
+    _within_line(access, access.size)
+
+
+def _line(access: Access) -> None:
+    _require(access, access.addr % LINE_BYTES == 0, f"the address must be a multiple of {LINE_BYTES}")
+    _require(access, access.size == len(access.data) == LINE_BYTES, f"size and data must be {LINE_BYTES} bytes")
+
+
+def _enabled(access: Access) -> None:
+    _require(access, access.size in SIZES, f"sizes are {SIZES}")
+    _require(access, access.addr % access.size == 0, "the address must be a multiple of the size")
+    mask = access.be or 0
+    _require(access, 0 <= mask < 1 << access.size, f"byte enables {mask:#x} need bits 0..{access.size - 1}")
+
+
+def _partial(access: Access) -> None:
+    _enabled(access)
+    _require(access, len(access.data) == access.size, f"{access.size} data bytes are legal")
+
+
+def _ncr(access: Access) -> None:
+    _require(access, 0 <= access.dst <= MAX_NID, f"target {access.dst} must be 0..{MAX_NID}")
+    _require(access, 0 <= access.stream < STREAMS, f"stream {access.stream} must be 0..{STREAMS - 1}")
+
+
+def _ncread(access: Access) -> None:
+    _ncr(access)
+    _enabled(access)
+    _require(access, not access.data, "no data are legal")
+
+
+def _ncwrite(access: Access) -> None:
+    _ncr(access)
+    _partial(access)
+
+
+def _intr(access: Access) -> None:
+    _ncr(access)
+    _require(access, len(access.data) == INTR_BYTES and access.addr == 0, f"address 0 and {INTR_BYTES} data bytes")
+
+
+def _atomic(access: Access) -> None:
+    store = access.kind == "atomic_store"
+    atomics.check(access.aop, access.size, access.addr, len(access.data), store=store)
+
+
+def _anything(access: Access) -> None:
+    """The line of the address, or nothing, is all that counts."""
+
+
+class Kind(NamedTuple):
+    """What a kind of access needs, and what it is to a fence."""
+
+    check: Callable[[Access], None]
+    order: Order
+    ncr: bool = False
+
+
+# Evict is nothing to a fence: Cmp of Evict and WbFull take no part in ordering (5.9).
+KINDS: dict[str, Kind] = {
+    "load": Kind(_read, Order.LOAD),
+    "store": Kind(_store, Order.STORE),
+    "store_line": Kind(_line, Order.STORE),
+    "evict": Kind(_anything, Order(0)),
+    "read_once": Kind(_read, Order.LOAD),
+    "write_full": Kind(_line, Order.STORE),
+    "write_ptl": Kind(_partial, Order.STORE),
+    "atomic_load": Kind(_atomic, Order.LOAD | Order.STORE),
+    "atomic_store": Kind(_atomic, Order.STORE),
+    "flush": Kind(_anything, Order.STORE),
+    "ncread": Kind(_ncread, Order.NCR, ncr=True),
+    "ncwrite": Kind(_ncwrite, Order.NCR, ncr=True),
+    "intr": Kind(_intr, Order.NCR, ncr=True),
+    "fence": Kind(_anything, Order(0)),
+}
+
+
+def check_access(access: Access) -> Kind:
+    """The kind of a legal access; ConfigError says what came and what is legal."""
+    kind = KINDS.get(access.kind)
+    if kind is None:
+        raise ConfigError(f"access {access.kind!r}: legal are {', '.join(KINDS)}")
+    if not 0 <= access.addr < 1 << ADDRESS_BITS:
+        raise ConfigError(f"{access.kind} at {access.addr:#x}: addresses have {ADDRESS_BITS} bits")
+    kind.check(access)
+    return kind
+
+
+class Span(NamedTuple):
+    """Bytes as they travel with LEN and BE: 8 << len bytes from a multiple of that; `shift`: where the access starts."""
+
+    addr: int
+    len: int
+    be: int
+    shift: int
+
+
+def span(access: Access) -> Span:
+    """Where an access of SIZES bytes travels: below 8 bytes the aligned 8 bytes with byte enables (5.14)."""
+    size = max(access.size, GRANULE_BYTES)
+    shift = access.addr % size
+    mask = (1 << access.size) - 1 if access.be is None else access.be
+    return Span(access.addr - shift, (size // GRANULE_BYTES).bit_length() - 1, mask << shift, shift)
+
+
+def spread(access: Access, where: Span) -> bytes:
+    """The data of an access in the granules of its span."""
+    total = GRANULE_BYTES << where.len
+    return bytes(where.shift) + access.data + bytes(total - where.shift - len(access.data))

@@ -1,7 +1,7 @@
 """Atomic operations: placement of operands and exact results (HSL 5.12).
 
-The home performs far atomics with this, a cache that owns the line near ones. An operation is a function of old value and
-operand; each kind of number has its own way from bytes to values, so a new class is a new row of OPERATIONS.
+The home performs far atomics with this, a cache that owns the line near ones. An operation is a function of old value
+and operand, so a new class of operations is new rows of OPERATIONS and a bit of PERFORMED.
 """
 
 from __future__ import annotations
@@ -75,13 +75,13 @@ def check(aop: int, size: int, addr: int, operands: int, *, store: bool) -> None
     if store and not info.store:
         raise ConfigError(f"{info.name} has a result, so it cannot be an atomic_store")
     if addr % size:
-        raise ConfigError(f"{info.name} of {size} bytes at {addr:#x}: the address must be a multiple of the size")
+        raise ConfigError(f"{info.name} of {size} bytes at {addr:#x}: a multiple of the size is legal")
     if operands != operand_bytes(aop, size):
         raise ConfigError(f"{info.name} with {operands} operand bytes: {operand_bytes(aop, size)} are legal")
 
 
 def place(size: int, addr: int, value: bytes) -> bytes:
-    """Values of `size` bytes each as data granules: 4-byte ones at bytes ADDR[2:0] of their granule, the rest 0."""
+    """Values of `size` bytes as data granules: 4-byte ones at bytes ADDR[2:0] of their granule, the rest 0."""
     if size >= GRANULE_BYTES:
         return value
     offset = addr % GRANULE_BYTES
@@ -100,8 +100,8 @@ def extract(size: int, addr: int, data: bytes) -> bytes:
 def apply(aop: int, size: int, old: bytes, operands: bytes) -> tuple[bytes, bytes]:
     """Return (new value, value to return), both `size` bytes; `old` is returned bit for bit.
 
-    `operands` are `operand_bytes(aop, size)` bytes, little-endian. Raises ConfigError for an operation that this engine does
-    not perform.
+    `operands` are `operand_bytes(aop, size)` bytes, little-endian. Raises ConfigError for an operation that is not
+    performed here.
     """
     if aop == Aop.CAS:
         return (operands[size:] if operands[:size] == old else old), old
@@ -113,7 +113,7 @@ def apply(aop: int, size: int, old: bytes, operands: bytes) -> tuple[bytes, byte
 
 
 def perform(line: bytes | bytearray, message: Message) -> tuple[bytes, bytes]:
-    """Do the AtomicLoad or AtomicStore `message` on a line of 64 bytes: (new line, data granules of the CmpData).
+    """Do the AtomicLoad or AtomicStore `message` on a line of 64 bytes: (new line, data of the CmpData).
 
     The message must have passed the format checks (5.12).
     """

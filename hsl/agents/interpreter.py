@@ -1,21 +1,22 @@
 """One interpreter for both coherence tables: the cache's (5.5) and the home's (5.6).
 
-A table is compiled once, when an agent is built. That is also when it is judged: every state has a row for every event,
-exactly one for each combination of guard values, and every action word has its function. So a step never fails to find its row.
+A table is compiled once, when an agent is built. That is also when it is judged: every state has a row for every
+event, exactly one for each combination of guard values, and every action word has its function. So a step never fails
+to find its row.
 """
 
 from __future__ import annotations
 
-from collections.abc import Callable, Iterator, Mapping, Sequence
 from collections import Counter
+from collections.abc import Callable, Iterator, Mapping, Sequence
 from itertools import product
 
 from hsl._generated.tables import CoherenceRow
 from hsl.errors import ConfigError
 
 Table = Mapping[tuple[str, str], tuple[CoherenceRow, ...]]
-# An action gets the machine and the words after its name. It may return the event that follows at once: local memory
-# completes in the same step (coherence.toml, run to completion).
+# An action gets the machine and the words after its name. It may return the event that follows at once: local
+# memory completes in the same step (coherence.toml, run to completion).
 Action = Callable[..., str | None]
 Guard = Callable[[str], str]
 Call = tuple[Action, tuple[str, ...]]
@@ -23,16 +24,16 @@ Outcome = tuple[tuple[Call, ...], str]  # what to do, next state
 
 SAME = "="  # the next state is the present one
 PSEUDO, GO = "DO", "go"  # a row that ends in DO is followed at once by the event go
-# Combinations of guard values that cannot occur, so need no row (coherence.toml: nobody is listed in an empty directory).
+# Combinations of guard values that cannot occur, so need no row: nobody is listed in an empty directory.
 IMPOSSIBLE: tuple[Mapping[str, str], ...] = ({"dir": "I", "who": "listed"},)
 
 
 class Interpreter:
     """Runs the rows of one table.
 
-    `actions` maps each action word to a function `f(machine, *words)`. `guards` gives the domain of each guard variable.
-    `coverage`, when given, counts the steps taken per (state, event). Raises ConfigError for a table with a hole, with two
-    rows for one case, with an unknown state, guard or action.
+    `actions` maps each action word to a function `f(machine, *words)`. `guards` gives the domain of each guard
+    variable. `coverage`, when given, counts the steps taken per (state, event). Raises ConfigError for a table with a
+    hole, with two rows for one case, with an unknown state, guard or action.
     """
 
     def __init__(
@@ -49,7 +50,7 @@ class Interpreter:
         self._guarded: dict[tuple[str, str], tuple[tuple[str, ...], dict[tuple[str, ...], Outcome]]] = {}
         self.coverage: Counter[tuple[str, str]] = Counter() if coverage is None else coverage
         if extra := table.keys() - set(product(states, events)):
-            raise ConfigError(f"coherence table: {sorted(extra)[0]} is no state and event of the table")
+            raise ConfigError(f"coherence table: {min(extra)} is no state and event of the table")
         for cell in product(states, events):
             rows = table.get(cell, ())
             outcomes = [_compile(cell, row, actions, states) for row in rows]
@@ -61,8 +62,8 @@ class Interpreter:
     def step(self, machine: object, state: str, event: str, guard: Guard | None = None) -> str:
         """Run the one matching row, and the events that follow it at once; return the next state.
 
-        `guard(variable)` gives the present value of a guard variable; it is asked before each row, after the actions of
-        the row before. The table must have been given guards if a cell of this state and event has any.
+        `guard(variable)` gives the present value of a guard variable; it is asked before each row, after the actions
+        of the row before. A table with guards cannot be run without it.
         """
         following: str | None = event
         while following is not None:
@@ -106,7 +107,7 @@ def _decide(
     used = {name: values for row in rows for name, values in row.guards}
     for name, values in ((name, values) for row in rows for name, values in row.guards):
         if not set(values) <= set(guards.get(name, ())):
-            raise ConfigError(f"coherence table: guard {name}={values} of {cell} is not in the guards' domains")
+            raise ConfigError(f"coherence table: guard {name}={values} of {cell} is outside its domain")
     names = tuple(name for name in guards if name in used)
     choices: dict[tuple[str, ...], Outcome] = {}
     for valuation in _valuations(names, guards):

@@ -1,0 +1,96 @@
+"""A set-associative write-back cache: which lines are here, in what state, and which one has to go (HSL 5.5)."""
+
+from __future__ import annotations
+
+from collections import OrderedDict, deque
+from typing import TYPE_CHECKING
+
+from hsl._generated.constants import LINE_BYTES
+from hsl.agents.access import Ticket
+from hsl.errors import ConfigError
+
+if TYPE_CHECKING:
+    from hsl.agents.outstanding import Request
+
+STABLE = frozenset({"I", "S", "E", "M"})  # a waiting access is presented when a line enters one of these
+# A line in one of these has a copy in its way, or a way kept for the copy that is coming (D1). The data of MI_A stay in the
+# line until Cmp; its way is already free.
+OCCUPYING = frozenset({"S", "E", "M", "IS_D", "IM_D", "IM_A", "SM_A"})
+EVICTABLE = frozenset({"S", "E", "M"})
+READABLE = frozenset({"S", "E", "M", "SM_A", "MI_A"})
+
+MAX_SETS = 1 << 20  # 64 MiB per way: more than any emulated cache, and the tables of sets stay small
+MAX_WAYS = 1 << 10  # finding a victim walks the ways
+
+
+class Line:
+    """A line that is cached, or on its way in or out, or that an access waits for.
+
+    `addr` is a multiple of 64; `data` are its 64 bytes while the state is READABLE; `way`: it holds a way of its set;
+    `request`: its outstanding request, until the CmpAck has left (D4); `waiting`: accesses in program order (5.9 F2).
+    """
+
+    __slots__ = ("addr", "data", "poison", "request", "state", "waiting", "way")
+
+    def __init__(self, addr: int) -> None:
+        self.addr = addr
+        self.state = "I"
+        self.data = bytearray()
+        self.poison = False
+        self.way = False
+        self.request: Request | None = None
+        self.waiting: deque[Ticket] = deque()  # capped by the agent's pending accesses
+
+
+class Cache:
+    """Lines by address, and the ways of each set, least recently used first."""
+
+    def __init__(self, sets: int, ways: int) -> None:
+        for name, value, most in (("sets", sets, MAX_SETS), ("ways", ways, MAX_WAYS)):
+            if not 1 <= value <= most:
+                raise ConfigError(f"cache: {value} {name}, 1..{most} are legal")
+        self.sets = sets
+        self.ways = ways
+        self.lines: dict[int, Line] = {}  # at most sets x ways + outstanding requests + pending accesses
+        self._sets: list[OrderedDict[int, Line]] = [OrderedDict() for _ in range(sets)]
+
+    def _set(self, addr: int) -> OrderedDict[int, Line]:
+        return self._sets[addr // LINE_BYTES % self.sets]
+
+    def line(self, addr: int) -> Line:
+        """The line that begins at `addr`, made in I when nobody knows it yet."""
+        found = self.lines.get(addr)
+        if found is None:
+            found = self.lines[addr] = Line(addr)
+        return found
+
+    def touch(self, line: Line) -> None:
+        """Make a line that holds a way the most recently used."""
+        self._set(line.addr).move_to_end(line.addr)
+
+    def has_room(self, addr: int) -> bool:
+        """A way of the set of `addr` is free."""
+        return len(self._set(addr)) < self.ways
+
+    def take_way(self, line: Line) -> None:
+        """Give a free way of its set to a line."""
+        ways = self._set(line.addr)
+        assert len(ways) < self.ways
+        ways[line.addr] = line
+        line.way = True
+
+    def free_way(self, line: Line) -> None:
+        """Take the way back from a line."""
+        del self._set(line.addr)[line.addr]
+        line.way = False
+
+    def victim(self, addr: int) -> Line | None:
+        """The least recently used line that can make room in the set of `addr`: stable, and nobody needs it now."""
+        candidates = self._set(addr).values()
+        return next((line for line in candidates if line.state in EVICTABLE and not line.request and not line.waiting), None)
+
+    def forget(self, line: Line) -> None:
+        """Drop a line in I that nobody waits for."""
+        if line.way:
+            self.free_way(line)
+        self.lines.pop(line.addr, None)

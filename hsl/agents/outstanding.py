@@ -1,0 +1,94 @@
+"""The requests of one agent that are not completed: TXN numbers and T_REQ, coherent and NCR together (HSL 2.6, 5.11)."""
+
+from __future__ import annotations
+
+from collections import OrderedDict
+
+from hsl._generated.constants import MAX_TXN
+from hsl.agents.access import Ticket
+from hsl.agents.cache import Line
+from hsl.agents.tags import Tags
+
+
+class Request:
+    """An outstanding request: an MSHR when it has a line, else an NCR request.
+
+    `len`: LEN of the CmpData it asks for; `ticket`: the access that caused it, None for an eviction that makes room;
+    `reported`: T_REQ expired once, so the access has its ERR=UNREACH although the request goes on.
+    """
+
+    __slots__ = ("dst", "len", "line", "op", "reported", "ticket", "txn")
+
+    def __init__(self, txn: int, op: int, dst: int, length: int, ticket: Ticket | None, line: Line | None) -> None:
+        self.txn = txn
+        self.op = op
+        self.dst = dst
+        self.len = length
+        self.ticket = ticket
+        self.line = line
+        self.reported = False
+
+
+class Outstanding:
+    """Requests by TXN. `limit` is the negotiated number of TXNs and may change; `t_req` in ns."""
+
+    def __init__(self, limit: int, t_req: int) -> None:
+        self.limit = min(limit, MAX_TXN)
+        self._t_req = t_req
+        self._tags = Tags()
+        self._requests: dict[int, Request] = {}
+        # TXN: deadline. All run for the same time, so the order of starting is the order of expiry.
+        self._deadlines: OrderedDict[int, int] = OrderedDict()
+
+    def __len__(self) -> int:
+        return len(self._requests)
+
+    @property
+    def full(self) -> bool:
+        """No further request may be opened."""
+        return len(self._requests) >= self.limit
+
+    def open(self, op: int, dst: int, length: int, ticket: Ticket | None, line: Line | None, now: int) -> Request:
+        """Start a request with the lowest free TXN, which is below the limit since fewer are taken. HSL 2.6."""
+        txn = self._tags.take()
+        assert txn is not None
+        assert not self.full
+        request = self._requests[txn] = Request(txn, op, dst, length, ticket, line)
+        self._deadlines[txn] = now + self._t_req
+        return request
+
+    def find(self, txn: int) -> Request | None:
+        """The request with this TXN."""
+        return self._requests.get(txn)
+
+    def to(self, nid: int) -> list[Request]:
+        """The requests to a node, lowest TXN first."""
+        return [self._requests[txn] for txn in sorted(self._requests) if self._requests[txn].dst == nid]
+
+    def stop(self, request: Request) -> None:
+        """T_REQ will not expire (again) for this request; its TXN stays taken."""
+        self._deadlines.pop(request.txn, None)
+
+    def close(self, request: Request) -> None:
+        """The request is over; its TXN is free."""
+        self.stop(request)
+        del self._requests[request.txn]
+        self._tags.free(request.txn)
+
+    def rearm(self, request: Request, now: int) -> None:
+        """T_REQ starts again."""
+        self._deadlines[request.txn] = now + self._t_req
+        self._deadlines.move_to_end(request.txn)
+
+    def next_deadline(self) -> int | None:
+        """The next instant (ns) at which a T_REQ expires."""
+        return next(iter(self._deadlines.values()), None)
+
+    def expired(self, now: int) -> list[Request]:
+        """The requests whose T_REQ is over: by instant, then by TXN. HSL 5.11."""
+        due = []
+        for txn, deadline in self._deadlines.items():
+            if deadline > now:
+                break
+            due.append((deadline, txn))
+        return [self._requests[txn] for _, txn in sorted(due)]

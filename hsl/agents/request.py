@@ -1,0 +1,463 @@
+"""The request agent: local accesses in, requests out; completions and snoops in, answers out (HSL 5.5).
+
+What happens to a line is in RA_TABLE, run by the interpreter; the words of its rows are in request_actions. This file
+keeps what the table speaks of: lines and the accesses that wait for them, MSHRs and ways, fences, and the loss of a home.
+
+An access that cannot be presented for want of an MSHR or a way *starves*: its line stands in a queue, oldest first, and is
+tried again when either becomes free. Ways and MSHRs are reserved before a request leaves, so completions always sink (D1).
+"""
+
+from __future__ import annotations
+
+from collections import Counter, deque
+from dataclasses import asdict, dataclass
+
+from hsl._generated.constants import (
+    ERROR_LOG_ENTRIES,
+    LINE_BYTES,
+    MAX_NID,
+    MAX_TXN,
+    TIMERS,
+    TU_EXPONENT_SOFTWARE,
+    AtomicClass,
+    Err,
+    ErrorCode,
+    Op,
+    SamType,
+    St,
+    Vc,
+)
+from hsl._generated.tables import OPCODES, RA_EVENTS, RA_STATES, RA_TABLE
+from hsl.agents import atomics, wire
+from hsl.agents.access import KINDS, Access, Order, Ticket, check_access
+from hsl.agents.address_map import AddressMap
+from hsl.agents.cache import OCCUPYING, READABLE, STABLE, Cache, Line
+from hsl.agents.interpreter import Interpreter, Table
+from hsl.agents.ncr import NcrRequests
+from hsl.agents.outstanding import Outstanding, Request
+from hsl.agents.request_actions import ACTIONS, Turn
+from hsl.codec.message import Message
+from hsl.errors import ConfigError
+
+MAX_PENDING = 1 << 16  # accesses taken and not collected: a ticket is some 200 bytes, so 16 MB at most
+
+SNOOPS = {int(op): op.name for op in Op if OPCODES[op].vc == Vc.SNP}
+COMPLETIONS = {(int(op), int(st)): f"{op.name}_{st.name}" for op in (Op.Cmp, Op.CmpData) for st in St}
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class RequestConfig:
+    """A request agent. `tu` in ns; `t_req` in ns, None = T_REQ of the profile in TU of `tu` (5.11).
+
+    `mshrs`, `ncrs`: coherent and NCR requests outstanding at once; `pending`: accesses taken and not yet collected;
+    `max_txn`, `atomics`: what the port negotiated, if known (else `negotiated` tells later).
+    """
+
+    nid: int
+    address_map: AddressMap
+    sets: int = 64
+    ways: int = 8
+    mshrs: int = 16
+    ncrs: int = 16
+    pending: int = 4096
+    max_txn: int = MAX_TXN
+    atomics: int = AtomicClass.INT
+    tu: int = 1 << TU_EXPONENT_SOFTWARE
+    t_req: int | None = None
+
+    def __post_init__(self) -> None:
+        limits = (
+            ("nid", self.nid, 0, MAX_NID),
+            ("mshrs", self.mshrs, 1, MAX_TXN),
+            ("ncrs", self.ncrs, 1, MAX_TXN),
+            ("pending", self.pending, 1, MAX_PENDING),
+            ("max_txn", self.max_txn, 1, MAX_TXN),
+        )
+        for name, value, least, most in limits:
+            if not least <= value <= most:
+                raise ConfigError(f"request agent: {name} = {value}, {least}..{most} is legal")
+
+
+@dataclass(slots=True)
+class RequestCounters:
+    """What an agent has seen. A hit is a coherent access that ended at once, a miss one that had to wait."""
+
+    hits: int = 0
+    misses: int = 0
+    fills: int = 0
+    evictions: int = 0  # Evict and WbFull that made room
+    writebacks: int = 0  # WbFull, whatever for
+    snoops: int = 0
+    snoop_data: int = 0  # snoops answered with data
+    near_atomics: int = 0
+    odd: int = 0  # snoops of lines not held (T11)
+    proto: int = 0
+    fenced: int = 0  # messages of lost homes, dropped
+    unlogged: int = 0  # errors beyond what the log holds between two drains
+
+    def as_dict(self) -> dict[str, int]:
+        """The counters by name."""
+        return asdict(self)
+
+
+class RequestAgent:
+    """The request agent of one NID.
+
+    `outbox` holds messages in the order they must leave, per VC; the node takes them out and then calls `tick` (or honours
+    `next_deadline`, which is due at once): an MSHR is free only when its CmpAck has left (D4). `errors` holds (code, text,
+    message) for the error log.
+    """
+
+    def __init__(self, config: RequestConfig, table: Table = RA_TABLE) -> None:
+        self.config = config
+        self.nid = config.nid
+        self.counters = RequestCounters()
+        self.coverage: Counter[tuple[str, str]] = Counter()
+        self.outbox: list[Message] = []  # at most 2 per MSHR, 1 per NCR, and an answer per snoop the node lets in
+        self.errors: list[tuple[ErrorCode, str, Message | None]] = []  # at most ERROR_LOG_ENTRIES
+        self.lost: set[int] = set()  # homes that are fenced, at most one per NID
+        self.cache = Cache(config.sets, config.ways)
+        self._interpreter = Interpreter(table, ACTIONS, self.coverage, states=RA_STATES, events=RA_EVENTS)
+        self._sends = {  # what the row of a cell sends, so what it needs
+            cell: Op[words[0]] for cell, (row,) in table.items() for name, *words in row.actions if name == "send"
+        }
+        t_req = TIMERS["T_REQ"].tu * config.tu if config.t_req is None else config.t_req
+        self._outstanding = Outstanding(config.max_txn, t_req)
+        self._ncr = NcrRequests(config.nid, config.ncrs, self._outstanding, self.outbox, self.finish)
+        self._atomics = config.atomics & atomics.PERFORMED
+        self._mshrs = 0  # in use
+        self._leaving: deque[Request] = deque()  # MSHRs whose CmpAck is in the outbox, in its order
+        self._starving: dict[int, Line] = {}  # by address, oldest first; at most one per pending access
+        self._finished: list[Ticket] = []
+        self._pending = 0  # accesses not finished; with _finished at most config.pending
+        self._unperformed = [0] * (Order.ALL + 1)  # accesses begun and not performed, by Order
+        self._fence: Ticket | None = None
+        self._held: deque[Ticket] = deque()  # accesses behind the fence
+        self._now = 0
+
+    # ---- what the node and programs call
+
+    @property
+    def full(self) -> bool:
+        """No access is taken before others end or `completions` is called."""
+        return self._pending + len(self._finished) >= self.config.pending
+
+    @property
+    def idle(self) -> bool:
+        """Nothing is pending, outstanding or to be sent."""
+        return not (self._pending or len(self._outstanding) or self.outbox)
+
+    def negotiated(self, atomic_classes: int, max_txn: int) -> None:
+        """What the port has negotiated: AtomicClass bits and the number of TXNs."""
+        self._atomics = atomic_classes & atomics.PERFORMED
+        self._outstanding.limit = min(max_txn, self.config.max_txn)
+
+    def submit(self, access: Access, now: int) -> Ticket:
+        """Begin an access; a hit is finished on return. ConfigError for an illegal access, or when `full`."""
+        check_access(access)
+        if self.full:
+            raise ConfigError(f"{self.config.pending} accesses are pending or not collected, the limit of the agent")
+        ticket = Ticket(access, self.nid, now)
+        self._now = now
+        self._pending += 1
+        self._collect()
+        if self._fence is not None:
+            self._held.append(ticket)
+        else:
+            self._begin(ticket, now)
+            if self._fence is not None:
+                self._pass_fence(now)
+        ticket.missed = ticket.finished is None
+        return ticket
+
+    def completions(self) -> list[Ticket]:
+        """The tickets that ended since the last call, in the order of their end."""
+        finished, self._finished = self._finished, []
+        return finished
+
+    def receive(self, message: Message, now: int) -> None:
+        """Take a SNP, RSP or DAT message for this agent; never waits (D3, D4)."""
+        self._now = now
+        self._collect()
+        if message.src in self.lost:  # 6.2 F6
+            self.counters.fenced += 1
+        elif message.op in SNOOPS:
+            self._snoop(message, now)
+        elif message.op in (Op.Cmp, Op.CmpData):
+            self._complete(message, now)
+        else:
+            self.proto(f"opcode {message.op:#x} is nothing for a request agent", message)
+        self._go_on(now)
+
+    def tick(self, now: int) -> None:
+        """T_REQ, and whatever became possible since the outbox was emptied. HSL 5.11."""
+        self._now = now
+        self._collect()
+        for request in self._outstanding.expired(now):
+            if self._outstanding.find(request.txn) is request:  # else a home was lost in this loop
+                self._expire(request, now)
+        self._go_on(now)
+
+    def next_deadline(self) -> int | None:
+        """When `tick` is due (ns)."""
+        return self._now if self._gone() else self._outstanding.next_deadline()
+
+    def home_lost(self, nid: int, now: int) -> None:
+        """Fence node `nid`: its lines go to I, what is outstanding ends with UNREACH, it is not heard any more (6.2 F6)."""
+        if nid in self.lost:
+            return
+        self._now = now
+        self._collect()
+        self.lost.add(nid)
+        # What is still here must not reach the home that comes back (F5).
+        self.outbox[:] = [message for message in self.outbox if message.dst != nid]
+        for request in [request for request in self._leaving if request.dst == nid]:
+            self._leaving.remove(request)
+            self.close(request)
+        for line in [line for line in self.cache.lines.values() if self._home(line.addr) == nid]:
+            self._run(Turn(self, line, "home_lost", now))
+            self._settle(line, now)
+        self._ncr.lost(nid, now)
+        self._go_on(now)
+
+    def readmit(self, nid: int) -> None:
+        """Hear node `nid` again: both sides have finished the loss procedure (6.2 F5)."""
+        self.lost.discard(nid)
+
+    def state_of(self, addr: int) -> str:
+        """The state of the line of a byte address."""
+        line = self.cache.lines.get(addr - addr % LINE_BYTES)
+        return line.state if line else "I"
+
+    def peek(self, addr: int) -> bytes | None:
+        """The 64 bytes of the line of a byte address, None where it has no copy."""
+        line = self.cache.lines.get(addr - addr % LINE_BYTES)
+        return bytes(line.data) if line and line.state in READABLE else None
+
+    # ---- what the actions call
+
+    def log(self, code: ErrorCode, text: str, message: Message | None = None) -> None:
+        """An entry for the node's error log."""
+        if len(self.errors) < ERROR_LOG_ENTRIES:
+            self.errors.append((code, f"node {self.nid}: {text}", message))
+        else:
+            self.counters.unlogged += 1
+
+    def proto(self, text: str, message: Message) -> None:
+        """Log PROTO and count it; the message is dropped."""
+        self.counters.proto += 1
+        self.log(ErrorCode.PROTO, text, message)
+
+    def report(self, ticket: Ticket, now: int, err: Err, data: bytes = b"", poison: bool = False) -> None:
+        """Tell the program the end of an access, once."""
+        if ticket.finished is None:
+            ticket.finished = now
+            ticket.err = err
+            ticket.data = data
+            ticket.poison = poison
+            self._pending -= 1
+            self._finished.append(ticket)
+
+    def finish(
+        self, ticket: Ticket, now: int, err: Err = Err.OK, data: bytes = b"", poison: bool = False
+    ) -> None:
+        """The access is performed, or will never be; a fence waits for it no more."""
+        self.report(ticket, now, err, data, poison)
+        self._unperformed[KINDS[ticket.access.kind].order] -= 1
+
+    def send(self, line: Line, op: Op, ticket: Ticket | None, now: int) -> None:
+        """Send a request for a line; `_reserve` has made sure of the MSHR."""
+        access = ticket.access if ticket else None
+        home = self._home(line.addr)
+        assert home is not None
+        request = self._outstanding.open(op, home, wire.answer_len(op, access), ticket, line, now)
+        line.request = request
+        self._mshrs += 1
+        if op == Op.WbFull:
+            self.counters.writebacks += 1
+        self.outbox.append(wire.coherent(op, self.nid, home, request.txn, line, access))
+
+    def leave(self, request: Request) -> None:
+        """The request is completed; its MSHR ends when the CmpAck just put out has left."""
+        self._outstanding.stop(request)
+        self._leaving.append(request)
+
+    def close(self, request: Request) -> None:
+        """The MSHR and the TXN are free."""
+        assert request.line is not None
+        request.line.request = None
+        self._mshrs -= 1
+        self._outstanding.close(request)
+        if request.reported and request.ticket is not None:
+            self._unperformed[KINDS[request.ticket.access.kind].order] -= 1
+
+    # ---- turns
+
+    def _home(self, addr: int) -> int | None:
+        entry = self.config.address_map.lookup(addr)
+        return None if entry is None or entry.type == SamType.MMIO else entry.home_of(addr)
+
+    def _run(self, turn: Turn) -> None:
+        line = turn.line
+        line.state = self._interpreter.step(turn, line.state, turn.event)
+        if line.way and line.state not in OCCUPYING:
+            self.cache.free_way(line)
+
+    def _settle(self, line: Line, now: int) -> None:
+        """Present the waiting accesses, oldest first, as long as the line is stable (T13); forget a line of no use."""
+        while line.waiting and line.state in STABLE:
+            if self._present(line, line.waiting[0], now):
+                return
+            line.waiting.popleft()
+        if line.state == "I" and not line.waiting and line.request is None:
+            self.cache.forget(line)
+
+    def _present(self, line: Line, ticket: Ticket, now: int) -> bool:
+        """Present an access to the table; True when it has to wait in the line's queue."""
+        kind = ticket.access.kind
+        op = self._sends.get((line.state, kind))
+        if op is not None:
+            home = self._home(line.addr)
+            if home is None or home in self.lost:
+                self.finish(ticket, now, Err.DECODE if home is None else Err.UNREACH)
+                return False
+            if not self._reserve(line, op, now):
+                self._starving[line.addr] = line
+                return True
+        elif line.way:
+            self.cache.touch(line)
+        turn = Turn(self, line, kind, now, ticket)
+        self._run(turn)
+        if kind == "evict" and not turn.sent:  # nothing to drop
+            self.finish(ticket, now)
+        return turn.waits
+
+    def _snoop(self, message: Message, now: int) -> None:
+        self.counters.snoops += 1
+        line = self.cache.lines.get(message.addr)
+        # A node that is not the line's home gets the answer of an agent that does not hold it (T11): it learns and
+        # takes nothing.
+        known = line is not None and self._home(message.addr) == message.src
+        turn = Turn(self, line if line and known else Line(message.addr), SNOOPS[message.op], now, message=message)
+        self._run(turn)
+        if known:
+            self._settle(turn.line, now)
+
+    def _complete(self, message: Message, now: int) -> None:
+        request = self._outstanding.find(message.txn)
+        event = "Cmp_ERR" if message.err else COMPLETIONS.get((message.op, message.st))
+        if request is None or request.dst != message.src or event is None:  # T3
+            self.proto(f"completion of TXN {message.txn} from {message.src}, which is not outstanding", message)
+        elif request.line is None:
+            if not self._ncr.complete(request, message, now):
+                self.proto(f"{event} completes no {Op(request.op).name}", message)
+        elif message.op == Op.CmpData and not message.err and message.len != request.len:  # 5.12
+            self.proto(f"CmpData with LEN {message.len} for a request of LEN {request.len}", message)
+        else:
+            line = request.line
+            self._run(Turn(self, line, event, now, message=message))
+            self._settle(line, now)
+
+    def _expire(self, request: Request, now: int) -> None:
+        """T_REQ of a request is over. HSL 5.11."""
+        if not request.reported:
+            request.reported = True
+            self._outstanding.rearm(request, now)
+            self.log(ErrorCode.TIMEOUT, f"{Op(request.op).name} with TXN {request.txn} to {request.dst} is not answered")
+            if request.line is not None:
+                self._run(Turn(self, request.line, "t_req", now))
+            elif request.ticket is not None:
+                self.report(request.ticket, now, Err.UNREACH)
+        elif request.line is not None:
+            self.log(ErrorCode.FENCED, f"home {request.dst} is lost: T_REQ expired twice")
+            self.home_lost(request.dst, now)
+        else:
+            self._outstanding.stop(request)
+
+    # ---- MSHRs and ways
+
+    def _gone(self) -> int:
+        """CmpAcks that have left the outbox and whose MSHRs are not yet free."""
+        if not self._leaving:
+            return 0
+        return len(self._leaving) - sum(message.op == Op.CmpAck for message in self.outbox)
+
+    def _collect(self) -> None:
+        """Free the MSHRs whose CmpAck has left (D4)."""
+        for _ in range(self._gone()):
+            request = self._leaving.popleft()
+            line = request.line
+            self.close(request)
+            if line is not None and line.state == "I" and not line.waiting:
+                self.cache.forget(line)
+
+    def _no_mshr(self) -> bool:
+        return self._mshrs >= self.config.mshrs or self._outstanding.full
+
+    def _reserve(self, line: Line, op: Op, now: int) -> bool:
+        """An MSHR for a request, and a way when it brings a copy (D1); evicts a line to get one."""
+        if line.request is not None or self._no_mshr():
+            return False
+        if any(OPCODES[op].grants) and not line.way:
+            if not self.cache.has_room(line.addr):
+                victim = self.cache.victim(line.addr)
+                if victim is None:
+                    return False
+                self.counters.evictions += 1
+                self._run(Turn(self, victim, "evict", now))
+            self.cache.take_way(line)
+        return not self._no_mshr()
+
+    def _serve(self, now: int) -> None:
+        """Try the lines that starve, oldest first, while there are MSHRs."""
+        for line in list(self._starving.values()):
+            if self._no_mshr():
+                return
+            self._settle(line, now)
+            if not (line.waiting and line.state in STABLE):
+                del self._starving[line.addr]
+
+    def _go_on(self, now: int) -> None:
+        """Begin what waited for something that may be there now."""
+        if self._starving and not self._no_mshr():
+            self._serve(now)
+        self._ncr.serve(now)
+        if self._fence is not None:
+            self._pass_fence(now)
+
+    # ---- program order
+
+    def _begin(self, ticket: Ticket, now: int) -> None:
+        access = ticket.access
+        kind = KINDS[access.kind]
+        self._unperformed[kind.order] += 1
+        if access.kind == "fence":
+            self._fence = ticket
+        elif kind.ncr:
+            if access.dst in self.lost:
+                self.finish(ticket, now, Err.UNREACH)
+            else:
+                self._ncr.begin(ticket, now)
+        elif access.kind.startswith("atomic") and not self._atomics & atomics.atomic_class(access.aop, access.size):
+            self.finish(ticket, now, Err.UNSUP)
+        else:
+            line = self.cache.line(access.addr - access.addr % LINE_BYTES)
+            if line.waiting or self._present(line, ticket, now):  # F2: behind what waits already
+                line.waiting.append(ticket)
+            elif line.state == "I":
+                self._settle(line, now)
+            if ticket.finished is None:
+                self.counters.misses += 1
+            else:
+                self.counters.hits += 1
+
+    def _pass_fence(self, now: int) -> None:
+        """End the fence when all it orders is performed, and begin what it held, up to the next fence. HSL 5.9 F1."""
+        while self._fence is not None:
+            order = self._fence.access.order
+            if any(count for kinds, count in enumerate(self._unperformed) if kinds & order):
+                return
+            fence, self._fence = self._fence, None
+            self.finish(fence, now)
+            while self._held and self._fence is None:
+                self._begin(self._held.popleft(), now)
