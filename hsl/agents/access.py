@@ -11,7 +11,8 @@ from hsl.agents import atomics
 from hsl.errors import ConfigError, TransactionError
 
 STREAMS = 32  # streams of an NCR message: the 5 bits of AOP (2.6)
-SIZES = (1, 2, 4, 8, 16, 32, 64)  # bytes of a partial write or an NCR access: LEN, or byte enables below 8 (5.12, 5.14)
+# Bytes of a partial write or an NCR access: by LEN, below 8 by byte enables (5.12, 5.14).
+SIZES = (1, 2, 4, 8, 16, 32, 64)
 INTR_BYTES = 8  # vector and data, u32 each (5.14)
 
 
@@ -27,11 +28,11 @@ class Order(IntFlag):
 class Access(NamedTuple):
     """One access of a program.
 
-    `kind` is a key of KINDS: an event of the cache table (5.5), or ncread, ncwrite, intr, fence. `addr` and `size` in
-    bytes; an access stays inside its 64-byte line. `data`: the bytes to store, 64 for store_line and write_full, the
-    operand of an atomic (CAS: compare, then swap), vector and data as two u32 for intr. `be`: bit i enables data byte i
-    (write_ptl, ncread, ncwrite; None = all). `aop`: Aop of an atomic. `dst`, `stream`: target NID and stream of an NCR
-    access. `order`: what a fence waits for.
+    `kind` is a key of KINDS: an event of the cache table (5.5), or ncread, ncwrite, intr, fence. `addr` and
+    `size` in bytes; an access stays inside its 64-byte line. `data`: the bytes to store, 64 for store_line
+    and write_full, the operand of an atomic (CAS: compare, then swap), vector and data as two u32 for intr.
+    `be`: bit i enables data byte i (write_ptl, ncread, ncwrite; None = all). `aop`: Aop of an atomic. `dst`,
+    `stream`: target NID and stream of an NCR access. `order`: what a fence waits for.
     """
 
     kind: str
@@ -48,7 +49,8 @@ class Access(NamedTuple):
 class Ticket:
     """An access on its way.
 
-    `agent`: its NID; `issued`, `finished` in ns; `missed`: it had to wait for a message; `err`: the Err of its end.
+    `agent`: its NID; `issued`, `finished` in ns; `missed`: it had to wait for a message; `err`: the Err of
+    its end.
     """
 
     __slots__ = ("access", "agent", "data", "err", "finished", "issued", "missed", "poison")
@@ -71,8 +73,8 @@ class Ticket:
     def result(self) -> bytes:
         """Return the bytes read or the old value, b"" for a write.
 
-        Raises TransactionError when the access ended with an error, when its data are poisoned (code DATA, 6.1), or when
-        it has not ended (code UNREACH: nothing has come).
+        Raises TransactionError when the access ended with an error, when its data are poisoned (code DATA,
+        6.1), or when it has not ended (code UNREACH: nothing has come).
         """
         what = f"{self.access.kind} at {self.access.addr:#x} by node {self.agent}"
         if self.finished is None:
@@ -113,7 +115,9 @@ def _store(access: Access) -> None:
 
 def _line(access: Access) -> None:
     _require(access, access.addr % LINE_BYTES == 0, f"the address must be a multiple of {LINE_BYTES}")
-    _require(access, access.size == len(access.data) == LINE_BYTES, f"size and data must be {LINE_BYTES} bytes")
+    _require(
+        access, access.size == len(access.data) == LINE_BYTES, f"size and data must be {LINE_BYTES} bytes"
+    )
 
 
 def _enabled(access: Access) -> None:
@@ -146,7 +150,9 @@ def _ncwrite(access: Access) -> None:
 
 def _intr(access: Access) -> None:
     _ncr(access)
-    _require(access, len(access.data) == INTR_BYTES and access.addr == 0, f"address 0 and {INTR_BYTES} data bytes")
+    _require(
+        access, len(access.data) == INTR_BYTES and access.addr == 0, f"address 0 and {INTR_BYTES} data bytes"
+    )
 
 
 def _atomic(access: Access) -> None:
@@ -164,6 +170,7 @@ class Kind(NamedTuple):
     check: Callable[[Access], None]
     order: Order
     ncr: bool = False
+    atomic: bool = False
 
 
 # Evict is nothing to a fence: Cmp of Evict and WbFull take no part in ordering (5.9).
@@ -175,8 +182,8 @@ KINDS: dict[str, Kind] = {
     "read_once": Kind(_read, Order.LOAD),
     "write_full": Kind(_line, Order.STORE),
     "write_ptl": Kind(_partial, Order.STORE),
-    "atomic_load": Kind(_atomic, Order.LOAD | Order.STORE),
-    "atomic_store": Kind(_atomic, Order.STORE),
+    "atomic_load": Kind(_atomic, Order.LOAD | Order.STORE, atomic=True),
+    "atomic_store": Kind(_atomic, Order.STORE, atomic=True),
     "flush": Kind(_anything, Order.STORE),
     "ncread": Kind(_ncread, Order.NCR, ncr=True),
     "ncwrite": Kind(_ncwrite, Order.NCR, ncr=True),
@@ -197,7 +204,7 @@ def check_access(access: Access) -> Kind:
 
 
 class Span(NamedTuple):
-    """Bytes as they travel with LEN and BE: 8 << len bytes from a multiple of that; `shift`: where the access starts."""
+    """Bytes as they travel: 8 << len of them, aligned, with byte enables; `shift`: where the access starts."""
 
     addr: int
     len: int

@@ -1,7 +1,7 @@
 """Atomic operations: placement of operands and exact results (HSL 5.12).
 
-The home performs far atomics with this, a cache that owns the line near ones. An operation is a function of old value
-and operand, so a new class of operations is new rows of OPERATIONS and a bit of PERFORMED.
+The home performs far atomics with this, a cache that owns the line near ones. An operation is a function of
+old value and operand, so a new class of operations is new rows of OPERATIONS and a bit of PERFORMED.
 """
 
 from __future__ import annotations
@@ -81,7 +81,7 @@ def check(aop: int, size: int, addr: int, operands: int, *, store: bool) -> None
 
 
 def place(size: int, addr: int, value: bytes) -> bytes:
-    """Values of `size` bytes as data granules: 4-byte ones at bytes ADDR[2:0] of their granule, the rest 0."""
+    """Values of `size` bytes as data granules: 4-byte ones at bytes ADDR[2:0] of theirs, the rest 0."""
     if size >= GRANULE_BYTES:
         return value
     offset = addr % GRANULE_BYTES
@@ -100,8 +100,8 @@ def extract(size: int, addr: int, data: bytes) -> bytes:
 def apply(aop: int, size: int, old: bytes, operands: bytes) -> tuple[bytes, bytes]:
     """Return (new value, value to return), both `size` bytes; `old` is returned bit for bit.
 
-    `operands` are `operand_bytes(aop, size)` bytes, little-endian. Raises ConfigError for an operation that is not
-    performed here.
+    `operands` are `operand_bytes(aop, size)` bytes, little-endian. Raises ConfigError for an operation that
+    is not performed here.
     """
     if aop == Aop.CAS:
         return (operands[size:] if operands[:size] == old else old), old

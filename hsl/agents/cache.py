@@ -1,4 +1,4 @@
-"""A set-associative write-back cache: which lines are here, in what state, and which one has to go (HSL 5.5)."""
+"""A set-associative write-back cache: which lines are here, in what state, which one has to go (HSL 5.5)."""
 
 from __future__ import annotations
 
@@ -13,8 +13,8 @@ if TYPE_CHECKING:
     from hsl.agents.outstanding import Request
 
 STABLE = frozenset({"I", "S", "E", "M"})  # a waiting access is presented when a line enters one of these
-# A line in one of these has a copy in its way, or a way kept for the copy that is coming (D1). The data of MI_A stay in the
-# line until Cmp; its way is already free.
+# A line in one of these has a copy in its way, or a way kept for the copy that is coming (D1). The data of
+# MI_A stay in the line until Cmp; its way is already free.
 OCCUPYING = frozenset({"S", "E", "M", "IS_D", "IM_D", "IM_A", "SM_A"})
 EVICTABLE = frozenset({"S", "E", "M"})
 READABLE = frozenset({"S", "E", "M", "SM_A", "MI_A"})
@@ -26,8 +26,9 @@ MAX_WAYS = 1 << 10  # finding a victim walks the ways
 class Line:
     """A line that is cached, or on its way in or out, or that an access waits for.
 
-    `addr` is a multiple of 64; `data` are its 64 bytes while the state is READABLE; `way`: it holds a way of its set;
-    `request`: its outstanding request, until the CmpAck has left (D4); `waiting`: accesses in program order (5.9 F2).
+    `addr` is a multiple of 64; `data` are its 64 bytes while the state is READABLE; `way`: it holds a way of
+    its set; `request`: its outstanding request, until the CmpAck has left (D4); `waiting`: accesses in
+    program order (5.9 F2).
     """
 
     __slots__ = ("addr", "data", "poison", "request", "state", "waiting", "way")
@@ -85,9 +86,11 @@ class Cache:
         line.way = False
 
     def victim(self, addr: int) -> Line | None:
-        """The least recently used line that can make room in the set of `addr`: stable, and nobody needs it now."""
-        candidates = self._set(addr).values()
-        return next((line for line in candidates if line.state in EVICTABLE and not line.request and not line.waiting), None)
+        """The least recently used line of the set of `addr` that is stable and that nobody needs now."""
+        for line in self._set(addr).values():
+            if line.state in EVICTABLE and line.request is None and not line.waiting:
+                return line
+        return None
 
     def forget(self, line: Line) -> None:
         """Drop a line in I that nobody waits for."""

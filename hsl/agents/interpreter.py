@@ -1,8 +1,8 @@
 """One interpreter for both coherence tables: the cache's (5.5) and the home's (5.6).
 
-A table is compiled once, when an agent is built. That is also when it is judged: every state has a row for every
-event, exactly one for each combination of guard values, and every action word has its function. So a step never fails
-to find its row.
+A table is compiled once, when an agent is built. That is also when it is judged: every state has a row for
+every event, exactly one for each combination of guard values, and every action word has its function. So a
+step never fails to find its row.
 """
 
 from __future__ import annotations
@@ -31,9 +31,9 @@ IMPOSSIBLE: tuple[Mapping[str, str], ...] = ({"dir": "I", "who": "listed"},)
 class Interpreter:
     """Runs the rows of one table.
 
-    `actions` maps each action word to a function `f(machine, *words)`. `guards` gives the domain of each guard
-    variable. `coverage`, when given, counts the steps taken per (state, event). Raises ConfigError for a table with a
-    hole, with two rows for one case, with an unknown state, guard or action.
+    `actions` maps each action word to a function `f(machine, *words)`. `guards` gives the domain of each
+    guard variable. `coverage`, when given, counts the steps taken per (state, event). Raises ConfigError for
+    a table with a hole, with two rows for one case, with an unknown state, guard or action.
     """
 
     def __init__(
@@ -62,8 +62,8 @@ class Interpreter:
     def step(self, machine: object, state: str, event: str, guard: Guard | None = None) -> str:
         """Run the one matching row, and the events that follow it at once; return the next state.
 
-        `guard(variable)` gives the present value of a guard variable; it is asked before each row, after the actions
-        of the row before. A table with guards cannot be run without it.
+        `guard(variable)` gives the present value of a guard variable; it is asked before each row, after the
+        actions of the row before. A table with guards cannot be run without it.
         """
         following: str | None = event
         while following is not None:

@@ -18,11 +18,13 @@ Finish = Callable[[Ticket, int, Err, bytes, bool], None]  # ticket, now, err, da
 class NcrRequests:
     """NCR requests in the order of submission: one FIFO, so each (SRC, DST, stream) keeps its order (O4).
 
-    At most `most` are outstanding, and fewer than there are TXNs: an NCR that is never answered keeps its TXN until the
-    port goes down (5.11), and coherent requests must go on.
+    At most `most` are outstanding, and fewer than there are TXNs: an NCR that is never answered keeps its TXN
+    until the port goes down (5.11), and coherent requests must go on.
     """
 
-    def __init__(self, nid: int, most: int, outstanding: Outstanding, outbox: list[Message], finish: Finish) -> None:
+    def __init__(
+        self, nid: int, most: int, outstanding: Outstanding, outbox: list[Message], finish: Finish
+    ) -> None:
         self._nid = nid
         self._most = most
         self._outstanding = outstanding
@@ -49,7 +51,7 @@ class NcrRequests:
             self._outbox.append(wire.non_coherent(access, self._nid, request.txn))
 
     def complete(self, request: Request, message: Message, now: int) -> bool:
-        """Take the completion of an NCR request; False when it is not one that the request may have (T3, 5.12)."""
+        """Take the completion of an NCR request; False when the request cannot have this one (T3, 5.12)."""
         data = b""
         if not message.err:
             if message.op not in OPCODES[request.op].completion:

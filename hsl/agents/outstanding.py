@@ -1,4 +1,4 @@
-"""The requests of one agent that are not completed: TXN numbers and T_REQ, coherent and NCR together (HSL 2.6, 5.11)."""
+"""The outstanding requests of one agent, coherent and NCR together: TXN numbers and T_REQ (HSL 2.6, 5.11)."""
 
 from __future__ import annotations
 
@@ -13,13 +13,16 @@ from hsl.agents.tags import Tags
 class Request:
     """An outstanding request: an MSHR when it has a line, else an NCR request.
 
-    `len`: LEN of the CmpData it asks for; `ticket`: the access that caused it, None for an eviction that makes room;
-    `reported`: T_REQ expired once, so the access has its ERR=UNREACH although the request goes on.
+    `len`: LEN of the CmpData it asks for; `ticket`: the access that caused it, None for an eviction that
+    makes room; `reported`: T_REQ expired once, so the access has its ERR=UNREACH although the request goes
+    on.
     """
 
     __slots__ = ("dst", "len", "line", "op", "reported", "ticket", "txn")
 
-    def __init__(self, txn: int, op: int, dst: int, length: int, ticket: Ticket | None, line: Line | None) -> None:
+    def __init__(
+        self, txn: int, op: int, dst: int, length: int, ticket: Ticket | None, line: Line | None
+    ) -> None:
         self.txn = txn
         self.op = op
         self.dst = dst
@@ -48,8 +51,10 @@ class Outstanding:
         """No further request may be opened."""
         return len(self._requests) >= self.limit
 
-    def open(self, op: int, dst: int, length: int, ticket: Ticket | None, line: Line | None, now: int) -> Request:
-        """Start a request with the lowest free TXN, which is below the limit since fewer are taken. HSL 2.6."""
+    def open(
+        self, op: int, dst: int, length: int, ticket: Ticket | None, line: Line | None, now: int
+    ) -> Request:
+        """Start a request with the lowest free TXN: below the limit, since fewer are taken. HSL 2.6."""
         txn = self._tags.take()
         assert txn is not None
         assert not self.full

@@ -1,10 +1,12 @@
 """The request agent: local accesses in, requests out; completions and snoops in, answers out (HSL 5.5).
 
-What happens to a line is in RA_TABLE, run by the interpreter; the words of its rows are in request_actions. This file
-keeps what the table speaks of: lines and the accesses that wait for them, MSHRs and ways, fences, and the loss of a home.
+What happens to a line is in RA_TABLE, run by the interpreter; the words of its rows are in request_actions.
+This file keeps what the table speaks of: lines and the accesses that wait for them, MSHRs and ways, fences,
+and the loss of a home.
 
-An access that cannot be presented for want of an MSHR or a way *starves*: its line stands in a queue, oldest first, and is
-tried again when either becomes free. Ways and MSHRs are reserved before a request leaves, so completions always sink (D1).
+An access that cannot be presented for want of an MSHR or a way *starves*: its line stands in a queue, oldest
+first, and is tried again when either becomes free. Ways and MSHRs are reserved before a request leaves, so
+completions always sink (D1).
 """
 
 from __future__ import annotations
@@ -49,8 +51,8 @@ COMPLETIONS = {(int(op), int(st)): f"{op.name}_{st.name}" for op in (Op.Cmp, Op.
 class RequestConfig:
     """A request agent. `tu` in ns; `t_req` in ns, None = T_REQ of the profile in TU of `tu` (5.11).
 
-    `mshrs`, `ncrs`: coherent and NCR requests outstanding at once; `pending`: accesses taken and not yet collected;
-    `max_txn`, `atomics`: what the port negotiated, if known (else `negotiated` tells later).
+    `mshrs`, `ncrs`: coherent and NCR requests outstanding at once; `pending`: accesses taken and not yet
+    collected; `max_txn`, `atomics`: what the port negotiated, if known (else `negotiated` tells later).
     """
 
     nid: int
@@ -103,9 +105,9 @@ class RequestCounters:
 class RequestAgent:
     """The request agent of one NID.
 
-    `outbox` holds messages in the order they must leave, per VC; the node takes them out and then calls `tick` (or honours
-    `next_deadline`, which is due at once): an MSHR is free only when its CmpAck has left (D4). `errors` holds (code, text,
-    message) for the error log.
+    `outbox` holds messages in the order they must leave, per VC; the node takes them out and then calls
+    `tick` (or honours `next_deadline`, which is due at once): an MSHR is free only when its CmpAck has left
+    (D4). `errors` holds (code, text, message) for the error log.
     """
 
     def __init__(self, config: RequestConfig, table: Table = RA_TABLE) -> None:
@@ -113,14 +115,17 @@ class RequestAgent:
         self.nid = config.nid
         self.counters = RequestCounters()
         self.coverage: Counter[tuple[str, str]] = Counter()
-        self.outbox: list[Message] = []  # at most 2 per MSHR, 1 per NCR, and an answer per snoop the node lets in
+        # At most 2 messages per MSHR, 1 per NCR, and an answer per snoop that the node lets in.
+        self.outbox: list[Message] = []
         self.errors: list[tuple[ErrorCode, str, Message | None]] = []  # at most ERROR_LOG_ENTRIES
         self.lost: set[int] = set()  # homes that are fenced, at most one per NID
         self.cache = Cache(config.sets, config.ways)
         self._interpreter = Interpreter(table, ACTIONS, self.coverage, states=RA_STATES, events=RA_EVENTS)
-        self._sends = {  # what the row of a cell sends, so what it needs
-            cell: Op[words[0]] for cell, (row,) in table.items() for name, *words in row.actions if name == "send"
-        }
+        # What the row of a cell sends, so what it needs.
+        sends = (
+            (cell, action) for cell, (row,) in table.items() for action in row.actions if action[0] == "send"
+        )
+        self._sends = {cell: Op[action[1]] for cell, action in sends}
         t_req = TIMERS["T_REQ"].tu * config.tu if config.t_req is None else config.t_req
         self._outstanding = Outstanding(config.max_txn, t_req)
         self._ncr = NcrRequests(config.nid, config.ncrs, self._outstanding, self.outbox, self.finish)
@@ -156,7 +161,9 @@ class RequestAgent:
         """Begin an access; a hit is finished on return. ConfigError for an illegal access, or when `full`."""
         check_access(access)
         if self.full:
-            raise ConfigError(f"{self.config.pending} accesses are pending or not collected, the limit of the agent")
+            raise ConfigError(
+                f"{self.config.pending} accesses are pending or not collected, which is the limit"
+            )
         ticket = Ticket(access, self.nid, now)
         self._now = now
         self._pending += 1
@@ -165,8 +172,7 @@ class RequestAgent:
             self._held.append(ticket)
         else:
             self._begin(ticket, now)
-            if self._fence is not None:
-                self._pass_fence(now)
+            self._pass_fence(now)
         ticket.missed = ticket.finished is None
         return ticket
 
@@ -203,7 +209,7 @@ class RequestAgent:
         return self._now if self._gone() else self._outstanding.next_deadline()
 
     def home_lost(self, nid: int, now: int) -> None:
-        """Fence node `nid`: its lines go to I, what is outstanding ends with UNREACH, it is not heard any more (6.2 F6)."""
+        """Fence node `nid`: its lines go to I, outstanding accesses end with UNREACH, it is not heard (6.2 F6)."""
         if nid in self.lost:
             return
         self._now = now
@@ -304,7 +310,7 @@ class RequestAgent:
             self.cache.free_way(line)
 
     def _settle(self, line: Line, now: int) -> None:
-        """Present the waiting accesses, oldest first, as long as the line is stable (T13); forget a line of no use."""
+        """Present the waiting accesses, oldest first, while the line is stable (T13); forget a useless line."""
         while line.waiting and line.state in STABLE:
             if self._present(line, line.waiting[0], now):
                 return
@@ -335,19 +341,21 @@ class RequestAgent:
     def _snoop(self, message: Message, now: int) -> None:
         self.counters.snoops += 1
         line = self.cache.lines.get(message.addr)
-        # A node that is not the line's home gets the answer of an agent that does not hold it (T11): it learns and
-        # takes nothing.
+        # A node that is not the line's home gets the answer of an agent that does not hold it (T11): it
+        # learns and takes nothing.
         known = line is not None and self._home(message.addr) == message.src
-        turn = Turn(self, line if line and known else Line(message.addr), SNOOPS[message.op], now, message=message)
-        self._run(turn)
+        seen = line if line is not None and known else Line(message.addr)
+        self._run(Turn(self, seen, SNOOPS[message.op], now, message=message))
         if known:
-            self._settle(turn.line, now)
+            self._settle(seen, now)
 
     def _complete(self, message: Message, now: int) -> None:
         request = self._outstanding.find(message.txn)
         event = "Cmp_ERR" if message.err else COMPLETIONS.get((message.op, message.st))
         if request is None or request.dst != message.src or event is None:  # T3
-            self.proto(f"completion of TXN {message.txn} from {message.src}, which is not outstanding", message)
+            self.proto(
+                f"completion of TXN {message.txn} from {message.src}, which is not outstanding", message
+            )
         elif request.line is None:
             if not self._ncr.complete(request, message, now):
                 self.proto(f"{event} completes no {Op(request.op).name}", message)
@@ -363,7 +371,8 @@ class RequestAgent:
         if not request.reported:
             request.reported = True
             self._outstanding.rearm(request, now)
-            self.log(ErrorCode.TIMEOUT, f"{Op(request.op).name} with TXN {request.txn} to {request.dst} is not answered")
+            name = Op(request.op).name
+            self.log(ErrorCode.TIMEOUT, f"{name} with TXN {request.txn} to {request.dst} is not answered")
             if request.line is not None:
                 self._run(Turn(self, request.line, "t_req", now))
             elif request.ticket is not None:
@@ -422,8 +431,7 @@ class RequestAgent:
         if self._starving and not self._no_mshr():
             self._serve(now)
         self._ncr.serve(now)
-        if self._fence is not None:
-            self._pass_fence(now)
+        self._pass_fence(now)
 
     # ---- program order
 
@@ -438,7 +446,7 @@ class RequestAgent:
                 self.finish(ticket, now, Err.UNREACH)
             else:
                 self._ncr.begin(ticket, now)
-        elif access.kind.startswith("atomic") and not self._atomics & atomics.atomic_class(access.aop, access.size):
+        elif kind.atomic and not self._atomics & atomics.atomic_class(access.aop, access.size):
             self.finish(ticket, now, Err.UNSUP)
         else:
             line = self.cache.line(access.addr - access.addr % LINE_BYTES)
@@ -452,7 +460,7 @@ class RequestAgent:
                 self.counters.hits += 1
 
     def _pass_fence(self, now: int) -> None:
-        """End the fence when all it orders is performed, and begin what it held, up to the next fence. HSL 5.9 F1."""
+        """End the fence when all it orders is performed; begin what it held, up to the next one. HSL 5.9 F1."""
         while self._fence is not None:
             order = self._fence.access.order
             if any(count for kinds, count in enumerate(self._unperformed) if kinds & order):

@@ -151,7 +151,9 @@ def rspdata(turn: Turn, st: str) -> None:
     """Send SnpRspData with line and POISON."""
     line, snoop = turn.line, turn.cause
     turn.agent.counters.snoop_data += 1
-    answer = Message(Op.SnpRspData, turn.agent.nid, snoop.src, snoop.txn, LINE_LEN, data=bytes(line.data), st=St[st])
+    answer = Message(
+        Op.SnpRspData, turn.agent.nid, snoop.src, snoop.txn, LINE_LEN, data=bytes(line.data), st=St[st]
+    )
     turn.agent.outbox.append(answer._replace(poison=int(line.poison), qos=snoop.qos, trace=snoop.trace))
 
 
@@ -247,7 +249,9 @@ def drop(turn: Turn) -> None:
     """Discard the cached bytes; modified ones that no message carries on are lost, which is logged."""
     line = turn.line
     if line.state in ("M", "MI_A") and turn.event in ("Cmp_ERR", "home_lost"):
-        turn.agent.log(ErrorCode.DATA_LOST, f"modified line {line.addr:#x} dropped: {turn.event}", turn.message)
+        turn.agent.log(
+            ErrorCode.DATA_LOST, f"modified line {line.addr:#x} dropped: {turn.event}", turn.message
+        )
     line.data = bytearray()
     line.poison = False
 
