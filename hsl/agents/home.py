@@ -49,7 +49,7 @@ RECALL_LIMIT = 16
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class HomeConfig:
-    """One home. `tu` in ns; `timers` overrides T_SNP and T_CACK in ns; `negotiated`: for agents of its node."""
+    """One home. `tu` in ns; `timers`: T_SNP and T_CACK in ns, if not of `tu`; `negotiated`: for its node."""
 
     nid: int
     address_map: AddressMap
