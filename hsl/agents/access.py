@@ -204,7 +204,7 @@ def check_access(access: Access) -> Kind:
 
 
 class Span(NamedTuple):
-    """Bytes as they travel: 8 << len of them, aligned, with byte enables; `shift`: where the access starts."""
+    """Bytes as they travel: 8 << len of them, aligned, byte enables, and where the access starts."""
 
     addr: int
     len: int

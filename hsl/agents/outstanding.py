@@ -35,12 +35,12 @@ class Request:
 class Outstanding:
     """Requests by TXN. `limit` is the negotiated number of TXNs and may change; `t_req` in ns."""
 
-    def __init__(self, limit: int, t_req: int) -> None:
+    def __init__(self, limit: int) -> None:
         self.limit = min(limit, MAX_TXN)
-        self._t_req = t_req
+        self.t_req = 0
         self._tags = Tags()
         self._requests: dict[int, Request] = {}
-        # TXN: deadline. All run for the same time, so the order of starting is the order of expiry.
+        # TXN: deadline, soonest first. All run for the same time, so this is the order of starting.
         self._deadlines: OrderedDict[int, int] = OrderedDict()
 
     def __len__(self) -> int:
@@ -59,7 +59,7 @@ class Outstanding:
         assert txn is not None
         assert not self.full
         request = self._requests[txn] = Request(txn, op, dst, length, ticket, line)
-        self._deadlines[txn] = now + self._t_req
+        self._deadlines[txn] = now + self.t_req
         return request
 
     def find(self, txn: int) -> Request | None:
@@ -82,7 +82,7 @@ class Outstanding:
 
     def rearm(self, request: Request, now: int) -> None:
         """T_REQ starts again."""
-        self._deadlines[request.txn] = now + self._t_req
+        self._deadlines[request.txn] = now + self.t_req
         self._deadlines.move_to_end(request.txn)
 
     def next_deadline(self) -> int | None:

@@ -126,8 +126,8 @@ class RequestAgent:
             (cell, action) for cell, (row,) in table.items() for action in row.actions if action[0] == "send"
         )
         self._sends = {cell: Op[action[1]] for cell, action in sends}
-        t_req = TIMERS["T_REQ"].tu * config.tu if config.t_req is None else config.t_req
-        self._outstanding = Outstanding(config.max_txn, t_req)
+        self._outstanding = Outstanding(config.max_txn)
+        self.set_tu(config.tu)
         self._ncr = NcrRequests(config.nid, config.ncrs, self._outstanding, self.outbox, self.finish)
         self._atomics = config.atomics & atomics.PERFORMED
         self._mshrs = 0  # in use
@@ -156,6 +156,11 @@ class RequestAgent:
         """What the port has negotiated: AtomicClass bits and the number of TXNs."""
         self._atomics = atomic_classes & atomics.PERFORMED
         self._outstanding.limit = min(max_txn, self.config.max_txn)
+
+    def set_tu(self, tu: int) -> None:
+        """The largest negotiated TU of the node's ports, in ns: T_REQ of requests from now on. HSL 5.11."""
+        t_req = self.config.t_req
+        self._outstanding.t_req = TIMERS["T_REQ"].tu * tu if t_req is None else t_req
 
     def submit(self, access: Access, now: int) -> Ticket:
         """Begin an access; a hit is finished on return. ConfigError for an illegal access, or when `full`."""
@@ -209,7 +214,7 @@ class RequestAgent:
         return self._now if self._gone() else self._outstanding.next_deadline()
 
     def home_lost(self, nid: int, now: int) -> None:
-        """Fence node `nid`: its lines go to I, outstanding accesses end with UNREACH, it is not heard (6.2 F6)."""
+        """Fence node `nid`: its lines go to I, its accesses end with UNREACH, it is not heard (6.2 F6)."""
         if nid in self.lost:
             return
         self._now = now
@@ -310,7 +315,7 @@ class RequestAgent:
             self.cache.free_way(line)
 
     def _settle(self, line: Line, now: int) -> None:
-        """Present the waiting accesses, oldest first, while the line is stable (T13); forget a useless line."""
+        """Present what waits, oldest first, while the line is stable (T13); forget a line of no use."""
         while line.waiting and line.state in STABLE:
             if self._present(line, line.waiting[0], now):
                 return
@@ -460,7 +465,7 @@ class RequestAgent:
                 self.counters.hits += 1
 
     def _pass_fence(self, now: int) -> None:
-        """End the fence when all it orders is performed; begin what it held, up to the next one. HSL 5.9 F1."""
+        """End the fence when all it orders is performed, and begin what it held. HSL 5.9 F1."""
         while self._fence is not None:
             order = self._fence.access.order
             if any(count for kinds, count in enumerate(self._unperformed) if kinds & order):

@@ -116,7 +116,7 @@ def hit(turn: Turn) -> None:
 
 
 def hit_line(turn: Turn) -> None:
-    """Replace all 64 bytes by the store data; clears poison. On Cmp(M) the data are those of the request's access."""
+    """Replace all 64 bytes by the store data, on Cmp(M) those of the request's access; clears poison."""
     ticket = turn.ticket or turn.request.ticket
     assert ticket is not None
     turn.line.data = bytearray(ticket.access.data)
@@ -183,7 +183,7 @@ def ack(turn: Turn) -> None:
 
 
 def _end(turn: Turn, err: Err, data: bytes = b"", poison: bool = False) -> None:
-    """The access of the request has ended, whether it waits in the line or left it when the request was sent."""
+    """The access of the request has ended: it waits in the line, or left it when the request was sent."""
     line, request = turn.line, turn.request
     ticket, request.ticket = request.ticket, None
     if ticket is None:
@@ -225,16 +225,16 @@ def free(turn: Turn) -> None:
 
 
 def report(turn: Turn) -> None:
-    """Local access finished with the message's ERR, MSHR freed. A refused Evict has nobody to tell: T14 forbids it."""
+    """Local access finished with the message's ERR, MSHR freed."""
     request = turn.request
-    if request.ticket is None and request.op == Op.Evict:
+    if request.ticket is None and request.op == Op.Evict:  # nobody to tell, and T14 forbids it
         turn.agent.log(ErrorCode.PROTO, f"Evict of {turn.line.addr:#x} ended with an error", turn.message)
     _end(turn, Err(turn.cause.err))
     turn.agent.close(request)
 
 
 def report_unreach(turn: Turn) -> None:
-    """Local access reported ERR=UNREACH. After T_REQ the request goes on, so for a fence the access does too (5.9)."""
+    """Local access reported ERR=UNREACH. After T_REQ the request goes on, so a fence still waits (5.9)."""
     request = turn.request
     if turn.event == "home_lost":
         _end(turn, Err.UNREACH)
