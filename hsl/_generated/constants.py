@@ -321,7 +321,7 @@ class LinkState(IntEnum):
 
 
 class Timer(NamedTuple):
-    """A timer: length in TU, scope (link, port, transaction), place among timers of one instant."""
+    """A timer: length in TU, scope (link, port, transaction), place in one instant."""
 
     tu: int
     scope: str

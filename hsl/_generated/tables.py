@@ -36,7 +36,7 @@ class AopInfo(NamedTuple):
 
 
 class Cell(NamedTuple):
-    """A cell of the link table: action codes in order, next state or None. ("i",) ignores, ("-",) cannot happen."""
+    """A cell of the link table: action codes in order, next state or None. "i" ignores, "-" cannot happen."""
 
     actions: tuple[str, ...]
     next: LinkState | None
@@ -61,7 +61,7 @@ class TransmitItem(NamedTuple):
 
 
 class CoherenceRow(NamedTuple):
-    """A row of a coherence table: guards (variable, legal values), actions as words, next state ("=" stays)."""
+    """A row of a coherence table: guards (variable, legal values), actions in words, next state or "="."""
 
     guards: tuple[tuple[str, tuple[str, ...]], ...]
     actions: tuple[tuple[str, ...], ...]
@@ -123,7 +123,7 @@ AOPS: dict[int, AopInfo] = {
 }
 ATOMIC_SIZES: dict[int, int] = {0: 4, 1: 8, 2: 16}
 ARBITER_WHEEL: tuple[int, ...] = (4, 5, 3, 4, 5, 1, 4, 5, 2, 4, 5, 6, 4, 5, 7)
-CREDIT_MINIMA: dict[int, int] = {1: 4, 2: 4, 3: 4, 4: 8, 5: 8, 6: 4, 7: 4}  # VC: least advertisement when a role of the node receives on it
+CREDIT_MINIMA: dict[int, int] = {1: 4, 2: 4, 3: 4, 4: 8, 5: 8, 6: 4, 7: 4}  # VC: least advertisement of a receiver
 VC_RECEIVERS: dict[int, int] = {1: 10, 2: 10, 3: 9, 4: 27, 5: 27, 6: 12, 7: 24}  # VC: roles that receive on it
 VC_HEADER: dict[int, str] = {1: "A", 2: "A", 3: "A", 4: "B", 5: "B", 6: "A", 7: "A"}  # VC: class of its message header
 ERROR_SEVERITY: dict[int, int] = {1: 1, 2: 1, 3: 1, 4: 2, 5: 4, 6: 4, 7: 4, 8: 4, 9: 3, 10: 3, 11: 4, 12: 2, 13: 2, 14: 2, 15: 2, 16: 3, 17: 0, 18: 1, 19: 2, 20: 2, 21: 2, 22: 2, 23: 2, 24: 3}

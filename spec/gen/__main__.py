@@ -1,4 +1,7 @@
-"""`python -m spec.gen` writes the generated files; `--check` only says which would change (exit 1)."""
+"""`python -m spec.gen` checks the specification and writes the generated files; `--check` writes nothing.
+
+Exit 1 when the specification is refused, or, with --check, when a file would change.
+"""
 
 from __future__ import annotations
 
@@ -6,37 +9,53 @@ import argparse
 import sys
 from pathlib import Path
 
-from spec.gen import emit_python
-from spec.gen.load import ROOT, load
+from spec.gen import emit_c, emit_python, emit_text
+from spec.gen.check import check_data, check_prose
+from spec.gen.check.prose import unwritten
+from spec.gen.load import ROOT, Spec, SpecError, load
 
-EMITTERS = (emit_python.emit,)
+EMITTERS = (emit_python.emit, emit_c.emit, emit_text.emit)
 
 
-def main() -> int:
+def main(argv: list[str] | None = None) -> int:
+    """The command; returns the exit code."""
     parser = argparse.ArgumentParser(prog="python -m spec.gen", description=__doc__)
     parser.add_argument("--check", action="store_true", help="write nothing; exit 1 when a file would change")
-    args = parser.parse_args()
-    spec = load()
-    project = ROOT.parent
-    stale = [
-        path
-        for emit in EMITTERS
-        for path, text in emit(spec).items()
-        if not _same(project / path, text) and (args.check or _write(project / path, text))
-    ]
-    for path in stale:
+    parser.add_argument(
+        "--spec", type=Path, default=ROOT, metavar="DIR", help="another specification; output goes beside it"
+    )
+    args = parser.parse_args(argv)
+    try:
+        spec = load(args.spec.resolve())
+    except SpecError as error:
+        print(error)
+        return 1
+    refusals = check_data(spec)
+    changed = [] if refusals else generate(spec, write=not args.check)
+    refusals += [] if refusals else check_prose(spec)
+    for refusal in refusals:
+        print(refusal)
+    for path in changed:
         print(f"{'stale' if args.check else 'wrote'} {path}")
-    return 1 if stale and args.check else 0
+    if args.check and not refusals:
+        for file, ids in unwritten(spec).items():
+            print(f"not written: text/{file}: {' '.join(ids) or 'no requirements'}")
+    return 1 if refusals or (args.check and changed) else 0
+
+
+def generate(spec: Spec, *, write: bool) -> list[str]:
+    """The generated files that differ from what stands there, by path; writes them if told."""
+    project = spec.root.parent
+    outputs = {path: text for emit in EMITTERS for path, text in emit(spec).items()}
+    changed = [path for path, text in outputs.items() if not _same(project / path, text)]
+    for path in changed if write else []:
+        (project / path).parent.mkdir(parents=True, exist_ok=True)
+        (project / path).write_text(outputs[path], encoding="utf-8")
+    return changed
 
 
 def _same(path: Path, text: str) -> bool:
-    return path.is_file() and path.read_text() == text
-
-
-def _write(path: Path, text: str) -> bool:
-    path.parent.mkdir(parents=True, exist_ok=True)
-    path.write_text(text)
-    return True
+    return path.is_file() and path.read_text(encoding="utf-8") == text
 
 
 if __name__ == "__main__":

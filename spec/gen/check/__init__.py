@@ -1,0 +1,19 @@
+"""Refuses a specification that contradicts itself: every refusal names file and line."""
+
+from __future__ import annotations
+
+from spec.gen.check import coherence, layouts, link, names, shape
+from spec.gen.check import prose as chapters
+from spec.gen.load import Refusal, Spec
+
+CHECKS = (layouts.check, names.check, link.check, coherence.check)
+
+
+def check_data(spec: Spec) -> list[Refusal]:
+    """What is wrong with the TOML: then nothing may be generated from it. Shape comes before contents."""
+    return list(shape.check(spec)) or [refusal for check in CHECKS for refusal in check(spec)]
+
+
+def check_prose(spec: Spec) -> list[Refusal]:
+    """What is wrong with the chapters. Needs a specification whose data are right."""
+    return list(chapters.check(spec))

@@ -1,0 +1,141 @@
+"""Names and codes: none twice, none unknown, and the small rules of single tables."""
+
+from __future__ import annotations
+
+from collections.abc import Iterable, Iterator
+from typing import Any
+
+from spec.gen.load import Refusal, Row, Spec
+from spec.gen.names import ENUMS
+
+UNIQUE = (  # document, table, keys that no two rows share
+    *((enum.doc, table, ("name", enum.key)) for table, enum in ENUMS.items()),
+    ("profile", "limit", ("name",)),
+    ("flits", "header", ("name",)),
+    ("flits", "crc", ("name", "ident")),
+    ("flits", "golden", ("name",)),
+    ("messages", "header", ("name",)),
+    ("atomics", "size", ("code", "bytes")),
+    ("credits", "minimum", ("vc",)),
+    ("bindings", "binding", ("name", "uri")),
+    ("bindings", "frame", ("binding",)),
+    ("address_map", "entry", ("name", "base")),
+    ("timers", "timer", ("name", "order")),
+    ("timers", "count", ("name",)),
+    ("timers", "instant", ("step",)),
+    ("requirements", "chapter", ("name", "title", "file")),
+    ("requirements", "requirement", ("id",)),
+)
+REFERENCES = (  # document, table, key; document, table and key that must have the value (or each value)
+    ("messages", "vc", "receivers", "messages", "role", "name"),
+    ("opcodes", "opcode", "vc", "messages", "vc", "name"),
+    ("opcodes", "opcode", "completion", "opcodes", "opcode", "name"),
+    ("opcodes", "opcode", "grants", "messages", "state", "name"),
+    ("opcodes", "opcode", "feature", "ctl", "feature", "name"),
+    ("opcodes", "opcode", "right", "address_map", "right", "name"),
+    ("atomics", "aop", "class", "ctl", "atomic_class", "name"),
+    ("atomics", "aop", "sizes", "atomics", "size", "bytes"),
+    ("credits", "minimum", "vc", "messages", "vc", "name"),
+    ("errors", "error", "severity", "errors", "severity", "code"),
+    ("bindings", "frame", "binding", "bindings", "binding", "name"),
+    ("ctl", "caps.fields", "of", "ctl", "caps.fields", "name"),
+    ("requirements", "requirement", "chapter", "requirements", "chapter", "name"),
+)
+WORDS = (  # document, table, key, legal words
+    ("messages", "vc", "header", "A B"),
+    ("opcodes", "opcode", "data", "none len"),
+    ("opcodes", "opcode", "be", "0 1 any"),
+    ("opcodes", "opcode", "align", "line data atomic zero none"),
+    ("opcodes", "opcode", "x", "zero size pasid pasid_perms"),
+    ("opcodes", "opcode", "aop", "zero atomic stream"),
+    ("ctl", "caps.fields", "rule", "version highest guid min nack max bits security result zero"),
+    ("address_map", "register", "access", "RO RW"),
+    ("timers", "timer", "scope", "link port transaction"),
+    ("requirements", "requirement", "level", "MUST SHOULD MAY"),
+    ("requirements", "requirement", "role", "link home cache memory io"),
+    ("requirements", "requirement", "control", "C0 C1 C2 C3"),
+)
+
+
+def check(spec: Spec) -> Iterator[Refusal]:
+    """All refusals about names and codes."""
+    for doc, table, keys in UNIQUE:
+        for key in keys:
+            yield from _unique(spec.rows(doc, table), table, key)
+    for doc, table, key, *target in REFERENCES:
+        known = {row[target[2]] for row in spec.rows(target[0], target[1])}
+        yield from _known(spec.rows(doc, table), table, key, known)
+    for doc, table, key, words in WORDS:
+        yield from _known(spec.rows(doc, table), table, key, set(words.split()))
+    for opcode in spec.rows("opcodes", "opcode"):
+        yield from _opcode(spec, opcode)
+    yield from _credits(spec)
+    yield from _timers(spec)
+
+
+def _unique(rows: Iterable[Row], table: str, key: str) -> Iterator[Refusal]:
+    seen: dict[Any, Row] = {}
+    for row in rows:
+        value = row[key]
+        if value in seen:
+            yield row.refuse(
+                f"{table}: {key} {_show(value)} is used at line {seen[value].lines[key]} already", key
+            )
+        seen.setdefault(value, row)
+
+
+def _show(value: Any) -> str:
+    return f"0x{value:02X}" if isinstance(value, int) and value > 9 else str(value)
+
+
+def _known(rows: Iterable[Row], table: str, key: str, known: set[Any]) -> Iterator[Refusal]:
+    for row in rows:
+        value = row.get(key, [])
+        if key == "right":  # letters, one a right
+            value = list(value)
+        for item in value if isinstance(value, list) else [value]:
+            if item not in known:
+                yield row.refuse(f"{table}: unknown {key} {item}", key)
+
+
+def _opcode(spec: Spec, opcode: Row) -> Iterator[Refusal]:
+    name, code = opcode["name"], opcode["code"]
+    vcs = {vc["name"]: vc["code"] for vc in spec.rows("messages", "vc")}
+    if opcode["vc"] in vcs and code >> 5 != vcs[opcode["vc"]]:
+        yield opcode.refuse(
+            f"{name}: OP[7:5] of 0x{code:02X} is {code >> 5}, {opcode['vc']} is VC {vcs[opcode['vc']]}",
+            "code",
+        )
+    for length in opcode["len"]:
+        if length > 3:
+            yield opcode.refuse(f"{name}: LEN {length} does not fit 2 bits", "len")
+    carriers = {o["name"] for o in spec.rows("opcodes", "opcode") if o["vc"] in ("RSP", "DAT")}
+    for completion in opcode["completion"]:
+        if completion not in carriers:
+            yield opcode.refuse(f"{name}: completion {completion} is not in RSP or DAT", "completion")
+
+
+def _credits(spec: Spec) -> Iterator[Refusal]:
+    document = spec["credits"]
+    vcs = [vc["name"] for vc in spec.rows("messages", "vc")]
+    most = next(limit["value"] for limit in spec.rows("profile", "limit") if limit["name"] == "MAX_CREDITS")
+    for name in document["wheel"]:
+        if name not in vcs:
+            yield document.refuse(f"wheel: unknown VC {name}", "wheel")
+    minima = {row["vc"] for row in document["minimum"]}
+    for name in vcs:
+        if name not in document["wheel"]:
+            yield document.refuse(f"wheel: {name} never gets a turn", "wheel")
+        if name not in minima:
+            yield document.refuse(f"no minimum for {name}", "minimum")
+    for row in document["minimum"]:
+        if not 1 <= row["credits"] <= most:
+            yield row.refuse(f"minimum of {row['vc']}: {row['credits']} is not in 1..{most}", "credits")
+
+
+def _timers(spec: Spec) -> Iterator[Refusal]:
+    for place, timer in enumerate(spec.rows("timers", "timer"), 1):
+        if timer["order"] != place:
+            yield timer.refuse(f"{timer['name']} has order {timer['order']}, its place is {place}", "order")
+        if not timer["tu"]:
+            yield timer.refuse(f"{timer['name']} expires at once", "tu")
