@@ -7,12 +7,14 @@ from typing import NamedTuple, Protocol
 from urllib.parse import urlsplit
 
 from hsl.errors import ConfigError
+from hsl.link.config import CapsResult, PortConfig
 from hsl.link.events import Event
 
 __all__ = ["SCHEMES", "Address", "Core", "Device", "Pal", "Place", "PortLike", "parse_uri"]
 
 # The bindings that are built, with what an address of each looks like.
 SCHEMES = {"loopback": "loopback:", "tcp": "tcp://host:port", "unix": "unix:///path"}
+LOCALHOST = "127.0.0.1"  # the host of tcp://:port: nothing listens on all interfaces unless told to
 MAX_TCP_PORT = 65535
 # sun_path of Linux, one byte kept for its terminating zero.
 MAX_UNIX_PATH = 107
@@ -35,7 +37,7 @@ class Address(NamedTuple):
 
 
 def parse_uri(text: str) -> Address:
-    """Read the address of a link. Raises ConfigError naming what is legal."""
+    """Read the address of a link; tcp without a host is this host. Raises ConfigError with what is legal."""
     scheme = text.partition(":")[0]
     if ":" not in text or scheme not in SCHEMES:
         raise ConfigError(f"{text!r} is no address of a link: legal are {', '.join(SCHEMES.values())}")
@@ -47,10 +49,10 @@ def parse_uri(text: str) -> Address:
             f"{text!r}: {error}; legal is {SCHEMES[scheme]}, port 0 to {MAX_TCP_PORT}"
         ) from error
     rest = (parts.username, parts.query, parts.fragment)
-    address = Address(scheme, host or "", port or 0, parts.path)
+    address = Address(scheme, host or (LOCALHOST if scheme == "tcp" else ""), port or 0, parts.path)
     legal = {
         "loopback": text == "loopback:",
-        "tcp": bool(host) and port is not None and parts.path in ("", "/") and not any(rest),
+        "tcp": port is not None and parts.path in ("", "/") and not any(rest),
         "unix": not parts.netloc and parts.path.startswith("/") and len(parts.path.encode()) <= MAX_UNIX_PATH,
     }
     if not legal[scheme]:
@@ -72,6 +74,16 @@ class PortLike(Protocol):
     @property
     def up(self) -> bool:
         """LINK_UP was told and LINK_DOWN was not."""
+        ...
+
+    @property
+    def config(self) -> PortConfig:
+        """What it offers; `handshake_tu` is the TU exponent until CONFIG is left."""
+        ...
+
+    @property
+    def result(self) -> CapsResult | None:
+        """What was negotiated."""
         ...
 
     def enable(self, now: int) -> None:

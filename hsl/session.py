@@ -1,0 +1,320 @@
+"""A session: one device on real sockets and in real time (HSL 3.9)."""
+
+from __future__ import annotations
+
+import asyncio
+import logging
+import random
+import time
+from collections import Counter
+from collections.abc import Callable, Sequence
+from dataclasses import dataclass, field
+
+from hsl._generated.constants import PAL_FRAME_TIMEOUT_TU, TIMERS, ErrorCode, LinkState, Severity
+from hsl.errors import ConfigError, LinkError, PeerLost, PeerUnreachable
+from hsl.link.events import ErrorLogged, Event, LinkDown, LinkUp, StateChanged
+from hsl.transport.base import Address, Device, parse_uri
+from hsl.transport.faults import FaultInjector, FaultPlan
+from hsl.transport.stream import Connector, Listener, StreamLink
+
+__all__ = ["Attachment", "Session"]
+
+log = logging.getLogger(__name__)
+
+NS_PER_S = 1_000_000_000
+# Frames of one link that are handled before timers and the other links get their turn.
+FRAMES_PER_TURN = 256
+# The side that ends keeps quiet for so long first: no replay that was not needed is still under way then.
+SETTLE_TU = 2 * TIMERS["T_REPLAY"].tu
+# What a connecting side gives the handshake: CONFIG and INIT may each take T_STATE.
+HANDSHAKE_TU = 2 * TIMERS["T_STATE"].tu
+# How long the peer may take to close after we did: what it still sends must not reset the socket under DISABLE.
+LINGER_SECONDS = 1.0
+# Rows of 3.2.3 by which a peer says that it refuses.
+REFUSALS = frozenset({"ERR_FATAL_port", "ERR_FATAL_link"})
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Attachment:
+    """Where a link of a port goes; `wait`: seconds for which a connecting side calls at first."""
+
+    uri: str
+    listen: bool = False
+    port: int = 0
+    link: int = 0
+    wait: float = 0.0
+    faults: FaultPlan = field(default_factory=FaultPlan)
+
+
+class End:
+    """One attached link, and what is known of its present connection."""
+
+    def __init__(self, attachment: Attachment, seed: int, wake: Callable[[], None]) -> None:
+        self.listens = attachment.listen
+        self.place = (attachment.port, attachment.link)
+        address = parse_uri(attachment.uri)
+        if address.scheme == "loopback":
+            raise ConfigError("loopback: has no sockets: a session needs tcp://host:port or unix:///path")
+        if not attachment.listen and address.scheme == "tcp" and address.port == 0:
+            raise ConfigError(f"{address}: port 0 can only be listened at")
+        injector = FaultInjector(attachment.faults, random.Random(f"{seed} {self.place}"))
+        self.link: StreamLink = (
+            Listener(address, injector, wake)
+            if attachment.listen
+            else Connector(address, injector, wake, attachment.wait)
+        )
+        self.refused = ""  # why the link went to DEAD or was refused, until it is enabled again
+        self.fatal: ErrorLogged | None = None  # the last error that ended it
+        self.called_at: int | None = None  # when the first connection was made
+        self.came_up = False  # the port was up during the present connection
+        self.errors: Counter[ErrorCode] = Counter()  # of the present connection
+
+    @property
+    def name(self) -> str:
+        """For logs and errors."""
+        return f"port {self.place[0]} link {self.place[1]} ({self.link.address})"
+
+    def connected(self, now: int) -> None:
+        """A new connection begins."""
+        self.called_at = now if self.called_at is None else self.called_at
+        self.came_up = False
+        self.errors.clear()
+
+    def disconnected(self, reason: str, peer: str) -> None:
+        """The present connection is over: one line in the log, a warning unless it carried a working link."""
+        found = ", ".join(f"{count} x {code.name}" for code, count in sorted(self.errors.items()))
+        level = logging.INFO if self.came_up else logging.WARNING
+        log.log(
+            level,
+            "%s: connection with %s ended: %s%s",
+            self.name,
+            peer,
+            reason,
+            found and f"; errors: {found}",
+        )
+
+    def logged(self, event: ErrorLogged) -> None:
+        """Count an error; the first of its code in a connection is a line, unless the link repairs it."""
+        if not self.errors[event.code] and event.severity is Severity.non_fatal:
+            log.warning("%s: %s: %s", self.name, event.code.name, event.text)
+        if event.severity > Severity.non_fatal:
+            self.fatal = event
+        self.errors[event.code] += 1
+
+    def reason(self, cause: str) -> str:
+        """`cause` with the fatal error behind it, if one was logged."""
+        return f"{cause} ({self.fatal.code.name}: {self.fatal.text})" if self.fatal else cause
+
+
+class Session:
+    """Drives `device` over sockets until its programs have ended, the peer is lost, or the link is refused.
+
+    A session that is not `passive` ends the link itself as soon as the device has finished and all is quiet;
+    a passive one waits for the peer to do so. `observe(port, event)` is told every event of the ports. Raises
+    ConfigError for attachments that cannot be used.
+    """
+
+    def __init__(
+        self,
+        device: Device,
+        attachments: Sequence[Attachment],
+        *,
+        seed: int = 0,
+        passive: bool = False,
+        observe: Callable[[int, Event], None] | None = None,
+    ) -> None:
+        self.device = device
+        self.passive = passive
+        self._awake = asyncio.Event()
+        self._observe = observe
+        self._began = time.monotonic_ns()
+        self._over = False
+        self._stopped = False
+        self._calm_since: int | None = None
+        self._down: dict[int, str] = {}  # port -> cause of a LINK_DOWN of this turn
+        self.ends = {end.place: end for end in (End(one, seed, self._awake.set) for one in attachments)}
+        if len(self.ends) < len(attachments):
+            raise ConfigError("two attachments of one link of one port")
+        if bad := [end.name for end in self.ends.values() if end.place[0] >= len(device.node.ports)]:
+            raise ConfigError(f"{bad[0]}: the device has {len(device.node.ports)} ports")
+
+    @property
+    def now(self) -> int:
+        """Time of this session in ns."""
+        return time.monotonic_ns() - self._began
+
+    @property
+    def addresses(self) -> list[Address]:
+        """Where each attachment listens or calls; a port 0 is known once the session is open."""
+        return [end.link.address for end in self.ends.values()]
+
+    def run_blocking(self, announce: Callable[[list[Address]], None] | None = None) -> None:
+        """As `run`, on an event loop of its own."""
+        asyncio.run(self.run(announce))
+
+    async def run(self, announce: Callable[[list[Address]], None] | None = None) -> None:
+        """Open, tell `announce` the addresses, and run to the end.
+
+        Raises ConfigError (an address that cannot be used), PeerUnreachable (nobody answers, or not as a link
+        does), LinkError (refused), PeerLost (it was there and is gone), and what the device raises.
+        """
+        try:
+            for end in self.ends.values():
+                await end.link.open()
+            if announce is not None:
+                announce(self.addresses)
+            self.device.node.start(self.now)
+            while not self._over:
+                busy = self._turn(self.now)
+                await self._rest(busy)
+        finally:
+            self._stop(self.now)
+            await asyncio.gather(*(end.link.close(LINGER_SECONDS) for end in self.ends.values()))
+
+    async def _rest(self, busy: bool) -> None:
+        """Let the sockets be served; sleep until they or a timer have something, if nothing is left to do."""
+        if busy or self._over:
+            await asyncio.sleep(0)
+            return
+        deadline = self._deadline()
+        timer = None
+        if deadline is not None:
+            delay = max(0, deadline - self.now) / NS_PER_S
+            timer = asyncio.get_running_loop().call_later(delay, self._awake.set)
+        await self._awake.wait()
+        self._awake.clear()
+        if timer is not None:
+            timer.cancel()
+
+    def _deadline(self) -> int | None:
+        times = [self.device.next_deadline()]
+        times += [end.link.deadline(PAL_FRAME_TIMEOUT_TU * self._tu(end)) for end in self.ends.values()]
+        times += [self._patience(end) for end in self.ends.values()]
+        if self._calm_since is not None:
+            times.append(self._calm_since + self._settle_ns)
+        return min((time for time in times if time is not None), default=None)
+
+    def _tu(self, end: End) -> int:
+        port = self.device.node.ports[end.place[0]]
+        return port.result.tu if port.result is not None else 1 << port.config.handshake_tu
+
+    @property
+    def _settle_ns(self) -> int:
+        return SETTLE_TU * max((self._tu(end) for end in self.ends.values()), default=0)
+
+    def _patience(self, end: End) -> int | None:
+        """When a connecting side that never was up gives in, in ns."""
+        if end.listens or end.called_at is None or self.device.started:
+            return None
+        return end.called_at + HANDSHAKE_TU * self._tu(end)
+
+    # ---- one turn, in the order of HSL 3.1
+
+    def _turn(self, now: int) -> bool:
+        """Feed, tick, advance, transmit, judge; True when frames are left over for the next turn."""
+        busy = False
+        for end in self.ends.values():
+            more = self._feed(end, now)
+            busy |= more
+            self._pal(end, now, more)
+        self.device.node.tick(now)
+        self.device.advance(now)
+        self._transmit(now)
+        for port, event in self.device.node.events():
+            self._hear(port, event)
+        for end in self.ends.values():
+            self._judge(end, now)
+        self._down.clear()
+        self._finish(now)
+        return busy
+
+    def _feed(self, end: End, now: int) -> bool:
+        link = end.link
+        if link.connection is None or link.replaced:
+            return False
+        port, index = end.place
+        count = 0
+        for flit in link.connection.frames(FRAMES_PER_TURN, now):
+            self.device.node.receive(port, index, flit, now)
+            count += 1
+        link.check(now, PAL_FRAME_TIMEOUT_TU * self._tu(end))
+        return count == FRAMES_PER_TURN
+
+    def _pal(self, end: End, now: int, more: bool) -> None:
+        """PAL_DOWN when the connection is gone or replaced, PAL_UP for a new one."""
+        link, node = end.link, self.device.node
+        connection = link.connection
+        if connection is not None and (link.replaced or (connection.ended and not more)):
+            end.disconnected(connection.ended or "replaced by a new one", connection.peer)
+            link.drop()
+            node.pal_down(*end.place, now)
+        if link.adopt():
+            if end.refused:
+                end.refused = ""
+                node.ports[end.place[0]].enable(now)
+            end.connected(now)
+            node.pal_up(*end.place, now)
+
+    def _transmit(self, now: int) -> None:
+        quiet = self.device.quiescing or self.device.finished
+        for end in self.ends.values():
+            end.link.injector.enabled = not quiet
+
+        def ready(port: int, link: int) -> bool:
+            end = self.ends.get((port, link))
+            return end is not None and end.link.ready()
+
+        for port, link, flit in self.device.node.transmit(now, ready):
+            self.ends[port, link].link.send(flit, now)
+        for end in self.ends.values():
+            end.link.flush(now)
+
+    # ---- what the ports tell
+
+    def _hear(self, port: int, event: Event) -> None:
+        if self._observe is not None:
+            self._observe(port, event)
+        ends = [end for end in self.ends.values() if end.place[0] == port]
+        match event:
+            case LinkUp():
+                for end in ends:
+                    end.came_up = True
+            case LinkDown(cause=cause):
+                self._down[port] = cause
+            case ErrorLogged(link=link) if (port, link) in self.ends:
+                self.ends[port, link].logged(event)
+            case StateChanged(link=link, new=new, cause=cause) if (port, link) in self.ends:
+                if new is LinkState.DEAD or cause in REFUSALS:
+                    self.ends[port, link].refused = cause
+
+    def _judge(self, end: End, now: int) -> None:
+        """End the session if this link has ended it; a listener whose programs have not begun goes on."""
+        if failure := end.link.failure():
+            raise failure
+        cause = self._down.get(end.place[0])
+        code = end.fatal.code if end.fatal else ErrorCode.LOST
+        if cause is not None and self.device.finished:
+            self._over = True
+        elif cause is not None and (self.device.started or not end.listens):
+            raise PeerLost(f"{end.name}: the peer is lost: {end.reason(cause)}", code=code)
+        elif end.refused and not end.listens:
+            raise LinkError(f"{end.name}: no link: {end.reason(end.refused)}", code=code)
+        elif end.refused and end.link.connection is not None:
+            end.link.connection.finish(end.reason(end.refused))
+        patience = self._patience(end)
+        if patience is not None and now >= patience:
+            raise PeerUnreachable(f"{end.name}: connected, but nobody there brings the link up")
+
+    def _finish(self, now: int) -> None:
+        """Stop once the device has finished and all has been quiet for a while."""
+        if self.passive or not (self.device.finished and self.device.node.quiesced):
+            self._calm_since = None
+        elif self._calm_since is None:
+            self._calm_since = now
+        elif now >= self._calm_since + self._settle_ns:
+            self._over = True
+
+    def _stop(self, now: int) -> None:
+        """Switch the ports off; DISABLE goes out with what is sent last (3.3.3 rank 1)."""
+        self.device.node.stop(now)
+        self._transmit(now)
