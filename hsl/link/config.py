@@ -1,0 +1,261 @@
+"""What a port offers, and what two offers make: the CAPS record and its result (HSL 3.3.2, 3.5 F1)."""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Mapping
+from dataclasses import dataclass, field
+from typing import Any, Final, NamedTuple
+
+from hsl._generated.constants import (
+    ADDRESS_BITS,
+    MAX_CREDITS,
+    MAX_NID,
+    MAX_TXN,
+    MAX_WINDOW,
+    N_ACK,
+    TU_EXPONENT_SOFTWARE,
+    VERSION,
+    AtomicClass,
+    FlitSize,
+    Role,
+    Security,
+    Vc,
+)
+from hsl._generated.layouts import CAPS_RECORD
+from hsl._generated.tables import CAPS_RULES, CREDIT_MINIMA, VC_RECEIVERS
+from hsl.codec.checks import Negotiated
+from hsl.codec.crc import crc32c
+from hsl.errors import ConfigError
+
+__all__ = ["CapsResult", "PortConfig", "below_minima", "invalid_caps", "negotiate", "parse_caps"]
+
+VC_MASK_ALL: Final = sum(1 << vc for vc in Vc)
+N_ACK_PER_WINDOW: Final = 4  # an ACK is due after a quarter of the window at the latest. HSL 3.1 N_ACK
+DEFAULT_CREDITS: Final = 32  # per VC: a window of 64 flits full of 64-byte data never waits for credit
+DEFAULT_QUEUE_CAP: Final = 1024  # messages waiting per VC; more than that is work for the caller to hold back
+TU_EXPONENT_LIMIT: Final = 30  # about a second per TU; T_STATE is then over an hour
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class PortConfig:
+    """One end of a port. HSL 3.3.2.
+
+    `epoch` gives the next EPOCH (32 bits; 0 and the previous value are skipped); `credits` is what this side
+    advertises per VC, where it is not 32 for a VC that its roles receive on and 0 for another; `tu_exp` is offered, `handshake_tu_exp` holds until CONFIG is left (None: the same);
+    `queue_cap` is in messages per VC. ConfigError for a value that the profile does not allow, or that needs
+    what this engine has not: more than one link, B256, IDE.
+    """
+
+    guid: int
+    roles: Role
+    nid_base: int
+    nid_count: int
+    epoch: Callable[[], int]
+    window: int = 64
+    n_ack: int = N_ACK
+    tu_exp: int = TU_EXPONENT_SOFTWARE
+    handshake_tu_exp: int | None = None
+    address_bits: int = ADDRESS_BITS
+    atomics: AtomicClass = AtomicClass.INT
+    vc_mask: int = VC_MASK_ALL
+    max_links: int = 1
+    links: int = 1
+    power: int = 0
+    flit_sizes: FlitSize = FlitSize.L64
+    features: int = 0
+    max_txn: int = 256
+    credits: Mapping[int, int] = field(default_factory=dict)
+    min_version: tuple[int, int] = VERSION
+    max_version: tuple[int, int] = VERSION
+    queue_cap: int = DEFAULT_QUEUE_CAP
+
+    def __post_init__(self) -> None:
+        for name, low, high in _RANGES:
+            value = getattr(self, name)
+            if not isinstance(value, int) or not low <= value <= high:
+                raise ConfigError(f"{name} is {value!r}; legal is {low}..{high}")
+        if self.nid_base + self.nid_count > MAX_NID + 1:
+            raise ConfigError(f"NIDs {self.nid_base}+{self.nid_count}; legal is up to {MAX_NID}")
+        if self.vc_mask & ~VC_MASK_ALL:
+            raise ConfigError(f"vc_mask is {self.vc_mask:#x}; legal bits are {VC_MASK_ALL:#x}")
+        if not isinstance(self.handshake_tu_exp, int | None) or not 0 <= self.handshake_tu <= TU_EXPONENT_LIMIT:
+            raise ConfigError(f"handshake_tu_exp is {self.handshake_tu_exp!r}; legal is 0..{TU_EXPONENT_LIMIT}")
+        if self.min_version > self.max_version:
+            raise ConfigError(f"min_version {self.min_version} is above max_version {self.max_version}")
+        values = self.advertised(self.vc_mask)
+        if below_minima(values, self.roles, self.vc_mask):
+            raise ConfigError(f"credits {values} of VC1..VC7 do not fit {self.roles!r} and {MAX_CREDITS}: see 3.5 F1")
+
+    @property
+    def handshake_tu(self) -> int:
+        """The TU exponent until CONFIG is left."""
+        return self.tu_exp if self.handshake_tu_exp is None else self.handshake_tu_exp
+
+    def advertised(self, vc_mask: int) -> tuple[int, ...]:
+        """The credits of VC1..VC7 that INITFC carries: 0 outside the VC mask. HSL 3.5 F1 [HSL-LNK-029]."""
+        return tuple(self.credits.get(vc, self._default(vc)) if vc_mask >> vc & 1 else 0 for vc in Vc)
+
+    def _default(self, vc: int) -> int:
+        return DEFAULT_CREDITS if VC_RECEIVERS[vc] & self.roles else 0
+
+    def record(self) -> bytes:
+        """The CAPS record that this side sends."""
+        own = {name: getattr(self, name) for name in CAPS_RULES if hasattr(self, name)}
+        major, minor = self.max_version
+        return _build(own | {"major": major, "minor": minor, "security": 0})
+
+
+# What this engine implements bounds max_links, links, power and flit_sizes.
+_RANGES: Final = (
+    ("guid", 0, (1 << 64) - 1),
+    ("nid_base", 0, MAX_NID),
+    ("nid_count", 1, MAX_NID + 1),
+    ("window", 1, MAX_WINDOW),
+    ("n_ack", 1, 255),
+    ("tu_exp", 0, TU_EXPONENT_LIMIT),
+    ("address_bits", 1, ADDRESS_BITS),
+    ("atomics", 0, 255),
+    ("max_links", 1, 1),
+    ("links", 1, 1),
+    ("power", 0, 0),
+    ("flit_sizes", FlitSize.L64, FlitSize.L64),
+    ("features", 0, (1 << 32) - 1),
+    ("max_txn", 1, MAX_TXN),
+    ("queue_cap", 1, 1 << 20),
+)
+
+
+class CapsResult(NamedTuple):
+    """What both sides have agreed on; `record` is the result record, whose CRC-32C is the CFG_HASH. HSL 3.3.2."""
+
+    record: bytes
+    cfg_hash: int
+    version: tuple[int, int]
+    flit_size: FlitSize
+    window: int
+    n_ack: int
+    tu_exp: int
+    address_bits: int
+    atomics: AtomicClass
+    vc_mask: int
+    security: Security
+    max_links: int
+    power: int
+    features: int
+    max_txn: int
+    roles: Role
+    nids: range
+    peer_roles: Role
+    peer_nids: range
+
+    @property
+    def tu(self) -> int:
+        """One TU in ns."""
+        return 1 << self.tu_exp
+
+    @property
+    def negotiated(self) -> Negotiated:
+        """What requests are checked against."""
+        return Negotiated(self.atomics, self.features, self.max_txn, self.address_bits)
+
+
+def _build(fields: Mapping[str, int]) -> bytes:
+    """A CAPS record; what is not named is 0."""
+    zeros: dict[str, Any] = dict.fromkeys(CAPS_RULES, 0)
+    record: bytes = CAPS_RECORD.build(zeros | {"zero1": bytes(10)} | dict(fields))
+    return record
+
+
+def parse_caps(record: bytes) -> dict[str, int]:
+    """The fields of a 40-byte CAPS record."""
+    fields: dict[str, int] = CAPS_RECORD.parse(record)
+    return fields
+
+
+def _minimum(own: int, peer: int) -> int:
+    return min(own, peer)
+
+
+def _highest(own: int, peer: int) -> int:
+    common = own & peer
+    return 1 << common.bit_length() - 1 if common else 0
+
+
+def _security(own: int, peer: int) -> int:
+    required = (own | peer) & Security.IDE_REQUIRED
+    return own & peer & ~Security.IDE_REQUIRED | required
+
+
+# Rule of spec/ctl.toml -> result of one field; the others need more than the two values.
+_FIELD_RULES: Final[Mapping[str, Callable[[int, int], int]]] = {
+    "min": _minimum,
+    "nack": _minimum,
+    "max": max,
+    "bits": lambda own, peer: own & peer,
+    "highest": _highest,
+    "security": _security,
+}
+
+
+def negotiate(own_record: bytes, own_guid: int, peer_record: bytes, peer_guid: int) -> CapsResult:
+    """The result of two CAPS records, the same on both sides. HSL 3.3.2 [HSL-LNK-005]."""
+    own, peer = parse_caps(own_record), parse_caps(peer_record)
+    result: dict[str, int] = {
+        name: _FIELD_RULES[rule](own[name], peer[name]) for name, rule in CAPS_RULES.items() if rule in _FIELD_RULES
+    }
+    result["n_ack"] = min(result["n_ack"], max(1, result["window"] // N_ACK_PER_WINDOW))
+    version = min((own["major"], own["minor"]), (peer["major"], peer["minor"]))
+    result["major"], result["minor"] = version
+    low, high = (own, peer) if own_guid < peer_guid else (peer, own)
+    for name, rule in CAPS_RULES.items():
+        if rule == "guid":
+            result[name], result[f"peer_{name}"] = low[name], high[name]
+    record = _build(result)
+    return CapsResult(
+        record=record,
+        cfg_hash=crc32c(record),
+        version=version,
+        flit_size=FlitSize(result["flit_sizes"]),
+        window=result["window"],
+        n_ack=result["n_ack"],
+        tu_exp=result["tu_exp"],
+        address_bits=result["address_bits"],
+        atomics=AtomicClass(result["atomics"]),
+        vc_mask=result["vc_mask"],
+        security=Security(result["security"]),
+        max_links=result["max_links"],
+        power=result["power"],
+        features=result["features"],
+        max_txn=result["max_txn"],
+        roles=Role(own["roles"]),
+        nids=range(own["nid_base"], own["nid_base"] + own["nid_count"]),
+        peer_roles=Role(peer["roles"]),
+        peer_nids=range(peer["nid_base"], peer["nid_base"] + peer["nid_count"]),
+    )
+
+
+def invalid_caps(record: bytes, result: CapsResult) -> str:
+    """Why a peer's CAPS record is invalid (row 38), or "". `result` is what it makes with the own one. HSL 3.3.2."""
+    caps = parse_caps(record)
+    checks = (
+        (not caps["flit_sizes"] & FlitSize.L64, "it offers no L64"),
+        (not 1 <= caps["window"] <= MAX_WINDOW, f"window is {caps['window']}"),
+        (caps["n_ack"] == 0, "N_ACK is 0"),
+        (caps["nid_count"] == 0, "NID count is 0"),
+        (caps["nid_base"] + caps["nid_count"] > MAX_NID + 1, f"NIDs reach beyond {MAX_NID}"),
+        (caps["address_bits"] > ADDRESS_BITS, f"address bits are {caps['address_bits']}"),
+        (caps["max_links"] == 0, "max links is 0"),
+        (not 1 <= caps["max_txn"] <= MAX_TXN, f"max TXN is {caps['max_txn']}"),
+        (bool(result.security & Security.IDE_REQUIRED), "it requires IDE"),  # never on: IDE needs B256
+    )
+    return next((text for failed, text in checks if failed), "")
+
+
+def below_minima(values: tuple[int, ...], roles: int, vc_mask: int) -> bool:
+    """Whether credits of VC1..VC7 break 3.5 F1 for a sender with `roles` [HSL-LNK-029]."""
+    for vc, value in zip(Vc, values, strict=True):
+        served = vc_mask >> vc & 1
+        least = CREDIT_MINIMA[vc] if served and VC_RECEIVERS[vc] & roles else 0
+        if not least <= value <= (MAX_CREDITS if served else 0):
+            return True
+    return False

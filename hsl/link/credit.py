@@ -1,0 +1,102 @@
+"""Credits of a port and the arbiter of its VCs (HSL 3.5). Lists are indexed by VC; index 0 is not used."""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+from typing import Final
+
+from hsl._generated.constants import MAX_CCNT, ErrorCode, Vc
+from hsl._generated.tables import ARBITER_WHEEL
+from hsl.errors import ConfigError
+
+__all__ = ["Arbiter", "Credits"]
+
+VCS: Final = tuple(int(vc) for vc in Vc)
+# The search for a VC to return starts after the last one used. HSL 3.5 F9.
+SEARCH: Final = {last: tuple((last + step) % len(VCS) + 1 for step in range(len(VCS))) for last in (0, *VCS)}
+
+
+class Credits:
+    """Credits of one session of a port, both directions.
+
+    Sending: `available` of the `granted` that the peer has advertised. Receiving: each of the `advertised` is either
+    `outstanding` (with the peer), `held` (by a delivered message), in a message on the way up, or `returnable`.
+    """
+
+    __slots__ = ("advertised", "available", "due", "granted", "held", "last", "outstanding", "returnable")
+
+    def __init__(self, advertised: tuple[int, ...], granted: tuple[int, ...]) -> None:
+        self.advertised = [0, *advertised]
+        self.granted = [0, *granted]
+        self.available = list(self.granted)
+        self.outstanding = list(self.advertised)
+        self.held = [0] * len(self.advertised)
+        self.returnable = [0] * len(self.advertised)
+        self.last = 0  # the VC of the last return
+        self.due = False  # T_CR has expired
+
+    def take(self, cvc: int, ccnt: int) -> ErrorCode | None:
+        """Credits come back in a flit: F8, then F6 [HSL-LNK-031]."""
+        if not cvc and not ccnt:
+            return None
+        if not cvc or not ccnt or not self.granted[cvc]:
+            return ErrorCode.MALFORMED
+        if self.available[cvc] + ccnt > self.granted[cvc]:
+            return ErrorCode.CREDIT_OVERFLOW
+        self.available[cvc] += ccnt
+        return None
+
+    def admit(self, vc: int) -> bool:
+        """A message of `vc` begins: whether the peer had a credit for it. F5 [HSL-LNK-030]."""
+        if not self.outstanding[vc]:
+            return False
+        self.outstanding[vc] -= 1
+        return True
+
+    def release(self, vc: int, count: int) -> None:
+        """The buffers of `count` delivered messages are free; F3. ConfigError for more than are held."""
+        if not 0 < count <= self.held[vc]:
+            raise ConfigError(f"release of {count} credits of VC {vc}; {self.held[vc]} are held")
+        self.held[vc] -= count
+        self.returnable[vc] += count
+
+    def must_return(self) -> bool:
+        """Whether a return is due: half of an advertisement, or T_CR. F9 (c)."""
+        if self.due:
+            return True
+        return any(count and count >= max(1, total // 2) for count, total in zip(self.returnable, self.advertised))
+
+    def pick(self) -> tuple[int, int]:
+        """CVC and CCNT of the PROT that is being built. F9 [HSL-LNK-028]."""
+        for vc in SEARCH[self.last]:
+            count = min(self.returnable[vc], MAX_CCNT)
+            if count:
+                self.returnable[vc] -= count
+                self.outstanding[vc] += count
+                self.last = vc
+                self.due = False
+                return vc, count
+        return 0, 0
+
+    @property
+    def home(self) -> bool:
+        """Whether the peer has returned all."""
+        return self.available == self.granted
+
+
+class Arbiter:
+    """The wheel of F10: who sends the next message."""
+
+    __slots__ = ("place",)
+
+    def __init__(self) -> None:
+        self.place = 0
+
+    def next(self, eligible: Callable[[int], bool]) -> int:
+        """The VC whose turn it is of those `eligible`, 0 if none is. RSP and DAT get 2 of 3 places (P5)."""
+        for step in range(len(ARBITER_WHEEL)):
+            place = (self.place + step) % len(ARBITER_WHEEL)
+            if eligible(ARBITER_WHEEL[place]):
+                self.place = (place + 1) % len(ARBITER_WHEEL)
+                return ARBITER_WHEEL[place]
+        return 0
