@@ -1,8 +1,8 @@
 """The worked examples of the chapters, decoded by the reference codec and compared field by field.
 
 A block is `hsl-hex KIND` (L64, B256, message, caps) or `hsl-frame KIND` (tcp, udp). Lines of hexadecimal
-(`56*00` repeats, `00..3f` counts up) are followed by what they mean: `flit`, `ctl`, `caps`, `frame`, `msg` and
-`hash` lines of `field=value`. A field that is not named is 0.
+(`56*00` repeats, `00..3f` counts up) are followed by what they mean: `flit`, `ctl`, `caps`, `frame`, `msg`
+and `hash` lines of `field=value`. A field that is not named is 0.
 """
 
 from __future__ import annotations
