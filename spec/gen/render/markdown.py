@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import re
 from collections.abc import Iterable, Iterator
 
 from spec.gen.load import Row
@@ -17,7 +18,12 @@ def table(head: str, rows: Iterable[Iterable[object]]) -> Iterator[str]:
     yield "| " + " | ".join(columns) + " |"
     yield "|" + "---|" * len(columns)
     for row in rows:
-        yield "| " + " | ".join(str(cell).replace("|", "\\|") for cell in row) + " |"
+        yield "| " + " | ".join(_cell(str(cell)) for cell in row) + " |"
+
+
+def _cell(text: str) -> str:
+    """Text as it is to be read: no `|` ends the cell, no `<word>` becomes a tag that is not shown."""
+    return re.sub(r"\||<(?=\w)", r"\\\g<0>", text)
 
 
 def none(arguments: tuple[str, ...]) -> None:
