@@ -1,0 +1,191 @@
+"""What must hold while agents run: judges for tests and stress, that no agent calls (HSL 5.4, 5.9).
+
+`single_writer` and `directory_exact` look at agents; `ReferenceMemory` follows the messages and accesses of a run whose
+steps come one after the other, and knows the one value that each line may have. Each raises InvariantError.
+"""
+
+from __future__ import annotations
+
+from collections import defaultdict, deque
+from collections.abc import Callable, Iterable
+from typing import Protocol
+
+from hsl._generated.constants import LINE_BYTES, Err, Op
+from hsl.agents import atomics
+from hsl.agents.access import Ticket, span
+from hsl.codec.message import Message
+from hsl.errors import HslError
+
+WRITER = ("E", "M")
+READER = ("S", "SM_A")  # SM_A: Upgrade sent, the S copy is still readable
+
+FAR_WRITES = (Op.WriteFull, Op.WritePtl, Op.AtomicLoad, Op.AtomicStore)
+
+
+class InvariantError(HslError):
+    """A state that the protocol forbids; the text says where and what."""
+
+
+class Holder(Protocol):
+    """What the judges see of a request agent."""
+
+    @property
+    def nid(self) -> int:
+        """Its node id."""
+
+    def state_of(self, addr: int) -> str:
+        """The state of a line."""
+
+    def peek(self, addr: int) -> bytes | None:
+        """Its copy."""
+
+
+class Listing(Protocol):
+    """A directory entry: `dir` is I, S or X."""
+
+    @property
+    def dir(self) -> str:
+        """I nobody, S sharers, X one owner."""
+
+    @property
+    def nids(self) -> frozenset[int]:
+        """The holders."""
+
+
+def single_writer(agents: Iterable[Holder], addr: int) -> None:
+    """One agent may write a line and nobody else read it, or any number may read it (SWMR)."""
+    states = {agent.nid: agent.state_of(addr) for agent in agents}
+    writers = [nid for nid, state in states.items() if state in WRITER]
+    readers = [nid for nid, state in states.items() if state in READER]
+    if len(writers) > 1 or (writers and readers):
+        raise InvariantError(f"line {addr:#x}: {states} has writers {writers} beside readers {readers}")
+
+
+def directory_exact(agents: Iterable[Holder], addr: int, listing: Listing) -> None:
+    """At rest the directory lists exactly the holders: S{sharers}, X{owner} or I."""
+    states = {agent.nid: agent.state_of(addr) for agent in agents}
+    held = {nid: state for nid, state in states.items() if state != "I"}
+    legal = {"I": (), "S": ("S",), "X": WRITER}[listing.dir]
+    strangers = [nid for nid, state in held.items() if nid not in listing.nids or state not in legal]
+    ghosts = [nid for nid in listing.nids if nid not in held]
+    owners = len(listing.nids) if listing.dir == "X" else 1
+    if strangers or ghosts or owners != 1:
+        raise InvariantError(f"line {addr:#x}: directory {listing.dir}{set(listing.nids)}, agents {states}")
+
+
+class ReferenceMemory:
+    """The current value of each line, from what was done to it, in order.
+
+    Feed it every step of a run without faults: `sent` each request that leaves an agent, `answered` each completion that
+    leaves the home, `ended` each ticket, as they happen. A cached access is performed when it ends, one at the home when the
+    home completes it. `initial(addr)` gives the 64 bytes at the start.
+    """
+
+    def __init__(self, initial: Callable[[int], bytes]) -> None:
+        self._initial = initial
+        self._values: dict[int, bytes] = {}  # at most the lines of the run
+        self._past: dict[int, list[tuple[int, bytes]]] = defaultdict(
+            list
+        )  # line: (step of the change, value before)
+        self._step = 0
+        self._far: dict[tuple[int, int], Message] = {}  # (SRC, TXN): write or atomic on its way to the home
+        self._performed: dict[tuple[int, int], deque[bytes]] = defaultdict(deque)  # (SRC, line): old values
+        self._begun: dict[Ticket, int] = {}  # at most the pending accesses
+
+    def value(self, addr: int) -> bytes:
+        """The current 64 bytes of the line of `addr`."""
+        line = addr - addr % LINE_BYTES
+        if line not in self._values:
+            self._values[line] = self._initial(line)
+        return self._values[line]
+
+    def _change(self, addr: int, new: bytes) -> None:
+        line = addr - addr % LINE_BYTES
+        self._step += 1
+        self._past[line].append((self._step, self.value(line)))
+        self._values[line] = new
+
+    def begun(self, ticket: Ticket) -> None:
+        """An access starts: what it reads was current from now on."""
+        self._begun[ticket] = self._step
+
+    def sent(self, message: Message) -> None:
+        """A request leaves an agent."""
+        if message.op in FAR_WRITES:
+            self._far[message.src, message.txn] = message
+
+    def answered(self, message: Message) -> None:
+        """A completion leaves the home: the write or atomic that it completes is performed."""
+        if message.op not in (Op.Cmp, Op.CmpData):
+            return
+        request = self._far.pop((message.dst, message.txn), None)
+        if request is None or message.err:
+            return
+        line = request.addr - request.addr % LINE_BYTES
+        before = self.value(line)
+        new, old = _performed(before, request)
+        if request.op == Op.AtomicLoad and message.data != old:
+            raise InvariantError(
+                f"line {line:#x}: AtomicLoad of node {message.dst} got {message.data.hex()}, {old.hex()} was current"
+            )
+        self._change(line, new)
+        self._performed[message.dst, line].append(before)
+
+    def ended(self, ticket: Ticket) -> None:
+        """An access ended: what it read must have been current, what it wrote is current now."""
+        started = self._begun.pop(ticket)
+        access = ticket.access
+        if ticket.err != Err.OK or access.kind in ("evict", "flush", "fence"):
+            return
+        line = access.addr - access.addr % LINE_BYTES
+        if access.kind in ("load", "read_once"):
+            self._judge_read(ticket, line, started if access.kind == "read_once" else self._step)
+        elif self._performed[ticket.agent, line]:
+            self._performed[ticket.agent, line].popleft()  # at the home, where it was judged
+        else:
+            self._near(ticket, line)
+
+    def _judge_read(self, ticket: Ticket, line: int, since: int) -> None:
+        offset = ticket.access.addr - line
+        legal = [self.value(line)] + [old for step, old in self._past[line] if step > since]
+        if not any(value[offset : offset + ticket.access.size] == ticket.data for value in legal):
+            raise InvariantError(f"{ticket!r} read {ticket.data.hex()}, current was {legal[0].hex()}")
+
+    def _near(self, ticket: Ticket, line: int) -> None:
+        access = ticket.access
+        value = self.value(line)
+        offset = access.addr - line
+        place = slice(offset, offset + access.size)
+        data = access.data
+        if access.kind.startswith("atomic"):
+            data, old = atomics.apply(access.aop, access.size, value[place], access.data)
+            if access.kind == "atomic_load" and ticket.data != old:
+                raise InvariantError(f"{ticket!r} got {ticket.data.hex()}, {old.hex()} was current")
+        elif access.kind == "write_ptl":
+            where = span(access)
+            data = _merged(value[place], access.data, where.be >> where.shift)
+        self._change(line, value[:offset] + data + value[place.stop :])
+
+    def judge_copies(self, agents: Iterable[Holder], addr: int) -> None:
+        """Every copy that can be read is the current value."""
+        for agent in agents:
+            copy = agent.peek(addr) if agent.state_of(addr) in WRITER + READER else None
+            if copy is not None and copy != self.value(addr):
+                raise InvariantError(
+                    f"line {addr:#x}: node {agent.nid} in {agent.state_of(addr)} has {copy.hex()}, "
+                    f"current is {self.value(addr).hex()}"
+                )
+
+
+def _merged(old: bytes, data: bytes, be: int) -> bytes:
+    return bytes(new if be >> i & 1 else was for i, (was, new) in enumerate(zip(old, data, strict=True)))
+
+
+def _performed(line: bytes, request: Message) -> tuple[bytes, bytes]:
+    """The line after a write or atomic request, and the data that an AtomicLoad returns."""
+    if request.op in (Op.AtomicLoad, Op.AtomicStore):
+        return atomics.perform(line, request)
+    offset = request.addr % LINE_BYTES
+    end = offset + len(request.data)
+    mask = (1 << len(request.data)) - 1 if request.be is None else request.be
+    return line[:offset] + _merged(line[offset:end], request.data, mask) + line[end:], b""
