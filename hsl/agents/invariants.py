@@ -1,7 +1,8 @@
 """What must hold while agents run: judges for tests and stress, that no agent calls (HSL 5.4, 5.9).
 
-`single_writer` and `directory_exact` look at agents; `ReferenceMemory` follows the messages and accesses of a run whose
-steps come one after the other, and knows the one value that each line may have. Each raises InvariantError.
+`single_writer` and `directory_exact` look at agents; `ReferenceMemory` follows the messages and accesses of a
+run whose steps come one after the other, and knows the one value that each line may have. Each raises
+InvariantError.
 """
 
 from __future__ import annotations
@@ -76,9 +77,9 @@ def directory_exact(agents: Iterable[Holder], addr: int, listing: Listing) -> No
 class ReferenceMemory:
     """The current value of each line, from what was done to it, in order.
 
-    Feed it every step of a run without faults: `sent` each request that leaves an agent, `answered` each completion that
-    leaves the home, `ended` each ticket, as they happen. A cached access is performed when it ends, one at the home when the
-    home completes it. `initial(addr)` gives the 64 bytes at the start.
+    Feed it every step of a run without faults: `sent` each request that leaves an agent, `answered` each
+    completion that leaves the home, `ended` each ticket, as they happen. A cached access is performed when it
+    ends, one at the home when the home completes it. `initial(addr)` gives the 64 bytes at the start.
     """
 
     def __init__(self, initial: Callable[[int], bytes]) -> None:
@@ -126,7 +127,8 @@ class ReferenceMemory:
         new, old = _performed(before, request)
         if request.op == Op.AtomicLoad and message.data != old:
             raise InvariantError(
-                f"line {line:#x}: AtomicLoad of node {message.dst} got {message.data.hex()}, {old.hex()} was current"
+                f"line {line:#x}: AtomicLoad of node {message.dst} got {message.data.hex()}, "
+                f"{old.hex()} was current"
             )
         self._change(line, new)
         self._performed[message.dst, line].append(before)

@@ -1,13 +1,13 @@
-"""Request agents and homes over an unordered network of messages, one step after the other, judged at every step."""
+"""Request agents and a home over an unordered network of messages, judged after every step."""
 
 from __future__ import annotations
 
 from collections.abc import Sequence
 from random import Random
 
-from hsl._generated.constants import LINE_BYTES, Aop, Op, Right
-from hsl._generated.tables import RA_TABLE
-from hsl.agents.access import Access, Ticket
+from hsl._generated.constants import LINE_BYTES, Aop
+from hsl._generated.tables import RA_EVENTS, RA_TABLE
+from hsl.agents.access import KINDS, Access, Ticket
 from hsl.agents.address_map import AddressMap, SamEntry
 from hsl.agents.home import HomeAgent, HomeConfig
 from hsl.agents.interpreter import Table
@@ -26,7 +26,7 @@ AMAP = AddressMap([SamEntry(BASE, BASE + SIZE - 1, home=HOME)])
 def agent(nid: int = FIRST, table: Table = RA_TABLE, **config: int) -> RequestAgent:
     """A request agent with a cache of two sets of two ways, unless `config` says otherwise."""
     defaults = {"sets": 2, "ways": 2, "mshrs": 4, "ncrs": 4, "pending": 64}
-    return RequestAgent(RequestConfig(nid=nid, address_map=AMAP, **{**defaults, **config}), table)  # type: ignore[arg-type]
+    return RequestAgent(RequestConfig(nid=nid, address_map=AMAP, **{**defaults, **config}), table)
 
 
 class Network:
@@ -114,13 +114,13 @@ class Network:
 INTEGER_AOPS = [Aop.ADD, Aop.CLR, Aop.EOR, Aop.SET, Aop.SMAX, Aop.SMIN, Aop.UMAX, Aop.UMIN, Aop.SWAP, Aop.CAS]
 
 
+COHERENT = [kind for kind in RA_EVENTS if kind in KINDS]
+
+
 def random_access(rng: Random, lines: Sequence[int]) -> Access:
     """Any coherent access to one of the lines."""
     line = rng.choice(lines)
-    kind = rng.choice(
-        ["load", "load", "store", "store", "store_line", "evict", "read_once", "write_full", "write_ptl"]
-        + ["atomic_load", "atomic_store", "flush"]
-    )
+    kind = rng.choice(COHERENT)
     if kind in ("evict", "flush"):
         return Access(kind, line)
     if kind in ("store_line", "write_full"):
