@@ -31,8 +31,9 @@ __all__ = ["MMIO_LIMIT", "Doorbell", "Interrupt", "IoAgent", "IoConfig"]
 
 # Bytes of MMIO of one agent: registers and doorbells; bulk data has its place in memory.
 MMIO_LIMIT: Final = 1 << 20
-# Doorbells and interrupts that the device has not taken yet. A full queue completes nothing (5.14 gives NcWrite
-# and Intr no BUSY): the request waits in the buffer its credit paid for, and the sender runs out of credits.
+# Doorbells and interrupts that the device has not taken yet. A full queue completes nothing (5.14 gives
+# NcWrite and Intr no BUSY): the request waits in the buffer its credit paid for, and the sender runs out
+# of credits.
 QUEUE_LIMIT: Final = 256
 # Requests that may wait so; the node lets no more in (`room`).
 WAITING_LIMIT: Final = 1024
@@ -73,8 +74,8 @@ class IoAgent:
     """Register file with doorbells, interrupt queue and configuration registers of one node.
 
     Requests come in by `receive`, completions leave by `outbox`; `taken` are requests whose buffer is free
-    again, `errors` is for the error log: all three are drained by the node. One stream is served in order (O4);
-    a stream that must wait stops no other. ConfigError for more MMIO than MMIO_LIMIT.
+    again, `errors` is for the error log: all three are drained by the node. One stream is served in order
+    (O4); a stream that must wait stops no other. ConfigError for more MMIO than MMIO_LIMIT.
     """
 
     def __init__(self, config: IoConfig) -> None:

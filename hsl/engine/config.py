@@ -1,0 +1,61 @@
+"""What a node is made of."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from dataclasses import dataclass, field
+
+from hsl._generated.constants import Role
+from hsl.agents.home import HomeConfig
+from hsl.agents.io import IoConfig
+from hsl.agents.memory import Memory
+from hsl.agents.request import RequestConfig
+from hsl.errors import ConfigError
+from hsl.link.config import PortConfig
+
+__all__ = ["NodeConfig"]
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class NodeConfig:
+    """A node: its agents, each with a NID of its own, and one port per neighbour.
+
+    `home` needs `memory`. Every NID must lie in the NID range of every port, and the roles that the ports
+    name must be those of the agents; ConfigError otherwise.
+    """
+
+    name: str = "node"
+    ports: Sequence[PortConfig] = ()
+    agents: Sequence[RequestConfig] = ()
+    home: HomeConfig | None = None
+    memory: Memory | None = field(default=None, repr=False)
+    io: IoConfig | None = None
+
+    def __post_init__(self) -> None:
+        nids = self.nids
+        if len(set(nids)) != len(nids):
+            raise ConfigError(f"node {self.name}: NIDs {sorted(nids)}; each agent needs its own")
+        if (self.home is None) != (self.memory is None):
+            raise ConfigError(f"node {self.name}: a home and its memory come together")
+        for index, port in enumerate(self.ports):
+            legal = range(port.nid_base, port.nid_base + port.nid_count)
+            if outside := [nid for nid in nids if nid not in legal]:
+                raise ConfigError(f"node {self.name}: NIDs {outside} are not in {legal} of port {index}")
+            if port.roles != self.roles:
+                raise ConfigError(
+                    f"node {self.name}: port {index} names {port.roles!r}, its agents are {self.roles!r}"
+                )
+
+    @property
+    def nids(self) -> tuple[int, ...]:
+        """The NIDs of all agents."""
+        others = [config.nid for config in (self.home, self.io) if config is not None]
+        return (*others, *(agent.nid for agent in self.agents))
+
+    @property
+    def roles(self) -> Role:
+        """The roles of all agents."""
+        roles = Role.RA if self.agents else Role(0)
+        if self.home is not None:
+            roles |= Role.HA
+        return roles | Role.IOA if self.io is not None else roles

@@ -1,0 +1,114 @@
+"""The gate of a port into its node: checks of 6.3, queues per VC, credits (HSL 3.5 F3, 5.2, 6.3)."""
+
+from __future__ import annotations
+
+from collections import deque
+from collections.abc import Sequence
+from typing import Final
+
+from hsl._generated.constants import PROTO_LIMIT, PROTO_WINDOW_TU, ErrorCode, Vc
+from hsl.codec.message import Message
+from hsl.engine.error_log import ErrorLog
+from hsl.link.port import Port
+
+__all__ = ["Gate"]
+
+SINKING: Final = (Vc.RSP, Vc.DAT)  # never wait
+
+
+class Gate:
+    """Between a port and the agents of its node.
+
+    Inbound queues are bounded by the credits that the port advertises (3.5 F5). Outbound ones hold what
+    the port has no room for; they are bounded because no message that asks for an answer comes in while
+    they are in use: only answers to what is inside already, snoops (one per TSHR and NID) and requests of
+    the local MSHRs can join.
+    """
+
+    def __init__(self, index: int, port: Port, local: frozenset[int]) -> None:
+        self.index = index
+        self.port = port
+        self.local = local
+        self.nids = range(0)  # who is behind the port; empty while it is down
+        self.log = ErrorLog()
+        self._inbound: dict[int, deque[Message]] = {vc: deque() for vc in Vc}
+        self._outbound: dict[int, deque[Message]] = {vc: deque() for vc in Vc}
+        self._window = 0  # of PROTO errors
+        self._protos = 0
+        self._since = 0
+        self._tu = 1
+
+    # ---- session
+    def open(self, nids: range, tu: int, now: int) -> None:
+        """The port is up; `nids` are behind it, `tu` in ns."""
+        self.nids, self._tu, self._since = nids, tu, now
+        self._window = self._protos = 0
+
+    def close(self) -> None:
+        """The port is down: what was under way is gone, also its credits. HSL 6.2 F8."""
+        self.nids = range(0)
+        self.port.messages()
+        for queue in (*self._inbound.values(), *self._outbound.values()):
+            queue.clear()
+
+    def proto(self, now: int) -> None:
+        """Count an error of `proto`; the 17th in a window ends the port. HSL 6.3 [HSL-SEC-003]."""
+        window = (now - self._since) // (PROTO_WINDOW_TU * self._tu)
+        if window != self._window:
+            self._window, self._protos = window, 0
+        self._protos += 1
+        if self._protos == PROTO_LIMIT and self.port.up:
+            self.port.fatal(ErrorCode.MALFORMED, now)
+
+    # ---- in
+    def collect(self, now: int) -> None:
+        """Take what the port delivered; drop what 6.3 refuses. HSL 6.3 [HSL-SEC-001]."""
+        for message in self.port.messages():
+            if message.src in self.nids and message.dst in self.local:
+                self._inbound[message.vc].append(message)
+            else:
+                text = f"SRC {message.src} is not of {self.nids} or DST {message.dst} is not here"
+                self.log.add(now, ErrorCode.SRC_SPOOF, text, message=message)
+                self.port.release(message.vc)
+
+    def answers(self) -> list[Message]:
+        """All RSP and DAT: they always sink. HSL 5.2 D1, D4 [HSL-TXN-006]."""
+        return self._take(SINKING)
+
+    def asks(self, vcs: Sequence[Vc]) -> list[Message]:
+        """The messages of `vcs`, which ask for an answer, if there is room for answers. HSL 5.2 D2, D3."""
+        return self._take(vcs) if all(self._room(vc) for vc in SINKING) else []
+
+    def _take(self, vcs: Sequence[Vc]) -> list[Message]:
+        taken: list[Message] = []
+        for vc in vcs:
+            if queue := self._inbound[vc]:
+                taken += queue
+                queue.clear()
+        return taken
+
+    def release(self, vc: int) -> None:
+        """The buffer of a message is free. HSL 3.5 F3."""
+        self.port.release(vc)
+
+    # ---- out
+    def send(self, message: Message) -> None:
+        """Hand a message to the port, or keep it until the port has room."""
+        self._outbound[message.vc].append(message)
+
+    def flush(self) -> bool:
+        """Move to the port what it has room for; True when something moved."""
+        moved = False
+        for vc, queue in self._outbound.items():
+            while queue and self.port.room(vc):
+                self.port.send(queue.popleft())
+                moved = True
+        return moved
+
+    def _room(self, vc: int) -> bool:
+        return not self._outbound[vc] and self.port.room(vc)
+
+    @property
+    def idle(self) -> bool:
+        """Nothing waits here."""
+        return not any((*self._inbound.values(), *self._outbound.values()))

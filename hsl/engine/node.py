@@ -1,0 +1,399 @@
+"""A node: agents and ports, and the messages between them (HSL 5.1, 5.2, 6.2, 6.3)."""
+
+from __future__ import annotations
+
+from collections import deque
+from collections.abc import Callable, Iterator
+from dataclasses import replace
+from functools import partial
+from typing import Final
+
+from hsl._generated.constants import Err, ErrorCode, Op, SamType, Vc
+from hsl.agents.access import Access, Ticket
+from hsl.agents.home import HomeAgent
+from hsl.agents.home_actions import ErrorEntry
+from hsl.agents.io import IoAgent
+from hsl.agents.request import RequestAgent
+from hsl.codec.message import Message
+from hsl.engine.config import NodeConfig
+from hsl.engine.error_log import ErrorLog
+from hsl.engine.gate import Gate
+from hsl.errors import ConfigError
+from hsl.link.events import ErrorLogged, Event, LinkDown, LinkUp
+from hsl.link.port import Port
+
+__all__ = ["EVENT_LIMIT", "Node", "NodeConfig"]
+
+# Events that nobody has fetched; a link that retrains for ever would fill any list. The oldest go first.
+EVENT_LIMIT: Final = 4096
+# STATUS register bit 2: log not empty (5.14).
+STATUS_LOG: Final = 1 << 2
+REQUESTS: Final = frozenset({Vc.REQ, Vc.RWD, Vc.MEM, Vc.NCR})  # end with a completion
+HOME_ANSWERS: Final = frozenset({Op.CmpAck, Op.SnpRsp, Op.SnpRspData})
+# Order of delivery in a round: what frees things first; of the requests of one instant RWD (5.4 T5).
+DELIVERY: Final = {
+    vc: place for place, vc in enumerate((Vc.RSP, Vc.DAT, Vc.SNP, Vc.RWD, Vc.REQ, Vc.MEM, Vc.NCR))
+}
+
+Inbound = tuple[Message, Gate | None]  # None: from an agent of this node
+
+
+class Node:
+    """Agents of one node behind its ports. Sans-I/O: the owner brings frames and time, and takes flits.
+
+    At one instant: `receive`, `pal_up`, `pal_down`, `tick`, `submit`; then `advance`, which moves messages
+    until nothing moves; then `transmit`. All times in ns.
+    """
+
+    def __init__(self, config: NodeConfig) -> None:
+        self.config = config
+        self.name = config.name
+        self.agents = {agent.nid: RequestAgent(agent) for agent in sorted(config.agents, key=lambda a: a.nid)}
+        self.home: HomeAgent | None = None
+        if config.home is not None and config.memory is not None:
+            self.home = HomeAgent(config.home, config.memory)
+        self.io: IoAgent | None = None
+        if config.io is not None:
+            guid = config.ports[0].guid if config.ports else config.io.guid
+            self.io = IoAgent(replace(config.io, guid=guid, roles=config.roles, status=self._status))
+        self._nids = frozenset(config.nids)
+        self.ports = [Port(port) for port in config.ports]
+        self._gates = [Gate(index, port, self._nids) for index, port in enumerate(self.ports)]
+        self._local: deque[Message] = deque()  # between agents of this node; bounded by their MSHRs and TSHRs
+        self._events: deque[tuple[int, Event]] = deque(maxlen=EVENT_LIMIT)
+        self._own_log = ErrorLog()  # of a node without ports
+        self._handlers: dict[int, Callable[[Message, Gate | None, int], None]] = {
+            Vc.REQ: self._to_home,
+            Vc.RWD: self._to_home,
+            Vc.SNP: self._to_cache,
+            Vc.RSP: self._to_asker,
+            Vc.DAT: self._to_asker,
+            Vc.MEM: self._to_nobody,
+            Vc.NCR: self._to_io,
+        }
+
+    # ---- the owner's calls, in the order of an instant
+    def start(self, now: int) -> None:
+        """Enable all ports."""
+        for port in self.ports:
+            port.enable(now)
+
+    def stop(self, now: int) -> None:
+        """Disable all ports: the peers see DISABLE."""
+        for port in self.ports:
+            port.disable(now)
+
+    def receive(self, port: int, link: int, data: bytes, now: int, error: bool = False) -> None:
+        """One frame of the PAL of a link."""
+        self.ports[port].receive(link, data, now, error)
+
+    def pal_up(self, port: int, link: int, now: int) -> None:
+        """PAL_UP of a link."""
+        self.ports[port].pal_up(link, now)
+
+    def pal_down(self, port: int, link: int, now: int) -> None:
+        """PAL_DOWN of a link."""
+        self.ports[port].pal_down(link, now)
+
+    def tick(self, now: int) -> None:
+        """Timers: those of the links, then T_SNP, T_CACK, T_REQ. HSL 5.11."""
+        for timed in self._timed():
+            timed.tick(now)
+
+    def next_deadline(self) -> int | None:
+        """The first instant at which `tick` has something to do."""
+        deadlines = (timed.next_deadline() for timed in self._timed())
+        return min((deadline for deadline in deadlines if deadline is not None), default=None)
+
+    def _timed(self) -> list[Port | HomeAgent | RequestAgent]:
+        """What has timers, in the order of one instant."""
+        return [*self.ports, *self._homes(), *self.agents.values()]
+
+    def _homes(self) -> list[HomeAgent]:
+        return [] if self.home is None else [self.home]
+
+    def _agents(self) -> list[RequestAgent | HomeAgent | IoAgent]:
+        """All agents, in the order in which their messages leave."""
+        return [*self.agents.values(), *self._homes(), *([] if self.io is None else [self.io])]
+
+    def submit(self, nid: int, access: Access, now: int) -> Ticket:
+        """Hand an access to the agent `nid`; an NcRead or NcWrite goes to the home of its address.
+
+        Raises ConfigError for an unknown agent or a bad access.
+        """
+        if nid not in self.agents:
+            raise ConfigError(f"node {self.name} has no request agent {nid}; there are {list(self.agents)}")
+        agent = self.agents[nid]
+        if access.kind in ("ncread", "ncwrite"):
+            entry = agent.config.address_map.lookup(access.addr)
+            if entry is not None and entry.type == SamType.MMIO:
+                access = access._replace(dst=entry.home_of(access.addr))
+        return agent.submit(access, now)
+
+    def load(self, nid: int, addr: int, size: int, now: int) -> Ticket:
+        """Coherent load."""
+        return self.submit(nid, Access("load", addr, size), now)
+
+    def store(self, nid: int, addr: int, data: bytes, now: int) -> Ticket:
+        """Coherent store inside a line."""
+        return self.submit(nid, Access("store", addr, len(data), data), now)
+
+    def atomic(self, nid: int, aop: int, addr: int, size: int, data: bytes, now: int) -> Ticket:
+        """Atomic operation of `size` bytes; the ticket's data are the old value."""
+        return self.submit(nid, Access("atomic_load", addr, size, data, aop=aop), now)
+
+    def flush(self, nid: int, addr: int, now: int) -> Ticket:
+        """Bring a line to memory, from all caches."""
+        return self.submit(nid, Access("flush", addr), now)
+
+    def fence(self, nid: int, now: int) -> Ticket:
+        """Done when all earlier accesses of the agent are."""
+        return self.submit(nid, Access("fence"), now)
+
+    def ncread(self, nid: int, addr: int, size: int, now: int) -> Ticket:
+        """Uncached read."""
+        return self.submit(nid, Access("ncread", addr, size), now)
+
+    def ncwrite(self, nid: int, addr: int, data: bytes, now: int) -> Ticket:
+        """Uncached write; 8 bytes ring a doorbell."""
+        return self.submit(nid, Access("ncwrite", addr, len(data), data), now)
+
+    def intr(self, nid: int, dst: int, vector: int, data: int, now: int) -> Ticket:
+        """Interrupt to the I/O agent `dst`."""
+        body = vector.to_bytes(4, "little") + data.to_bytes(4, "little")
+        return self.submit(nid, Access("intr", size=len(body), data=body, dst=dst), now)
+
+    def completions(self) -> list[Ticket]:
+        """Accesses that ended since the last call, by agent."""
+        return [ticket for agent in self.agents.values() for ticket in agent.completions()]
+
+    def events(self) -> list[tuple[int, Event]]:
+        """(port, event) since the last call."""
+        events = list(self._events)
+        self._events.clear()
+        return events
+
+    def transmit(self, now: int, ready: Callable[[int, int], bool]) -> Iterator[tuple[int, int, bytes]]:
+        """(port, link, flit) while `ready(port, link)`."""
+        for gate in self._gates:
+            moving = True
+            while moving:
+                for link, data in gate.port.transmit(now, partial(ready, gate.index)):
+                    yield gate.index, link, data
+                moving = gate.flush()
+
+    # ---- state
+    @property
+    def error_logs(self) -> list[ErrorLog]:
+        """One log per port; a node without ports has one."""
+        return [gate.log for gate in self._gates] or [self._own_log]
+
+    @property
+    def error_log(self) -> ErrorLog:
+        """The log of the first port, which also takes what concerns no port."""
+        return self.error_logs[0]
+
+    def _status(self) -> int:
+        return STATUS_LOG if any(len(log) for log in self.error_logs) else 0
+
+    @property
+    def idle(self) -> bool:
+        """No access, transaction or message is under way."""
+        io_idle = self.io is None or self.io.idle
+        agents = all(agent.idle for agent in self.agents.values())
+        ports = all(gate.idle and gate.port.idle for gate in self._gates)
+        return agents and io_idle and ports and not self._local and all(home.idle for home in self._homes())
+
+    @property
+    def quiesced(self) -> bool:
+        """Idle, and the ports owe and miss nothing."""
+        return self.idle and all(port.quiesced for port in self.ports)
+
+    # ---- the movement of messages
+    def advance(self, now: int) -> None:
+        """Move messages between ports and agents until nothing moves."""
+        moving = True
+        while moving:
+            for gate in self._gates:
+                self._session(gate, now)
+                gate.collect(now)
+            batch = self._batch()
+            for message, origin in batch:
+                self._handlers[message.vc](message, origin, now)
+            sent = self._drain(now)
+            flushed = [gate.flush() for gate in self._gates]
+            moving = bool(batch or sent or any(flushed))
+
+    def _batch(self) -> list[Inbound]:
+        """What is delivered in this round, in its order."""
+        batch: list[Inbound] = [(message, None) for message in self._local]
+        self._local.clear()
+        asks = [Vc.SNP, Vc.MEM]
+        asks += [Vc.RWD, Vc.REQ] if self.home is None or self.home.room else []
+        asks += [Vc.NCR] if self.io is None or self.io.room else []
+        for gate in self._gates:
+            batch += [(message, gate) for message in gate.answers() + gate.asks(asks)]
+        batch.sort(key=lambda inbound: (DELIVERY[Vc(inbound[0].vc)], inbound[0].src))
+        return batch
+
+    def _to_home(self, message: Message, gate: Gate | None, now: int) -> None:
+        if self.home is None or message.dst != self.home.nid:
+            self._refuse(message, gate, Err.DECODE)
+        else:
+            self.home.receive(message, now, gate is not None and gate.port.peer_viral)
+
+    def _to_io(self, message: Message, gate: Gate | None, now: int) -> None:
+        if self.io is None:
+            self._refuse(message, gate, Err.UNSUP)
+        else:
+            self.io.receive(message, now, gate is not None and gate.port.peer_viral)
+
+    def _to_nobody(self, message: Message, gate: Gate | None, now: int) -> None:
+        """MEM: this node has no memory target."""
+        self._refuse(message, gate, Err.UNSUP)
+
+    def _to_cache(self, message: Message, gate: Gate | None, now: int) -> None:
+        if (agent := self.agents.get(message.dst)) is not None:
+            agent.receive(message, now)
+        else:  # HSL 5.4 T11
+            self._log(ErrorCode.PROTO, f"snoop to node {message.dst}, which caches nothing", message, now)
+            self._route(Message(Op.SnpRsp, src=message.dst, dst=message.src, txn=message.txn))
+        self._release(message, gate)
+
+    def _to_asker(self, message: Message, gate: Gate | None, now: int) -> None:
+        asker = self.home if message.op in HOME_ANSWERS else self.agents.get(message.dst)
+        if asker is None or asker.nid != message.dst:
+            self._log(ErrorCode.PROTO, f"node {message.dst} asked for no such answer", message, now)
+        elif isinstance(asker, HomeAgent):
+            asker.receive(message, now, gate is not None and gate.port.peer_viral)
+        else:
+            asker.receive(message, now)
+        self._release(message, gate)
+
+    def _refuse(self, message: Message, gate: Gate | None, err: Err) -> None:
+        """End a request that no agent here serves."""
+        if message.op != Op.ErrMsg:
+            self._route(Message(Op.Cmp, src=message.dst, dst=message.src, txn=message.txn, err=err))
+        self._release(message, gate)
+
+    @staticmethod
+    def _release(message: Message, gate: Gate | None) -> None:
+        if gate is not None:
+            gate.release(message.vc)
+
+    def _gate(self, nid: int) -> Gate | None:
+        """The gate of the port behind which `nid` is."""
+        return next((gate for gate in self._gates if nid in gate.nids), None)
+
+    def _route(self, message: Message) -> None:
+        """Send a message of an agent of this node on its way."""
+        if message.dst in self._nids:
+            self._local.append(message)
+        elif (gate := self._gate(message.dst)) is not None and gate.port.serves(message.vc):
+            gate.send(message)
+        elif message.vc in REQUESTS and message.op != Op.ErrMsg:
+            err = Err.UNREACH if gate is None else Err.UNSUP  # HSL 6.2 F7, 3.5 F1
+            self._local.append(Message(Op.Cmp, src=message.dst, dst=message.src, txn=message.txn, err=err))
+
+    def _drain(self, now: int) -> bool:
+        """Collect what the agents send, free and report; True when there was something."""
+        sent = False
+        for agent in self._agents():
+            sent = sent or bool(agent.outbox or agent.errors)
+            if agent.outbox:
+                for message in agent.outbox:
+                    self._route(message)
+                agent.outbox.clear()
+                if isinstance(agent, RequestAgent):
+                    agent.tick(now)  # MSHRs whose CmpAck has left are free
+            errors: list[ErrorEntry] = list(agent.errors)
+            agent.errors.clear()
+            for code, text, about in errors:
+                self._log(code, text, about, now)
+        self._free()
+        for home in self._homes():
+            sent = sent or bool(home.fences)
+            self._fence(home, now)
+        return sent
+
+    def _free(self) -> None:
+        """Return the credits of requests whose buffer is free. HSL 5.2 D5."""
+        for agent in (self.home, self.io):
+            if agent is not None and agent.taken:
+                for message in agent.taken:
+                    self._release(message, self._gate(message.src))
+                agent.taken.clear()
+
+    # ---- sessions and losses
+    def _session(self, gate: Gate, now: int) -> None:
+        """Follow the events of a port."""
+        for event in gate.port.events():
+            self._events.append((gate.index, event))
+            if isinstance(event, LinkUp):
+                self._up(gate, now)
+            elif isinstance(event, LinkDown):
+                self._down(gate, now)
+            elif isinstance(event, ErrorLogged):
+                gate.log.add(event.now, event.code, event.text, link=event.link, data=event.data)
+
+    def _up(self, gate: Gate, now: int) -> None:
+        """A new session: its nodes are admitted again. HSL 6.2 F5."""
+        result = gate.port.result
+        assert result is not None
+        taken = {*self._nids, *(nid for other in self._gates for nid in other.nids)}
+        if clash := sorted(taken.intersection(result.peer_nids)):
+            text = f"the peer claims NIDs {clash}, which are here or behind another port"
+            gate.log.add(now, ErrorCode.CFG, text)
+            gate.port.fatal(ErrorCode.CFG, now)
+            return
+        gate.open(result.peer_nids, result.tu, now)
+        for target in (self.home, self.io):
+            if target is not None:
+                target.attach(result.peer_nids, result.negotiated)
+        up = [g.port.result for g in self._gates if g.nids and g.port.result is not None]
+        classes, most = ~0, result.max_txn
+        for each in up:
+            classes, most = classes & each.atomics, min(most, each.max_txn)
+        for agent in self.agents.values():
+            agent.negotiated(classes, most)
+        coherent: list[HomeAgent | RequestAgent] = [*self._homes(), *self.agents.values()]
+        for each_agent in coherent:
+            each_agent.set_tu(max(each.tu for each in up))
+            for nid in result.peer_nids:
+                each_agent.readmit(nid)
+
+    def _down(self, gate: Gate, now: int) -> None:
+        """LINK_DOWN: the nodes behind the port are lost. HSL 6.2 F1, F6, F7 [HSL-RAS-003, HSL-RAS-004]."""
+        self._free()
+        nids = gate.nids
+        gate.close()
+        for nid in nids:
+            if self.home is not None:
+                self.home.fence(nid, now)
+            if self.io is not None:
+                self.io.lost(nid)
+            for agent in self.agents.values():
+                agent.home_lost(nid, now)
+        self._free()  # of the lost nodes; their gate is closed, so no credit is returned
+        gate.port.link_down_done(now)
+
+    def _fence(self, home: HomeAgent, now: int) -> None:
+        """Make the nodes know that a timer of the home declared lost. HSL 6.2 F4."""
+        lost, home.fences = home.fences, []
+        for nid in lost:
+            if (gate := self._gate(nid)) is not None:
+                gate.port.down(now)
+            elif (agent := self.agents.get(nid)) is not None:
+                agent.home_lost(home.nid, now)
+                pair = {nid, home.nid}
+                self._local = deque(m for m in self._local if {m.src, m.dst} != pair)
+                agent.readmit(home.nid)
+                home.readmit(nid)
+
+    def _log(self, code: ErrorCode, text: str, message: Message | None, now: int) -> None:
+        """Log an error of an agent with the port of the node it is about; PROTO counts. HSL 6.3, 6.5."""
+        gate = None if message is None else self._gate(message.src)
+        log = self.error_log if gate is None else gate.log
+        log.add(now, code, text, message=message)
+        if gate is not None and code == ErrorCode.PROTO:
+            gate.proto(now)
