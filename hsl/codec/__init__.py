@@ -4,7 +4,14 @@ from hsl.codec.checks import Negotiated, check_request
 from hsl.codec.ctl import Ctl, decode_ctl, encode_ctl
 from hsl.codec.flit import FORMATS, Flit, FlitFormat, flit_type
 from hsl.codec.message import Message
-from hsl.codec.reference import Packer, Unpacker, decode_flit, encode_flit, encode_message
+from hsl.codec.reference import (
+    Packer,
+    Unpacker,
+    credit_return_fault,
+    decode_flit,
+    encode_flit,
+    encode_message,
+)
 
 __all__ = [
     "FORMATS",
@@ -16,6 +23,7 @@ __all__ = [
     "Packer",
     "Unpacker",
     "check_request",
+    "credit_return_fault",
     "decode_ctl",
     "decode_flit",
     "encode_ctl",

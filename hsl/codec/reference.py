@@ -30,12 +30,13 @@ from hsl.codec.flit import FORMATS, Flit, FlitFormat, flit_format
 from hsl.codec.message import Message
 from hsl.errors import CodecError
 
-__all__ = ["Packer", "Unpacker", "decode_flit", "encode_flit", "encode_message"]
+__all__ = ["Packer", "Unpacker", "credit_return_fault", "decode_flit", "encode_flit", "encode_message"]
 
 SEQUENCED: Final = frozenset({FlitType.PROT, FlitType.PROT_S})
 # H1, CVC and CCNT mean nothing in these: sent 0, ignored. HSL 2.2, 2.3 [HSL-FLT-012].
 UNSEQUENCED: Final = frozenset({FlitType.NOP, FlitType.CTL})
 H0_BYTES: Final = H0.sizeof()
+CVC_OFFSET: Final = next(shift // 8 for name, shift, _ in H0_FIELDS if name == "cvc")
 BE_BITS: Final = 8 * GRANULE_BYTES
 HEADER_GRANULES: Final = {"A": 2, "B": 1}
 PAD: Final = bytes(GRANULE_BYTES)
@@ -100,6 +101,17 @@ def _flit(form: FlitFormat, data: bytes) -> Flit:
         return Flit(form.name, head["ft"], head["viral"], head["seq"], head["ack"], payload=payload)
     som = H1.parse(data[H0_BYTES : form.payload_offset])["som"] if form.has_som else 0
     return Flit(form.name, **head, payload=payload, som=som)
+
+
+def credit_return_fault(flit: Flit) -> CodecError | None:
+    """What is wrong with CVC and CCNT of a sequenced flit, before its granules. HSL 2.5 P7, 3.5 F8.
+
+    The port also knows which VCs it has granted credits on; that check is its own.
+    """
+    if flit.ft not in SEQUENCED or bool(flit.cvc) == bool(flit.ccnt):
+        return None
+    text = f"CVC = {flit.cvc} with CCNT = {flit.ccnt}; legal is both 0 or neither"
+    return CodecError(text, code=ErrorCode.MALFORMED, requirement="HSL-LNK-031", offset=CVC_OFFSET)
 
 
 def encode_message(message: Message) -> bytes:
@@ -269,9 +281,10 @@ class Packer:
 class Unpacker:
     """The granule stream of a port, receiving side: payloads to messages, in the precedence of 2.5 P7."""
 
-    __slots__ = ("_fields", "_missing", "_part")
+    __slots__ = ("_fields", "_missing", "_part", "som")
 
     def __init__(self) -> None:
+        self.som = 0  # bit i: a message began at granule i of the last payload, by this parse
         self._part = b""  # the granules so far of the message that has begun
         self._missing = 0  # granules that it still needs
         self._fields: dict[str, int] = {}  # of its first granule
@@ -290,6 +303,7 @@ class Unpacker:
         message boundary.
         """
         messages: list[Message] = []
+        self.som = 0
         try:
             for message in self._walk(payload, som, admit):
                 messages.append(message)  # noqa: PERF402 - those before an error count
@@ -316,6 +330,7 @@ class Unpacker:
                 if not self._missing:
                     at = inside
                     continue
+                self.som |= 1 << at
             stop = min(at + self._missing, end)
             _check_inside(som, inside, stop)
             self._part += payload[at * GRANULE_BYTES : stop * GRANULE_BYTES]

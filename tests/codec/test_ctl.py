@@ -8,7 +8,7 @@ from hypothesis import strategies as st
 
 from hsl._generated import layouts
 from hsl._generated.constants import CtlOp, ErrorCode
-from hsl.codec.ctl import Ctl, decode_ctl, encode_ctl
+from hsl.codec.ctl import CAPS, Ctl, decode_ctl, encode_ctl
 from hsl.errors import CodecError
 from tests.codec.cases import error_of, field_values
 from tests.support import bigint
@@ -137,6 +137,24 @@ WRONG: dict[str, Ctl] = {
 def test_ctl_that_cannot_be_sent(name: str) -> None:
     """A field that is unknown, of the wrong kind or too wide is refused with what came."""
     assert error_of(encode_ctl, WRONG[name]).code == ErrorCode.MALFORMED
+
+
+def test_caps_record() -> None:
+    """The record of CAPS has its fields at the offsets of 3.3.2, reserved bytes ignored, and comes back."""
+    raw = bytes(range(40))
+    fields = CAPS.decode(raw)
+    assert (fields["major"], fields["minor"], fields["nid_base"], fields["nid_count"]) == (
+        0,
+        1,
+        0x0504,
+        0x0706,
+    )
+    assert (fields["window"], fields["n_ack"], fields["tu_exp"]) == (0x0908, 10, 11)
+    assert (fields["power"], fields["features"], fields["max_txn"]) == (17, 0x15141312, 0x1716)
+    assert (fields["peer_roles"], fields["peer_nid_base"], fields["peer_nid_count"]) == (24, 0x1B1A, 0x1D1C)
+    assert CAPS.encode(fields) == raw[:25] + b"\0" + raw[26:30] + bytes(10)
+    assert error_of(CAPS.decode, raw[:39]).code == ErrorCode.MALFORMED
+    assert error_of(CAPS.encode, {"window": 1 << 16}).code == ErrorCode.MALFORMED
 
 
 @pytest.mark.parametrize("size", [0, 11, 55])

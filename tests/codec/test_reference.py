@@ -68,10 +68,11 @@ def test_pad_anywhere(engine: ModuleType, form: str, data: st.DataObject) -> Non
     granules = FORMATS[form].granules
     unpacker, found = engine.Unpacker(), []
     for at in range(0, len(stream) // 8, granules):
-        som = sum(1 << s - at for s in starts if at <= s < at + granules) if form == "B256" else None
+        som = sum(1 << start - at for start in starts if at <= start < at + granules)
         payload = stream[8 * at : 8 * (at + granules)].ljust(8 * granules, b"\0")
-        got, error = unpacker.feed(payload, som, lambda vc: True)
+        got, error = unpacker.feed(payload, som if form == "B256" else None, lambda vc: True)
         assert error is None
+        assert unpacker.som == som
         found += got
     assert found == [part for part in parts if part is not None]
 
@@ -320,6 +321,17 @@ def test_any_flit(engine: ModuleType, flit: Flit) -> None:
     except CodecError:
         return
     assert engine.decode_flit(raw, "L64") == flit._replace(payload=flit.payload.ljust(56, b"\0"))
+
+
+@pytest.mark.parametrize("ft", range(8))
+def test_credit_return(engine: ModuleType, ft: int) -> None:
+    """CVC and CCNT of PROT and PROT_S are both 0 or both not, else MALFORMED at their byte (3.5 F8)."""
+    for cvc, ccnt in ((0, 0), (1, 1), (7, 31)):
+        assert engine.credit_return_fault(Flit("L64", ft, cvc=cvc, ccnt=ccnt)) is None
+    for cvc, ccnt in ((0, 1), (7, 0)):
+        fault = engine.credit_return_fault(Flit("L64", ft, cvc=cvc, ccnt=ccnt))
+        assert (fault is not None) == (ft in (1, 3))
+        assert fault is None or (fault.code, fault.offset) == (8, 3)
 
 
 def test_odd_payload(engine: ModuleType) -> None:
