@@ -1,7 +1,7 @@
 """Which engine runs each layer: the reference in Python, or the native one in C.
 
-Nothing falls back silently: an engine that was asked for and is not there is an error that says what there
-is.
+Nothing falls back silently: an engine that was asked for and is not there is an error that names those
+that are.
 """
 
 from __future__ import annotations
