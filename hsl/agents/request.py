@@ -172,7 +172,9 @@ class RequestAgent:
         ticket = Ticket(access, self.nid, now)
         self._now = now
         self._pending += 1
-        self._collect()
+        if self._gone():
+            self._collect()
+            self._go_on(now)  # what starves came first
         if self._fence is not None:
             self._held.append(ticket)
         else:
@@ -424,12 +426,15 @@ class RequestAgent:
 
     def _serve(self, now: int) -> None:
         """Try the lines that starve, oldest first, while there are MSHRs."""
-        for line in list(self._starving.values()):
+        served = []
+        for line in self._starving.values():
             if self._no_mshr():
-                return
+                break
             self._settle(line, now)
             if not (line.waiting and line.state in STABLE):
-                del self._starving[line.addr]
+                served.append(line.addr)
+        for addr in served:
+            del self._starving[addr]
 
     def _go_on(self, now: int) -> None:
         """Begin what waited for something that may be there now."""

@@ -1,0 +1,116 @@
+"""The non-coherent requests of an agent (HSL 5.10, 5.14)."""
+
+import pytest
+
+from hsl._generated.constants import Err, Op, St
+from hsl.agents.access import Access
+from hsl.codec.message import Message
+from hsl.errors import TransactionError
+from tests.support.agents import A, B, complete, drain, load
+from tests.support.coherence import FIRST, agent
+
+T_REQ = 1000
+
+
+def test_ncr_messages() -> None:
+    """Doorbell, small read and interrupt look as 5.14 says, with TXNs of the common space."""
+    one = agent()
+    one.submit(load(A), 0)
+    one.submit(Access("ncwrite", 0x100, 8, b"doorbell", dst=1, stream=3), 0)
+    read = one.submit(Access("ncread", 0x106, 2, dst=1), 0)
+    one.submit(Access("intr", 0, 8, b"\1\0\0\0\2\0\0\0", dst=1, stream=3), 0)
+    _, write, small, intr = drain(one)
+    assert write == Message(Op.NcWrite, FIRST, 1, 1, 0, 0x100, None, b"doorbell", aop=3)
+    assert small == Message(Op.NcRead, FIRST, 1, 2, 0, 0x100, 0b11000000)
+    assert intr == Message(Op.Intr, FIRST, 1, 3, 0, 0, None, b"\1\0\0\0\2\0\0\0", aop=3)
+    one.receive(Message(Op.CmpData, 1, FIRST, 2, len=0, data=bytes(6) + b"ok"), 4)
+    assert read.result() == b"ok"
+
+
+def test_ncr_is_sent_in_order_and_capped() -> None:
+    """NCR leaves in the order of submission, at most `ncrs` at a time."""
+    one = agent(ncrs=2)
+    tickets = [one.submit(Access("ncwrite", 8 * i, 8, bytes(8), dst=1), 0) for i in range(5)]
+    seen: list[int] = []
+    while sent := drain(one):
+        assert len(sent) <= 2
+        for message in sent:
+            seen.append(message.addr)
+            one.receive(Message(Op.Cmp, 1, FIRST, message.txn), 0)
+    assert seen == [0, 8, 16, 24, 32]
+    assert all(ticket.done for ticket in tickets)
+
+
+@pytest.mark.parametrize(
+    "bad",
+    [
+        Message(Op.CmpData, 1, FIRST, 0, len=0, data=bytes(8)),
+        Message(Op.Cmp, 1, FIRST, 1),
+        Message(Op.CmpData, 1, FIRST, 1, len=1, data=bytes(16)),
+        Message(Op.Cmp, 2, FIRST, 0),
+    ],
+)
+def test_wrong_ncr_completions_are_refused(bad: Message) -> None:
+    """Data for a write, none for a read, another LEN or another node: PROTO, and the request goes on."""
+    one = agent()
+    write = one.submit(Access("ncwrite", 0, 8, bytes(8), dst=1), 0)
+    read = one.submit(Access("ncread", 0, 8, dst=1), 0)
+    drain(one)
+    one.receive(bad, 0)
+    assert one.counters.proto == 1
+    assert not write.done
+    assert not read.done
+
+
+def test_ncr_errors_and_poison_are_told() -> None:
+    """An NCR ends with the ERR of its completion; poisoned read data are marked."""
+    one = agent()
+    write = one.submit(Access("ncwrite", 0, 8, bytes(8), dst=1), 0)
+    read = one.submit(Access("ncread", 0, 8, dst=1), 0)
+    drain(one)
+    one.receive(Message(Op.Cmp, 1, FIRST, 0, err=Err.DECODE), 0)
+    one.receive(Message(Op.CmpData, 1, FIRST, 1, data=bytes(8), poison=1), 0)
+    assert write.err == Err.DECODE
+    assert read.poison
+
+
+def test_an_ncr_that_is_never_answered_keeps_its_txn() -> None:
+    """First T_REQ: UNREACH. Second: nothing, the TXN stays taken until the port goes down (5.11)."""
+    one = agent(t_req=T_REQ)
+    ticket = one.submit(Access("ncwrite", 0, 8, bytes(8), dst=1), 0)
+    drain(one)
+    one.tick(T_REQ)
+    assert ticket.err == Err.UNREACH
+    one.tick(2 * T_REQ)
+    assert one.next_deadline() is None
+    assert not one.lost
+    one.submit(load(A), 0)
+    assert [message.txn for message in drain(one)] == [1]
+    one.home_lost(1, 3 * T_REQ)
+    one.submit(load(B), 0)
+    assert [message.txn for message in drain(one)] == [0]
+
+
+def test_ncr_to_a_lost_node_ends_at_once() -> None:
+    """What waits for a lost node, or is asked of it later, ends with UNREACH; others go on."""
+    one = agent(ncrs=1)
+    first = one.submit(Access("ncwrite", 0, 8, bytes(8), dst=1), 0)
+    queued = one.submit(Access("ncwrite", 8, 8, bytes(8), dst=1), 0)
+    other = one.submit(Access("ncwrite", 16, 8, bytes(8), dst=2), 0)
+    drain(one)
+    one.home_lost(1, 0)
+    assert (first.err, queued.err, other.done) == (Err.UNREACH, Err.UNREACH, False)
+    assert [message.dst for message in drain(one)] == [2]
+    assert one.submit(Access("ncread", 0, 8, dst=1), 0).err == Err.UNREACH
+
+
+def test_a_ticket_tells_what_it_is() -> None:
+    """An open ticket has no result, and its text names the access."""
+    one = agent()
+    ticket = one.submit(load(A), 0)
+    with pytest.raises(TransactionError, match=f"load at {A:#x} by node {FIRST} is not finished"):
+        ticket.result()
+    assert "open" in repr(ticket)
+    (request,) = drain(one)
+    complete(one, request, St.S, now=7)
+    assert "OK at 7" in repr(ticket)
