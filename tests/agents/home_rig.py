@@ -27,6 +27,15 @@ DIRTY = bytes(reversed(range(64)))
 NEW = b"\xa5" * 64
 MAP = AddressMap([SamEntry(0, SIZE - 1, home=HOME)])
 FULL_BE = (1 << 64) - 1
+ONE = (1).to_bytes(8, "little")
+# What each request of 5.6 carries beside its line.
+FIELDS: dict[Op, dict[str, Any]] = {
+    Op.WritePtl: {"len": 0, "be": 0x0F, "data": NEW[:8]},
+    Op.AtomicLoad: {"len": 0, "x": 1, "data": ONE},
+    Op.AtomicStore: {"len": 0, "x": 1, "data": ONE},
+}
+ADDED = (int.from_bytes(OLD[:8], "little") + 1).to_bytes(8, "little") + OLD[8:]
+MERGED = NEW[:4] + OLD[4:]
 
 
 class Rig:
