@@ -1,7 +1,7 @@
 """What each action code of the link table does; see the code table below HSL 3.2.3.
 
-All have the same form: the link, the event with what it brought, the time. The result is None, or the state in which
-the cell ends at once instead of the one it names (`hsl.link.state`).
+All have the same form: the link, the event with what it brought, the time. The result is None, or the state
+in which the cell ends at once instead of the one it names (`hsl.link.state`).
 """
 
 from __future__ import annotations
@@ -59,7 +59,10 @@ def drop_session(link: Link, got: Input, now: int) -> End:
 
 
 def take_peer(link: Link, got: Input, now: int) -> End:
-    """`V`. While the owner has not finished the loss of the last session the peer is not taken (HOLD, 6.2 F5)."""
+    """`V`: PEER.
+
+    While the owner has not finished the loss of the last session the peer is not taken (HOLD, 6.2 F5).
+    """
     assert got.ctl is not None
     if link.port.hold:
         return LinkState.DETECT
@@ -225,7 +228,7 @@ def retrain_pal(link: Link, got: Input, now: int) -> End:
 
 
 def _storm(link: Link, got: Input, now: int) -> End:
-    """STORM (6.3): so many in one window end the link. Windows count from the entry into ACTIVE out of INIT."""
+    """STORM: so many in one window, counted from the entry into ACTIVE out of INIT, end the link. HSL 6.3."""
     window = (now - link.storm_start) // (STORM_WINDOW_TU * link.timers.tu)
     if window != link.storm_window:
         link.storm_window, link.storm = window, 0

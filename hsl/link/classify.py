@@ -1,7 +1,7 @@
-"""Which event of the link table a received flit is (HSL 3.2.3): checks of 3.4.2 in their order, then the first row.
+"""Which event of the link table a received flit is (HSL 3.2.3): the checks of 3.4.2, then the first row.
 
-Of the rows that match, LINK_PRECEDENCE names the first: 29, 30, 31-34; 35; 38, 36, 37; 41, 39, 40. The functions
-below ask in that order.
+Of the rows that match, LINK_PRECEDENCE names the first: 29, 30, 31-34; 35; 38, 36, 37; 41, 39, 40. The
+functions below ask in that order.
 """
 
 from __future__ import annotations
@@ -28,10 +28,12 @@ from hsl.link.replay import distance
 if TYPE_CHECKING:
     from hsl.link.link import Link
 
-__all__ = ["ACKING", "SEQUENCED", "SESSION_STATES", "Input", "classify"]
+__all__ = ["ACKING", "ENDED_STATES", "SEQUENCED", "SESSION_STATES", "Input", "classify"]
 
 # Where SEQ, ACK and VIRAL mean something and PROT is accepted. HSL 3.2.2.
 SESSION_STATES: Final = frozenset({LinkState.ACTIVE, LinkState.RECOVERY, LinkState.L1})
+# Where no session is or begins: entry cancels what is due. HSL 3.2.1.
+ENDED_STATES: Final = frozenset({LinkState.DISABLED, LinkState.DETECT, LinkState.DEAD})
 SEQUENCED: Final = frozenset({FlitType.PROT, FlitType.PROT_S})
 # CTL whose body repeats EXP = ACK + 1; one with a bad ACK is dropped whole. HSL 3.3.1, 3.4.2.
 ACKING: Final = frozenset({CtlOp.NAK, CtlOp.RESYNC, CtlOp.RESYNC_ACK})
@@ -39,7 +41,7 @@ _DEAF: Final = frozenset({LinkState.DISABLED, LinkState.DEAD})
 
 
 class Input(NamedTuple):
-    """One event of the table and what it brought. `code` and `text` say what is wrong with it, if anything is."""
+    """One event of the table and what it brought. `code` and `text` say what is wrong, if anything is."""
 
     event: str
     flit: Flit | None = None
@@ -69,7 +71,8 @@ def _ctl(link: Link, flit: Flit) -> Input:
     if ctl.op == CtlOp.HELLO:
         return _hello(link, ctl)._replace(ctl=ctl)
     if not link.peer or (ctl.epoch, ctl.peer) != (link.peer, link.epoch):  # HSL 3.2.1 [HSL-LNK-036]
-        text = f"CTL {ctl.op:#04x} of pair {ctl.epoch:#x}, {ctl.peer:#x}; current is {link.peer:#x}, {link.epoch:#x}"
+        pair = f"{ctl.epoch:#x}, {ctl.peer:#x}"
+        text = f"CTL {ctl.op:#04x} of pair {pair}; current is {link.peer:#x}, {link.epoch:#x}"
         return Input("CTL_stale", ctl=ctl, text=text)
     if ctl.op in ACKING and ctl.body["exp"] != (flit.ack + 1) % SEQ_MODULUS and link.state not in _DEAF:
         text = f"EXP {ctl.body['exp']} in {CtlOp(ctl.op).name} with ACK {flit.ack}; legal is ACK + 1"
@@ -96,7 +99,10 @@ def _mismatch(link: Link, body: dict[str, Any]) -> tuple[ErrorCode, str] | None:
     low, high = (body["min_major"], body["min_minor"]), (body["max_major"], body["max_minor"])
     own_low, own_high = link.config.min_version, link.config.max_version
     if min(high, own_high) < max(low, own_low):
-        return ErrorCode.VERSION, f"the peer speaks versions {low} to {high}, this side {own_low} to {own_high}"
+        return (
+            ErrorCode.VERSION,
+            f"the peer speaks versions {low} to {high}, this side {own_low} to {own_high}",
+        )
     if body["link"] != link.index:
         return ErrorCode.CFG, f"link {body['link']} of the peer is connected to link {link.index}"
     if any(other.peer_guid not in (None, body["guid"]) for other in link.port.links if other is not link):
@@ -109,7 +115,9 @@ def _caps(link: Link, flit: Flit, ctl: Ctl) -> Input:
     record = ctl.body["record"]
     result = negotiate(link.record, link.config.guid, record, link.peer_guid or 0)
     text = invalid_caps(record, result)
-    if not text and any(other.peer_record not in (b"", record) for other in link.port.links if other is not link):
+    if not text and any(
+        other.peer_record not in (b"", record) for other in link.port.links if other is not link
+    ):
         text = "its record is not that of the port's other links"
     if not text and ctl.seen and ctl.body["cfg_hash"] != result.cfg_hash:  # [HSL-LNK-006]
         text = f"CFG_HASH is {ctl.body['cfg_hash']:#010x}; this side computes {result.cfg_hash:#010x}"
@@ -119,9 +127,13 @@ def _caps(link: Link, flit: Flit, ctl: Ctl) -> Input:
 
 
 def _initfc(link: Link, flit: Flit, ctl: Ctl) -> Input:
-    """Rows 41, 39, 40. What needs the peer's CAPS is not checked before they have come (then `I?` drops it)."""
+    """Rows 41, 39, 40.
+
+    What needs the peer's CAPS is not checked before they have come: `I?` drops the flit then.
+    """
     values = tuple(ctl.body["credits"])
-    legal = link.result is None or not below_minima(values, link.result.peer_roles, link.result.vc_mask)
+    caps = link.result if link.peer_record else None
+    legal = caps is None or not below_minima(values, caps.peer_roles, caps.vc_mask)
     if not legal or link.port.granted not in (None, values):
         return Input("INITFC_invalid", code=ErrorCode.CFG, text=f"INITFC of the peer: credits {values}")
     return Input("INITFC_seen" if ctl.seen else "INITFC_unseen")
@@ -146,7 +158,9 @@ def _err_fatal(link: Link, flit: Flit, ctl: Ctl) -> Input:
 
 
 def _bond(link: Link, flit: Flit, ctl: Ctl) -> Input:
-    return Input("BOND_bonded" if len(link.port.links) > 1 else "BOND_single", text="BOND on a port of one link")
+    return Input(
+        "BOND_bonded" if len(link.port.links) > 1 else "BOND_single", text="BOND on a port of one link"
+    )
 
 
 def _unknown(link: Link, flit: Flit, ctl: Ctl) -> Input:

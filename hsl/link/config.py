@@ -41,9 +41,10 @@ class PortConfig:
     """One end of a port. HSL 3.3.2.
 
     `epoch` gives the next EPOCH (32 bits; 0 and the previous value are skipped); `credits` is what this side
-    advertises per VC, where it is not 32 for a VC that its roles receive on and 0 for another; `tu_exp` is offered, `handshake_tu_exp` holds until CONFIG is left (None: the same);
-    `queue_cap` is in messages per VC. ConfigError for a value that the profile does not allow, or that needs
-    what this engine has not: more than one link, B256, IDE.
+    advertises per VC, where it is not 32 for a VC that its roles receive on and 0 for another; `tu_exp` is
+    offered, `handshake_tu_exp` holds until CONFIG is left (None: the same); `queue_cap` is in messages per
+    VC. ConfigError for a value that the profile does not allow, or that needs what this engine has not:
+    more than one link, B256, IDE.
     """
 
     guid: int
@@ -78,13 +79,20 @@ class PortConfig:
             raise ConfigError(f"NIDs {self.nid_base}+{self.nid_count}; legal is up to {MAX_NID}")
         if self.vc_mask & ~VC_MASK_ALL:
             raise ConfigError(f"vc_mask is {self.vc_mask:#x}; legal bits are {VC_MASK_ALL:#x}")
-        if not isinstance(self.handshake_tu_exp, int | None) or not 0 <= self.handshake_tu <= TU_EXPONENT_LIMIT:
-            raise ConfigError(f"handshake_tu_exp is {self.handshake_tu_exp!r}; legal is 0..{TU_EXPONENT_LIMIT}")
+        if (
+            not isinstance(self.handshake_tu_exp, int | None)
+            or not 0 <= self.handshake_tu <= TU_EXPONENT_LIMIT
+        ):
+            raise ConfigError(
+                f"handshake_tu_exp is {self.handshake_tu_exp!r}; legal is 0..{TU_EXPONENT_LIMIT}"
+            )
         if self.min_version > self.max_version:
             raise ConfigError(f"min_version {self.min_version} is above max_version {self.max_version}")
         values = self.advertised(self.vc_mask)
         if below_minima(values, self.roles, self.vc_mask):
-            raise ConfigError(f"credits {values} of VC1..VC7 do not fit {self.roles!r} and {MAX_CREDITS}: see 3.5 F1")
+            raise ConfigError(
+                f"credits {values} of VC1..VC7 do not fit {self.roles!r} and {MAX_CREDITS}: see 3.5 F1"
+            )
 
     @property
     def handshake_tu(self) -> int:
@@ -126,7 +134,10 @@ _RANGES: Final = (
 
 
 class CapsResult(NamedTuple):
-    """What both sides have agreed on; `record` is the result record, whose CRC-32C is the CFG_HASH. HSL 3.3.2."""
+    """What both sides have agreed on; `record` is the result record, whose CRC-32C is the CFG_HASH.
+
+    HSL 3.3.2.
+    """
 
     record: bytes
     cfg_hash: int
@@ -201,7 +212,9 @@ def negotiate(own_record: bytes, own_guid: int, peer_record: bytes, peer_guid: i
     """The result of two CAPS records, the same on both sides. HSL 3.3.2 [HSL-LNK-005]."""
     own, peer = parse_caps(own_record), parse_caps(peer_record)
     result: dict[str, int] = {
-        name: _FIELD_RULES[rule](own[name], peer[name]) for name, rule in CAPS_RULES.items() if rule in _FIELD_RULES
+        name: _FIELD_RULES[rule](own[name], peer[name])
+        for name, rule in CAPS_RULES.items()
+        if rule in _FIELD_RULES
     }
     result["n_ack"] = min(result["n_ack"], max(1, result["window"] // N_ACK_PER_WINDOW))
     version = min((own["major"], own["minor"]), (peer["major"], peer["minor"]))
@@ -235,7 +248,10 @@ def negotiate(own_record: bytes, own_guid: int, peer_record: bytes, peer_guid: i
 
 
 def invalid_caps(record: bytes, result: CapsResult) -> str:
-    """Why a peer's CAPS record is invalid (row 38), or "". `result` is what it makes with the own one. HSL 3.3.2."""
+    """Why a peer's CAPS record is invalid (row 38), or "". `result` is what it makes with the own one.
+
+    HSL 3.3.2.
+    """
     caps = parse_caps(record)
     checks = (
         (not caps["flit_sizes"] & FlitSize.L64, "it offers no L64"),

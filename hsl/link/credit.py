@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Callable
+from operator import ge
 from typing import Final
 
 from hsl._generated.constants import MAX_CCNT, ErrorCode, Vc
@@ -19,11 +20,22 @@ SEARCH: Final = {last: tuple((last + step) % len(VCS) + 1 for step in range(len(
 class Credits:
     """Credits of one session of a port, both directions.
 
-    Sending: `available` of the `granted` that the peer has advertised. Receiving: each of the `advertised` is either
-    `outstanding` (with the peer), `held` (by a delivered message), in a message on the way up, or `returnable`.
+    Sending: `available` of the `granted` that the peer has advertised. Receiving: each of the `advertised`
+    is either `outstanding` (with the peer), `held` (by a delivered message), in a message on the way up,
+    or `returnable`.
     """
 
-    __slots__ = ("advertised", "available", "due", "granted", "held", "last", "outstanding", "returnable")
+    __slots__ = (
+        "advertised",
+        "available",
+        "due",
+        "granted",
+        "held",
+        "last",
+        "outstanding",
+        "returnable",
+        "threshold",
+    )
 
     def __init__(self, advertised: tuple[int, ...], granted: tuple[int, ...]) -> None:
         self.advertised = [0, *advertised]
@@ -32,6 +44,7 @@ class Credits:
         self.outstanding = list(self.advertised)
         self.held = [0] * len(self.advertised)
         self.returnable = [0] * len(self.advertised)
+        self.threshold = [max(1, total // 2) for total in self.advertised]
         self.last = 0  # the VC of the last return
         self.due = False  # T_CR has expired
 
@@ -64,7 +77,7 @@ class Credits:
         """Whether a return is due: half of an advertisement, or T_CR. F9 (c)."""
         if self.due:
             return True
-        return any(count and count >= max(1, total // 2) for count, total in zip(self.returnable, self.advertised))
+        return any(map(ge, self.returnable, self.threshold))
 
     def pick(self) -> tuple[int, int]:
         """CVC and CCNT of the PROT that is being built. F9 [HSL-LNK-028]."""

@@ -8,7 +8,16 @@ from typing import Any
 
 from hsl._generated.constants import ErrorCode, FlitType, LinkState, Severity
 
-__all__ = ["ErrorLogged", "Event", "FatalReceived", "LinkCounters", "LinkDown", "LinkUp", "RetrainAsked", "StateChanged"]
+__all__ = [
+    "ErrorLogged",
+    "Event",
+    "FatalReceived",
+    "LinkCounters",
+    "LinkDown",
+    "LinkUp",
+    "RetrainAsked",
+    "StateChanged",
+]
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -59,7 +68,7 @@ class ErrorLogged:
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class FatalReceived:
-    """The peer says by ERR_FATAL that its link or port is dead; `code` is its reason, a number of 3.8 or unknown."""
+    """The peer says by ERR_FATAL that its link or port is dead; `code` is its reason, if known one of 3.8."""
 
     link: int
     code: int
@@ -77,9 +86,9 @@ def _per_type() -> dict[int, int]:
 class LinkCounters:
     """Counts of one link since its port was made.
 
-    `prot_sent` counts every transmission. Per direction, without damage that a CRC misses: PROT sent = the peer's
-    prot_accepted + prot_duplicate + prot_gap + prot_stray + what was lost or damaged on the way; and what was
-    damaged = the peer's crc_errors. `prot_stray` came before ACTIVE or after it.
+    `prot_sent` counts every transmission. Per direction, without damage that a CRC misses: PROT sent = the
+    peer's prot_accepted + prot_duplicate + prot_gap + prot_stray + what was lost or damaged on the way;
+    and what was damaged = the peer's crc_errors. `prot_stray` came before ACTIVE or after it.
     """
 
     flits_sent: dict[int, int] = field(default_factory=_per_type)

@@ -1,14 +1,14 @@
 """One link: the data link layer of HSL chapter 3, without the port's credits and queues.
 
-A frame that comes in becomes an event of the link table (`classify`) and runs its cell (`state`, `actions`). What
-goes out is decided when the PAL can take a flit: the first item of TRANSMIT_ORDER that is due in the state. Time is
-an argument; nothing here waits.
+A frame that comes in becomes an event of the link table (`classify`) and runs its cell (`state`,
+`actions`). What goes out is decided when the PAL can take a flit: the first item of TRANSMIT_ORDER that is
+due in the state. Time is an argument; nothing here waits.
 """
 
 from __future__ import annotations
 
 from collections import Counter, deque
-from collections.abc import Callable
+from collections.abc import Callable, Mapping
 from typing import TYPE_CHECKING, Any, Final
 
 from hsl._generated.constants import (
@@ -26,7 +26,7 @@ from hsl.codec.ctl import Ctl, encode_ctl
 from hsl.codec.flit import FORMATS, Flit
 from hsl.codec.reference import decode_flit, encode_flit
 from hsl.errors import CodecError, ConfigError
-from hsl.link.classify import SEQUENCED, SESSION_STATES, Input, classify
+from hsl.link.classify import ENDED_STATES, SEQUENCED, SESSION_STATES, Input, classify
 from hsl.link.config import CapsResult, PortConfig
 from hsl.link.events import ErrorLogged, LinkCounters, StateChanged
 from hsl.link.replay import ReplayReceiver, ReplaySender, distance
@@ -48,8 +48,7 @@ _STATE_CTL: Final = {
     if item.item in ("HELLO", "CAPS", "INITFC", "RESYNC")
 }
 _HAND: Final = frozenset({LinkState.CONFIG, LinkState.INIT})  # states with SEEN and T_STATE
-_ENDED: Final = frozenset({LinkState.DISABLED, LinkState.DETECT, LinkState.DEAD})  # entry cancels what is due
-_DEFAULT_TU: Final = _ENDED | {LinkState.CONFIG}  # the negotiated TU is not in force. HSL 3.3.2
+_DEFAULT_TU: Final = ENDED_STATES | {LinkState.CONFIG}  # the negotiated TU is not in force. HSL 3.3.2
 _PROT_COUNTER: Final = {
     "PROT_in_sequence": "prot_accepted",
     "PROT_duplicate": "prot_duplicate",
@@ -88,8 +87,9 @@ class Link:
         self.storm = self.storm_start = self.storm_window = 0
         self.viral_seen = False
         self.urgent.clear()
+        self.peer_record = b""
+        self.port.forget(self)
         self.reset_numbers()
-        self.forget_peer()
 
     def reset_numbers(self) -> None:
         """Buffers, numbers, flags and counters of go-back-N and low power."""
@@ -100,10 +100,6 @@ class Link:
         self.rpc = self.rc = 0
         self.pm_open = False
         self.pm_sends = self.pm_quiet_until = self.tag = 0
-
-    def forget_peer(self) -> None:
-        """The record of the port is forgotten when all its links have ended. HSL 3.3.2."""
-        self.peer_record = b""
 
     def new_epoch(self) -> None:
         """A new EPOCH: 32 bits, not 0, not the previous one. HSL 3.2.1."""
@@ -129,10 +125,11 @@ class Link:
             self.due.pop(item, None)
         if old is LinkState.ACTIVE:
             self.due.pop("NAK", None)
-        if state in _ENDED:
+        if state in ENDED_STATES:
             self.due.clear()
             self.viral_seen = self.viral_seen and state is not LinkState.DETECT
-            self.port.link_ended()
+            self.peer_record = b""
+            self.port.forget(self)
         exponent = self.config.handshake_tu if state in _DEFAULT_TU or not self.result else self.result.tu_exp
         self.timers.tu = 1 << exponent
         if state is LinkState.ACTIVE:
@@ -322,13 +319,15 @@ class Link:
             self.timers.stop("T_ACK")
             self.timers.start("T_KA", now)
 
-    def _send_urgent(self, item: str, now: int) -> bytes | None:
+    def send_urgent(self, item: str, now: int) -> bytes | None:
+        """Rank 1."""
         if not self.urgent:
             return None
         self._sent(FlitType.CTL, now)
         return self.urgent.popleft()
 
-    def _send_ctl(self, item: str, now: int) -> bytes | None:
+    def send_ctl(self, item: str, now: int) -> bytes | None:
+        """A CTL that is due."""
         if item not in self.due:
             return None
         value = self.due.pop(item)
@@ -345,7 +344,7 @@ class Link:
         self._sent(FlitType.CTL, now)
         return data
 
-    def _send_replay(self, item: str, now: int) -> bytes | None:
+    def send_replay(self, item: str, now: int) -> bytes | None:
         """The stored flit RP with the current ACK and VIRAL. HSL 3.4.2 [HSL-LNK-016]."""
         if not self.tx.replaying:
             return None
@@ -353,7 +352,7 @@ class Link:
         self.counters.replays += 1
         return self._send_prot(flit, now)
 
-    def _send_new(self, item: str, now: int) -> bytes | None:
+    def send_new(self, item: str, now: int) -> bytes | None:
         """A new PROT as NEXT, which is RP when rank 8 is reached. HSL 3.4.2 [HSL-LNK-010] [HSL-LNK-011]."""
         if not self.port.up or self.result is None or self.tx.unacked >= self.result.window:
             return None
@@ -372,7 +371,8 @@ class Link:
         self._sent(flit.ft, now)
         return encode_flit(flit)
 
-    def _send_nop(self, item: str, now: int) -> bytes | None:
+    def send_nop(self, item: str, now: int) -> bytes | None:
+        """Rank 10; T_KA sets ACK_NOW too."""
         if not self.ack_now:
             return None
         data = self._encode(FlitType.NOP, b"")
@@ -416,17 +416,19 @@ def _caps(link: Link) -> dict[str, Any]:
     return {"record": link.record, "cfg_hash": link.result.cfg_hash if known and link.result else 0}
 
 
-_SENDERS: Final[dict[str, Callable[[Link, str, int], bytes | None]]] = {
-    "ERR_FATAL": Link._send_urgent,
-    "DISABLE": Link._send_urgent,
-    "REPLAY": Link._send_replay,
-    "PROT": Link._send_new,
-    "NOP": Link._send_nop,
-} | dict.fromkeys(_BODIES, Link._send_ctl)
+_SENDERS: Final[Mapping[str, Callable[[Link, str, int], bytes | None]]] = {
+    "ERR_FATAL": Link.send_urgent,
+    "DISABLE": Link.send_urgent,
+    "REPLAY": Link.send_replay,
+    "PROT": Link.send_new,
+    "NOP": Link.send_nop,
+} | dict.fromkeys(_BODIES, Link.send_ctl)
 # By state: the items it may send, in order. BOND items are those of a port of more links.
 _ORDER: Final = {
     state: tuple(
-        (item.item, _SENDERS[item.item]) for item in TRANSMIT_ORDER if state in item.states and item.item in _SENDERS
+        (item.item, _SENDERS[item.item])
+        for item in TRANSMIT_ORDER
+        if state in item.states and item.item in _SENDERS
     )
     for state in LinkState
 }

@@ -1,7 +1,7 @@
-"""A port: the links of one neighbour and what they share (HSL 3.5, 4.1): queues, credits, packing, LINK_UP, LINK_DOWN.
+"""A port: the links of one neighbour and what they share (HSL 3.5, 4.1): queues, credits, packing, LINK_UP.
 
-The owner drives it: frames and PAL events in, flits out when the PAL can take one, messages both ways, time as an
-argument. At one instant: `receive` first, then PAL events, `tick`, local calls, `transmit` (3.1).
+The owner drives it: frames and PAL events in, flits out when the PAL can take one, messages both ways,
+time as an argument. At one instant: `receive` first, then PAL events, `tick`, local calls, `transmit` (3.1).
 """
 
 from __future__ import annotations
@@ -13,9 +13,9 @@ from typing import Final
 from hsl._generated.constants import TIMERS, ErrorCode, FlitType, LinkState, Vc
 from hsl.codec.flit import Flit
 from hsl.codec.message import Message
-from hsl.codec.reference import Packer, Unpacker
+from hsl.codec.reference import Packer, Unpacker, encode_message
 from hsl.errors import ConfigError, LinkError
-from hsl.link.classify import SESSION_STATES, Input
+from hsl.link.classify import ENDED_STATES, SESSION_STATES, Input
 from hsl.link.config import CapsResult, PortConfig
 from hsl.link.credit import Arbiter, Credits
 from hsl.link.events import Event, LinkDown, LinkUp
@@ -24,8 +24,8 @@ from hsl.link.timers import NEVER, TIMER_ORDER, TimerSet
 
 __all__ = ["EVENT_CAP", "Port"]
 
-# Events kept for an owner that does not fetch them. A peer can cause any number; LINK_UP and LINK_DOWN, of which
-# there are at most two before the owner has to act, are kept beyond it.
+# Events kept for an owner that does not fetch them: a peer can cause any number. LINK_UP and LINK_DOWN, of
+# which there are at most two before the owner has to act, are kept beyond it.
 EVENT_CAP: Final = 4096
 _NOTHING: Final = (0,) * len(Vc)
 
@@ -42,6 +42,7 @@ class Port:
         self.messages_sent: Counter[int] = Counter()
         self.messages_received: Counter[int] = Counter()
         self.events_dropped = 0
+        self.links: list[Link] = []
         self._events: list[Event] = []
         self._delivered: list[Message] = []  # capped by the credits of the session
         self._queues: dict[int, deque[Message]] = {int(vc): deque() for vc in Vc}
@@ -70,6 +71,7 @@ class Port:
 
     def fatal(self, code: ErrorCode, now: int) -> None:
         """Row 4 from TL: this side has found the port-fatal error `code`. HSL 6.3."""
+        self.links[0].log(code, "port-fatal error of the transaction layer", now)
         self._all("port_fatal", now, code)
 
     def down(self, now: int) -> None:
@@ -98,7 +100,7 @@ class Port:
         self._link(link).handle(Input("PAL_RETRAIN"), now)
 
     def receive(self, link: int, data: bytes, now: int, error: bool = False) -> None:
-        """One frame of the PAL. Whatever its bytes are, this raises nothing; while the PAL is down it is dropped."""
+        """One frame of the PAL, whatever its bytes are; while the PAL is down it is dropped."""
         target = self._link(link)
         if target.pal:
             target.receive(data, now, error)
@@ -170,7 +172,7 @@ class Port:
         granted = self.granted or _NOTHING
         self.up = True
         self._credits = Credits(self.advertised if self.granted else _NOTHING, granted)
-        self._returning = False  # a credit became returnable; T_CR starts at the next call that knows the time
+        self._returning = False  # a credit became returnable: T_CR starts when the time is known
         self._arbiter = Arbiter()
         self._packer = Packer()
         self._unpacker = Unpacker()
@@ -194,13 +196,10 @@ class Port:
             if other is not link:
                 other.handle(Input(others, code=code), now)
 
-    def link_ended(self) -> None:
-        """A link is DETECT, DISABLED or DEAD: when all are, record and credits of the peer are forgotten. HSL 3.3.2."""
-        ended = (LinkState.DISABLED, LinkState.DETECT, LinkState.DEAD)
-        if all(link.state in ended for link in self.links):
+    def forget(self, link: Link) -> None:
+        """The session of `link` has ended; the peer's credits go with that of the last link. HSL 3.3.2."""
+        if all(other.state in ENDED_STATES for other in self.links if other is not link):
             self.granted = None
-            for link in self.links:
-                link.forget_peer()
 
     @property
     def advertised(self) -> tuple[int, ...]:
@@ -211,13 +210,20 @@ class Port:
     # --------------------------------------------------------------------------------------------- messages
 
     def send(self, message: Message) -> None:
-        """Queue a message. LinkError while the port is down; ConfigError for a full queue or a VC not served."""
+        """Queue a message.
+
+        LinkError while the port is down; ConfigError for a full queue or a VC not served; CodecError for a
+        message that cannot be encoded.
+        """
         if not self.up:
             raise LinkError("the port is down: no message can be sent")
         if not self.serves(message.vc):
-            raise ConfigError(f"the peer serves no VC {message.vc}: opcode {message.op:#04x} cannot be sent to it")
+            raise ConfigError(
+                f"the peer serves no VC {message.vc}: opcode {message.op:#04x} cannot be sent to it"
+            )
         if not self.room(message.vc):
             raise ConfigError(f"{self.config.queue_cap} messages wait on VC {message.vc}: the queue is full")
+        encode_message(message)
         self._queues[message.vc].append(message)
 
     def backlog(self, vc: int) -> int:
@@ -229,7 +235,7 @@ class Port:
         return len(self._queues[vc]) < self.config.queue_cap
 
     def serves(self, vc: int) -> bool:
-        """Whether the peer has advertised credits for `vc`; if not, TL ends a request with UNSUP. HSL 3.5 F1."""
+        """Whether the peer has advertised credits for `vc`; TL ends other requests with UNSUP. HSL 3.5 F1."""
         return vc in self._queues and self._credits.granted[vc] > 0
 
     def messages(self) -> list[Message]:
@@ -238,7 +244,7 @@ class Port:
         return delivered
 
     def release(self, vc: int, count: int = 1) -> None:
-        """Buffers of delivered messages are free (F3). Nothing while the port is down: credits went with the session."""
+        """Buffers of delivered messages are free, F3; nothing while the port is down, as credits end with it."""
         if self.up:
             self._credits.release(vc, count)
             self._returning = True
@@ -263,7 +269,10 @@ class Port:
     # ---------------------------------------------------------------------------------- content of PROT flits
 
     def transmit(self, now: int, ready: Callable[[int], bool]) -> Iterator[tuple[int, bytes]]:
-        """Flits for as long as `ready(link)` says that the PAL takes one; each is built when it is asked for. HSL 3.3.3."""
+        """Flits as long as `ready(link)` says that the PAL takes one; each is built when asked for.
+
+        HSL 3.3.3.
+        """
         self._settle(now)
         sending = True
         while sending:
@@ -292,10 +301,12 @@ class Port:
 
     def _has_content(self) -> bool:
         """F9: whether a new PROT is built."""
-        return self._packer.unfinished or any(map(self._eligible, self._queues)) or self._credits.must_return()
+        return (
+            self._packer.unfinished or any(map(self._eligible, self._queues)) or self._credits.must_return()
+        )
 
     def next_content(self, form: str, now: int) -> tuple[int, int, bytes, int] | None:
-        """CVC, CCNT, payload and SOM of the next new PROT, None when it has nothing to carry. F9 [HSL-LNK-041]."""
+        """CVC, CCNT, payload and SOM of the next new PROT, None if it would carry nothing; F9 [HSL-LNK-041]."""
         if not self._has_content():
             return None
         cvc, ccnt = self._credits.pick()
@@ -316,7 +327,7 @@ class Port:
         return message
 
     def merge(self, flit: Flit) -> Input | None:
-        """The content of an accepted PROT, checked as P7 says; the port-fatal fault if there is one. HSL 2.5, 4.4."""
+        """The content of an accepted PROT, checked as P7 says; the port-fatal fault, if one. HSL 2.5, 4.4."""
         if flit.ft == FlitType.PROT_S:
             return Input("merge_fatal", flit, code=ErrorCode.MAC, text="PROT_S without IDE")
         fault = self._credits.take(flit.cvc, flit.ccnt)

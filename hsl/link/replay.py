@@ -1,7 +1,8 @@
-"""Go-back-N, the two halves of a link (HSL 3.4): numbers and the replay buffer, no timers and no flits of its own.
+"""Go-back-N, the two halves of a link (HSL 3.4): numbers and the replay buffer, without timers.
 
 TX: BASE <= RP <= NEXT modulo 1024. `buffer` holds the flits BASE..NEXT-1; RP is the next one to transmit.
-RX: EXP is the number of the next PROT that is accepted. d(a, b) = (a - b) mod 1024; half of that and more is behind.
+RX: EXP is the number of the next PROT that is accepted. d(a, b) = (a - b) mod 1024; half of that and more
+is behind.
 """
 
 from __future__ import annotations
@@ -65,7 +66,10 @@ class ReplaySender:
         self.sent = 0
 
     def acknowledge(self, ack: int) -> int | None:
-        """Apply an ACK: by how much BASE advances, None when the ACK is out of range. HSL 3.4.2 [HSL-LNK-017]."""
+        """Apply an ACK: by how much BASE advances, None when the ACK is out of range.
+
+        HSL 3.4.2 [HSL-LNK-017].
+        """
         count = distance(ack + 1, self.base)
         if count > len(self.buffer):
             return None

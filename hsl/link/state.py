@@ -1,8 +1,9 @@
 """The link state machine: the table of HSL 3.2.3 is run cell by cell, it is not written down again here.
 
-A cell is a list of action codes and a next state. Each code is a function of `hsl.link.actions`, found by its name in
-LINK_ACTIONS. An action returns None, and the cell goes on; or a state, and the cell ends there: it is how a code
-goes elsewhere than its cell says ("else P4, stay"; "DEAD instead"). A state is entered once, by whom comes first.
+A cell is a list of action codes and a next state. Each code is a function of `hsl.link.actions`, found by
+its name in LINK_ACTIONS. An action returns None, and the cell goes on; or a state, and the cell ends
+there: it is how a code goes elsewhere than its cell says ("else P4, stay"; "DEAD instead"). A state is
+entered once, by whom comes first.
 """
 
 from __future__ import annotations
@@ -34,7 +35,8 @@ def _action(code: str) -> Action:
 # Event -> by state: the actions of the cell and the next state.
 _CELLS: Final = {
     row.event: tuple(
-        (tuple(_action(code) for code in cell.actions if code not in _NO_ACTION), cell.next) for cell in row.cells
+        (tuple(_action(code) for code in cell.actions if code not in _NO_ACTION), cell.next)
+        for cell in row.cells
     )
     for row in LINK_ROWS
 }
