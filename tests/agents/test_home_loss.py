@@ -1,0 +1,341 @@
+"""A home that loses a node: fences, late messages, timers, re-admission (HSL 5.11, 6.2)."""
+
+from __future__ import annotations
+
+import pytest
+
+from hsl._generated.constants import TIMERS, ErrorCode, Op, St
+from hsl.codec.message import Message
+from tests.agents.home_rig import DIRTY, FIELDS, LINE, NEW, OLD, OTHER, A, B, C, Rig, SlowRig, shape
+
+TU = 64
+T_SNP = TIMERS["T_SNP"].tu * TU
+T_CACK = TIMERS["T_CACK"].tu * TU
+
+
+def fence(rig: Rig, nid: int) -> list[Message]:
+    """Fence `nid`, and what the home sends then."""
+    rig.home.fence(nid, rig.now)
+    return rig.sent()
+
+
+def test_fence_of_holders() -> None:
+    """A lost sharer leaves its lines usable, a lost owner leaves its line poisoned. [HSL-RAS-003]."""
+    rig = Rig()
+    rig.put("S")
+    rig.hold(B, addr=OTHER)
+    assert fence(rig, B) == []
+    assert rig.directory() == ("S", {C})
+    assert rig.directory(OTHER) == ("I", set())
+    assert (rig.memory.poisoned(LINE), rig.memory.poisoned(OTHER)) == (False, True)
+    assert rig.send(Op.ReadOnce, A, addr=OTHER)[0].poison == 1
+
+
+def test_pending_snoop_of_a_lost_node_counts_as_answered() -> None:
+    """A snoop that waits for the lost owner ends: the line is poisoned and the request goes on.
+
+    HSL 6.2 F2.
+    """
+    rig = Rig()
+    rig.put("X")
+    rig.send(Op.ReadUnique, A)
+    (grant,) = fence(rig, B)
+    assert shape([grant]) == [("CmpData", A, "E", "OK")]
+    assert grant.poison == 1
+    rig.ack(grant)
+    assert rig.directory() == ("X", {A})
+
+
+def test_pending_snoop_of_one_lost_sharer_leaves_the_others_awaited() -> None:
+    """One of two snooped sharers is lost: the other's answer is still awaited, nothing is poisoned."""
+    rig = Rig()
+    rig.put("S")
+    snoop, _ = rig.send(Op.ReadUnique, A)
+    assert fence(rig, C) == []
+    (grant,) = rig.send(Op.SnpRsp, B, txn=snoop.txn)
+    assert (grant.poison, grant.data) == (0, OLD)
+
+
+def test_lost_requester_in_ack() -> None:
+    """A grant whose requester is lost before its CmpAck: the line is free and poisoned. HSL 6.2 F2."""
+    rig = Rig()
+    rig.send(Op.ReadUnique, A)
+    rig.send(Op.ReadOnce, B)
+    (done,) = fence(rig, A)
+    assert shape([done]) == [("CmpData", B, "I", "OK")]
+    assert done.poison == 1
+    assert rig.directory() == ("I", set())
+
+
+def test_lost_requester_while_snoops_are_out() -> None:
+    """A request whose requester is lost while it is served sends it nothing and grants nothing.
+
+    [HSL-COH-036].
+    """
+    rig = Rig()
+    rig.put("X")
+    (snoop,) = rig.send(Op.ReadUnique, A)
+    assert fence(rig, A) == []
+    assert rig.send(Op.SnpRspData, B, txn=snoop.txn, data=DIRTY) == []
+    assert rig.directory() == ("I", set())
+    assert rig.memory.read_line(LINE) == (DIRTY, False)
+    assert rig.home.idle
+
+
+@pytest.mark.parametrize(
+    "op", [Op.WriteFull, Op.AtomicStore, Op.ReadShared, Op.WritePtl, Op.Flush, Op.ReadOnce]
+)
+def test_request_of_a_lost_node_is_not_performed_before_its_memory_write(op: Op) -> None:
+    """Snoops already sent are finished, but the write of a lost requester is not begun. HSL 5.6."""
+    rig = Rig()
+    rig.put("X")
+    (snoop,) = rig.send(op, A, **FIELDS.get(op, {}))
+    fence(rig, A)
+    assert rig.send(Op.SnpRsp, B, txn=snoop.txn, st=St.S if op == Op.ReadShared else St.I) == []
+    assert rig.memory.read_line(LINE)[0] == OLD
+    assert rig.home.idle
+
+
+def test_waiting_requests_of_a_lost_node_are_purged() -> None:
+    """Requests of the lost node that wait are dropped, those of others are served; the buffers are free."""
+    rig = Rig(tshrs=2)
+    (grant,) = rig.send(Op.ReadUnique, A)
+    rig.hold(C, addr=OTHER)
+    rig.send(Op.ReadUnique, A, addr=OTHER)  # both TSHRs are busy now
+    rig.send(Op.WriteFull, B)
+    rig.send(Op.ReadOnce, C)
+    rig.send(Op.WriteFull, B, addr=LINE + 512)
+    rig.home.taken.clear()
+    assert fence(rig, B) == []
+    assert [m.src for m in rig.home.taken] == [B, B]
+    (snoop,) = rig.ack(grant)
+    assert shape(rig.send(Op.SnpRsp, A, txn=snoop.txn)) == [("CmpData", C, "I", "OK")]
+    assert rig.memory.read_line(LINE)[0] == OLD
+    assert rig.memory.read(LINE + 512, 64) == bytes(64)
+
+
+def test_late_messages_of_a_fenced_node_change_nothing() -> None:
+    """SnpRspData, CmpAck, WbFull and requests of a fenced node: buffer free, no effect, no answer.
+
+    [HSL-COH-035].
+    """
+    rig = Rig()
+    rig.put("X")
+    (snoop,) = rig.send(Op.ReadShared, A)
+    (grant,) = fence(rig, B)
+    for op in (Op.SnpRspData, Op.SnpRsp):
+        assert rig.send(op, B, txn=snoop.txn, data=DIRTY) == []
+    assert rig.send(Op.WbFull, B) == []
+    assert rig.send(Op.ReadUnique, B) == []
+    fence(rig, A)
+    assert rig.send(Op.CmpAck, A, txn=grant.htxn) == []
+    assert rig.home.counters["late"] == 5
+    assert rig.memory.read_line(LINE) == (OLD, True)
+    assert rig.errors() == []
+    assert rig.home.idle
+
+
+def test_readmitted_node_starts_clean_with_the_same_numbers() -> None:
+    """After re-admission the node uses its old TXNs again and holds nothing. [HSL-COH-037]."""
+    rig = Rig()
+    rig.put("X")
+    rig.send(Op.ReadUnique, A, txn=1)
+    (grant,) = fence(rig, B)
+    rig.ack(grant)
+    fence(rig, A)
+    for nid in (A, B):
+        rig.home.readmit(nid)
+    (grant,) = rig.send(Op.ReadUnique, A, txn=1)
+    assert (grant.dst, grant.st, grant.poison) == (A, St.E, 1)
+    rig.ack(grant)
+    (snoop,) = rig.send(Op.ReadShared, B, txn=1)
+    assert shape(rig.send(Op.SnpRsp, A, txn=snoop.txn, st=St.S)) == [("CmpData", B, "S", "OK")]
+
+
+def test_old_transaction_of_a_readmitted_node_stays_silent() -> None:
+    """A transaction with `rlost` that ends after the re-admission sends the new incarnation nothing.
+
+    HSL 6.2 F5.
+    """
+    rig = Rig()
+    rig.put("X")
+    (snoop,) = rig.send(Op.ReadUnique, A, txn=1)
+    fence(rig, A)
+    rig.home.readmit(A)
+    assert rig.send(Op.ReadShared, A, txn=1) == []  # waits for the line
+    (grant,) = rig.send(Op.SnpRsp, B, txn=snoop.txn)
+    assert shape([grant]) == [("CmpData", A, "E", "OK")]
+    assert grant.txn == 1
+    rig.ack(grant)
+    assert rig.home.idle
+
+
+def test_t_snp_fences_who_did_not_answer() -> None:
+    """At T_SNP every node that owes an answer is fenced and the transaction goes on.
+
+    HSL 5.11 [HSL-RAS-002].
+    """
+    rig = Rig()
+    for nid in (B, C, 7):
+        rig.hold(nid, Op.ReadShared)
+    rig.now = 1000
+    snoop, *_ = rig.send(Op.ReadUnique, A)
+    rig.send(Op.SnpRsp, B, txn=snoop.txn)
+    assert rig.home.next_deadline() == 1000 + T_SNP
+    rig.home.tick(1000 + T_SNP - 1)
+    assert rig.sent() == []
+    rig.home.tick(1000 + T_SNP)
+    assert shape(rig.sent()) == [("CmpData", A, "E", "OK")]
+    assert rig.home.fences == [C, 7]
+    assert rig.errors() == [ErrorCode.TIMEOUT, ErrorCode.FENCED] * 2
+    assert not rig.home.fenced(B)
+
+
+def test_t_cack_fences_the_requester() -> None:
+    """At T_CACK the node that owes the CmpAck is fenced; the next request is served. HSL 5.11."""
+    rig = Rig()
+    rig.send(Op.ReadUnique, A)
+    rig.send(Op.ReadUnique, B)
+    assert rig.home.next_deadline() == T_CACK
+    rig.home.tick(T_CACK)
+    (grant,) = rig.sent()
+    assert (grant.dst, grant.poison) == (B, 1)
+    assert rig.home.fences == [A]
+    assert rig.home.next_deadline() == 2 * T_CACK
+
+
+def test_timers_follow_the_negotiated_tu_or_the_configuration() -> None:
+    """T_SNP and T_CACK are in TU of the largest negotiated TU, unless configured in ns. HSL 5.11."""
+    rig = Rig(timers={"T_SNP": 500})
+    rig.home.set_tu(128)
+    rig.send(Op.ReadUnique, A)
+    assert rig.home.next_deadline() == 2 * T_CACK
+    (snoop,) = rig.ack(rig.send(Op.ReadUnique, A, addr=OTHER)[0]) or rig.send(Op.ReadUnique, B, addr=OTHER)
+    assert snoop.op == Op.SnpInv
+    assert rig.home.next_deadline() == 500
+
+
+def test_stopped_timers_do_not_fence() -> None:
+    """Answers that came in time stop the timers."""
+    rig = Rig()
+    rig.put("X")
+    (snoop,) = rig.send(Op.ReadUnique, A)
+    (grant,) = rig.send(Op.SnpRsp, B, txn=snoop.txn)
+    rig.ack(grant)
+    assert rig.home.next_deadline() is None
+    rig.home.tick(10 * T_CACK)
+    assert rig.home.fences == []
+
+
+def test_fencing_twice_is_once() -> None:
+    """A node that is fenced already is not walked again: a line that it cannot hold stays as it is."""
+    rig = Rig()
+    rig.put("X")
+    fence(rig, B)
+    rig.send(Op.WriteFull, A)
+    assert fence(rig, B) == []
+    assert not rig.memory.poisoned(LINE)
+
+
+# ---- memory that answers later, as a memory target will
+def test_line_is_not_granted_before_its_writeback_is_done(monkeypatch: pytest.MonkeyPatch) -> None:
+    """Dirty snoop data are written, then read: the grant follows the memory's completions. [HSL-COH-039]."""
+    rig = SlowRig(monkeypatch)
+    rig.send(Op.ReadUnique, B)
+    rig.ack(rig.memory_done()[0])
+    (snoop,) = rig.send(Op.ReadShared, A)
+    assert rig.send(Op.SnpRspData, B, txn=snoop.txn, st=St.S, data=DIRTY) == []
+    assert rig.home.state_of(LINE) == "WB"
+    assert rig.memory_done() == []
+    assert rig.home.state_of(LINE) == "RD"
+    (grant,) = rig.memory_done()
+    assert (grant.data, grant.st) == (DIRTY, St.S)
+
+
+@pytest.mark.parametrize("op", [Op.ReadShared, Op.ReadUnique, Op.Upgrade, Op.ReadOnce, Op.AtomicLoad])
+def test_failed_read_grants_nothing(monkeypatch: pytest.MonkeyPatch, op: Op) -> None:
+    """MemRd failed: the request ends with the memory's code and the requester is not listed. HSL 5.13."""
+    rig = SlowRig(monkeypatch)
+    rig.send(op, A, **FIELDS.get(op, {}))
+    assert shape(rig.memory_done(err=5)) == [("Cmp", A, "I", "UNREACH")]
+    assert rig.directory() == ("I", set())
+    assert rig.home.idle
+
+
+@pytest.mark.parametrize("op", [Op.WriteFull, Op.WritePtl, Op.AtomicStore, Op.WbFull])
+def test_failed_write_poisons_the_line(monkeypatch: pytest.MonkeyPatch, op: Op) -> None:
+    """MemWr failed: ERR, and reads give POISON until a whole-line write. HSL 5.13 [HSL-COH-040]."""
+    rig = SlowRig(monkeypatch)
+    if op == Op.WbFull:
+        rig.send(Op.ReadUnique, A)
+        rig.ack(rig.memory_done()[0])
+    rig.send(op, A, **FIELDS.get(op, {}))
+    if op == Op.AtomicStore:
+        assert rig.memory_done() == []
+    assert shape(rig.memory_done(err=5)) == [("Cmp", A, "I", "UNREACH")]
+    rig.send(Op.ReadOnce, B)
+    assert rig.memory_done()[0].poison == 1
+    rig.send(Op.WriteFull, B)
+    rig.memory_done()
+    rig.send(Op.ReadOnce, B)
+    assert rig.memory_done()[0].poison == 0
+
+
+def test_failed_writeback_of_a_snoop(monkeypatch: pytest.MonkeyPatch) -> None:
+    """Dirty data that did not reach memory: a read goes on with POISON, a Flush reports the error.
+
+    HSL 5.6.
+    """
+    for op, end in ((Op.ReadShared, "OK"), (Op.Flush, "UNREACH")):
+        rig = SlowRig(monkeypatch)
+        rig.send(Op.ReadUnique, B)
+        rig.ack(rig.memory_done()[0])
+        (snoop,) = rig.send(op, A)
+        rig.send(Op.SnpRspData, B, txn=snoop.txn, data=DIRTY)
+        out = rig.memory_done(err=5)
+        if op == Op.ReadShared:
+            out = rig.memory_done()
+            assert out[0].poison == 1
+        assert shape(out)[0][3] == end
+
+
+def test_memory_completion_that_does_not_match_is_dropped(monkeypatch: pytest.MonkeyPatch) -> None:
+    """A memory completion with another TXN than the outstanding one changes nothing: PROTO. HSL 5.4 T3."""
+    rig = SlowRig(monkeypatch)
+    rig.send(Op.WriteFull, A)
+    for event in ("MemDone_OK", "MemDone_ERR", "MemData_OK", "MemData_ERR"):
+        assert rig.memory_done(event=event, matches=False) == []
+    assert rig.errors() == [ErrorCode.PROTO] * 4
+    assert rig.home.state_of(LINE) == "WR"
+    assert shape(rig.memory_done()) == [("Cmp", A, "I", "OK")]
+
+
+def test_lost_nodes_while_memory_is_awaited(monkeypatch: pytest.MonkeyPatch) -> None:
+    """Requester lost in RD, WR and WB: the access is finished, nothing is sent, a write that was sent is done."""
+    for op, done in ((Op.ReadUnique, OLD), (Op.WriteFull, NEW)):
+        rig = SlowRig(monkeypatch)
+        rig.send(op, A)
+        assert fence(rig, A) == []
+        assert rig.memory_done() == []
+        assert rig.home.idle
+        assert rig.memory.read_line(LINE) == (done, False)
+        assert rig.directory() == ("I", set())
+    rig = SlowRig(monkeypatch)
+    rig.send(Op.ReadUnique, B)
+    rig.ack(rig.memory_done()[0])
+    (snoop,) = rig.send(Op.ReadUnique, A)
+    rig.send(Op.SnpRspData, B, txn=snoop.txn, data=DIRTY)
+    fence(rig, A)
+    fence(rig, B)
+    assert rig.memory_done() == []
+    assert rig.home.idle
+    assert rig.memory.read_line(LINE) == (DIRTY, False)
+
+
+def test_real_memory_fault_reaches_the_requester() -> None:
+    """A line that the memory does not have ends the request with the memory's own code."""
+    rig = Rig()
+    rig.home._do.memory = type(rig.memory)(0, 64)
+    for op, fields in ((Op.ReadShared, {}), (Op.WriteFull, {}), (Op.WritePtl, FIELDS[Op.WritePtl])):
+        assert shape(rig.send(op, A, **fields)) == [("Cmp", A, "I", "DECODE")]
+    assert rig.errors() == [ErrorCode.DATA_LOST] * 2
