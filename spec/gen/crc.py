@@ -7,15 +7,15 @@ from spec.gen.load import Row, number
 
 def checksum(crc: Row, data: bytes) -> int:
     """The CRC of `data` as the parameters in spec/flits.toml say."""
-    bits = crc["bits"]
+    bits: int = crc["bits"]
     mask = (1 << bits) - 1
-    register = number(crc["init"])
+    poly, register = number(crc["poly"]) & mask, number(crc["init"]) & mask
     for byte in data:
         register ^= (_reverse(byte, 8) if crc["reflected"] else byte) << (bits - 8)
         for _ in range(8):
             carry = register >> (bits - 1)
-            register = register << 1 & mask ^ (number(crc["poly"]) if carry else 0)
-    return (_reverse(register, bits) if crc["reflected"] else register) ^ number(crc["xorout"])
+            register = register << 1 & mask ^ (poly if carry else 0)
+    return (_reverse(register, bits) if crc["reflected"] else register) ^ number(crc["xorout"]) & mask
 
 
 def stored(crc: Row, data: bytes) -> bytes:

@@ -83,22 +83,34 @@ def load(root: Path = ROOT) -> Spec:
             docs[path.stem] = read_toml(path)
         except SpecError as error:
             refusals += error.refusals
+    prose: dict[str, str] = {}
+    for path in sorted((root / "text").glob("*.md")):
+        try:
+            prose[path.name] = _read(path)
+        except SpecError as error:
+            refusals += error.refusals
     if not docs and not refusals:
         refusals.append(Refusal(shown(root), 1, "no *.toml here"))
     if refusals:
         raise SpecError(refusals)
-    prose = {path.name: path.read_text(encoding="utf-8") for path in sorted((root / "text").glob("*.md"))}
     return Spec(root, docs, prose)
+
+
+def _read(path: Path) -> str:
+    data = path.read_bytes()
+    try:
+        return data.decode()
+    except UnicodeDecodeError as error:
+        line = data.count(b"\n", 0, error.start) + 1
+        raise SpecError([Refusal(shown(path), line, f"not UTF-8: {error.reason}")]) from error
 
 
 def read_toml(path: Path) -> Row:
     """One document; raises SpecError for what is not UTF-8 or not TOML."""
     file = shown(path)
+    text = _read(path)
     try:
-        text = path.read_text(encoding="utf-8")
         values = tomllib.loads(text)
-    except UnicodeDecodeError as error:
-        raise SpecError([Refusal(file, 1, f"not UTF-8: {error.reason} at byte {error.start}")]) from error
     except tomllib.TOMLDecodeError as error:
         line = re.search(r"at line (\d+)", str(error))
         at = int(line[1]) if line else text.count("\n") + 1
@@ -168,6 +180,8 @@ class Locator:
             self._advance()
         path = self._resolve(_parts(self._token), array)
         self.lines[path] = line
+        if array:
+            self.lines.setdefault(path[:-1], line)
         for _ in range(2 if array else 1):
             self._advance()
         self._advance()

@@ -88,6 +88,10 @@ def _events(spec: Spec) -> Iterator[Refusal]:
         yield ha.refuse(
             f"ha: ops are not the opcodes of REQ and RWD, and Recall: {' '.join(requests)}", "ops"
         )
+    for row in coherence["mt"]["row"]:
+        for event in row["e"]:
+            if event not in by_vc.get("MEM", []):
+                yield row.refuse(f"mt: unknown event {event}", "e")
     for key, have, want in (
         ("ha", ha["events"], [*ha["ops"], "CmpAck"]),
         ("ra", coherence["ra"]["events"], by_vc.get("SNP", [])),

@@ -10,9 +10,15 @@ from spec.gen.golden import GoldenError, flit_bytes
 from spec.gen.load import Refusal, Row, Spec, bit_range, number, type_size
 from spec.gen.names import ENUMS, values
 
+WORD_BITS = (8, 16, 32, 64)
+
 
 def check(spec: Spec) -> Iterator[Refusal]:
     """All refusals about layouts."""
+    odd = [row for row in [*spec["flits"]["header"], *spec["flits"]["crc"]] if row["bits"] not in WORD_BITS]
+    if odd:
+        yield from (row.refuse(f"{row['name']}: no word has {row['bits']} bits", "bits") for row in odd)
+        return
     for header in spec.rows("flits", "header"):
         yield from _bits(spec, header, header["fields"], header["bits"])
     yield from _message_headers(spec)
@@ -21,10 +27,8 @@ def check(spec: Spec) -> Iterator[Refusal]:
     yield from _byte_layouts(spec)
     for crc in spec.rows("flits", "crc"):
         yield from _crc(crc)
-    for fmt in spec.rows("flits", "format"):
-        yield from _format(spec, fmt)
-    for golden in spec.rows("flits", "golden"):
-        yield from _golden(spec, golden)
+    wrong = [refusal for fmt in spec.rows("flits", "format") for refusal in _format(spec, fmt)]
+    yield from wrong or (r for golden in spec.rows("flits", "golden") for r in _golden(spec, golden))
 
 
 class Extent(NamedTuple):
@@ -83,6 +87,9 @@ def _order(extents: list[Extent], unit: str, key: str, size: int, *, gaps: bool)
     end = 0
     for field, low, width in extents:
         name = field["name"]
+        if low + width > size:
+            yield field.refuse(f"{name} ends at {unit} {low + width - 1}, the last one is {size - 1}", key)
+            continue
         place = range(low, low + width)
         over = [i for i in place if i in taken]
         if over:
@@ -91,8 +98,6 @@ def _order(extents: list[Extent], unit: str, key: str, size: int, *, gaps: bool)
             yield field.refuse(f"{name} is out of order: {unit} {low} after {unit} {end - 1}", key)
         elif low > end and not gaps:
             yield field.refuse(f"{_span(unit, end, low)} before {name}: no field", key)
-        if low + width > size:
-            yield field.refuse(f"{name} ends at {unit} {low + width - 1}, the last one is {size - 1}", key)
         taken.update(dict.fromkeys(place, name))
         end = max(end, low + width)
 

@@ -2,12 +2,14 @@
 
 from __future__ import annotations
 
+import re
 from collections.abc import Iterable, Iterator
 from typing import Any
 
 from spec.gen.load import Refusal, Row, Spec
 from spec.gen.names import ENUMS
 
+IDENTIFIER = re.compile(r"[A-Za-z][A-Za-z0-9_]*", re.ASCII)
 UNIQUE = (  # document, table, keys that no two rows share
     *((enum.doc, table, ("name", enum.key)) for table, enum in ENUMS.items()),
     ("profile", "limit", ("name",)),
@@ -41,6 +43,21 @@ REFERENCES = (  # document, table, key; document, table and key that must have t
     ("ctl", "caps.fields", "of", "ctl", "caps.fields", "name"),
     ("requirements", "requirement", "chapter", "requirements", "chapter", "name"),
 )
+NEEDED = (  # document, table, names without which the generator has nothing to say
+    ("profile", "limit", "LINE_BYTES GRANULE_BYTES SEQ_MODULUS ACK_NONE MAX_CREDITS"),
+    ("flits", "crc", "CRC-32C"),
+    ("messages", "header", "COMMON A0 A1 B0"),
+    ("ctl", "ctl", "HELLO CAPS"),
+)
+IDENTIFIERS = (  # document, table, key whose values become names in Python and C
+    *((enum.doc, table, "name") for table, enum in ENUMS.items()),
+    ("profile", "limit", "name"),
+    ("flits", "header", "name"),
+    ("flits", "crc", "ident"),
+    ("messages", "header", "name"),
+    ("address_map", "entry", "name"),
+    ("timers", "count", "name"),
+)
 WORDS = (  # document, table, key, legal words
     ("messages", "vc", "header", "A B"),
     ("opcodes", "opcode", "data", "none len"),
@@ -67,6 +84,15 @@ def check(spec: Spec) -> Iterator[Refusal]:
         yield from _known(spec.rows(doc, table), table, key, known)
     for doc, table, key, words in WORDS:
         yield from _known(spec.rows(doc, table), table, key, set(words.split()))
+    for doc, table, names in NEEDED:
+        have = {row["name"] for row in spec.rows(doc, table)}
+        for name in names.split():
+            if name not in have:
+                yield spec[doc].refuse(f"there is no {table} {name}, which the generator needs", table)
+    for doc, table, key in IDENTIFIERS:
+        for row in spec.rows(doc, table):
+            if not IDENTIFIER.fullmatch(row[key]):
+                yield row.refuse(f"{table}: {row[key]} is no identifier", key)
     for opcode in spec.rows("opcodes", "opcode"):
         yield from _opcode(spec, opcode)
     yield from _credits(spec)
@@ -118,7 +144,8 @@ def _opcode(spec: Spec, opcode: Row) -> Iterator[Refusal]:
 def _credits(spec: Spec) -> Iterator[Refusal]:
     document = spec["credits"]
     vcs = [vc["name"] for vc in spec.rows("messages", "vc")]
-    most = next(limit["value"] for limit in spec.rows("profile", "limit") if limit["name"] == "MAX_CREDITS")
+    limits = {limit["name"]: limit["value"] for limit in spec.rows("profile", "limit")}
+    most = limits.get("MAX_CREDITS", 0)
     for name in document["wheel"]:
         if name not in vcs:
             yield document.refuse(f"wheel: unknown VC {name}", "wheel")

@@ -7,8 +7,8 @@ from typing import Any
 
 from spec.gen.load import Refusal, Row, Spec
 
-# table: "key:type ..."; `?` may be missing, `*` any other key. num: a number, or "0x..." beyond 63 bits.
-# A key of type table or tables has a shape of its own, one name deeper.
+# table: "key:type ...". str: printable, not empty; num: a number, or "0x..." beyond 63 bits.
+# `?` may be missing, `*` any other key. A key of type table or tables has its own shape, one name deeper.
 FIELD = "name:str text:str enum:str? reserved:bool?"
 TABLE = "states:strs events:strs row:tables"
 SHAPES: dict[str, str] = {
@@ -134,7 +134,7 @@ def _fits(value: Any, kind: str) -> bool:
         case "num":
             return _natural(value) or (isinstance(value, str) and _hexadecimal(value))
         case "str":
-            return isinstance(value, str) and value != ""
+            return isinstance(value, str) and value != "" and value.isprintable()
         case "bool":
             return isinstance(value, bool)
         case "table":
