@@ -1,0 +1,188 @@
+"""`hsl demo`: the main job. A CPU and a GPU process share memory coherently; the result is verified."""
+
+from __future__ import annotations
+
+import asyncio
+import json
+import random
+import signal
+import sys
+import tempfile
+from functools import partial
+from importlib.resources import as_file, files
+from pathlib import Path
+from typing import Any
+
+import click
+
+from hsl._generated.constants import TU_EXPONENT_HARDWARE
+from hsl.cli.exits import ExitCode
+from hsl.cli.node import EPOCH_BITS, common_options, deliver, draw_seed, load_topology, read_input
+from hsl.cli.progress import LISTENING, Progress, parse_line
+from hsl.cli.view import show_demo
+from hsl.emulator import KERNELS, CpuDevice, GpuDevice
+from hsl.emulator.report import History, demo_report, node_report
+from hsl.engine.select import engines
+from hsl.errors import PeerLost
+from hsl.transport.base import Place
+from hsl.transport.faults import FaultPlan
+from hsl.transport.loopback import Loopback, Wire
+
+__all__ = ["command"]
+
+# Largest JSON document and longest line that a node may print: a node that runs wild cannot fill our memory.
+MAX_OUTPUT = 1 << 24
+# Virtual time after which a loopback run counts as hung: a gigabyte takes less.
+MAX_VIRTUAL_NS = 1 << 40
+
+
+class NodeFailed(Exception):
+    """A node process ended with an error that it has explained on stderr; `status` is its exit code."""
+
+    def __init__(self, status: int) -> None:
+        super().__init__(status)
+        self.status = status
+
+
+@click.command("demo")
+@click.option(
+    "--input",
+    "path",
+    type=click.Path(path_type=Path),
+    help="File to count (default: the profile's own prose).",
+)
+@click.option("--kernel", type=click.Choice(list(KERNELS)), default="wordcount", show_default=True)
+@click.option("--transport", type=click.Choice(["tcp", "unix", "loopback"]), default="tcp", show_default=True)
+@common_options
+def command(path: Path | None, kernel: str, transport: str, **options: Any) -> int:
+    """A CPU and a GPU process share memory coherently: reads, atomics, snoops, doorbell, interrupt.
+
+    Exit status 0 only if the result equals Python's own count and the counters of both ends agree.
+    """
+    seed = draw_seed(options["seed"])
+    with as_file(files("hsl._generated") / "prose.txt") as prose:
+        source = path or prose
+        read_input(source)
+        try:
+            nodes = run(source, kernel, transport, options | {"seed": seed})
+        except NodeFailed as failed:
+            return failed.status
+    setup = {"input": str(path or "the profile's own prose"), "kernel": kernel, "transport": transport}
+    report = demo_report(nodes, setup | {"seed": seed, "faults": options["faults"]})
+    deliver(report, options["as_json"], options["out"], show_demo)
+    return ExitCode.OK if report["verified"] else ExitCode.FAILED
+
+
+def run(source: Path, kernel: str, transport: str, options: dict[str, Any]) -> dict[str, Any]:
+    """The reports of both nodes, by name."""
+    if transport == "loopback":
+        return run_loopback(source, kernel, options)
+    with tempfile.TemporaryDirectory(prefix="hsl-") as folder, Progress() as progress:
+        listen = f"unix://{folder}/link" if transport == "unix" else "tcp://127.0.0.1:0"
+        shared = ["--json", "--seed", str(options["seed"]), "--faults", options["faults"]]
+        for name in ("engine", "topology", "tu"):
+            if options[name] is not None:
+                shared += [f"--{name}", str(options[name])]
+        cpu = ["cpu", "--listen", listen, "--input", str(source), "--kernel", kernel, *shared]
+        return asyncio.run(run_processes(cpu, ["gpu", *shared], progress))
+
+
+def run_loopback(source: Path, kernel: str, options: dict[str, Any]) -> dict[str, Any]:
+    """Both nodes in this process, on virtual time; the same seed gives the same run to the bit."""
+    chosen = engines(options["engine"])
+    topology = load_topology(options, TU_EXPONENT_HARDWARE)
+    plan = FaultPlan.parse(options["faults"])
+    epoch = partial(random.Random(options["seed"]).getrandbits, EPOCH_BITS)
+    cpu = CpuDevice(topology, epoch, read_input(source), kernel)
+    devices = (cpu, GpuDevice(topology, epoch))
+    histories = [History() for _ in devices]
+    loopback = Loopback(
+        devices,
+        [Wire(Place(0), Place(1), faults=(plan, plan))],
+        seed=options["seed"],
+        observe=lambda place, event: histories[place.device].see(event),
+    )
+    with Progress() as progress:
+        cpu.progress = progress.show
+        loopback.run(max_time=MAX_VIRTUAL_NS)
+    return {
+        device.node.name: node_report(device, history, loopback.lanes[Place(index)].injector, loopback.now)
+        | {"engines": chosen}
+        for index, (device, history) in enumerate(zip(devices, histories, strict=True))
+    }
+
+
+class Node:
+    """A node in a process of its own."""
+
+    def __init__(self, process: asyncio.subprocess.Process, name: str, progress: Progress) -> None:
+        self.process = process
+        self.name = name
+        self.progress = progress
+        self.uri: asyncio.Future[str] = asyncio.get_running_loop().create_future()
+
+    @classmethod
+    async def start(cls, arguments: list[str], progress: Progress) -> Node:
+        """Start `hsl node ...`."""
+        process = await asyncio.create_subprocess_exec(
+            sys.executable, "-m", "hsl", "node", *arguments,
+            stdin=asyncio.subprocess.DEVNULL, stdout=asyncio.subprocess.PIPE, stderr=asyncio.subprocess.PIPE,
+            limit=MAX_OUTPUT,
+        )  # fmt: skip
+        return cls(process, arguments[0], progress)
+
+    async def watch(self) -> None:
+        """Follow the lines on stderr: the address, the progress, and whatever else there is to say."""
+        assert self.process.stderr is not None
+        async for raw in self.process.stderr:
+            line = raw.decode(errors="replace").rstrip()
+            counted = parse_line(line)
+            if line.startswith(LISTENING):
+                self.uri.set_result(line.removeprefix(LISTENING))
+            elif counted:
+                self.progress.show(*counted)
+            elif not line.startswith("seed "):  # ours, that we have printed
+                self.progress.say(f"{self.name}: {line}")
+        if not self.uri.done():
+            self.uri.cancel()
+
+    async def report(self) -> dict[str, Any]:
+        """The JSON document at the end. Raises PeerLost when the process was killed, else NodeFailed."""
+        assert self.process.stdout is not None
+        text = await self.process.stdout.read()
+        status = await self.process.wait()
+        if status < 0:
+            raise PeerLost(f"the {self.name} process was killed by {signal.Signals(-status).name}")
+        if not text:
+            raise NodeFailed(status)
+        document: dict[str, Any] = json.loads(text)
+        return document
+
+
+async def run_processes(cpu: list[str], gpu: list[str], progress: Progress) -> dict[str, Any]:
+    """Start the CPU, then the GPU with the CPU's address; both end by themselves or are killed."""
+    nodes: list[Node] = []
+    tasks: list[asyncio.Task[None]] = []
+    try:
+        nodes.append(await Node.start(cpu, progress))
+        tasks.append(asyncio.create_task(nodes[0].watch()))
+        try:
+            uri = await nodes[0].uri
+        except asyncio.CancelledError:
+            await nodes[0].report()
+            raise NodeFailed(ExitCode.INTERNAL) from None
+        nodes.append(await Node.start([*gpu, "--connect", uri], progress))
+        tasks.append(asyncio.create_task(nodes[1].watch()))
+        results = await asyncio.gather(*(node.report() for node in nodes), return_exceptions=True)
+        await asyncio.gather(*tasks)
+    finally:
+        for node in nodes:
+            if node.process.returncode is None:
+                node.process.kill()
+                await node.process.wait()
+    # A node that was killed explains the other one's loss of its peer.
+    for kind in (PeerLost, BaseException):
+        for result in results:
+            if isinstance(result, kind):
+                raise result
+    return {node.name: result for node, result in zip(nodes, results, strict=True)}

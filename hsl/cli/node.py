@@ -1,0 +1,178 @@
+"""`hsl node cpu` and `hsl node gpu`: one emulator as a process."""
+
+from __future__ import annotations
+
+import json
+import logging
+import secrets
+from collections.abc import Callable
+from pathlib import Path
+from typing import Any
+
+import click
+
+from hsl._generated.constants import TU_EXPONENT_SOFTWARE
+from hsl.cli.exits import ExitCode
+from hsl.cli.progress import LISTENING, Progress
+from hsl.cli.view import show_node
+from hsl.emulator import KERNELS, CpuDevice, GpuDevice, Topology
+from hsl.emulator.report import History, node_report
+from hsl.engine.select import engines
+from hsl.errors import ConfigError
+from hsl.session import Attachment, Session
+from hsl.transport.faults import FaultPlan
+
+__all__ = ["command", "common_options", "deliver", "draw_seed", "load_topology", "read_input"]
+
+EPOCH_BITS = 32
+SEED_BITS = 32
+FILE = click.Path(dir_okay=False, path_type=Path)
+
+
+def common_options(function: Callable[..., Any]) -> Callable[..., Any]:
+    """The options that `hsl demo` shares with `hsl node`."""
+    for option in (
+        click.option(
+            "--json", "as_json", is_flag=True, help="One JSON document on stdout, the rest on stderr."
+        ),
+        click.option("--out", type=FILE, help="Write the JSON document to a file."),
+        click.option(
+            "--seed", type=click.IntRange(0, 2**64 - 1), help="Seed of the faults (default: drawn, printed)."
+        ),
+        click.option(
+            "--faults", default="none", help="RATE (half crc, half drop) or KIND:RATE,... of flits sent."
+        ),
+        click.option(
+            "--engine",
+            type=click.Choice(["reference", "native"]),
+            help="Default: HSL_ENGINE, or what there is.",
+        ),
+        click.option("--topology", type=FILE, help="TOML file with sizes, caches and link."),
+        click.option(
+            "--tu", type=click.IntRange(0, 30), help="TU = 2^N ns (default: 20 on sockets, 6 on loopback)."
+        ),
+    ):
+        function = option(function)
+    return function
+
+
+def node_options(function: Callable[..., Any]) -> Callable[..., Any]:
+    """The options of both node commands: where the link goes, and how long to call the other end."""
+    for option in (
+        click.option(
+            "--listen", metavar="URI", help="Wait there for the peer: tcp://127.0.0.1:0 or unix:///path."
+        ),
+        click.option("--connect", metavar="URI", help="Connect to a peer that listens there."),
+        click.option(
+            "--wait",
+            type=click.FloatRange(0, 3600),
+            default=5.0,
+            show_default=True,
+            help="Seconds to call a peer that does not answer yet.",
+        ),
+    ):
+        function = option(function)
+    return common_options(function)
+
+
+@click.group("node")
+def command() -> None:
+    """One emulator as a process; two of them make a system, on one host or two."""
+
+
+@command.command("cpu")
+@click.option(
+    "--input", "path", type=click.Path(path_type=Path), required=True, help="File that the GPU is to count."
+)
+@click.option("--kernel", type=click.Choice(list(KERNELS)), default="wordcount", show_default=True)
+@node_options
+def cpu(path: Path, kernel: str, **options: Any) -> int:
+    """Host memory, its home agent and cores; gives the GPU its work and verifies the result."""
+    data = read_input(path)
+    return run(options, lambda topology, epoch: CpuDevice(topology, epoch, data, kernel))
+
+
+@command.command("gpu")
+@node_options
+def gpu(**options: Any) -> int:
+    """Compute units behind an L2 cache; works on what the doorbell says until the CPU is done."""
+    return run(options, GpuDevice)
+
+
+def run(
+    options: dict[str, Any], build: Callable[[Topology, Callable[[], int]], CpuDevice | GpuDevice]
+) -> int:
+    """Run a node until its programs end; the report goes to stdout."""
+    if bool(options["listen"]) == bool(options["connect"]):
+        raise ConfigError("give either --listen URI or --connect URI")
+    logging.basicConfig(format="hsl: %(message)s", level=logging.WARNING)
+    chosen = engines(options["engine"])
+    seed = draw_seed(options["seed"])
+    device = build(load_topology(options, TU_EXPONENT_SOFTWARE), lambda: secrets.randbits(EPOCH_BITS))
+    history = History()
+    listens = bool(options["listen"])
+    attachment = Attachment(
+        uri=options["listen"] or options["connect"],
+        listen=listens,
+        wait=options["wait"],
+        faults=FaultPlan.parse(options["faults"]),
+    )
+    # The CPU's program knows when all is done: it ends the link, the GPU follows.
+    session = Session(
+        device,
+        [attachment],
+        seed=seed,
+        passive=isinstance(device, GpuDevice),
+        observe=lambda port, event: history.see(event),
+    )
+    with Progress() as progress:
+        if isinstance(device, CpuDevice):
+            device.progress = progress.show
+        session.run_blocking(lambda uris: progress.say(f"{LISTENING}{uris[0]}") if listens else None)
+    (end,) = session.ends.values()
+    report = node_report(device, history, end.link.injector, session.now) | {
+        "engines": chosen,
+        "seed": seed,
+        "faults": options["faults"],
+    }
+    deliver(report, options["as_json"], options["out"], show_node)
+    return ExitCode.OK if report["verified"] else ExitCode.FAILED
+
+
+def draw_seed(given: int | None) -> int:
+    """The seed of a run, drawn when none was given, and printed so that the run can be repeated."""
+    seed = secrets.randbits(SEED_BITS) if given is None else given
+    click.echo(f"seed {seed}", err=True)
+    return seed
+
+
+def load_topology(options: dict[str, Any], tu: int) -> Topology:
+    """The topology of the options; `tu` is the exponent where neither --tu nor the file says another."""
+    values = Topology.read(options["topology"]) if options["topology"] else {}
+    if options["tu"] is not None:
+        values["tu"] = options["tu"]
+    return Topology.of({"tu": tu} | values)
+
+
+def read_input(path: Path) -> bytes:
+    """The bytes of a file. Raises ConfigError when it cannot be read."""
+    try:
+        return path.read_bytes()
+    except OSError as error:
+        raise ConfigError(f"--input {path}: {error.strerror or error}") from error
+
+
+def deliver(
+    report: dict[str, Any], as_json: bool, out: Path | None, show: Callable[[dict[str, Any]], None]
+) -> None:
+    """Print a report as asked: JSON on stdout, JSON in a file, or a view for a person."""
+    text = json.dumps(report, indent=2)
+    if out is not None:
+        try:
+            out.write_text(text + "\n")
+        except OSError as error:
+            raise ConfigError(f"--out {out}: {error.strerror or error}") from error
+    if as_json:
+        click.echo(text)
+    else:
+        show(report)

@@ -1,0 +1,185 @@
+"""The kernels that a GPU runs on coherent memory, and what the CPU expects of them.
+
+A descriptor of one line tells a kernel where its input, its counters and its scratch lines are. It never
+sees anything but memory.
+"""
+
+from __future__ import annotations
+
+import struct
+from collections.abc import Callable
+from dataclasses import dataclass
+from typing import TYPE_CHECKING, Any, NamedTuple
+
+import numpy as np
+from numpy.typing import NDArray
+
+from hsl._generated.constants import LINE_BYTES
+from hsl.emulator.device import Core, wait_for
+from hsl.emulator.program import Program
+from hsl.errors import ConfigError
+
+if TYPE_CHECKING:
+    from hsl.emulator.gpu import Wavefront
+
+__all__ = ["COUNTER_BYTES", "KERNELS", "SCRATCH_LINES", "Job", "Kernel", "count"]
+
+LANE_BYTES = 16  # what one lane loads at once
+WAVES_PER_GROUP = 2
+MAX_GROUPS = 48  # workgroups of a job: each adds its counts once, so this bounds the atomics
+SCRATCH_LINES = 8
+WORD = 8
+BINS = 256
+BYTES_AT, WORDS_AT, BINS_AT = 0, WORD, LINE_BYTES
+COUNTER_BYTES = BINS_AT + BINS * WORD
+SPACES = b" \t\n\r\x0b\x0c"  # what bytes.split() splits at
+RING_SLOTS = 16
+DESCRIPTOR = struct.Struct("<6Q16x")
+RING_TU = 1  # pause between two looks at a ring index
+
+IS_SPACE: NDArray[np.bool_] = np.isin(np.arange(BINS), np.frombuffer(SPACES, np.uint8))
+Array = NDArray[np.uint8]
+
+
+class Job(NamedTuple):
+    """The work descriptor: six little-endian words, in a line of its own."""
+
+    kernel: int
+    source: int
+    length: int
+    counters: int
+    scratch: int
+    ring: int = 0
+
+    def encode(self) -> bytes:
+        """The 64 bytes that the CPU stores."""
+        return DESCRIPTOR.pack(*self)
+
+    @classmethod
+    def decode(cls, line: bytes) -> Job:
+        """The descriptor in a line. Raises ConfigError for a kernel that does not exist."""
+        job = cls(*DESCRIPTOR.unpack(line))
+        if job.kernel not in (kernel.code for kernel in KERNELS.values()):
+            raise ConfigError(f"work descriptor names kernel {job.kernel}; there are {sorted(KERNELS)}")
+        return job
+
+    @property
+    def group_bytes(self) -> int:
+        """Bytes of the input that one workgroup counts: whole waves, at most MAX_GROUPS groups."""
+        wave = LANE_BYTES * 64
+        waves = max(WAVES_PER_GROUP, -(-self.length // (MAX_GROUPS * wave)))
+        return waves * wave
+
+    @property
+    def groups(self) -> int:
+        """Workgroups of the job."""
+        return -(-self.length // self.group_bytes)
+
+
+@dataclass(frozen=True)
+class Kernel:
+    """A kernel: its number in the descriptor, what a compute unit does, and what the CPU must find."""
+
+    name: str
+    code: int
+    words: bool  # counts words too
+    unit: Callable[[Wavefront, Job, Any], Program[None]]
+    feed: Callable[[Core, Job, bytes], Program[None]] | None = None  # what the CPU does meanwhile (ring)
+
+    def expected(self, data: bytes) -> dict[str, Any]:
+        """Python's own count of `data`."""
+        result: dict[str, Any] = {"bytes": len(data)}
+        if self.words:
+            result["words"] = len(data.split())
+        return result | {"histogram": np.bincount(np.frombuffer(data, np.uint8), minlength=BINS).tolist()}
+
+    def decode(self, counters: bytes) -> dict[str, Any]:
+        """What the counters in memory say (COUNTER_BYTES bytes)."""
+        values = np.frombuffer(counters, "<u8")
+        result: dict[str, Any] = {"bytes": int(values[BYTES_AT // WORD])}
+        if self.words:
+            result["words"] = int(values[WORDS_AT // WORD])
+        return result | {"histogram": values[BINS_AT // WORD :].tolist()}
+
+
+def count(data: Array, before: int) -> tuple[int, NDArray[np.int64]]:
+    """Words that start in `data`, given the byte before it, and the histogram of its bytes."""
+    spaces = IS_SPACE[data]
+    starts = ~spaces & np.concatenate(([IS_SPACE[before]], spaces[:-1]))
+    return int(starts.sum()), np.bincount(data, minlength=BINS)
+
+
+def publish(core: Core, job: Job, length: int, words: int, bins: NDArray[np.int64]) -> Program[None]:
+    """Add the counts of a workgroup to the counters in memory."""
+    code = next(k for k in KERNELS.values() if k.code == job.kernel)
+    adds = [(BYTES_AT, length)] + ([(WORDS_AT, words)] if code.words else [])
+    adds += [(BINS_AT + WORD * int(i), int(bins[i])) for i in np.flatnonzero(bins)]
+    tickets = [core.add(job.counters + at, value) for at, value in adds if value]
+    yield tickets
+    for ticket in tickets:
+        ticket.result()
+
+
+def count_unit(wave: Wavefront, job: Job, groups: Any) -> Program[None]:
+    """A compute unit of wordcount and histogram: takes workgroups until none is left."""
+    for group in groups:
+        first = group * job.group_bytes
+        last = min(first + job.group_bytes, job.length)
+        before = ord(" ")
+        if first:
+            before = (yield from wait_for(wave.core.load(job.source + first - 1, 1)))[0]
+        total = np.zeros(BINS, np.int64)
+        words = 0
+        for start in range(first, last, LANE_BYTES * wave.lanes):
+            data = yield from wave.gather(
+                job.source + start, min(last - start, LANE_BYTES * wave.lanes), LANE_BYTES
+            )
+            found, bins = count(data, before)
+            words, total, before = words + found, total + bins, int(data[-1])
+        yield from publish(wave.core, job, last - first, words, total)
+        yield from wave.bounce(job.scratch + LINE_BYTES * (group % SCRATCH_LINES))
+
+
+# The ring: the CPU fills slots, the GPU empties them; both indices are coherent lines of their own.
+
+
+def ring_unit(wave: Wavefront, job: Job, groups: Any) -> Program[None]:
+    """The consumer: one compute unit takes line after line from the ring; the others have nothing to do."""
+    if next(groups, None) != 0:
+        return
+    total, words, before = np.zeros(BINS, np.int64), 0, ord(" ")
+    lines = -(-job.length // LINE_BYTES)
+    for index in range(lines):
+        while int.from_bytes((yield from wait_for(wave.core.load(job.ring, WORD))), "little") <= index:
+            yield wave.core.device.pause(RING_TU)
+        slot = job.source + LINE_BYTES * (index % RING_SLOTS)
+        data = yield from wave.gather(slot, min(LINE_BYTES, job.length - LINE_BYTES * index), LANE_BYTES)
+        found, bins = count(data, before)
+        words, total, before = words + found, total + bins, int(data[-1])
+        yield from wait_for(wave.core.store(job.ring + LINE_BYTES, (index + 1).to_bytes(WORD, "little")))
+        yield from wave.bounce(job.scratch + LINE_BYTES * (index % SCRATCH_LINES))
+    yield from publish(wave.core, job, job.length, words, total)
+
+
+def ring_feed(core: Core, job: Job, data: bytes) -> Program[None]:
+    """The producer: waits for a free slot, stores a line, then moves the head."""
+    for index in range(-(-len(data) // LINE_BYTES)):
+        while (
+            int.from_bytes((yield from wait_for(core.load(job.ring + LINE_BYTES, WORD))), "little")
+            + RING_SLOTS
+            <= index
+        ):
+            yield core.device.pause(RING_TU)
+        line = data[LINE_BYTES * index :][:LINE_BYTES].ljust(LINE_BYTES, b"\0")
+        yield from wait_for(core.store(job.source + LINE_BYTES * (index % RING_SLOTS), line))
+        yield from wait_for(core.store(job.ring, (index + 1).to_bytes(WORD, "little")))
+
+
+KERNELS = {
+    kernel.name: kernel
+    for kernel in (
+        Kernel("wordcount", 1, True, count_unit),
+        Kernel("histogram", 2, False, count_unit),
+        Kernel("ring", 3, True, ring_unit, ring_feed),
+    )
+}

@@ -1,0 +1,150 @@
+"""What a run did, as plain data: one report a node, and the report of a demo that compares both ends."""
+
+from __future__ import annotations
+
+from collections.abc import Iterable, Mapping
+from typing import Any
+
+import numpy as np
+
+from hsl._generated.constants import ErrorCode, LinkState, Op
+from hsl.emulator.cpu import CpuDevice
+from hsl.emulator.device import Device
+from hsl.link.events import Event, LinkUp, StateChanged
+from hsl.transport.faults import FaultInjector
+
+__all__ = ["DEMO_SCHEMA", "NODE_SCHEMA", "History", "demo_report", "node_report"]
+
+NODE_SCHEMA, DEMO_SCHEMA = "hsl.node/1", "hsl.demo/1"
+PERCENTILES = (50, 99)
+
+
+class History:
+    """How long a link was in each state, from its events; nothing grows with the length of the run."""
+
+    def __init__(self) -> None:
+        self.state = LinkState.DISABLED
+        self.since = 0
+        self.times: dict[LinkState, int] = dict.fromkeys(LinkState, 0)
+        self.entries: dict[LinkState, int] = dict.fromkeys(LinkState, 0)
+        self.up_at: int | None = None
+
+    def see(self, event: Event) -> None:
+        """Take one event of the link."""
+        if isinstance(event, StateChanged):
+            self.times[event.old] += event.now - self.since
+            self.entries[event.new] += 1
+            self.state, self.since = event.new, event.now
+        elif isinstance(event, LinkUp) and self.up_at is None:
+            self.up_at = event.now
+
+    def as_dict(self, now: int) -> dict[str, Any]:
+        """Times in ns and numbers of entries, of the states that were seen, up to `now`."""
+        times = dict(self.times)
+        times[self.state] += now - self.since
+        return {
+            "up_at_ns": self.up_at,
+            "ns": {state.name: ns for state, ns in times.items() if ns},
+            "entries": {state.name: count for state, count in self.entries.items() if count},
+        }
+
+
+def node_report(device: Device, history: History, injector: FaultInjector, now: int) -> dict[str, Any]:
+    """The report of one node at `now` (ns): link, messages, agents, reads; of a CPU the verified result."""
+    port = device.node.ports[0]
+    report: dict[str, Any] = {
+        "schema": NODE_SCHEMA,
+        "node": device.node.name,
+        "verified": device.finished,
+        "elapsed_ns": now,
+        "states": history.as_dict(now),
+        "link": port.links[0].counters.as_dict(),
+        "credits": {},
+        "messages": {"sent": by_name(port.messages_sent), "received": by_name(port.messages_received)},
+        "agents": {str(nid): agent.counters.as_dict() for nid, agent in device.node.agents.items()},
+        "reads": latencies(device),
+        "injected": {"damaged": injector.damaged, "lost": injector.lost, "prot_lost": injector.prot_lost},
+        "errors": {
+            ErrorCode(code).name: count for code, count in device.node.error_log.counters.items() if count
+        },
+    }
+    if isinstance(device, CpuDevice):
+        report |= {
+            "verified": device.finished and device.verified,
+            "kernel": device.kernel.name,
+            "input_bytes": len(device.data),
+            "checks": device.checks,
+            "result": device.result,
+            "expected": device.kernel.expected(device.data),
+        }
+    return report
+
+
+def by_name(counts: Mapping[int, int]) -> dict[str, int]:
+    """Messages per opcode name, in the order of the opcodes."""
+    return {Op(op).name: counts[op] for op in sorted(counts) if counts[op]}
+
+
+def latencies(device: Device) -> dict[str, Any]:
+    """Coherent reads that missed the cache: how many, and percentiles in ns (None without any)."""
+    values = device.read_latencies
+    points = np.percentile(values, PERCENTILES).round().astype(int).tolist() if values else [None, None]
+    return {"count": device.reads} | {f"p{p}_ns": v for p, v in zip(PERCENTILES, points, strict=True)}
+
+
+def demo_report(nodes: Mapping[str, dict[str, Any]], setup: dict[str, Any]) -> dict[str, Any]:
+    """Both nodes side by side: the result, and whether the counters of both ends agree to the flit."""
+    cpu, gpu = nodes["cpu"], nodes["gpu"]
+    directions = [direction(cpu, gpu), direction(gpu, cpu)]
+    messages = cpu["messages"]["sent"] == gpu["messages"]["received"] and (
+        gpu["messages"]["sent"] == cpu["messages"]["received"]
+    )
+    agree = messages and all(line["agree"] for line in directions)
+    return {
+        "schema": DEMO_SCHEMA,
+        "verified": cpu["verified"] and gpu["verified"] and agree,
+        "how": "counters in coherent memory compared with Python's own count of the same bytes; "
+        "scratch words of both sides; message and flit counters of both ends",
+        **setup,
+        "engines": cpu["engines"],
+        "result": cpu["result"],
+        "expected": cpu["expected"],
+        "checks": cpu["checks"] | {"messages_agree": messages, "flits_agree": agree},
+        "messages": total(node["messages"]["sent"] for node in nodes.values()),
+        "flits": sum(sum(node["link"]["flits_sent"].values()) for node in nodes.values()),
+        **{
+            key: sum(node["link"][key] for node in nodes.values())
+            for key in ("replays", "recoveries", "stale")
+        },
+        "directions": directions,
+        "nodes": dict(nodes),
+    }
+
+
+def total(counts: Iterable[dict[str, int]]) -> dict[str, int]:
+    """The sum of several counts by name."""
+    result: dict[str, int] = {}
+    for part in counts:
+        for name, value in part.items():
+            result[name] = result.get(name, 0) + value
+    return result
+
+
+def direction(sender: dict[str, Any], receiver: dict[str, Any]) -> dict[str, Any]:
+    """Flits from one node to the other: what was sent was accepted, dropped, or lost on purpose."""
+    sent, got, faults = sender["link"], receiver["link"], sender["injected"]
+    dropped = got["prot_duplicate"] + got["prot_gap"] + got["prot_stray"]
+    counts = {
+        "from": sender["node"],
+        "to": receiver["node"],
+        "damaged_injected": faults["damaged"],
+        "crc_errors": got["crc_errors"],
+        "prot_sent": sent["prot_sent"],
+        "prot_accepted": got["prot_accepted"],
+        "prot_lost_by_injection": faults["prot_lost"],
+        "prot_dropped": dropped,
+    }
+    agree = faults["damaged"] == got["crc_errors"] and (
+        sent["prot_sent"] == got["prot_accepted"] + dropped + faults["prot_lost"]
+    )
+    return counts | {"agree": agree}

@@ -1,0 +1,226 @@
+"""`hsl demo`: the main job, verified to the flit, and every way in which it may end."""
+
+import json
+import subprocess
+import sys
+from pathlib import Path
+from typing import Any
+
+import pytest
+from jsonschema import Draft202012Validator
+from referencing import Registry, Resource
+
+from hsl._generated.constants import LINE_BYTES, Op
+from hsl.agents.home_actions import HomeActions
+from hsl.agents.transaction import Transaction
+from hsl.cli import main
+from hsl.codec.crc import Buffer
+from hsl.codec.flit import FORMATS
+from hsl.codec.message import Message
+from hsl.emulator import KERNELS
+from hsl.emulator.gpu import Wavefront
+
+SCHEMAS = Path(__file__).parents[2] / "hsl" / "cli" / "schemas"
+TEXT = b"Home agents serialise; caches answer.\n\tSnoops, credits and flits \x00\xff. " * 40
+TIMEOUT = 120  # no run hangs
+
+
+def hsl(*arguments: str, timeout: float = TIMEOUT) -> subprocess.CompletedProcess[str]:
+    """Run the command as a user does."""
+    command = [sys.executable, "-m", "hsl", *arguments]
+    return subprocess.run(command, capture_output=True, text=True, timeout=timeout, stdin=subprocess.DEVNULL)
+
+
+def demo(*arguments: str) -> dict[str, Any]:
+    """The report of a demo that must be verified, checked against its schema."""
+    done = hsl("demo", "--json", *arguments)
+    assert done.returncode == 0, done.stderr + done.stdout
+    report: dict[str, Any] = json.loads(done.stdout)
+    validate(report, "demo")
+    assert report["verified"] is True
+    return report
+
+
+def validate(report: dict[str, Any], name: str) -> None:
+    schemas = {path.name: json.loads(path.read_text()) for path in SCHEMAS.glob("*.json")}
+    registry = Registry().with_resources(
+        (key, Resource.from_contents(value)) for key, value in schemas.items()
+    )
+    Draft202012Validator(schemas[f"{name}.json"], registry=registry).validate(report)
+
+
+@pytest.fixture
+def text(tmp_path: Path) -> str:
+    path = tmp_path / "input.txt"
+    path.write_bytes(TEXT)
+    return str(path)
+
+
+def test_the_default_run_shows_every_kind_of_traffic() -> None:
+    """Over tcp the default input makes reads, upgrades, snoops, writebacks, atomics, doorbell and interrupt."""
+    report = demo()
+    messages = report["messages"]
+    names = (
+        "ReadShared",
+        "SnpShared",
+        "SnpInv",
+        "WbFull",
+        "Evict",
+        "AtomicStore",
+        "NcRead",
+        "NcWrite",
+        "Intr",
+    )
+    assert {name: messages.get(name, 0) for name in names if not messages.get(name)} == {}
+    assert messages.get("ReadUnique", 0) + messages.get("Upgrade", 0) > 0
+    assert report["checks"]["messages_agree"]
+    assert report["result"] == report["expected"]
+    assert report["nodes"]["gpu"]["reads"]["p99_ns"] >= report["nodes"]["gpu"]["reads"]["p50_ns"] > 0
+
+
+@pytest.mark.parametrize("seed", range(10))
+def test_a_clean_run_replays_nothing(seed: int, text: str) -> None:
+    """Without faults there are no replays, no recoveries and nothing stale over tcp."""
+    report = demo("--input", text, "--seed", str(seed))
+    assert (report["replays"], report["recoveries"], report["stale"]) == (0, 0, 0)
+
+
+@pytest.mark.parametrize("transport", ["tcp", "unix", "loopback"])
+def test_faults_are_repaired_and_counted_to_the_flit(transport: str, text: str) -> None:
+    """With damage and loss the result is right, and what was injected is what the other end counted."""
+    report = demo("--input", text, "--faults", "0.02", "--seed", "7", "--transport", transport)
+    assert report["replays"] > 0
+    assert sum(line["damaged_injected"] for line in report["directions"]) > 0
+    for line in report["directions"]:
+        assert line["damaged_injected"] == line["crc_errors"]
+        assert (
+            line["prot_sent"] == line["prot_accepted"] + line["prot_lost_by_injection"] + line["prot_dropped"]
+        )
+
+
+@pytest.mark.parametrize("size", [0, 1, LINE_BYTES - 1, LINE_BYTES, LINE_BYTES + 1, 40_000])
+@pytest.mark.parametrize("kernel", KERNELS)
+def test_any_size(size: int, kernel: str, tmp_path: Path) -> None:
+    """Empty, around a line, and larger than the GPU's cache: every kernel counts right."""
+    path = tmp_path / "input"
+    path.write_bytes((TEXT * (size // len(TEXT) + 1))[:size])
+    report = demo("--input", str(path), "--kernel", kernel, "--transport", "loopback", "--seed", "1")
+    assert report["result"]["bytes"] == size
+
+
+def test_the_loopback_is_deterministic(text: str) -> None:
+    """The same seed gives the same report, faults included."""
+    first, second = (
+        demo("--input", text, "--transport", "loopback", "--faults", "0.02", "--seed", "5") for _ in "ab"
+    )
+    assert first == second
+
+
+def test_the_topology_file_decides(text: str, tmp_path: Path) -> None:
+    """Sizes and caches come from the TOML file; an unknown setting is refused with the legal ones."""
+    path = tmp_path / "small.toml"
+    path.write_text("l2_sets = 2\nl2_ways = 1\ncores = 3\n")
+    assert demo("--input", text, "--topology", str(path), "--transport", "loopback")["messages"]["Evict"] > 0
+    path.write_text("l2_stes = 2\n")
+    done = hsl("demo", "--topology", str(path))
+    assert done.returncode == 4
+    assert "l2_stes" in done.stderr
+    assert "l2_sets" in done.stderr
+
+
+def test_out_writes_the_document(text: str, tmp_path: Path) -> None:
+    """--out puts the JSON document into a file, and a person still gets the view."""
+    done = hsl("demo", "--input", text, "--transport", "loopback", "--out", str(tmp_path / "report.json"))
+    assert done.returncode == 0, done.stderr
+    validate(json.loads((tmp_path / "report.json").read_text()), "demo")
+    assert "VERIFIED" in done.stdout
+    assert "ReadShared" in done.stdout
+
+
+@pytest.mark.parametrize(
+    ("arguments", "code", "says"),
+    [
+        (["--input", "/nonexistent"], 4, "/nonexistent"),
+        (["--faults", "crc:2"], 4, "crc:2"),
+        (["--faults", "melt:0.1"], 4, "melt"),
+        (["--kernel", "raytrace"], 4, "raytrace"),
+        (["--transport", "smoke"], 4, "smoke"),
+    ],
+)
+def test_bad_arguments(arguments: list[str], code: int, says: str) -> None:
+    """Bad input ends with code 4 and one line that names it."""
+    done = hsl("demo", *arguments)
+    assert done.returncode == code, done.stderr
+    assert says in done.stderr
+    assert "Traceback" not in done.stderr
+
+
+def test_too_much_input_is_refused_with_the_limit(tmp_path: Path) -> None:
+    """What does not fit the host memory is refused, and the limit is named."""
+    small = tmp_path / "small.toml"
+    small.write_text(f"memory_bytes = {1 << 17}\n")
+    big = tmp_path / "big"
+    big.write_bytes(bytes(1 << 17))
+    done = hsl("demo", "--input", str(big), "--topology", str(small))
+    assert done.returncode == 4
+    assert "at most" in done.stderr
+
+
+# ---- planted bugs: each must make the result unverified
+
+
+def not_verified(capsys: pytest.CaptureFixture[str], *arguments: str) -> dict[str, Any]:
+    """The report of a run in this process that must end with 1."""
+    with pytest.raises(SystemExit) as ended:
+        main(["demo", "--transport", "loopback", "--json", "--seed", "3", *arguments])
+    out, err = capsys.readouterr()
+    assert ended.value.code == 1, err
+    report: dict[str, Any] = json.loads(out)
+    assert report["verified"] is False
+    return report
+
+
+def test_a_home_that_does_not_snoop_is_caught(
+    text: str, capsys: pytest.CaptureFixture[str], monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """Planted bug: the home answers its snoops itself; stale lines make the counts wrong."""
+    snoop = HomeActions.do_snoop
+
+    def silent(self: HomeActions, t: Transaction, name: str, whom: str) -> None:
+        snoop(self, t, name, whom)
+        for index, message in enumerate(self.outbox):
+            if message.op == Op[name]:
+                self.outbox[index] = Message(Op.SnpRsp, src=message.dst, dst=message.src, txn=message.txn)
+
+    monkeypatch.setattr(HomeActions, "do_snoop", silent)
+    assert not_verified(capsys, "--input", text)["checks"]["counters"] is False
+
+
+def test_a_link_that_does_not_check_its_crc_is_caught(
+    text: str, capsys: pytest.CaptureFixture[str], monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """Planted bug: every CRC is taken for right; damage of data goes through and makes the counts wrong."""
+
+    def blind(data: Buffer, crc: int = 0) -> int:
+        return 0
+
+    monkeypatch.setitem(FORMATS, "L64", FORMATS["L64"]._replace(crc=blind))
+    report = not_verified(capsys, "--input", text, "--faults", "crc@PROT:0.002", "--seed", "SEED")
+    assert report["checks"]["flits_agree"] is False
+
+
+def test_a_gpu_that_skips_a_line_is_caught(
+    text: str, capsys: pytest.CaptureFixture[str], monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """Planted bug: a wavefront reads its first line in place of its second."""
+    gather = Wavefront.gather
+
+    def skipping(self: Wavefront, address: int, size: int, width: int) -> Any:
+        data = yield from gather(self, address, size, width)
+        if len(data) > LINE_BYTES:
+            data = data.copy()
+            data[LINE_BYTES : 2 * LINE_BYTES] = data[:LINE_BYTES][: len(data) - LINE_BYTES]
+        return data
+
+    monkeypatch.setattr(Wavefront, "gather", skipping)
+    assert not_verified(capsys, "--input", text)["checks"]["counters"] is False
