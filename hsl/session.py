@@ -12,7 +12,7 @@ from dataclasses import dataclass, field
 
 from hsl._generated.constants import PAL_FRAME_TIMEOUT_TU, TIMERS, ErrorCode, LinkState, Severity
 from hsl.errors import ConfigError, LinkError, PeerLost, PeerUnreachable
-from hsl.link.events import ErrorLogged, Event, LinkDown, LinkUp, StateChanged
+from hsl.link.events import ErrorLogged, Event, LinkDown, StateChanged
 from hsl.transport.base import Address, Device, parse_uri
 from hsl.transport.faults import FaultInjector, FaultPlan
 from hsl.transport.stream import Connector, Listener, StreamLink
@@ -23,12 +23,12 @@ log = logging.getLogger(__name__)
 
 NS_PER_S = 1_000_000_000
 # Frames of one link that are handled before timers and the other links get their turn.
-FRAMES_PER_TURN = 256
+FRAMES_PER_TURN = 16
 # The side that ends keeps quiet for so long first: no replay that was not needed is still under way then.
 SETTLE_TU = 2 * TIMERS["T_REPLAY"].tu
 # What a connecting side gives the handshake: CONFIG and INIT may each take T_STATE.
 HANDSHAKE_TU = 2 * TIMERS["T_STATE"].tu
-# How long the peer may take to close after we did: what it still sends must not reset the socket under DISABLE.
+# How long the peer may take to close after we did: a socket closed on unread data is reset, and DISABLE lost.
 LINGER_SECONDS = 1.0
 # Rows of 3.2.3 by which a peer says that it refuses.
 REFUSALS = frozenset({"ERR_FATAL_port", "ERR_FATAL_link"})
@@ -66,7 +66,7 @@ class End:
         self.refused = ""  # why the link went to DEAD or was refused, until it is enabled again
         self.fatal: ErrorLogged | None = None  # the last error that ended it
         self.called_at: int | None = None  # when the first connection was made
-        self.came_up = False  # the port was up during the present connection
+        self.came_up = False  # the link was ACTIVE over the present connection
         self.errors: Counter[ErrorCode] = Counter()  # of the present connection
 
     @property
@@ -100,6 +100,12 @@ class End:
         if event.severity > Severity.non_fatal:
             self.fatal = event
         self.errors[event.code] += 1
+
+    def moved(self, event: StateChanged) -> None:
+        """Take note of a state that decides how the connection ends."""
+        self.came_up |= event.new is LinkState.ACTIVE
+        if event.new is LinkState.DEAD or event.cause in REFUSALS:
+            self.refused = event.cause
 
     def reason(self, cause: str) -> str:
         """`cause` with the fatal error behind it, if one was logged."""
@@ -237,6 +243,8 @@ class Session:
         for flit in link.connection.frames(FRAMES_PER_TURN, now):
             self.device.node.receive(port, index, flit, now)
             count += 1
+            if self.device.finished and not self.device.node.ports[port].up:
+                return False  # the peer has said good-bye: the repeats of its DISABLE are not waited for
         link.check(now, PAL_FRAME_TIMEOUT_TU * self._tu(end))
         return count == FRAMES_PER_TURN
 
@@ -274,18 +282,13 @@ class Session:
     def _hear(self, port: int, event: Event) -> None:
         if self._observe is not None:
             self._observe(port, event)
-        ends = [end for end in self.ends.values() if end.place[0] == port]
         match event:
-            case LinkUp():
-                for end in ends:
-                    end.came_up = True
             case LinkDown(cause=cause):
                 self._down[port] = cause
             case ErrorLogged(link=link) if (port, link) in self.ends:
                 self.ends[port, link].logged(event)
-            case StateChanged(link=link, new=new, cause=cause) if (port, link) in self.ends:
-                if new is LinkState.DEAD or cause in REFUSALS:
-                    self.ends[port, link].refused = cause
+            case StateChanged(link=link) if (port, link) in self.ends:
+                self.ends[port, link].moved(event)
 
     def _judge(self, end: End, now: int) -> None:
         """End the session if this link has ended it; a listener whose programs have not begun goes on."""
