@@ -188,7 +188,7 @@ def encode_stream(engine: ModuleType, messages: Iterable[Message], form: str) ->
     flits: list[bytes] = []
     while packer.unfinished or queue:
         payload, som = packer.fill(lambda: queue.popleft() if queue else None, form)
-        flits.append(engine.encode_flit(Flit(form, 1, seq=len(flits), payload=payload, som=som)))
+        flits.append(engine.encode_flit(Flit(form, 1, seq=len(flits) % 1024, payload=payload, som=som)))
     return flits
 
 
@@ -201,7 +201,7 @@ def flits_of(messages: list[Message], form: str) -> list[bytes]:
         stream += granules(message)
     flits = []
     for at in range(0, len(stream), size):
-        head = bigint.h0(ft=1, seq=at // size)
+        head = bigint.h0(ft=1, seq=at // size % 1024)
         som = sum(1 << start - at // 8 for start in starts if 0 <= start - at // 8 < size // 8)
         part = stream[at : at + size]
         flits.append(bigint.l64(head, part) if form == "L64" else bigint.b256(head, part, som))
@@ -234,10 +234,7 @@ def check_fields(engine: ModuleType) -> None:
     for form in ("L64", "B256"):
         flits = flits_of(cases, form)
         assert decode_stream(engine, flits, form) == cases
-        if form == "L64":  # SEQ of more flits than numbers is not this checker's matter
-            assert [flit[4:60] for flit in encode_stream(engine, cases[:999], form)] == [
-                flit[4:60] for flit in flits_of(cases[:999], form)
-            ]
+        assert encode_stream(engine, cases, form) == flits
 
 
 def check_damage(engine: ModuleType) -> None:

@@ -1,0 +1,133 @@
+"""`hsl codec decode` and `hsl codec encode`: flits to JSON or to a table, and JSON to flits."""
+
+from __future__ import annotations
+
+import json
+import sys
+from pathlib import Path
+from typing import Any, Final
+
+import click
+
+from hsl.cli.exits import ExitCode
+from hsl.cli.flit_encode import encode_document
+from hsl.cli.flit_json import decode_document
+from hsl.cli.flit_view import show_document
+from hsl.codec.flit import FORMATS
+from hsl.errors import ConfigError
+
+__all__ = ["command"]
+
+# A document is up to thirty times its flits and is built whole: this keeps it below a gigabyte.
+MAX_INPUT: Final = 1 << 24
+STDIN: Final = "-"
+
+engine_option = click.option(
+    "--engine",
+    type=click.Choice(["reference", "native"]),
+    default="reference",
+    show_default=True,
+    help="Which codec does it.",
+)
+json_option = click.option("--json", "as_json", is_flag=True, help="One JSON document on stdout.")
+
+
+@click.group("codec")
+def command() -> None:
+    """Flits of one direction of a link as fields, and fields as flits."""
+
+
+@command.command("decode")
+@click.option("--format", "form", type=click.Choice(list(FORMATS)), default="L64", show_default=True)
+@click.option("--hex", "hex_text", metavar="HEX|-", help="The flits as hex digits; white space is skipped.")
+@click.option("--in", "path", metavar="FILE|-", help="The flits as bytes.")
+@json_option
+@engine_option
+def decode(form: str, hex_text: str | None, path: str | None, as_json: bool, engine: str) -> int:
+    """Decode flits, one behind the other; exit 1 when one of them does not decode."""
+    check_engine(engine)
+    if hex_text is not None and path is not None:
+        raise click.UsageError("--hex and --in are two inputs; give one")
+    data = from_hex(hex_text) if hex_text is not None else read(path) if path is not None else b""
+    flits = decode_document(data, form)
+    if as_json:
+        click.echo(json.dumps(flits, indent=2))
+    else:
+        show_document(flits)
+    if not flits:
+        click.echo("hsl: no flits; give them with --hex HEX or --in FILE, - is stdin", err=True)
+        return ExitCode.NOTHING
+    return ExitCode.FAILED if any("error" in flit for flit in flits) else ExitCode.OK
+
+
+@command.command("encode")
+@click.option(
+    "--in", "path", metavar="FILE|-", default=STDIN, show_default=True, help="What decode --json prints."
+)
+@click.option("--out", type=click.Path(dir_okay=False, path_type=Path), help="Write the bytes to a file.")
+@json_option
+@engine_option
+def encode(path: str, out: Path | None, as_json: bool, engine: str) -> int:
+    """Encode flits; prints one line of hex digits per flit, with --json an array of them."""
+    check_engine(engine)
+    text = read(path)
+    flits = encode_document(parse(text)) if text.strip() else []
+    if out is not None:
+        write(out, b"".join(flits))
+    if as_json:
+        click.echo(json.dumps([flit.hex() for flit in flits], indent=2))
+    elif out is None:
+        for flit in flits:
+            click.echo(flit.hex())
+    if not flits:
+        click.echo("hsl: no flits in the document", err=True)
+    return ExitCode.OK if flits else ExitCode.NOTHING
+
+
+def check_engine(engine: str) -> None:
+    """ConfigError for an engine that has no codec of flits: nothing falls back silently."""
+    if engine == "native":
+        raise ConfigError("the native engine has no codec of flits in this version; use --engine reference")
+
+
+def from_hex(text: str) -> bytes:
+    """The bytes of hex digits, `-` being stdin; ConfigError says which character is none."""
+    source = read(STDIN).decode("latin-1") if text == STDIN else text
+    digits = "".join(source.split())
+    for at, digit in enumerate(digits):
+        if digit not in "0123456789abcdefABCDEF":
+            raise ConfigError(f"--hex: {digit!r} at digit {at} is no hex digit")
+    if len(digits) % 2:
+        raise ConfigError(f"--hex: {len(digits)} digits; a byte has two")
+    return bytes.fromhex(digits)
+
+
+def read(path: str) -> bytes:
+    """The bytes of a file or of stdin; ConfigError when it cannot be read or is above MAX_INPUT."""
+    try:
+        if path == STDIN:
+            data = sys.stdin.buffer.read(MAX_INPUT + 1)
+        else:
+            with Path(path).open("rb") as file:
+                data = file.read(MAX_INPUT + 1)
+    except OSError as error:
+        raise ConfigError(f"--in {path}: {error.strerror}") from error
+    if len(data) > MAX_INPUT:
+        raise ConfigError(f"--in {path}: above the limit of {MAX_INPUT} bytes; give it in parts")
+    return data
+
+
+def write(path: Path, data: bytes) -> None:
+    """Write a file; ConfigError when it cannot be written."""
+    try:
+        path.write_bytes(data)
+    except OSError as error:
+        raise ConfigError(f"--out {path}: {error.strerror}") from error
+
+
+def parse(text: bytes) -> Any:
+    """JSON; ConfigError says where it is none."""
+    try:
+        return json.loads(text)
+    except (ValueError, RecursionError) as error:
+        raise ConfigError(f"the document is no JSON: {error}") from error
