@@ -115,7 +115,7 @@ from construct import (
 Rows = tuple[tuple[str, int, int], ...]
 
 
-class Bits(Adapter):
+class Bits(Adapter):  # type: ignore[misc]  # construct is not typed
     """A little-endian word as named bit fields; rows are (name, shift, mask). Missing names are sent 0."""
 
     def __init__(self, word: Any, rows: Rows) -> None:
