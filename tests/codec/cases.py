@@ -202,7 +202,7 @@ def flits_of(messages: list[Message], form: str) -> list[bytes]:
     flits = []
     for at in range(0, len(stream), size):
         head = bigint.h0(ft=1, seq=at // size % 1024)
-        som = sum(1 << start - at // 8 for start in starts if 0 <= start - at // 8 < size // 8)
+        som = sum(1 << granule for granule in range(size // 8) if at // 8 + granule in starts)
         part = stream[at : at + size]
         flits.append(bigint.l64(head, part) if form == "L64" else bigint.b256(head, part, som))
     return flits
