@@ -39,7 +39,7 @@ class Address(NamedTuple):
 def parse_uri(text: str) -> Address:
     """Read the address of a link; tcp without a host is this host. Raises ConfigError with what is legal."""
     scheme = text.partition(":")[0]
-    if ":" not in text or scheme not in SCHEMES:
+    if ":" not in text or scheme not in SCHEMES or not text.isprintable():
         raise ConfigError(f"{text!r} is no address of a link: legal are {', '.join(SCHEMES.values())}")
     try:
         parts = urlsplit(text)
@@ -53,7 +53,7 @@ def parse_uri(text: str) -> Address:
     legal = {
         "loopback": text == "loopback:",
         "tcp": port is not None and parts.path in ("", "/") and not any(rest),
-        "unix": not parts.netloc and parts.path.startswith("/") and len(parts.path.encode()) <= MAX_UNIX_PATH,
+        "unix": text.startswith("unix:///") and not any(rest) and len(parts.path.encode()) <= MAX_UNIX_PATH,
     }
     if not legal[scheme]:
         raise ConfigError(f"{text!r} is no address of a link: legal is {SCHEMES[scheme]}")

@@ -182,9 +182,10 @@ class FaultInjector:
         lengths = [length for length in range(1, len(data)) if length not in SIZES]
         return [Arrival(data[: self.rng.choice(lengths)], error=True)]
 
-    def count(self, *kinds: FaultKind, types: tuple[int, ...] = tuple(FlitType)) -> int:
-        """Flits of `types` that one of `kinds` hit."""
-        return sum(self.counts[kind][form] for kind in kinds for form in types)
+    def count(self, *kinds: FaultKind, types: tuple[int, ...] = ()) -> int:
+        """Flits of `types` (none named: of all) that one of `kinds` hit."""
+        hits = [self.counts[kind] for kind in kinds]
+        return sum(hit[form] for hit in hits for form in types or hit)
 
     @property
     def damaged(self) -> int:

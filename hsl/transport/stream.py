@@ -30,8 +30,8 @@ CONNECT_SECONDS = 5.0  # for one attempt: a host that swallows the SYN must not 
 class Connection(asyncio.Protocol):
     """One socket: bytes in to frames, flits out to at most four unsent ones.
 
-    `wake()` is called when there is something for the pump to do. `ended` is "" while the socket lives, then why
-    it ended; complete frames that came before are still delivered.
+    `wake()` is called when there is something for the pump to do. `ended` is "" while the socket lives, then
+    why it ended; complete frames that came before are still delivered.
     """
 
     def __init__(self, wake: Callable[[], None]) -> None:
@@ -261,7 +261,7 @@ class StreamLink:
         raise NotImplementedError
 
     async def close(self, linger: float) -> None:
-        """Stop, send what was taken, and give the peer `linger` s to close too: unread data reset a socket."""
+        """Stop, send what was taken, give the peer `linger` s to close too: unread data reset a socket."""
         await self.stop()
         if self._next is not None:
             self._next.abort()
