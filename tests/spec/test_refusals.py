@@ -14,7 +14,7 @@ import pytest
 
 from spec.gen.__main__ import generate, main
 from spec.gen.check import check_data, check_prose
-from spec.gen.load import ROOT, Locator, load
+from spec.gen.load import ROOT, Locator, Row, load, read_toml
 from tests.spec.refusals import PROSE, READ, TABLES, Wrong
 
 ALL = (*READ, *TABLES, *PROSE)
@@ -28,9 +28,25 @@ def pristine(tmp_path_factory: pytest.TempPathFactory) -> Path:
     return copy
 
 
+@pytest.fixture(scope="module")
+def parsed() -> dict[tuple[Path, bytes], Row]:
+    """Documents read so far: a wrong changes one of them, the others need not be read again."""
+    return {}
+
+
 @pytest.fixture
-def copy(pristine: Path) -> Iterator[Path]:
+def copy(
+    pristine: Path, parsed: dict[tuple[Path, bytes], Row], monkeypatch: pytest.MonkeyPatch
+) -> Iterator[Path]:
     """The copy; what a test changes in it is undone."""
+
+    def read(path: Path) -> Row:
+        key = path, path.read_bytes()
+        if key not in parsed:
+            parsed[key] = read_toml(path)
+        return parsed[key]
+
+    monkeypatch.setattr("spec.gen.load.read_toml", read)
     before = {path: path.read_bytes() for path in pristine.rglob("*") if path.is_file()}
     yield pristine
     for path in [path for path in pristine.rglob("*") if path.is_file()]:
