@@ -263,14 +263,16 @@ class StreamLink:
     async def close(self, linger: float) -> None:
         """Stop, send what was taken, give the peer `linger` s to close too: unread data reset a socket."""
         await self.stop()
-        if self._next is not None:
-            self._next.abort()
-        if self.connection is not None:
-            self.connection.finish()
+        last, late = self.connection, self._next
+        if last is not None:
+            last.finish()
             with contextlib.suppress(TimeoutError):
-                await asyncio.wait_for(self.connection.closed.wait(), linger)
+                await asyncio.wait_for(last.closed.wait(), linger)
         self.drop()
-        await asyncio.sleep(0)  # asyncio closes sockets in its next step
+        for connection in (last, late):
+            if connection is not None:
+                connection.abort()
+                await connection.closed.wait()
 
     async def stop(self) -> None:
         """Accept or call no more."""
@@ -302,6 +304,10 @@ class Listener(StreamLink):
     async def stop(self) -> None:
         """Stop listening and remove the socket file."""
         if self._server is not None:
+            for sock in self._server.sockets:
+                asyncio.get_running_loop().remove_reader(sock.fileno())
+            # asyncio loses a connection that it has accepted and not yet made when its server is closed.
+            await asyncio.sleep(0)
             self._server.close()
             if self.address.scheme == "unix":
                 Path(self.address.path).unlink(missing_ok=True)
