@@ -311,7 +311,7 @@ def test_memory_completion_that_does_not_match_is_dropped(monkeypatch: pytest.Mo
 
 
 def test_lost_nodes_while_memory_is_awaited(monkeypatch: pytest.MonkeyPatch) -> None:
-    """Requester lost in RD, WR and WB: the access is finished, nothing is sent, a write that was sent is done."""
+    """Requester lost in RD, WR or WB: the access is finished, nothing is sent, a begun write is done."""
     for op, done in ((Op.ReadUnique, OLD), (Op.WriteFull, NEW)):
         rig = SlowRig(monkeypatch)
         rig.send(op, A)

@@ -239,7 +239,7 @@ class Crowd:
         self.collect()
 
     def attack(self) -> None:
-        """The hostile node sends something of valid format, half of the time with numbers that it has seen."""
+        """The hostile node sends something of valid format, mostly with numbers that it has seen."""
         rng = self.rng
         op = rng.choice([op for op in Op if op >> 5 in (1, 2, 4, 5)])
         line = LINE + LINE_BYTES * rng.randrange(3)
