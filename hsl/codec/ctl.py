@@ -81,6 +81,12 @@ CAPS: Final = Record(
     "CAPS record", CAPS_RECORD, (name for name, rule in CAPS_RULES.items() if rule != "zero")
 )
 CAPS_OF: Final = "record"  # the field of the CAPS body that holds one
+# What one side sends of it: the rest belongs to the result record, is sent 0 and ignored on receipt.
+OFFER: Final = Record(
+    "CAPS record",
+    CAPS_RECORD,
+    (name for name, rule in CAPS_RULES.items() if rule not in ("zero", "result")),
+)
 
 
 class Ctl(NamedTuple):
@@ -108,6 +114,8 @@ def encode_ctl(ctl: Ctl, size: int = CTL_BYTES) -> bytes:
     flags = int(CtlFlag.SEEN) if ctl.seen else 0
     head = HEADER.encode({"ctl_op": ctl.op, "flags": flags, "epoch": ctl.epoch, "peer": ctl.peer})
     body = BODIES[ctl.op].encode(ctl.body) if ctl.op in BODIES else _unknown(ctl)
+    if CAPS_OF in ctl.body and ctl.body[CAPS_OF] != _offer(ctl.body[CAPS_OF]):
+        raise _refused("a CAPS record with more than one side's offer; legal is 0 there")
     return (head + body).ljust(size, b"\0")
 
 
@@ -119,7 +127,14 @@ def decode_ctl(payload: bytes) -> Ctl:
     op, raw = head["ctl_op"], bytes(payload[CTL_BODY_OFFSET:CTL_BYTES])
     seen = op in WITH_SEEN and bool(head["flags"] & CtlFlag.SEEN)
     body = BODIES[op].decode(raw) if op in BODIES else {"raw": raw}
+    if CAPS_OF in body:
+        body[CAPS_OF] = _offer(body[CAPS_OF])
     return Ctl(op, seen, head["epoch"], head["peer"], body)
+
+
+def _offer(record: bytes) -> bytes:
+    """A CAPS record without what is ignored on receipt. HSL 3.3.2 [HSL-FLT-005]."""
+    return OFFER.encode(OFFER.decode(record))
 
 
 def _unknown(ctl: Ctl) -> bytes:

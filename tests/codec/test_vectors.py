@@ -1,0 +1,44 @@
+"""Every vector of spec/vectors, through each engine of the codec; and bugs that they must catch."""
+
+from types import SimpleNamespace
+from typing import Any
+
+import pytest
+
+from hsl.codec import ctl as reference_ctl
+from hsl.codec import reference
+from tests.support import vectors
+
+VECTORS = vectors.load()
+REFERENCE = SimpleNamespace(
+    **vars(reference), **{name: vars(reference_ctl)[name] for name in ("decode_ctl", "encode_ctl")}
+)
+# Engine -> what `tests.support.vectors.check` needs of it.
+ENGINES: dict[str, Any] = {"reference": REFERENCE}
+
+
+def failures(engine: Any, chapter: str) -> dict[str, str]:
+    """Ids of the vectors that `engine` fails, and why."""
+    found = {}
+    for vector in VECTORS[chapter]:
+        try:
+            vectors.check(engine, vector)
+        except (AssertionError, ArithmeticError, LookupError, ValueError) as error:
+            found[vector["id"]] = f"{type(error).__name__}: {error}"
+    return found
+
+
+@pytest.mark.parametrize("chapter", VECTORS)
+@pytest.mark.parametrize("engine", ENGINES)
+def test_vectors(engine: str, chapter: str) -> None:
+    """Each vector is decoded to its fields or its error, and encoded to its bytes."""
+    found = failures(ENGINES[engine], chapter)
+    shown = "\n".join(f"{name}: {text}" for name, text in list(found.items())[:10])
+    assert not found, f"{len(found)} of {len(VECTORS[chapter])} vectors of {chapter}\n{shown}"
+
+
+@pytest.mark.parametrize("chapter", VECTORS)
+def test_completions(chapter: str) -> None:
+    """Each request is refused for its format as its vector says [HSL-TXN-005] [HSL-LNK-034]."""
+    for vector in VECTORS[chapter]:
+        vectors.check_completion(vector)
