@@ -129,11 +129,13 @@ def _caps(link: Link, flit: Flit, ctl: Ctl) -> Input:
 def _initfc(link: Link, flit: Flit, ctl: Ctl) -> Input:
     """Rows 41, 39, 40.
 
-    What needs the peer's CAPS is not checked before they have come: `I?` drops the flit then.
+    What needs the peer's CAPS (its roles, the common mask) is not checked before they have come.
     """
     values = tuple(ctl.body["credits"])
-    caps = link.result if link.peer_record else None
-    legal = caps is None or not below_minima(values, caps.peer_roles, caps.vc_mask)
+    roles, mask = (0, link.config.vc_mask)
+    if link.result is not None and link.peer_record:
+        roles, mask = link.result.peer_roles, link.result.vc_mask
+    legal = not below_minima(values, roles, mask)
     if not legal or link.port.granted not in (None, values):
         return Input("INITFC_invalid", code=ErrorCode.CFG, text=f"INITFC of the peer: credits {values}")
     return Input("INITFC_seen" if ctl.seen else "INITFC_unseen")

@@ -244,7 +244,7 @@ class Port:
         return delivered
 
     def release(self, vc: int, count: int = 1) -> None:
-        """Buffers of delivered messages are free, F3; nothing while the port is down, as credits end with it."""
+        """Buffers of delivered messages are free, F3; nothing while the port is down: credits end with it."""
         if self.up:
             self._credits.release(vc, count)
             self._returning = True
@@ -306,7 +306,7 @@ class Port:
         )
 
     def next_content(self, form: str, now: int) -> tuple[int, int, bytes, int] | None:
-        """CVC, CCNT, payload and SOM of the next new PROT, None if it would carry nothing; F9 [HSL-LNK-041]."""
+        """CVC, CCNT, payload, SOM of the next new PROT, None if it would carry nothing; F9 [HSL-LNK-041]."""
         if not self._has_content():
             return None
         cvc, ccnt = self._credits.pick()
