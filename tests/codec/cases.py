@@ -1,6 +1,6 @@
 """Cases of the codec: bytes made by `bigint`, the values they stand for, checkers that compare the two.
 
-What an opcode carries is typed here from the prose of 2.6, 5.3 and 5.14, not read from the generated tables.
+What an opcode carries is what `bigint` has typed from the prose, not what the generated tables say.
 A checker takes the engine under test, so that a planted bug can be shown to be noticed.
 """
 
@@ -31,27 +31,12 @@ V3_MESSAGES = [
     Message(0x80, src=2, dst=1, txn=0x124, htxn=8, st=2),
 ]
 
-# Opcode -> fields beyond op, src, dst, txn, qos, trace (2.6, 5.3, 5.14). "data": it carries 8 << LEN bytes.
-A = "len dom addr"
-USES = {
-    0x20: A, 0x21: A, 0x22: A, 0x23: A, 0x24: A, 0x25: A, 0x26: A,
-    0x40: f"{A} poison data", 0x41: f"{A} poison data", 0x42: f"{A} poison data",
-    0x43: f"{A} poison data aop x", 0x44: f"{A} poison data aop x",
-    0x60: "len addr", 0x61: "len addr", 0x62: "len addr",
-    0x80: "htxn st err", 0x81: "", 0x82: "st",
-    0xA0: "htxn st err len poison data", 0xA1: "st len poison data",
-    0xC0: "len addr", 0xC1: "len addr poison data", 0xC2: "len addr poison data",
-    0xE0: f"{A} aop", 0xE1: f"{A} aop poison data", 0xE2: f"{A} aop poison data",
-    0xE3: "len dom aop poison data",
-    0xE4: f"{A} x", 0xE5: f"{A} x8 poison data", 0xE6: f"{A} x poison data", 0xE7: "len dom x8 poison data",
-    0xE8: "len dom poison data", 0xE9: A, 0xEA: f"{A} poison data", 0xEB: "len dom poison data",
-}  # fmt: skip
+# What the third opinion knows, and the bits of its fields; "x8" is X where only 8 bits of it are used.
+USES = bigint.OPERATIONS
 BITS = {
     "src": 10, "dst": 10, "txn": 12, "len": 2, "qos": 2, "trace": 1, "dom": 12, "addr": 52, "poison": 1,
     "aop": 5, "x": 12, "x8": 8, "htxn": 12, "st": 2, "err": 3,
 }  # fmt: skip
-COMMON = ("src", "dst", "txn", "qos", "trace")
-ANY = "len dom addr poison aop x"  # an unknown opcode: nobody can say that a field is not used
 UNKNOWN_REQUESTS = (0x27, 0x3F, 0x45, 0x5F, 0xC3, 0xDF, 0xEC, 0xFF)
 ONLY_A = ("addr", "be", "aop", "dom", "x")
 ONLY_B = ("htxn", "st", "err")
@@ -59,8 +44,7 @@ ONLY_B = ("htxn", "st", "err")
 
 def uses(op: int) -> set[str]:
     """The fields of `op`, and "data"."""
-    words = USES.get(op, ANY + (" data" if op >> 5 in (2, 6, 7) else ""))
-    return set(COMMON) | set(words.split())
+    return bigint.uses(op) - {"be"}
 
 
 def is_class_b(op: int) -> bool:

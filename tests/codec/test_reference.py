@@ -140,10 +140,10 @@ def test_ignored_bits(engine: ModuleType) -> None:
     """Bits of fields that an opcode does not use are ignored, and sent 0 [HSL-FLT-005]."""
     noise_a = {"poison": 1, "aop": 31, "dom": 0xFFF, "addr": (1 << 52) - 1, "x": 0xFFF}
     noise_b = {"htxn": 0xFFF, "st": 3, "err": 7, "len": 3, "poison": 1}
-    for op, words in cases.USES.items():
+    for op in cases.USES:
         used = cases.uses(op)
         clean = cases.sample(op, **({"len": 3} if "len" in used else {}))
-        noise = noise_b if cases.is_class_b(op) else noise_a | ({"x": 0xF00} if "x8" in words else {})
+        noise = noise_b if cases.is_class_b(op) else noise_a | ({"x": 0xF00} if "x8" in used else {})
         unused: dict[str, Any] = {name: value for name, value in noise.items() if name not in used}
         dirty = clean._replace(**unused)
         raw = cases.granules(dirty)
