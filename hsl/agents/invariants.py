@@ -113,7 +113,7 @@ class ReferenceMemory:
     def sent(self, message: Message) -> None:
         """A request leaves an agent."""
         if message.op in FAR_WRITES:
-            self._far[message.src, message.txn] = message
+            self._far[message.src, message.txn] = message  # each ends with a completion
 
     def answered(self, message: Message) -> None:
         """A completion leaves the home: the write or atomic that it completes is performed."""
@@ -177,6 +177,13 @@ class ReferenceMemory:
                     f"line {addr:#x}: node {agent.nid} in {agent.state_of(addr)} has {copy.hex()}, "
                     f"current is {self.value(addr).hex()}"
                 )
+
+    def judge_memory(self, addr: int, stored: bytes) -> None:
+        """At rest, without an owner, memory holds the current value."""
+        if stored != self.value(addr):
+            raise InvariantError(
+                f"line {addr:#x}: memory has {stored.hex()}, current is {self.value(addr).hex()}"
+            )
 
 
 def _merged(old: bytes, data: bytes, be: int) -> bytes:

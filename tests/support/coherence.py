@@ -5,13 +5,13 @@ from __future__ import annotations
 from collections.abc import Sequence
 from random import Random
 
-from hsl._generated.constants import LINE_BYTES, Aop
-from hsl._generated.tables import RA_EVENTS, RA_TABLE
+from hsl._generated.constants import LINE_BYTES, Aop, Err, Op, Vc
+from hsl._generated.tables import OPCODES, RA_EVENTS, RA_TABLE
 from hsl.agents.access import KINDS, Access, Ticket
 from hsl.agents.address_map import AddressMap, SamEntry
 from hsl.agents.home import HomeAgent, HomeConfig
 from hsl.agents.interpreter import Table
-from hsl.agents.invariants import ReferenceMemory, directory_exact, single_writer
+from hsl.agents.invariants import InvariantError, ReferenceMemory, directory_exact, single_writer
 from hsl.agents.memory import Memory
 from hsl.agents.request import RequestAgent, RequestConfig
 from hsl.codec.message import Message
@@ -20,6 +20,9 @@ HOME = 0
 FIRST = 8  # NID of the first request agent
 BASE = 0x10000
 SIZE = 0x4000
+MAX_STEPS = 20_000  # messages that a few hundred pending accesses need to end, and more
+# What an access list may refuse: never Evict and WbFull (T14).
+REFUSABLE = frozenset(op for op, info in OPCODES.items() if info.vc in (Vc.REQ, Vc.RWD) and info.right)
 AMAP = AddressMap([SamEntry(BASE, BASE + SIZE - 1, home=HOME)])
 
 
@@ -30,16 +33,22 @@ def agent(nid: int = FIRST, table: Table = RA_TABLE, **config: int) -> RequestAg
 
 
 class Network:
-    """Agents, one home, and what is under way between them; `rng` chooses what arrives next."""
+    """Agents, one home, and what is under way between them; `rng` chooses what arrives next.
 
-    def __init__(self, rng: Random, agents: Sequence[RequestAgent], lines: int = 4) -> None:
+    `refuse`: the share of requests that end with ERR=ACCESS at arrival, as an access list would do it (T15).
+    """
+
+    def __init__(
+        self, rng: Random, agents: Sequence[RequestAgent], lines: int = 4, refuse: float = 0, tshrs: int = 2
+    ) -> None:
         self.rng = rng
+        self.refuse = refuse
         self.agents = {one.nid: one for one in agents}
         self.lines = [BASE + LINE_BYTES * i for i in range(lines)]
         self.memory = Memory(BASE, SIZE)
         for addr in self.lines:
             self.memory.write_line(addr, rng.randbytes(LINE_BYTES))
-        self.home = HomeAgent(HomeConfig(nid=HOME, address_map=AMAP, tshrs=2), self.memory)
+        self.home = HomeAgent(HomeConfig(nid=HOME, address_map=AMAP, tshrs=tshrs), self.memory)
         self.reference = ReferenceMemory(lambda addr: self.memory.read_line(addr)[0])
         for addr in self.lines:
             self.reference.value(addr)  # taken before anything changes it
@@ -58,7 +67,11 @@ class Network:
         """One message under way arrives."""
         self.now += 1
         message = self.flying.pop(self.rng.randrange(len(self.flying)))
-        if message.dst == HOME:
+        if message.op in REFUSABLE and self.rng.random() < self.refuse:
+            refusal = Message(Op.Cmp, message.dst, message.src, message.txn, err=Err.ACCESS)
+            self.reference.answered(refusal)
+            self.flying.append(refusal)
+        elif message.dst == HOME:
             self.home.receive(message, self.now)
             for answer in self.home.outbox:
                 self.reference.answered(answer)
@@ -90,10 +103,26 @@ class Network:
             self.reference.judge_copies(self.agents.values(), addr)
 
     def run(self) -> None:
-        """Until nothing is under way."""
-        while self.flying:
+        """Until nothing is under way, which must come soon."""
+        for _ in range(MAX_STEPS):
+            if not self.flying:
+                return
             self.step()
             self.judge()
+        raise InvariantError(f"{MAX_STEPS} messages and no rest")
+
+    def play(self, steps: int) -> None:
+        """Random accesses and arrivals, judged after each, then rest."""
+        for _ in range(steps):
+            if self.flying and self.rng.random() < 0.75:
+                self.step()
+            else:
+                one = self.agents[self.rng.choice(list(self.agents))]
+                if not one.full:
+                    self.submit(one.nid, random_access(self.rng, self.lines))
+            self.judge()
+        self.run()
+        self.judge_rest()
 
     def judge_rest(self) -> None:
         """What must hold when nothing is under way."""
@@ -102,25 +131,27 @@ class Network:
             directory_exact(self.agents.values(), addr, listing)
             owners = [one for one in self.agents.values() if one.state_of(addr) == "M"]
             if not owners:
-                assert self.memory.read_line(addr)[0] == self.reference.value(addr), (
-                    f"memory of {addr:#x} is stale"
-                )
+                self.reference.judge_memory(addr, self.memory.read_line(addr)[0])
         for one in self.agents.values():
-            assert one.idle, f"node {one.nid} is not idle"
-            assert not one.errors, one.errors
-        assert not self.home.errors, self.home.errors
+            if not one.idle:
+                raise InvariantError(f"node {one.nid} waits for ever")
+            if one.errors or one.counters.odd or one.counters.proto:
+                raise InvariantError(f"node {one.nid} logged {one.errors}")
+        if self.home.errors:
+            raise InvariantError(f"the home logged {list(self.home.errors)}")
 
 
 INTEGER_AOPS = [Aop.ADD, Aop.CLR, Aop.EOR, Aop.SET, Aop.SMAX, Aop.SMIN, Aop.UMAX, Aop.UMIN, Aop.SWAP, Aop.CAS]
 
 
-COHERENT = [kind for kind in RA_EVENTS if kind in KINDS]
+# Every kind, and more of those that leave lines shared and owned.
+MIX = [*(kind for kind in RA_EVENTS if kind in KINDS), *["load"] * 6, *["store"] * 2]
 
 
 def random_access(rng: Random, lines: Sequence[int]) -> Access:
     """Any coherent access to one of the lines."""
     line = rng.choice(lines)
-    kind = rng.choice(COHERENT)
+    kind = rng.choice(MIX)
     if kind in ("evict", "flush"):
         return Access(kind, line)
     if kind in ("store_line", "write_full"):
