@@ -127,6 +127,18 @@ CREDIT_MINIMA: dict[int, int] = {1: 4, 2: 4, 3: 4, 4: 8, 5: 8, 6: 4, 7: 4}  # VC
 VC_RECEIVERS: dict[int, int] = {1: 10, 2: 10, 3: 9, 4: 27, 5: 27, 6: 12, 7: 24}  # VC: roles that receive on it
 VC_HEADER: dict[int, str] = {1: "A", 2: "A", 3: "A", 4: "B", 5: "B", 6: "A", 7: "A"}  # VC: class of its message header
 ERROR_SEVERITY: dict[int, int] = {1: 1, 2: 1, 3: 1, 4: 2, 5: 4, 6: 4, 7: 4, 8: 4, 9: 3, 10: 3, 11: 4, 12: 2, 13: 2, 14: 2, 15: 2, 16: 3, 17: 0, 18: 1, 19: 2, 20: 2, 21: 2, 22: 2, 23: 2, 24: 3}
+# What the codec checks, the first that fails counts: name, error code, requirement. HSL 2.4, 2.5 P7.
+CODEC_CHECKS: tuple[tuple[str, int, str], ...] = (
+    ("size", 1, "HSL-FLT-001"),
+    ("crc_l64", 1, "HSL-FLT-003"),
+    ("crc_b256", 1, "HSL-FLT-004"),
+    ("credit_return", 8, "HSL-LNK-031"),
+    ("som", 7, "HSL-FLT-010"),
+    ("no_vc", 8, "HSL-FLT-008"),
+    ("credit", 5, "HSL-LNK-030"),
+    ("unknown", 8, "HSL-LNK-034"),
+    ("format", 8, "HSL-FLT-005"),
+)
 CAPS_RULES: dict[str, str] = {"major": "version", "minor": "version", "flit_sizes": "highest", "roles": "guid", "nid_base": "guid", "nid_count": "guid", "window": "min", "n_ack": "nack", "tu_exp": "max", "address_bits": "min", "atomics": "bits", "vc_mask": "bits", "security": "security", "max_links": "min", "power": "bits", "features": "bits", "max_txn": "min", "peer_roles": "result", "zero0": "zero", "peer_nid_base": "result", "peer_nid_count": "result", "zero1": "zero"}
 LINK_ACTIONS: dict[str, str] = {"N": "new_session", "D": "drop_session", "V": "take_peer", "L": "link_down", "L2": "peer_disabled", "L3": "peer_fatal", "Q": "disable", "X": "stop", "B?": "revive", "F": "refuse", "F2": "lost", "E": "fatal", "H": "state_ctl_due", "S": "pal_lost", "T": "retrain_req_due", "Z": "retrain_pal", "Y": "recover", "W": "resync", "O": "recovered", "C": "take_caps", "I": "take_credits", "I?": "take_credits_if_seen", "J": "join", "U": "transmit", "A": "ack_now", "K": "nak_due", "G": "accept", "GB": "damaged", "GN": "damaged_quiet", "GL": "accept_in_l1", "R": "replay_trigger", "R0": "nak", "R1": "resync_replay", "M": "resync_ack_due", "P0": "pm_ask", "P1": "pm_grant", "P2": "pm_again", "P3": "pm_refused", "P4": "pm_refuse", "P5": "pm_repeat", "P6": "pm_enter", "BB": "bond"}
 LINK_PRECEDENCE: tuple[int, ...] = (29, 30, 31, 32, 33, 34, 35, 38, 36, 37, 41, 39, 40)
