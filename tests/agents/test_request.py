@@ -364,3 +364,45 @@ def test_completions_of_strangers() -> None:
     assert not ticket.done
     one.receive(Message(Op.CmpAck, HOME, FIRST, 0), 0)
     assert one.counters.proto == 2
+
+
+def test_what_starves_goes_before_a_newcomer() -> None:
+    """When the CmpAck has left, the access that waited for its MSHR is sent before one that comes now."""
+    one = agent(mshrs=1)
+    one.submit(load(A), 0)
+    (request,) = drain(one)
+    one.submit(load(B), 0)
+    one.receive(Message(Op.CmpData, HOME, FIRST, request.txn, len=3, data=OLD, st=St.S, htxn=9), 0)
+    one.outbox.clear()
+    one.submit(load(OTHER), 0)
+    assert [message.addr for message in one.outbox] == [B]
+
+
+def test_a_line_taken_before_its_ack_left_is_forgotten() -> None:
+    """A line that is snooped away while its CmpAck is still here leaves nothing behind."""
+    one = agent()
+    one.submit(load(A), 0)
+    (request,) = drain(one)
+    one.receive(Message(Op.CmpData, HOME, FIRST, request.txn, len=3, data=OLD, st=St.S, htxn=9), 0)
+    snoop(one, Op.SnpInv, A)
+    assert names(drain(one)) == ["CmpAck", "SnpRsp"]
+    assert not one.cache.lines
+    assert one.idle
+
+
+def test_counters() -> None:
+    """Hits, misses, fills, evictions, writebacks, snoops and near atomics are counted."""
+    one = holding(A, St.M, ways=1)
+    one.submit(load(A), 0)
+    one.submit(Access("atomic_store", A, 8, bytes(8), aop=Aop.ADD), 0)
+    snoop(one, Op.SnpCur, A)
+    one.submit(load(B), 0)
+    assert {name: count for name, count in one.counters.as_dict().items() if count} == {
+        "hits": 2,
+        "misses": 2,
+        "evictions": 1,
+        "writebacks": 1,
+        "snoops": 1,
+        "snoop_data": 1,
+        "near_atomics": 1,
+    }
