@@ -18,8 +18,8 @@ __all__ = ["CpuDevice"]
 # Where the program puts things in host memory.
 DESCRIPTOR, RING, SCRATCH, COUNTERS, INPUT = 0x0, 0x1000, 0x2000, 0x4000, 0x10000
 SLOT = 8
-BOUNCE_TU = 1  # pause between two writes of a bouncing core: the GPU gets the line in between
-POLL_TU = 2  # pause between two looks at the counters
+BOUNCE_TU = 8  # pause between two writes of a bouncing core: the GPU gets the line in between
+POLL_TU = 16  # pause between two looks at the counters
 
 
 class CpuDevice(Device):

@@ -57,7 +57,7 @@ def text(tmp_path: Path) -> str:
 
 
 def test_the_default_run_shows_every_kind_of_traffic() -> None:
-    """Over tcp the default input makes reads, upgrades, snoops, writebacks, atomics, doorbell and interrupt."""
+    """Over tcp the default input makes reads, upgrades, snoops, writebacks, atomics, doorbell, interrupt."""
     report = demo()
     messages = report["messages"]
     names = (
