@@ -193,6 +193,11 @@ class Node:
         """The log of the first port, which also takes what concerns no port."""
         return self.error_logs[0]
 
+    @property
+    def connected(self) -> bool:
+        """Every port is up, and the nodes behind it can be reached."""
+        return all(gate.nids and gate.port.up for gate in self._gates)
+
     def _status(self) -> int:
         return STATUS_LOG if any(len(log) for log in self.error_logs) else 0
 

@@ -4,16 +4,20 @@ from __future__ import annotations
 
 from collections.abc import Callable, Iterator
 from itertools import count
+from typing import Any
 
-from hsl._generated.constants import LINE_BYTES, Role, SamType
+from hsl._generated.constants import Role, SamType
 from hsl.agents.access import Ticket
 from hsl.agents.address_map import AddressMap, SamEntry
 from hsl.agents.home import HomeConfig
 from hsl.agents.io import IoConfig
 from hsl.agents.memory import Memory
 from hsl.agents.request import RequestConfig
+from hsl.codec.message import Message
 from hsl.engine.node import Node, NodeConfig
 from hsl.link.config import PortConfig
+from hsl.link.events import LinkDown
+from hsl.link.port import Port
 
 PAGE = 1 << 12
 HOST, DEVICE = 0, 1 << 20  # memory of node 0 and of node 1
@@ -69,11 +73,85 @@ def node(base: int, cores: int = 2, timers: dict[str, int] | None = None, **chan
     )
 
 
+class Peer:
+    """A bare port that says what a test tells it: `messages` came; their credits go back if `releases`."""
+
+    def __init__(self, base: int = 16, **changes: object) -> None:
+        self.ports = [Port(port(base, **changes))]
+        self.port = self.ports[0]
+        self.messages: list[Message] = []
+        self.releases = True
+        self.held: list[int] = []
+
+    def start(self, now: int) -> None:
+        """Enable the port."""
+        self.port.enable(now)
+
+    def pal_up(self, port: int, link: int, now: int) -> None:
+        """PAL_UP."""
+        self.port.pal_up(link, now)
+
+    def receive(self, port: int, link: int, data: bytes, now: int) -> None:
+        """One frame."""
+        self.port.receive(link, data, now)
+
+    def tick(self, now: int) -> None:
+        """Timers."""
+        self.port.tick(now)
+
+    def next_deadline(self) -> int | None:
+        """The next timer."""
+        return self.port.next_deadline()
+
+    def advance(self, now: int) -> None:
+        """Take what came; a LINK_DOWN is confirmed at once."""
+        for event in self.port.events():
+            if isinstance(event, LinkDown):
+                self.held.clear()
+                self.port.link_down_done(now)
+        came = self.port.messages()
+        self.messages += came
+        self.held += [message.vc for message in came]
+        if self.releases:
+            self.release()
+
+    def release(self) -> None:
+        """Give back the credits of all that came."""
+        for vc in self.held:
+            self.port.release(vc)
+        self.held.clear()
+
+    def transmit(self, now: int, ready: Callable[[int, int], bool]) -> Iterator[tuple[int, int, bytes]]:
+        """Flits."""
+        for link, data in self.port.transmit(now, lambda link: ready(0, link)):
+            yield 0, link, data
+
+    def send(self, op: int, src: int = 18, dst: int = 0, **fields: Any) -> None:
+        """One message."""
+        self.port.send(Message(op, src, dst, **fields))
+
+    def took(self, op: int) -> list[Message]:
+        """The messages of `op` since the last look, and they are forgotten."""
+        found = [message for message in self.messages if message.op == op]
+        self.messages = [message for message in self.messages if message.op != op]
+        return found
+
+    @property
+    def connected(self) -> bool:
+        """The port is up."""
+        return self.port.up
+
+    @property
+    def quiesced(self) -> bool:
+        """Nothing is under way at the port."""
+        return self.port.quiesced
+
+
 class Wire:
     """Port 0 of `left` to port 0 of `right`; time moves to the next deadline when nothing is under way."""
 
-    def __init__(self, left: Node, right: Node) -> None:
-        self.nodes = (left, right)
+    def __init__(self, left: Node, right: Node | Peer) -> None:
+        self.nodes: tuple[Node | Peer, ...] = (left, right)
         self.now = 0
         self.cut = False
         self.drop: Callable[[int, bytes], bool] = lambda side, flit: False
@@ -83,7 +161,11 @@ class Wire:
         for each in self.nodes:
             each.start(self.now)
             each.pal_up(0, 0, self.now)
-        self.run(lambda: all(each.ports[0].up for each in self.nodes))
+        self.run(self.connected)
+
+    def connected(self) -> bool:
+        """Both ends know each other."""
+        return all(each.connected for each in self.nodes)
 
     def step(self) -> bool:
         """Everything that happens at this instant; True when a flit went over."""
@@ -122,8 +204,3 @@ class Wire:
     def quiesce(self) -> None:
         """Run until nothing is under way."""
         self.run(lambda: all(each.quiesced for each in self.nodes))
-
-
-def lines(base: int, number: int) -> Iterator[int]:
-    """Addresses of `number` lines."""
-    return iter(range(base, base + number * LINE_BYTES, LINE_BYTES))
