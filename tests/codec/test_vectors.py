@@ -5,8 +5,10 @@ from typing import Any
 
 import pytest
 
+from hsl._generated import layouts
+from hsl.codec import checks, reference
 from hsl.codec import ctl as reference_ctl
-from hsl.codec import reference
+from hsl.codec.flit import FORMATS
 from tests.support import vectors
 
 VECTORS = vectors.load()
@@ -42,3 +44,35 @@ def test_completions(chapter: str) -> None:
     """Each request is refused for its format as its vector says [HSL-TXN-005] [HSL-LNK-034]."""
     for vector in VECTORS[chapter]:
         vectors.check_completion(vector)
+
+
+# Planted bugs: the vectors must catch each of them.
+
+
+def shifted_field(patch: pytest.MonkeyPatch) -> None:
+    rows = [(name, shift + (name == "htxn"), mask) for name, shift, mask in layouts.B0_FIELDS]
+    patch.setattr(layouts.B0, "rows", tuple(rows))
+
+
+def unchecked_length(patch: pytest.MonkeyPatch) -> None:
+    patch.setattr(reference, "malformed", lambda fields, info: checks.malformed(dict(fields, len=3), info))
+
+
+def wrong_crc_span(patch: pytest.MonkeyPatch) -> None:
+    form = FORMATS["B256"]
+    patch.setitem(FORMATS, "B256", form._replace(crc=lambda data: form.crc(data[form.payload_offset :])))
+
+
+PLANTED = {
+    "shifted field": (shifted_field, "messages"),
+    "unchecked length": (unchecked_length, "errors"),
+    "wrong CRC span": (wrong_crc_span, "flits"),
+}
+
+
+@pytest.mark.parametrize("bug", PLANTED)
+def test_planted_bug_is_caught(bug: str, monkeypatch: pytest.MonkeyPatch) -> None:
+    """A bug planted in the reference fails vectors that it did not fail before."""
+    plant, chapter = PLANTED[bug]
+    plant(monkeypatch)
+    assert failures(REFERENCE, chapter)
