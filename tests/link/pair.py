@@ -80,7 +80,9 @@ def message(op: Op = Op.CmpData, txn: int = 0) -> Message:
     if op == Op.NcWrite:
         return Message(op, src=1, dst=17, txn=txn, len=2, addr=0x1000, be=0xFFFFFFFF, data=bytes(32))
     length = 3 if op not in (Op.Cmp, Op.CmpAck, Op.SnpRsp) else 0
-    return Message(op, src=1, dst=17, txn=txn, len=length, addr=0x40 if op >> 5 not in (4, 5) else 0, data=data)
+    return Message(
+        op, src=1, dst=17, txn=txn, len=length, addr=0x40 if op >> 5 not in (4, 5) else 0, data=data
+    )
 
 
 # A message of each VC.
@@ -205,7 +207,8 @@ class Pair:
 
     def quiesced(self) -> bool:
         return not any(
-            side.line or side.waiting or not side.port.quiesced or side.link.tx.replaying for side, _ in self.sides
+            side.line or side.waiting or not side.port.quiesced or side.link.tx.replaying
+            for side, _ in self.sides
         )
 
     def _next(self, side: Side) -> int | None:
@@ -252,7 +255,13 @@ class Pair:
 def ctl_from(side: Side, op: int, body: dict[str, Any] | None = None, **changes: Any) -> bytes:
     """A CTL flit as `side` would send it now: its pair, RP and ACK, unless `changes` say otherwise."""
     link = side.link
-    ctl = Ctl(op, changes.pop("seen", False), changes.pop("epoch", link.epoch), changes.pop("peer", link.peer), body or {})
+    ctl = Ctl(
+        op,
+        changes.pop("seen", False),
+        changes.pop("epoch", link.epoch),
+        changes.pop("peer", link.peer),
+        body or {},
+    )
     flit = Flit("L64", FlitType.CTL, 0, link.tx.rp, link.rx.ack, payload=encode_ctl(ctl))
     return encode_flit(flit._replace(**changes))
 

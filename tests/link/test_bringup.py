@@ -238,7 +238,9 @@ def test_different_cfg_hash() -> None:
     pair.start().run(40 * TU)
     _refused(pair, ErrorCode.CFG, pair.a)
     assert LinkState.DETECT in pair.b.states()[1:]
-    assert [event.code for event in pair.b.events if isinstance(event, FatalReceived)] == []  # stale by then, or row 53
+    assert [
+        event.code for event in pair.b.events if isinstance(event, FatalReceived)
+    ] == []  # stale by then, or row 53
 
 
 @pytest.mark.parametrize(
@@ -274,7 +276,12 @@ def test_invalid_initfc(change: dict[int, int]) -> None:
     values = [change.get(vc, 32) for vc in range(1, 8)]
 
     def wrong(data: bytes) -> list[tuple[bytes, bool]]:
-        return [(ctl_from(pair.b, CtlOp.INITFC, {"credits": values}) if is_ctl(CtlOp.INITFC)(data) else data, False)]
+        return [
+            (
+                ctl_from(pair.b, CtlOp.INITFC, {"credits": values}) if is_ctl(CtlOp.INITFC)(data) else data,
+                False,
+            )
+        ]
 
     pair.b.hook = wrong
     pair.start().run(40 * TU)
@@ -289,9 +296,15 @@ def test_initfc_must_stay_the_same() -> None:
     pair.start()
     pair.run(10**6, until=lambda: pair.a.state is LinkState.INIT)
     first, second = [32] * 7, [33] * 7
-    pair.inject(pair.a, ctl_from(pair.b, CtlOp.INITFC, {"credits": first}, epoch=pair.a.link.peer, peer=pair.a.link.epoch))
+    pair.inject(
+        pair.a,
+        ctl_from(pair.b, CtlOp.INITFC, {"credits": first}, epoch=pair.a.link.peer, peer=pair.a.link.epoch),
+    )
     assert pair.a.state is LinkState.INIT
-    pair.inject(pair.a, ctl_from(pair.b, CtlOp.INITFC, {"credits": second}, epoch=pair.a.link.peer, peer=pair.a.link.epoch))
+    pair.inject(
+        pair.a,
+        ctl_from(pair.b, CtlOp.INITFC, {"credits": second}, epoch=pair.a.link.peer, peer=pair.a.link.epoch),
+    )
     assert pair.a.state is LinkState.DEAD
 
 
@@ -314,7 +327,9 @@ def test_credits_of_a_dead_session_do_not_bind_the_next() -> None:
     pair.b.port.enable(pair.now)
     pair.b.port.pal_up(0, pair.now)
     body = {"magic": b"HSLO", "guid": 2, "links": 1, "min_major": 1, "max_major": 1}
-    hello = ctl_from(pair.b, CtlOp.HELLO, body, epoch=pair.b.link.epoch, peer=pair.a.link.epoch, seq=0, ack=ACK_NONE)
+    hello = ctl_from(
+        pair.b, CtlOp.HELLO, body, epoch=pair.b.link.epoch, peer=pair.a.link.epoch, seq=0, ack=ACK_NONE
+    )
     pair.inject(pair.a, hello)
     assert pair.a.state is LinkState.CONFIG
     assert pair.a.port.granted is None

@@ -148,7 +148,9 @@ def test_nak_is_repeated() -> None:
     burst(pair, 2)
     pair.settle()
     times = [now for now, _ in pair.b.ctl(CtlOp.NAK)]
-    assert [later - sooner for sooner, later in zip(times, times[1:], strict=False)] == [LENGTH["T_NAK"]] * (len(times) - 1)
+    assert [later - sooner for sooner, later in zip(times, times[1:], strict=False)] == [LENGTH["T_NAK"]] * (
+        len(times) - 1
+    )
     assert 2 <= len(times) <= 3
     assert len(pair.b.got) == 2
 

@@ -173,7 +173,10 @@ def expected(event: str, state: LinkState, seen: bool) -> LinkState:
 
 def snapshot(link: Link) -> tuple[Any, ...]:
     return (
-        *(getattr(link, name) for name in ("state", "epoch", "peer", "seen", "rn", "rpc", "rc", "ack_now", "ack_due")),
+        *(
+            getattr(link, name)
+            for name in ("state", "epoch", "peer", "seen", "rn", "rpc", "rc", "ack_now", "ack_due")
+        ),
         (link.tx.base, link.tx.rp, link.tx.next, link.rx.exp, link.rx.naked),
         dict(link.due),
         list(link.urgent),
@@ -184,10 +187,18 @@ def snapshot(link: Link) -> tuple[Any, ...]:
     )
 
 
-CELLS = [(row, state, seen) for row in LINK_ROWS for state in LinkState for seen in (False, True) if not seen or state in HANDSHAKE]
+CELLS = [
+    (row, state, seen)
+    for row in LINK_ROWS
+    for state in LinkState
+    for seen in (False, True)
+    if not seen or state in HANDSHAKE
+]
 
 
-@pytest.mark.parametrize(("row", "state", "seen"), CELLS, ids=[f"{r.number}-{s.name}-{int(n)}" for r, s, n in CELLS])
+@pytest.mark.parametrize(
+    ("row", "state", "seen"), CELLS, ids=[f"{r.number}-{s.name}-{int(n)}" for r, s, n in CELLS]
+)
 def test_cell(row: LinkRow, state: LinkState, seen: bool) -> None:
     """Each event in each state leads where the table says; `i` and `-` change nothing, `c` counts and changes nothing."""
     pair = in_state(state, seen)
@@ -199,7 +210,9 @@ def test_cell(row: LinkRow, state: LinkState, seen: bool) -> None:
     assert link.state is expected(row.event, state, seen)
     if cell.actions in (("i",), ("-",)):
         assert snapshot(link)[3:] == before[3:]
-    dropped = cell.actions == ("c",) or (cell.actions[0] in ("J", "I?") and not seen if cell.actions else False)
+    dropped = cell.actions == ("c",) or (
+        cell.actions[0] in ("J", "I?") and not seen if cell.actions else False
+    )
     if dropped:
         after = snapshot(link)
         assert after[3:-3] == before[3:-3]
