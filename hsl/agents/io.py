@@ -20,6 +20,7 @@ from hsl._generated.constants import (
     SamType,
 )
 from hsl._generated.layouts import SAM_BASE, SAM_COUNT, SAM_STRIDE
+from hsl._generated.tables import OPCODES
 from hsl.agents.address_map import AddressMap, encode_entry
 from hsl.agents.home_actions import ERRORS_LIMIT, ErrorEntry
 from hsl.agents.peers import Peers
@@ -230,7 +231,7 @@ class IoAgent:
                 self._complete(message, answer)
 
     def _complete(self, request: Message, answer: Message) -> None:
-        self.counters[Op(request.op).name if request.op in set(Op) else "unknown"] += 1
+        self.counters[OPCODES[request.op].name if request.op in OPCODES else "unknown"] += 1
         self.taken.append(request)
         self.outbox.append(
             answer._replace(

@@ -29,7 +29,6 @@ EVENT_LIMIT: Final = 4096
 # STATUS register bit 2: log not empty (5.14).
 STATUS_LOG: Final = 1 << 2
 REQUESTS: Final = frozenset({Vc.REQ, Vc.RWD, Vc.MEM, Vc.NCR})  # end with a completion
-HOME_ANSWERS: Final = frozenset({Op.CmpAck, Op.SnpRsp, Op.SnpRspData})
 # Order of delivery in a round: what frees things first; of the requests of one instant RWD (5.4 T5).
 DELIVERY: Final = {
     vc: place for place, vc in enumerate((Vc.RSP, Vc.DAT, Vc.SNP, Vc.RWD, Vc.REQ, Vc.MEM, Vc.NCR))
@@ -56,6 +55,9 @@ class Node:
         if config.io is not None:
             guid = config.ports[0].guid if config.ports else config.io.guid
             self.io = IoAgent(replace(config.io, guid=guid, roles=config.roles, status=self._status))
+        io = [] if self.io is None else [self.io]
+        # In the order in which their messages leave.
+        self._talking: list[RequestAgent | HomeAgent | IoAgent] = [*self.agents.values(), *self._homes(), *io]
         self._nids = frozenset(config.nids)
         self.ports = [Port(port) for port in config.ports]
         self._gates = [Gate(index, port, self._nids) for index, port in enumerate(self.ports)]
@@ -111,10 +113,6 @@ class Node:
 
     def _homes(self) -> list[HomeAgent]:
         return [] if self.home is None else [self.home]
-
-    def _agents(self) -> list[RequestAgent | HomeAgent | IoAgent]:
-        """All agents, in the order in which their messages leave."""
-        return [*self.agents.values(), *self._homes(), *([] if self.io is None else [self.io])]
 
     def submit(self, nid: int, access: Access, now: int) -> Ticket:
         """Hand an access to the agent `nid`; an NcRead or NcWrite goes to the home of its address.
@@ -266,13 +264,12 @@ class Node:
         self._release(message, gate)
 
     def _to_asker(self, message: Message, gate: Gate | None, now: int) -> None:
-        asker = self.home if message.op in HOME_ANSWERS else self.agents.get(message.dst)
-        if asker is None or asker.nid != message.dst:
-            self._log(ErrorCode.PROTO, f"node {message.dst} asked for no such answer", message, now)
-        elif isinstance(asker, HomeAgent):
-            asker.receive(message, now, gate is not None and gate.port.peer_viral)
+        if self.home is not None and message.dst == self.home.nid:
+            self.home.receive(message, now, gate is not None and gate.port.peer_viral)
+        elif (agent := self.agents.get(message.dst)) is not None:
+            agent.receive(message, now)
         else:
-            asker.receive(message, now)
+            self._log(ErrorCode.PROTO, f"node {message.dst} asked for no answer", message, now)
         self._release(message, gate)
 
     def _refuse(self, message: Message, gate: Gate | None, err: Err) -> None:
@@ -303,18 +300,20 @@ class Node:
     def _drain(self, now: int) -> bool:
         """Collect what the agents send, free and report; True when there was something."""
         sent = False
-        for agent in self._agents():
-            sent = sent or bool(agent.outbox or agent.errors)
+        for agent in self._talking:
             if agent.outbox:
+                sent = True
                 for message in agent.outbox:
                     self._route(message)
                 agent.outbox.clear()
                 if isinstance(agent, RequestAgent):
                     agent.tick(now)  # MSHRs whose CmpAck has left are free
-            errors: list[ErrorEntry] = list(agent.errors)
-            agent.errors.clear()
-            for code, text, about in errors:
-                self._log(code, text, about, now)
+            if agent.errors:
+                sent = True  # a storm of PROTO may have ended a port
+                errors: list[ErrorEntry] = list(agent.errors)
+                agent.errors.clear()
+                for code, text, about in errors:
+                    self._log(code, text, about, now)
         self._free()
         for home in self._homes():
             sent = sent or bool(home.fences)

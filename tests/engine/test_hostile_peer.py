@@ -95,6 +95,18 @@ def test_unexpected_answers_are_logged_and_dropped() -> None:
     assert meeting.node.ports[0].up
 
 
+def test_acknowledgement_at_the_wrong_agent_frees_nothing() -> None:
+    """A CmpAck with the right HTXN to another agent than the home leaves the line busy. HSL 5.4 T3."""
+    meeting = Meeting()
+    meeting.say(Op.ReadUnique, txn=1, **LINE)
+    (grant,) = meeting.peer.took(Op.CmpData)
+    for dst in (1, 2):
+        meeting.say(Op.CmpAck, dst=dst, txn=grant.htxn)
+    assert meeting.node.home is not None
+    assert meeting.node.home.state_of(HOST + 64) == "ACK"
+    assert meeting.codes == [ErrorCode.PROTO] * 2
+
+
 def test_a_storm_of_proto_ends_the_port() -> None:
     """The 17th PROTO within one window takes the port down with MALFORMED; 16 do not, and a window forgets.
 
