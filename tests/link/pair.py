@@ -1,4 +1,4 @@
-"""Two ports joined in virtual time, as h11's ConnectionPair: everything a test does goes through both ends."""
+"""Two ports joined in virtual time, as h11's ConnectionPair: everything a test does passes both ends."""
 
 from __future__ import annotations
 
@@ -75,7 +75,7 @@ def config(guid: int, **changes: Any) -> PortConfig:
 
 
 def message(op: Op = Op.CmpData, txn: int = 0) -> Message:
-    """A well-formed message of an opcode, told from others by its TXN; an NcWrite fills the payload of an L64."""
+    """A well-formed message of an opcode, told from others by its TXN; an NcWrite fills an L64."""
     data = {Op.CmpData: bytes(range(64)), Op.WbFull: bytes(64), Op.MemWr: bytes(64)}.get(op, b"")
     if op == Op.NcWrite:
         return Message(op, src=1, dst=17, txn=txn, len=2, addr=0x1000, be=0xFFFFFFFF, data=bytes(32))
@@ -112,7 +112,6 @@ class Side:
     def counters(self) -> Any:
         return self.port.links[0].counters
 
-    @property
     def state(self) -> LinkState:
         return self.port.state(0)
 

@@ -25,55 +25,64 @@ ALL = (9, 9, 9, 9, 9, 9, 0)
     ],
 )
 def test_returns_are_checked(cvc: int, ccnt: int, code: ErrorCode | None) -> None:
-    """F8 goes before F6; a good return adds to what is available, a bad one adds nothing. [HSL-LNK-031]"""
-    credits = Credits(ALL, ALL)
-    credits.available[1] -= 2
-    assert credits.take(cvc, ccnt) == code
-    assert credits.available[1] == (9 if (cvc, code) == (1, None) else 7)
+    """F8 goes before F6; a good return adds to what is available, a bad one adds nothing [HSL-LNK-031]."""
+    pool = Credits(ALL, ALL)
+    pool.available[1] -= 2
+    assert pool.take(cvc, ccnt) == code
+    assert pool.available[1] == (9 if (cvc, code) == (1, None) else 7)
 
 
 def test_admission_ends_with_the_advertisement() -> None:
-    """As many messages begin as were advertised, and one more for each credit that was returned. [HSL-LNK-030]"""
-    credits = Credits(ALL, ALL)
-    assert [credits.admit(2) for _ in range(10)] == [True] * 9 + [False]
-    assert not credits.admit(7)
-    credits.held[2] = 9
-    credits.release(2, 4)
-    assert credits.pick() == (2, 4)
-    assert [credits.admit(2) for _ in range(5)] == [True] * 4 + [False]
+    """As many messages begin as were advertised, and one more for each credit that was returned.
+
+    [HSL-LNK-030]
+    """
+    pool = Credits(ALL, ALL)
+    assert [pool.admit(2) for _ in range(10)] == [True] * 9 + [False]
+    assert not pool.admit(7)
+    pool.held[2] = 9
+    pool.release(2, 4)
+    assert pool.pick() == (2, 4)
+    assert [pool.admit(2) for _ in range(5)] == [True] * 4 + [False]
 
 
 def test_pick_goes_round() -> None:
-    """The VC to return is searched from the one after the last used, start 1; CCNT is at most 31. [HSL-LNK-028]"""
-    credits = Credits((40,) * 7, ALL)
+    """The VC to return is searched from the one after the last used, start 1; CCNT is at most 31.
+
+    [HSL-LNK-028]
+    """
+    pool = Credits((40,) * 7, ALL)
     for vc, count in ((1, 2), (4, 40), (7, 1)):
-        credits.held[vc] = count
-        credits.release(vc, count)
-    assert [credits.pick() for _ in range(5)] == [(1, 2), (4, 31), (7, 1), (4, 9), (0, 0)]
+        pool.held[vc] = count
+        pool.release(vc, count)
+    assert [pool.pick() for _ in range(5)] == [(1, 2), (4, 31), (7, 1), (4, 9), (0, 0)]
 
 
 @pytest.mark.parametrize(("advertised", "threshold"), [(1, 1), (2, 1), (3, 1), (4, 2), (5, 2), (32, 16)])
 def test_return_threshold(advertised: int, threshold: int) -> None:
     """A return is due at max(1, advertisement / 2), rounded down, or when T_CR has expired."""
-    credits = Credits((advertised,) + (0,) * 6, ALL)
-    credits.held[1] = advertised
+    pool = Credits((advertised,) + (0,) * 6, ALL)
+    pool.held[1] = advertised
     for free in range(1, threshold):
-        credits.release(1, 1)
-        assert not credits.must_return(), free
-    credits.release(1, 1)
-    assert credits.must_return()
+        pool.release(1, 1)
+        assert not pool.must_return(), free
+    pool.release(1, 1)
+    assert pool.must_return()
 
 
 def test_release_is_checked() -> None:
     """Only what is held can be released."""
-    credits = Credits(ALL, ALL)
+    pool = Credits(ALL, ALL)
     for count in (0, 1, -1):
         with pytest.raises(ConfigError):
-            credits.release(1, count)
+            pool.release(1, count)
 
 
 def test_wheel() -> None:
-    """With all VCs eligible the grants are the wheel; RSP and DAT get 10 of 15, each other VC one. [HSL-LNK-041]"""
+    """With all VCs eligible the grants are the wheel; RSP and DAT get 10 of 15, each other VC one.
+
+    [HSL-LNK-041]
+    """
     arbiter = Arbiter()
     grants = [arbiter.next(lambda vc: True) for _ in range(30)]
     assert tuple(grants) == ARBITER_WHEEL * 2
@@ -105,5 +114,5 @@ def test_wheel_skips_and_goes_on_after_the_grant() -> None:
     ],
 )
 def test_minima(values: tuple[int, ...], roles: int, mask: int, below: bool) -> None:
-    """F1: minima where a role receives, at most 1023, 0 outside the mask. [HSL-LNK-029]"""
+    """F1: minima where a role receives, at most 1023, 0 outside the mask [HSL-LNK-029]."""
     assert below_minima(values, roles, mask) is below

@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+from itertools import pairwise
+
 import pytest
 
 from hsl._generated.constants import (
@@ -46,7 +48,7 @@ def burst(pair: Pair, count: int) -> None:
 
 
 def without_prots(pair: Pair) -> Hook:
-    """`a` is heard, but each PROT arrives as a NOP that shows no gap: nothing is acknowledged, nothing NAKed."""
+    """`a` is heard, but each PROT arrives as a NOP that shows no gap: nothing is ACKed or NAKed."""
     return lambda data: [(flit_from(pair.a, FlitType.NOP, seq=0) if PROT(data) else data, False)]
 
 
@@ -58,7 +60,9 @@ def balanced(pair: Pair, lost: int = 0, damaged: int = 0) -> None:
 
 
 def test_damaged_prot_is_replayed() -> None:
-    """A CRC error: one NAK with EXP at once; the replay starts there, identical but for ACK and CRC. [HSL-LNK-012]
+    """A CRC error: one NAK with EXP at once; the replay starts there, identical but for ACK and CRC.
+
+    [HSL-LNK-012]
 
     [HSL-LNK-016]
     """
@@ -71,7 +75,7 @@ def test_damaged_prot_is_replayed() -> None:
     assert [ctl.body["exp"] for _, ctl in pair.b.ctl(CtlOp.NAK)] == [0]
     assert pair.b.ctl(CtlOp.NAK)[0][0] == start + LATENCY
     flits = [flit for _, flit in pair.a.of_type(FlitType.PROT)]
-    first = {}
+    first: dict[int, Flit] = {}
     for flit in flits:
         kept = flit._replace(ack=0)
         assert first.setdefault(flit.seq, kept) == kept
@@ -86,7 +90,7 @@ def test_damaged_prot_is_replayed() -> None:
 
 
 def test_pal_error_counts_as_damage() -> None:
-    """A flit that the PAL marks as damaged is one, whatever its CRC says. [HSL-LNK-012]"""
+    """A flit that the PAL marks as damaged is one, whatever its CRC says [HSL-LNK-012]."""
     pair = Pair().up()
     marks = Faults(PROT, count=1)
     pair.a.hook = lambda data: [(data, True)] if not marks(data) else [(data, False)]
@@ -107,7 +111,7 @@ def test_wrong_size_is_damage() -> None:
 
 
 def test_nop_in_the_other_size_is_taken() -> None:
-    """NOP and CTL are taken in both sizes in every state. HSL 3.2.1"""
+    """NOP and CTL are taken in both sizes in every state; HSL 3.2.1."""
     pair = Pair().up()
     pair.inject(pair.a, encode_flit(Flit("B256", FlitType.NOP, seq=1, ack=pair.a.link.tx.next - 1 & 1023)))
     assert pair.a.counters.crc_errors == 0
@@ -115,7 +119,10 @@ def test_nop_in_the_other_size_is_taken() -> None:
 
 
 def test_gap_is_naked_once() -> None:
-    """A lost PROT: the next is dropped and NAKed with EXP, those after it are dropped without. [HSL-LNK-013]"""
+    """A lost PROT: the next is dropped and NAKed with EXP, those after it are dropped without.
+
+    [HSL-LNK-013]
+    """
     pair = Pair().up()
     pair.a.hook = Faults(PROT)
     burst(pair, 12)
@@ -127,7 +134,7 @@ def test_gap_is_naked_once() -> None:
 
 
 def test_tail_loss_is_seen_by_a_nop() -> None:
-    """The last PROT lost: the SEQ of the next NOP shows it, without T_REPLAY. [HSL-LNK-014]"""
+    """The last PROT lost: the SEQ of the next NOP shows it, without T_REPLAY [HSL-LNK-014]."""
     pair = Pair().up()
     pair.a.hook = Faults(PROT)
     burst(pair, 1)
@@ -141,22 +148,23 @@ def test_tail_loss_is_seen_by_a_nop() -> None:
 
 
 def test_nak_is_repeated() -> None:
-    """While the gap is open NAK goes out every T_NAK, and stops when it closes. [HSL-LNK-021]"""
+    """While the gap is open NAK goes out every T_NAK, and stops when it closes [HSL-LNK-021]."""
     pair = Pair().up()
     pair.b.hook = Faults(is_ctl(CtlOp.NAK), count=2)
     pair.a.hook = Faults(PROT)
     burst(pair, 2)
     pair.settle()
     times = [now for now, _ in pair.b.ctl(CtlOp.NAK)]
-    assert [later - sooner for sooner, later in zip(times, times[1:], strict=False)] == [LENGTH["T_NAK"]] * (
-        len(times) - 1
-    )
+    assert [later - sooner for sooner, later in pairwise(times)] == [LENGTH["T_NAK"]] * (len(times) - 1)
     assert 2 <= len(times) <= 3
     assert len(pair.b.got) == 2
 
 
 def test_duplicate_is_dropped_and_acknowledged() -> None:
-    """A PROT that comes twice is dropped, ACKed at once, not delivered and its credits not counted twice. [HSL-LNK-015]"""
+    """A PROT that comes twice is dropped, ACKed at once, not delivered and its credits not counted twice.
+
+    [HSL-LNK-015]
+    """
     pair = Pair().up()
     burst(pair, 1)
     pair.settle()
@@ -169,12 +177,12 @@ def test_duplicate_is_dropped_and_acknowledged() -> None:
     pair.run(1)
     assert len(pair.b.got) == 1
     assert pair.b.counters.prot_duplicate == 1
-    assert pair.a.state is LinkState.ACTIVE  # else: CREDIT_OVERFLOW
+    assert pair.a.state() is LinkState.ACTIVE  # else: CREDIT_OVERFLOW
     assert len(pair.b.of_type(FlitType.NOP)) == nops + 1
 
 
 def test_ack_frees_the_buffer() -> None:
-    """An ACK inside the window frees the flits up to it; one outside is ignored and logged. [HSL-LNK-017]"""
+    """An ACK inside the window frees the flits up to it; one outside is ignored and logged [HSL-LNK-017]."""
     pair = Pair().up()
     pair.a.hook = Faults(PROT, count=10**6)
     burst(pair, 5)
@@ -197,12 +205,12 @@ def test_body_that_contradicts_the_ack_is_dropped() -> None:
     for op in (CtlOp.NAK, CtlOp.RESYNC, CtlOp.RESYNC_ACK):
         pair.inject(pair.a, ctl_from(pair.b, op, {"exp": 7}))
     assert pair.a.counters.errors[ErrorCode.ACK_RANGE] == 3
-    assert pair.a.state is LinkState.ACTIVE
+    assert pair.a.state() is LinkState.ACTIVE
     assert not pair.a.link.due
 
 
 def test_ack_comes_within_t_ack() -> None:
-    """A single PROT is ACKed after T_ACK. [HSL-LNK-018]"""
+    """A single PROT is ACKed after T_ACK [HSL-LNK-018]."""
     pair = Pair().up()
     pair.b.releasing = False
     burst(pair, 1)
@@ -213,7 +221,7 @@ def test_ack_comes_within_t_ack() -> None:
 
 
 def test_ack_comes_after_n_ack_flits() -> None:
-    """After N_ACK accepted PROT an ACK is due at once. [HSL-LNK-018]"""
+    """After N_ACK accepted PROT an ACK is due at once [HSL-LNK-018]."""
     pair = Pair(config(1, tu_exp=10), config(2, tu_exp=10, n_ack=3))
     pair.start().run(10**5)
     pair.b.releasing = False
@@ -226,7 +234,7 @@ def test_ack_comes_after_n_ack_flits() -> None:
 
 
 def test_missing_ack_leads_to_replay() -> None:
-    """Without ACK for T_REPLAY the replay starts with BASE. [HSL-LNK-019]"""
+    """Without ACK for T_REPLAY the replay starts with BASE [HSL-LNK-019]."""
     pair = Pair().up()
     pair.b.hook = Faults(always, count=10**6)
     burst(pair, 1)
@@ -249,35 +257,41 @@ def test_ladder_to_recovery_and_to_dead() -> None:
     start = pair.now
     pair.run((N_REPLAY + 1) * LENGTH["T_REPLAY"] + 1)
     # Silence of T_DEADKA comes before the fifth T_REPLAY: either ends the stay in ACTIVE.
-    assert pair.a.state is LinkState.RECOVERY
+    assert pair.a.state() is LinkState.RECOVERY
     assert pair.a.counters.recoveries == 1
     pair.run(LENGTH["T_STATE"])
-    assert pair.a.state is LinkState.DEAD
+    assert pair.a.state() is LinkState.DEAD
     assert pair.a.errors()[-1] == ErrorCode.LOST
     assert pair.a.downs() == ["T_STATE"]
     assert pair.now - start <= 13568 * TU
 
 
 def test_replay_ladder_alone() -> None:
-    """With a peer that is heard but never acknowledges, the fifth T_REPLAY is the RECOVERY trigger. [HSL-LNK-020]"""
+    """With a peer that is heard but never acknowledges, the fifth T_REPLAY is the RECOVERY trigger.
+
+    [HSL-LNK-020]
+    """
     pair = Pair().up()
     pair.a.hook = without_prots(pair)
     burst(pair, 1)
     start = pair.now
-    pair.run((N_REPLAY + 1) * LENGTH["T_REPLAY"] + 1, until=lambda: pair.a.state is LinkState.RECOVERY)
-    assert pair.a.state is LinkState.RECOVERY
+    pair.run((N_REPLAY + 1) * LENGTH["T_REPLAY"] + 1, until=lambda: pair.a.state() is LinkState.RECOVERY)
+    assert pair.a.state() is LinkState.RECOVERY
     assert pair.now == start + (N_REPLAY + 1) * LENGTH["T_REPLAY"]
     assert pair.a.counters.replay_timeouts == N_REPLAY + 1
     assert len(pair.a.of_type(FlitType.PROT)) == 1 + N_REPLAY
 
 
 def test_recoveries_without_progress_end_in_dead() -> None:
-    """N_RECOV recoveries that succeed while PROT never gets through: the next trigger is DEAD. [HSL-LNK-024]"""
+    """N_RECOV recoveries that succeed while PROT never gets through: the next trigger is DEAD.
+
+    [HSL-LNK-024]
+    """
     pair = Pair().up()
     pair.a.hook = without_prots(pair)
     burst(pair, 1)
     start = pair.now
-    assert pair.run(13568 * TU, until=lambda: pair.a.state is LinkState.DEAD)
+    assert pair.run(13568 * TU, until=lambda: pair.a.state() is LinkState.DEAD)
     assert pair.a.counters.recoveries == N_RECOV
     stays = N_RECOV + 1
     assert pair.now - start <= stays * (N_REPLAY + 1) * LENGTH["T_REPLAY"] + N_RECOV * 10 * LATENCY
@@ -285,52 +299,54 @@ def test_recoveries_without_progress_end_in_dead() -> None:
 
 
 def test_idle_link_survives_any_number_of_retrains() -> None:
-    """Retrains of an idle link that succeed never add up to DEAD. [HSL-LNK-039]"""
+    """Retrains of an idle link that succeed never add up to DEAD [HSL-LNK-039]."""
     pair = Pair().up()
     for turn in range(4 * N_RECOV):
         side = (pair.a, pair.b)[turn % 2]
         side.port.retrain(pair.now)
-        assert pair.run(20 * TU, until=lambda: pair.a.state is pair.b.state is LinkState.ACTIVE)
+        assert pair.run(20 * TU, until=lambda: pair.a.state() is pair.b.state() is LinkState.ACTIVE)
         pair.run(LENGTH["T_KA"] + LATENCY + 1)
     assert pair.a.downs() == []
     assert pair.a.counters.recoveries == 4 * N_RECOV  # one's own and the other's RETRAIN_REQ
 
 
 def test_storm_of_retrains_is_fatal() -> None:
-    """The 65th RETRAIN_REQ within a window of 4096 TU ends the link with code 24. HSL 6.3"""
+    """The 65th RETRAIN_REQ within a window of 4096 TU ends the link with code 24; HSL 6.3."""
     pair = Pair().up()
     pair.a.link.storm_start = pair.now
     for turn in range(STORM_LIMIT):
-        assert pair.a.state is not LinkState.DEAD, turn
+        assert pair.a.state() is not LinkState.DEAD, turn
         pair.inject(pair.a, ctl_from(pair.b, CtlOp.RETRAIN_REQ))
-    assert pair.a.state is LinkState.DEAD
+    assert pair.a.state() is LinkState.DEAD
     assert pair.a.counters.errors[ErrorCode.STORM] == 1
     pair.run(20 * TU)
     assert [ctl.body["error"] for _, ctl in pair.a.ctl(CtlOp.ERR_FATAL)] == [ErrorCode.STORM] * 3
 
 
 def test_storm_of_empty_naks_is_fatal() -> None:
-    """65 NAKs for nothing are STORM; each is answered by a NOP, and a new window forgives. HSL 6.3"""
+    """65 NAKs for nothing are STORM; each is answered by a NOP, and a new window forgives; HSL 6.3."""
     pair = Pair().up()
     nak = ctl_from(pair.b, CtlOp.NAK, {"exp": 0})
     for _ in range(STORM_LIMIT - 1):
         pair.inject(pair.a, nak)
         pair.run(1)
-    assert pair.a.state is LinkState.ACTIVE
+    assert pair.a.state() is LinkState.ACTIVE
     assert len(pair.a.of_type(FlitType.NOP)) >= STORM_LIMIT // FLITS_PER_RUN
     pair.run(STORM_WINDOW_TU * TU)
     for _ in range(STORM_LIMIT - 1):
         pair.inject(pair.a, nak)
-    assert pair.a.state is LinkState.ACTIVE
+    assert pair.a.state() is LinkState.ACTIVE
     pair.inject(pair.a, nak)
-    assert pair.a.state is LinkState.DEAD
+    assert pair.a.state() is LinkState.DEAD
 
 
 FLITS_PER_RUN = 20  # `run(1)` may find the line busy
 
 
 def test_recovery_keeps_all() -> None:
-    """RECOVERY with flits unacked, in both directions: RESYNC(RN), RESYNC_ACK(RN), replay; nothing lost or doubled.
+    """RECOVERY with flits unacked, in both directions: RESYNC(RN), RESYNC_ACK(RN), replay.
+
+    Nothing lost or doubled.
 
     [HSL-LNK-022] [HSL-LNK-037]
     """
@@ -351,33 +367,33 @@ def test_recovery_keeps_all() -> None:
 
 
 def test_late_resync_ack_does_not_end_recovery() -> None:
-    """A RESYNC_ACK with another RN only carries its ACK. [HSL-LNK-038]"""
+    """A RESYNC_ACK with another RN only carries its ACK [HSL-LNK-038]."""
     pair = Pair().up()
     pair.b.hook = Faults(always, count=10**6)
     pair.a.port.retrain(pair.now)
     pair.run(1)
-    assert pair.a.state is LinkState.RECOVERY
+    assert pair.a.state() is LinkState.RECOVERY
     for rn in (0, 2, 65535):
         pair.inject(pair.a, ctl_from(pair.b, CtlOp.RESYNC_ACK, {"exp": 0, "rn": rn}))
-        assert pair.a.state is LinkState.RECOVERY
+        assert pair.a.state() is LinkState.RECOVERY
     pair.inject(pair.a, ctl_from(pair.b, CtlOp.RESYNC_ACK, {"exp": 0, "rn": 1}))
-    assert pair.a.state is LinkState.ACTIVE
+    assert pair.a.state() is LinkState.ACTIVE
 
 
 def test_resync_is_repeated_every_t_hs() -> None:
-    """RESYNC goes out at entry and every T_HS until it is answered. [HSL-LNK-022]"""
+    """RESYNC goes out at entry and every T_HS until it is answered [HSL-LNK-022]."""
     pair = Pair().up()
     pair.a.hook = Faults(is_ctl(CtlOp.RESYNC), count=3)
     pair.a.port.retrain(pair.now)
     pair.run(100 * TU)
     times = [now for now, _ in pair.a.ctl(CtlOp.RESYNC)]
-    steps = [later - sooner for sooner, later in zip(times, times[1:], strict=False)]
+    steps = [later - sooner for sooner, later in pairwise(times)]
     assert all(abs(step - LENGTH["T_HS"]) <= 10 for step in steps)
-    assert pair.a.state is LinkState.ACTIVE
+    assert pair.a.state() is LinkState.ACTIVE
 
 
 def test_sequence_wraps() -> None:
-    """SEQ rises by 1 modulo 1024 over the wrap, with losses at the wrap too. [HSL-LNK-010]"""
+    """SEQ rises by 1 modulo 1024 over the wrap, with losses at the wrap too [HSL-LNK-010]."""
     pair = Pair().up()
     faults = Faults(lambda data: PROT(data) and decode_flit(data, "L64").seq in (1023, 0), count=4)
     pair.a.hook = faults
@@ -397,9 +413,9 @@ def test_sequence_wraps() -> None:
 
 @pytest.mark.parametrize("window", [1, 2, 64, 511])
 def test_window(window: int) -> None:
-    """At most `window` flits are unacknowledged, and the replay buffer holds no more. [HSL-LNK-011]"""
-    credits = dict.fromkeys(range(1, 8), 1023)
-    pair = Pair(config(1, window=511, tu_exp=8), config(2, window=window, credits=credits, tu_exp=8)).up()
+    """At most `window` flits are unacknowledged, and the replay buffer holds no more [HSL-LNK-011]."""
+    pool = dict.fromkeys(range(1, 8), 1023)
+    pair = Pair(config(1, window=511, tu_exp=8), config(2, window=window, credits=pool, tu_exp=8)).up()
     pair.b.hook = Faults(always, count=10**6)
     burst(pair, 1000)
     pair.run(8000)
@@ -411,7 +427,7 @@ def test_window(window: int) -> None:
 
 @pytest.mark.parametrize("window", [1, 3, 511])
 def test_every_window_delivers_all(window: int) -> None:
-    """Any window carries all messages in order, with one in ten flits lost. [HSL-LNK-011]"""
+    """Any window carries all messages in order, with one in ten flits lost [HSL-LNK-011]."""
     pair = Pair(config(1, window=window), config(2, window=window)).up()
     counter = iter(range(10**9))
     for side, _ in pair.sides:
@@ -424,27 +440,27 @@ def test_every_window_delivers_all(window: int) -> None:
 
 
 def test_keep_alive() -> None:
-    """An idle link sends a flit at least every T_KA, and stays ACTIVE. [HSL-LNK-025]"""
+    """An idle link sends a flit at least every T_KA, and stays ACTIVE [HSL-LNK-025]."""
     pair = Pair().up()
     start = pair.now
     pair.run(20 * LENGTH["T_KA"])
     for side, _ in pair.sides:
         times = [now for now, _ in side.sent if now > start]
-        assert all(later - sooner == LENGTH["T_KA"] for sooner, later in zip(times, times[1:], strict=False))
-        assert side.state is LinkState.ACTIVE
+        assert all(later - sooner == LENGTH["T_KA"] for sooner, later in pairwise(times))
+        assert side.state() is LinkState.ACTIVE
         assert len(times) >= 19
 
 
 def test_silence_leads_to_recovery() -> None:
-    """A peer silent for T_DEADKA: RECOVERY, and DEAD after T_STATE more. [HSL-LNK-026]"""
+    """A peer silent for T_DEADKA: RECOVERY, and DEAD after T_STATE more [HSL-LNK-026]."""
     pair = Pair().up()
     last = max(now for now, _ in pair.b.sent)
     pair.b.hook = Faults(always, count=10**9)
     heard = last + LATENCY
-    pair.run(10**6, until=lambda: pair.a.state is LinkState.RECOVERY)
+    pair.run(10**6, until=lambda: pair.a.state() is LinkState.RECOVERY)
     assert pair.now <= heard + LENGTH["T_DEADKA"]
     entered = pair.now
-    pair.run(10**7, until=lambda: pair.a.state is LinkState.DEAD)
+    pair.run(10**7, until=lambda: pair.a.state() is LinkState.DEAD)
     assert pair.now == entered + LENGTH["T_STATE"]
 
 
@@ -455,7 +471,7 @@ def test_any_good_flit_is_a_sign_of_life() -> None:
     for _ in range(10):
         pair.run(200 * TU)
         pair.inject(pair.a, encode_flit(Flit("L64", 5)))
-    assert pair.a.state is LinkState.ACTIVE
+    assert pair.a.state() is LinkState.ACTIVE
     assert pair.a.counters.errors[ErrorCode.RESERVED_FT] == 10
 
 
@@ -466,7 +482,7 @@ def test_pal_down_and_up_keeps_the_session() -> None:
     pair.b.waiting.extend(message(Op.Cmp, txn) for txn in range(40))
     pair.run(150)
     pair.unplug()
-    assert pair.a.state is pair.b.state is LinkState.RECOVERY
+    assert pair.a.state() is pair.b.state() is LinkState.RECOVERY
     sent = len(pair.a.sent)
     pair.run(LENGTH["T_STATE"] // 2)
     assert len(pair.a.sent) == sent
@@ -482,7 +498,7 @@ def test_pal_down_for_t_state_ends_the_session() -> None:
     pair = Pair().up()
     pair.unplug()
     pair.run(LENGTH["T_STATE"])
-    assert pair.a.state is LinkState.DEAD
+    assert pair.a.state() is LinkState.DEAD
     assert pair.a.downs() == ["T_STATE"]
     sent = len(pair.a.sent)
     pair.plug()
@@ -491,7 +507,7 @@ def test_pal_down_for_t_state_ends_the_session() -> None:
 
 
 def test_replay_sender_clamps_rp() -> None:
-    """An ACK beyond RP moves RP to the new BASE; the flits in between are not sent again. HSL 3.4.2"""
+    """An ACK beyond RP moves RP to the new BASE; the flits in between are not sent again; HSL 3.4.2."""
     tx = ReplaySender()
     for seq in range(5):
         tx.store(Flit("L64", FlitType.PROT, seq=seq))

@@ -75,7 +75,10 @@ def test_timer_order_is_the_spec_s() -> None:
 
 
 def test_a_state_runs_only_its_own_timers() -> None:
-    """Leaving a state stops its timers; an idle ACTIVE runs T_KA and T_DEADKA, a DEAD or DISABLED link none."""
+    """Leaving a state stops its timers.
+
+    An idle ACTIVE runs T_KA and T_DEADKA, a DEAD or DISABLED link none.
+    """
     pair = Pair().up()
     pair.settle()
     assert set(pair.a.link.timers.running) == {"T_KA", "T_DEADKA"}
@@ -84,7 +87,7 @@ def test_a_state_runs_only_its_own_timers() -> None:
     assert set(pair.a.link.timers.running) == {"T_KA", "T_DEADKA", "T_REPLAY"}
     pair.a.port.retrain(pair.now)
     pair.run(1)
-    assert pair.a.state is LinkState.RECOVERY
+    assert pair.a.state() is LinkState.RECOVERY
     assert set(pair.a.link.timers.running) == {"T_STATE", "T_HS"}
     pair.a.port.pal_down(0, pair.now)
     assert set(pair.a.link.timers.running) == {"T_STATE"}
