@@ -127,7 +127,7 @@ CREDIT_MINIMA: dict[int, int] = {1: 4, 2: 4, 3: 4, 4: 8, 5: 8, 6: 4, 7: 4}  # VC
 VC_RECEIVERS: dict[int, int] = {1: 10, 2: 10, 3: 9, 4: 27, 5: 27, 6: 12, 7: 24}  # VC: roles that receive on it
 VC_HEADER: dict[int, str] = {1: "A", 2: "A", 3: "A", 4: "B", 5: "B", 6: "A", 7: "A"}  # VC: class of its message header
 ERROR_SEVERITY: dict[int, int] = {1: 1, 2: 1, 3: 1, 4: 2, 5: 4, 6: 4, 7: 4, 8: 4, 9: 3, 10: 3, 11: 4, 12: 2, 13: 2, 14: 2, 15: 2, 16: 3, 17: 0, 18: 1, 19: 2, 20: 2, 21: 2, 22: 2, 23: 2, 24: 3}
-# What the codec checks, the first that fails counts: name, error code, requirement. HSL 2.4, 2.5 P7.
+# What the codec checks, the first that fails counts: name, error code, requirement. HSL 2.5 P7.
 CODEC_CHECKS: tuple[tuple[str, int, str], ...] = (
     ("size", 1, "HSL-FLT-001"),
     ("crc_l64", 1, "HSL-FLT-003"),

@@ -9,12 +9,19 @@ import argparse
 import sys
 from pathlib import Path
 
-from spec.gen import emit_c, emit_python, emit_text
+from spec.gen import emit_c, emit_header, emit_json, emit_python, emit_sv, emit_text
 from spec.gen.check import check_data, check_prose
 from spec.gen.check.prose import unwritten
 from spec.gen.load import ROOT, Spec, SpecError, load
 
-EMITTERS = (emit_python.emit, emit_c.emit, emit_text.emit)
+EMITTERS = (
+    emit_python.emit,
+    emit_c.emit,
+    emit_text.emit,
+    emit_json.emit,
+    emit_header.emit,
+    emit_sv.emit,
+)
 
 
 def main(argv: list[str] | None = None) -> int:

@@ -359,7 +359,7 @@ def _credit_tables(spec: Spec) -> Iterator[str]:
     severities = {e["code"]: e["severity"] for e in spec["errors"]["error"]}
     yield f"ERROR_SEVERITY: dict[int, int] = {severities}"
     codes = {e["name"]: e["code"] for e in spec["errors"]["error"]}
-    yield "# What the codec checks, the first that fails counts: name, error code, requirement. HSL 2.4, 2.5 P7."
+    yield "# What the codec checks, the first that fails counts: name, error code, requirement. HSL 2.5 P7."
     yield "CODEC_CHECKS: tuple[tuple[str, int, str], ...] = ("
     for check in spec["errors"]["check"]:
         yield f"    {_py((check['name'], codes[check['error']], check['requirement']))},"
