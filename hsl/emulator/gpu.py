@@ -8,15 +8,16 @@ import numpy as np
 from numpy.typing import NDArray
 
 from hsl._generated.constants import LINE_BYTES
+from hsl.agents.io import Doorbell
 from hsl.emulator.device import Core, Device, wait_for
-from hsl.emulator.kernels import KERNELS, SCRATCH_LINES, Job
+from hsl.emulator.kernels import KERNEL_OF, SCRATCH_LINES, Job, Kernel
 from hsl.emulator.program import Condition, Program
 from hsl.emulator.topology import Topology
 
-__all__ = ["VECTOR_BYE", "VECTOR_DONE", "GpuDevice", "Wavefront"]
+__all__ = ["VECTOR_BYE", "VECTOR_DONE", "VECTOR_FAULT", "GpuDevice", "Wavefront"]
 
 LANES = 64
-VECTOR_DONE, VECTOR_BYE = 1, 2
+VECTOR_DONE, VECTOR_BYE, VECTOR_FAULT = 1, 2, 3
 SLOT = 8  # bytes of a scratch line that one writer owns
 
 
@@ -68,25 +69,27 @@ class GpuDevice(Device):
         self.scheduler.spawn("command processor", self.command_processor())
 
     def command_processor(self) -> Program[None]:
-        """Run the job of each doorbell, until the exit doorbell."""
+        """Run the job of each doorbell, until the exit doorbell; a descriptor of no kernel is a fault."""
+        bells: list[Doorbell] = []
         while True:
             yield Condition(self.io.has_doorbell)
-            bell = self.io.doorbells()[0]
-            if bell.addr == self.topology.gpu_exit_doorbell:
+            bells += self.io.doorbells()
+            while bells and bells[0].addr != self.topology.gpu_exit_doorbell:
+                address = int.from_bytes(bells.pop(0).data, "little")
+                job = Job.decode((yield from wait_for(self.core.load(address, LINE_BYTES))))
+                kernel = KERNEL_OF.get(job.kernel)
+                if kernel is not None:
+                    yield from self.run(job, kernel)
+                vector = VECTOR_FAULT if kernel is None else VECTOR_DONE
+                yield from wait_for(self.core.intr(self.topology.cpu_io, vector, self.jobs))
+            if bells:
                 break
-            yield from self.run(
-                Job.decode(
-                    (yield from wait_for(self.core.load(int.from_bytes(bell.data, "little"), LINE_BYTES)))
-                )
-            )
-            yield from wait_for(self.core.intr(self.topology.cpu_io, VECTOR_DONE, self.jobs))
         self.quiescing = True
         yield from wait_for(self.core.intr(self.topology.cpu_io, VECTOR_BYE))
         self.finished = True
 
-    def run(self, job: Job) -> Program[None]:
+    def run(self, job: Job, kernel: Kernel) -> Program[None]:
         """All workgroups of a job on the compute units, then everything this GPU wrote is in memory."""
-        kernel = next(k for k in KERNELS.values() if k.code == job.kernel)
         groups: Iterator[int] = iter(range(job.groups))
         units = [
             self.scheduler.spawn(f"unit {unit}", kernel.unit(Wavefront(self.core, unit), job, groups))
