@@ -68,6 +68,7 @@ class End:
         self.called_at: int | None = None  # when the first connection was made
         self.came_up = False  # the link was ACTIVE over the present connection
         self.errors: Counter[ErrorCode] = Counter()  # of the present connection
+        self.line = ""  # the last one in the log: a caller that is turned away again and again says it once
 
     @property
     def name(self) -> str:
@@ -81,17 +82,11 @@ class End:
         self.errors.clear()
 
     def disconnected(self, reason: str, peer: str) -> None:
-        """The present connection is over: one line in the log, a warning unless it carried a working link."""
+        """The present connection is over: a warning, unless it carried a link or the last one said the same."""
         found = ", ".join(f"{count} x {code.name}" for code, count in sorted(self.errors.items()))
-        level = logging.INFO if self.came_up else logging.WARNING
-        log.log(
-            level,
-            "%s: connection with %s ended: %s%s",
-            self.name,
-            peer,
-            reason,
-            found and f"; errors: {found}",
-        )
+        line = f"{self.name}: connection with {peer} ended: {reason}{found and f'; errors: {found}'}"
+        log.log(logging.INFO if self.came_up or line == self.line else logging.WARNING, "%s", line)
+        self.line = line
 
     def logged(self, event: ErrorLogged) -> None:
         """Count an error; the first of its code in a connection is a line, unless the link repairs it."""

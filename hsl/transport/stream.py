@@ -165,6 +165,11 @@ class Connection(asyncio.Protocol):
             self._transport.resume_reading()  # the peer's close must be seen
             self._transport.write_eof()
 
+    async def gone(self, seconds: float) -> None:
+        """Wait until the socket is closed, but no longer than that."""
+        with contextlib.suppress(TimeoutError):
+            await asyncio.wait_for(self.closed.wait(), seconds)
+
     def _end(self, reason: str) -> None:
         if not self.ended:
             self.ended = reason
@@ -266,13 +271,12 @@ class StreamLink:
         last, late = self.connection, self._next
         if last is not None:
             last.finish()
-            with contextlib.suppress(TimeoutError):
-                await asyncio.wait_for(last.closed.wait(), linger)
+            await last.gone(linger)
         self.drop()
         for connection in (last, late):
             if connection is not None:
                 connection.abort()
-                await connection.closed.wait()
+                await connection.gone(linger)
 
     async def stop(self) -> None:
         """Accept or call no more."""

@@ -7,7 +7,16 @@ import random
 from collections.abc import Callable, Coroutine
 from typing import Any, TypeVar
 
+from hsl._generated.constants import ACK_NONE, CtlOp, FlitType
+from hsl.codec.ctl import Ctl, encode_ctl
+from hsl.codec.flit import Flit
+from hsl.codec.reference import encode_flit
+from hsl.link.events import Event, LinkCounters
+from hsl.session import Attachment, Session
+from hsl.transport.base import Address
 from hsl.transport.faults import FaultInjector, FaultPlan
+from hsl.transport.stream import StreamLink
+from tests.support.ports import PortDevice, port_config
 
 T = TypeVar("T")
 LIMIT_SECONDS = 60  # a test that hangs fails after it; nothing else depends on it
@@ -31,3 +40,84 @@ async def until(met: Callable[[], bool]) -> None:
 def no_faults() -> FaultInjector:
     """An injector that lets everything pass."""
     return FaultInjector(FaultPlan(), random.Random(0))
+
+
+class Running:
+    """A session of one link that runs as a task; `end()` gives or raises how it ended."""
+
+    def __init__(
+        self, device: PortDevice, uri: str, *, seed: int = 0, passive: bool = False, **attachment: Any
+    ) -> None:
+        self.device = device
+        self.events: list[Event] = []
+        self.session = Session(
+            device,
+            [Attachment(uri=uri, **attachment)],
+            seed=seed,
+            passive=passive,
+            observe=lambda port, event: self.events.append(event),
+        )
+        self.uri = ""
+        self.task = asyncio.create_task(self.session.run(self._opened))
+
+    def _opened(self, addresses: list[Address]) -> None:
+        self.uri = str(addresses[0])
+
+    @property
+    def link(self) -> StreamLink:
+        return self.session.ends[0, 0].link
+
+    @property
+    def counters(self) -> LinkCounters:
+        return self.device.port.links[0].counters
+
+    async def open(self) -> Running:
+        """Wait until its address is known."""
+        await until(lambda: bool(self.uri) or self.task.done())
+        return self
+
+    async def end(self) -> Running:
+        """Wait for its end."""
+        await self.task
+        return self
+
+    async def kill(self) -> None:
+        """Cut its socket and forget it, as a killed process would: nothing is said to the peer."""
+        self.device.node.stop = lambda now: None  # type: ignore[method-assign]
+        self.link.drop()
+        self.task.cancel()
+        await asyncio.wait([self.task])
+
+
+def device(guid: int, count: int = 100, expected: int | None = None, **config: Any) -> PortDevice:
+    """A bare port that sends `count` messages, and expects as many from its peer unless told otherwise."""
+    config = {"tu_exp": 20} | config
+    return PortDevice(
+        port_config(guid, **config), count=count, expected=count if expected is None else expected
+    )
+
+
+async def listening(device: PortDevice, uri: str = "tcp://:0", **more: Any) -> Running:
+    """A session that listens."""
+    return await Running(device, uri, listen=True, **more).open()
+
+
+async def calling(device: PortDevice, uri: str, **more: Any) -> Running:
+    """A session that connects."""
+    return await Running(device, uri, **more).open()
+
+
+def check_balance(sender: Running, receiver: Running, note: str) -> None:
+    """One direction: every PROT and every damaged flit is accounted for, and every message arrived."""
+    tx, rx, injector = sender.counters, receiver.counters, sender.link.injector
+    taken = rx.prot_accepted + rx.prot_gap + rx.prot_duplicate + rx.prot_stray
+    assert tx.prot_sent + injector.prot_duplicated == taken + injector.prot_lost, note
+    assert injector.damaged == rx.crc_errors, note
+    assert sender.device.port.messages_sent == receiver.device.port.messages_received, note
+
+
+def ctl_flit(op: CtlOp, epoch: int, peer: int, seen: bool = False, **body: Any) -> bytes:
+    """One framed CTL flit, for a peer that is no session."""
+    payload = encode_ctl(Ctl(op, seen, epoch, peer, body))
+    flit = encode_flit(Flit("L64", FlitType.CTL, ack=ACK_NONE, payload=payload))
+    return len(flit).to_bytes(2, "little") + flit

@@ -127,7 +127,7 @@ async def test_eof_inside_a_frame(pair: Wired) -> None:
 
 @wired
 async def test_at_most_four_unsent(pair: Wired) -> None:
-    """Against a peer that does not read, flits are taken until four are unsent; when it reads, all goes on."""
+    """Against a peer that does not read, flits are taken until four are unsent, and again when it reads."""
     taken = 0
     while pair.connection.queued() < PAL_QUEUE_FLITS:
         pair.connection.write(FLIT)
