@@ -8,6 +8,8 @@ from typing import Any
 from rich.console import Console
 from rich.table import Table
 
+from hsl._generated.constants import Vc
+
 __all__ = ["show_demo", "show_node"]
 
 NS_PER_MS = 1_000_000
@@ -22,6 +24,7 @@ def show_demo(report: dict[str, Any]) -> None:
     console.print(
         table("Messages", ["", "cpu to gpu", "gpu to cpu"], message_rows(nodes["cpu"], nodes["gpu"]))
     )
+    console.print(table("Credits returned", ["by", *VC_NAMES, "waits"], credit_rows(nodes.values())))
     console.print(table("Caches", ["agent", *CACHE_COLUMNS], cache_rows(nodes.values())))
     columns = [key for key in report["directions"][0] if key != "agree"]
     rows = [[str(line[key]) for key in columns] + [yes(line["agree"])] for line in report["directions"]]
@@ -37,6 +40,7 @@ def show_node(report: dict[str, Any]) -> None:
     sides = [report["messages"]["sent"], report["messages"]["received"]]
     rows = [[name, *(str(side.get(name, 0)) for side in sides)] for name in names]
     console.print(table("Messages", ["", "sent", "received"], rows))
+    console.print(table("Credits returned", ["by", *VC_NAMES, "waits"], credit_rows([report])))
     console.print(table("Caches", ["agent", *CACHE_COLUMNS], cache_rows([report])))
     show_result(console, report)
 
@@ -107,6 +111,21 @@ def message_rows(cpu: dict[str, Any], gpu: dict[str, Any]) -> list[list[str]]:
         return str(out) if out == back else f"{out}, received {back}"
 
     return [[name, *(cell(name, *pair) for pair in sides)] for name in names]
+
+
+VC_NAMES = [vc.name for vc in Vc]
+
+
+def credit_rows(nodes: Iterable[dict[str, Any]]) -> list[list[str]]:
+    """Credits that each node gave back, by VC, and how many of its own messages had to wait for one."""
+    return [
+        [
+            node["node"],
+            *(str(node["credits"][name]["sent"]) for name in VC_NAMES),
+            str(sum(vc["waits"] for vc in node["credits"].values())),
+        ]
+        for node in nodes
+    ]
 
 
 CACHE_COLUMNS = ["hits", "misses", "evictions", "writebacks", "snoops"]

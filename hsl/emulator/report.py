@@ -7,7 +7,7 @@ from typing import Any
 
 import numpy as np
 
-from hsl._generated.constants import ErrorCode, LinkState, Op
+from hsl._generated.constants import ErrorCode, LinkState, Op, Vc
 from hsl.emulator.cpu import CpuDevice
 from hsl.emulator.device import Device
 from hsl.link.events import Event, LinkUp, StateChanged
@@ -59,7 +59,14 @@ def node_report(device: Device, history: History, injector: FaultInjector, now: 
         "elapsed_ns": now,
         "states": history.as_dict(now),
         "link": port.links[0].counters.as_dict(),
-        "credits": {},
+        "credits": {
+            vc.name: {
+                "sent": port.credits_sent[vc],
+                "received": port.credits_received[vc],
+                "waits": port.credit_waits[vc],
+            }
+            for vc in Vc
+        },
         "messages": {"sent": by_name(port.messages_sent), "received": by_name(port.messages_received)},
         "agents": {str(nid): agent.counters.as_dict() for nid, agent in device.node.agents.items()},
         "reads": latencies(device),

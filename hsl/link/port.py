@@ -41,6 +41,9 @@ class Port:
         self.granted: tuple[int, ...] | None = None  # the peer's INITFC, the same on all links
         self.messages_sent: Counter[int] = Counter()
         self.messages_received: Counter[int] = Counter()
+        self.credits_sent: Counter[int] = Counter()  # returned to the peer, by VC
+        self.credits_received: Counter[int] = Counter()  # returned by the peer, by VC
+        self.credit_waits: Counter[int] = Counter()  # messages that found no credit when they were queued
         self.events_dropped = 0
         self.links: list[Link] = []
         self._events: list[Event] = []
@@ -224,6 +227,7 @@ class Port:
         if not self.room(message.vc):
             raise ConfigError(f"{self.config.queue_cap} messages wait on VC {message.vc}: the queue is full")
         encode_message(message)
+        self.credit_waits[message.vc] += not self._credits.available[message.vc]
         self._queues[message.vc].append(message)
 
     def backlog(self, vc: int) -> int:
@@ -231,8 +235,8 @@ class Port:
         return len(self._queues[vc])
 
     def room(self, vc: int) -> bool:
-        """Whether a message of `vc` can be queued."""
-        return len(self._queues[vc]) < self.config.queue_cap
+        """Whether a message of `vc` can be queued; never while the port is down."""
+        return self.up and len(self._queues[vc]) < self.config.queue_cap
 
     def serves(self, vc: int) -> bool:
         """Whether the peer has advertised credits for `vc`; TL ends other requests with UNSUP. HSL 3.5 F1."""
@@ -311,6 +315,7 @@ class Port:
             return None
         cvc, ccnt = self._credits.pick()
         if ccnt:
+            self.credits_sent[cvc] += ccnt
             self._timers.stop("T_CR")
             if any(self._credits.returnable):
                 self._timers.start("T_CR", now)
@@ -334,6 +339,8 @@ class Port:
         if fault is not None:
             text = f"return of {flit.ccnt} credits of VC {flit.cvc}"
             return Input("merge_fatal", flit, code=fault, text=text)
+        if flit.ccnt:
+            self.credits_received[flit.cvc] += flit.ccnt
         messages, error = self._unpacker.feed(flit.payload, None, self._credits.admit)
         for message in messages:
             self._credits.held[message.vc] += 1
