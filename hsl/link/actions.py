@@ -20,7 +20,7 @@ from hsl._generated.constants import (
     LinkState,
 )
 from hsl.link.classify import ACKING, SEQUENCED, SESSION_STATES, Input
-from hsl.link.events import FatalReceived, RetrainAsked
+from hsl.link.events import RetrainAsked
 
 if TYPE_CHECKING:
     from hsl.link.link import Link
@@ -86,7 +86,6 @@ def peer_disabled(link: Link, got: Input, now: int) -> End:
 
 def peer_fatal(link: Link, got: Input, now: int) -> End:
     """`L3`."""
-    _tell_fatal(link, got, now)
     link.port.session_over(link, got.event, now, others="port_fatal")
     return None
 
@@ -103,8 +102,6 @@ def disable(link: Link, got: Input, now: int) -> End:
 
 def stop(link: Link, got: Input, now: int) -> End:
     """`X` of rows 4, 5 and 54; rows 13 and the ladders come here through `lost`."""
-    if got.event == "ERR_FATAL_link":
-        _tell_fatal(link, got, now)
     return _stop(link, got.event, ErrorCode.LOST if got.event == "bond_drop" else got.code, now)
 
 
@@ -114,11 +111,6 @@ def _stop(link: Link, cause: str, code: ErrorCode | None, now: int) -> End:
     if link.state in SESSION_STATES:
         link.port.session_over(link, cause, now)
     return None
-
-
-def _tell_fatal(link: Link, got: Input, now: int) -> None:
-    assert got.ctl is not None
-    link.port.tell(FatalReceived(link=link.index, code=got.ctl.body["error"], now=now))
 
 
 def revive(link: Link, got: Input, now: int) -> End:

@@ -28,7 +28,7 @@ from hsl.codec.reference import decode_flit, encode_flit
 from hsl.errors import CodecError, ConfigError
 from hsl.link.classify import ENDED_STATES, SEQUENCED, SESSION_STATES, Input, classify
 from hsl.link.config import CapsResult, PortConfig
-from hsl.link.events import ErrorLogged, LinkCounters, StateChanged
+from hsl.link.events import ErrorLogged, FatalReceived, LinkCounters, StateChanged
 from hsl.link.replay import ReplayReceiver, ReplaySender, distance
 from hsl.link.state import dispatch
 from hsl.link.timers import TimerSet
@@ -199,6 +199,9 @@ class Link:
             return
         if flit.viral:
             self._see_viral(got, now)
+        if got.event.startswith("ERR_FATAL") and self.state not in ENDED_STATES:
+            assert got.ctl is not None
+            self.port.tell(FatalReceived(link=self.index, code=got.ctl.body["error"], now=now))
         self.handle(got, now)
 
     def _count_prot(self, event: str) -> None:

@@ -337,7 +337,7 @@ def test_send_needs_a_port_that_is_up() -> None:
     port = Port(config(1))
     with pytest.raises(LinkError):
         port.send(message())
-    assert not any(port.serves(vc) for vc in range(8))
+    assert not any(port.serves(vc) or port.room(vc) for vc in Vc)
     assert port.idle
     assert port.quiesced
     assert port.result is None

@@ -89,6 +89,17 @@ def test_damaged_prot_is_replayed() -> None:
     balanced(pair, damaged=1)
 
 
+def test_replay_carries_the_current_ack() -> None:
+    """A replayed flit acknowledges what has come since it was first sent [HSL-LNK-016]."""
+    pair = Pair().up()
+    pair.a.hook = Faults(PROT)
+    burst(pair, 2)
+    pair.b.waiting.append(message(Op.NcWrite))
+    pair.settle()
+    first, *_, replayed = [flit for _, flit in pair.a.of_type(FlitType.PROT) if flit.seq == 0]
+    assert (first.ack, replayed.ack) == (1023, 0)
+
+
 def test_pal_error_counts_as_damage() -> None:
     """A flit that the PAL marks as damaged is one, whatever its CRC says [HSL-LNK-012]."""
     pair = Pair().up()
@@ -231,6 +242,23 @@ def test_ack_comes_after_n_ack_flits() -> None:
     arrived = [now + LATENCY for now, _ in pair.a.of_type(FlitType.PROT)]
     acks = [now for now, flit in pair.b.of_type(FlitType.NOP) if now > start]
     assert acks == [arrived[2]]
+
+
+def test_n_ack_counts_since_the_last_flit_sent() -> None:
+    """Any flit sent carries the ACK and starts the count of N_ACK again [HSL-LNK-018]."""
+    pair = Pair(config(1, tu_exp=10), config(2, tu_exp=10, n_ack=3))
+    pair.start().run(10**5)
+    pair.b.releasing = False
+    burst(pair, 2)
+    pair.run(LATENCY + 50)
+    pair.b.port.send(message(Op.Cmp))
+    pair.run(50)
+    burst(pair, 2)
+    pair.run(LATENCY + 50)
+    start = pair.now
+    pair.run(1)
+    assert pair.b.link.rx.exp == 4
+    assert max(now for now, _ in pair.b.of_type(FlitType.NOP)) < start - LATENCY - 100
 
 
 def test_missing_ack_leads_to_replay() -> None:
@@ -408,6 +436,7 @@ def test_sequence_wraps() -> None:
             seen = flit.seq
     assert new == [n % SEQ_MODULUS for n in range(len(new))]
     assert len(faults.hit) == 4
+    assert pair.a.errors() == pair.b.errors() == []  # each NAK was good: no T_REPLAY was needed
     balanced(pair, lost=4)
 
 

@@ -286,6 +286,30 @@ def test_stale_wins_over_invalid() -> None:
     assert pair.a.state() is LinkState.CONFIG
 
 
+def test_low_power_is_refused() -> None:
+    """L1 is not negotiated: PM_REQ is answered by PM_NAK with its TAG, and pm_idle asks for nothing.
+
+    [HSL-LNK-033]
+    """
+    pair = in_state(LinkState.ACTIVE)
+    pair.a.port.pm_idle(pair.now)
+    give(pair, "PM_REQ_busy")
+    pair.run(1)
+    answers = pair.a.ctl(CtlOp.PM_NAK)
+    assert [(ctl.body["level"], ctl.body["tag"]) for _, ctl in answers] == [(1, 3)]
+    assert pair.a.ctl(CtlOp.PM_REQ) == pair.a.ctl(CtlOp.PM_ACK) == []
+    assert pair.a.state() is LinkState.ACTIVE
+
+
+def test_bond_flits_are_dropped() -> None:
+    """On a port of one link BOND flits are dropped and counted (row 56)."""
+    pair = in_state(LinkState.ACTIVE)
+    for op in (CtlOp.BOND_FAIL, CtlOp.BOND_RESUME, CtlOp.BOND_RESUME_ACK):
+        pair.inject(pair.a, ctl(pair.a.link, op, {"mask": 1}))
+    assert pair.a.counters.stale == 3
+    assert not pair.a.link.due
+
+
 def test_recovery_as_a_last_resort() -> None:
     """Each code Y, with RC at its limit, ends in DEAD where its cell says RECOVERY [HSL-LNK-024]."""
     for event in ("sw_retrain", "PAL_DOWN", "PAL_RETRAIN", "T_DEADKA", "RETRAIN_REQ"):
