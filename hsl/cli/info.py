@@ -11,6 +11,7 @@ from rich.table import Table
 from hsl import __version__
 from hsl._generated.constants import PROFILE_NAME, PROFILE_SENTENCE, VERSION
 from hsl.codec import crc, native
+from hsl.engine.select import engines
 
 __all__ = ["command"]
 
@@ -23,7 +24,7 @@ def facts() -> dict[str, Any]:
         "sentence": PROFILE_SENTENCE,
         "python": platform.python_version(),
         "platform": platform.platform(),
-        "engines": {"crc": crc.ENGINE},
+        "engines": engines() | {"crc": crc.ENGINE},
         "native": {"version": native.version(), "cpu_features": native.cpu_features()},
     }
 

@@ -16,7 +16,11 @@ SCHEMA = {
     "properties": {
         "version": {"const": __version__},
         "sentence": {"const": PROFILE_SENTENCE},
-        "engines": {"type": "object", "minProperties": 1, "additionalProperties": {"enum": list(ENGINES)}},
+        "engines": {
+            "type": "object",
+            "required": ["codec", "link", "agents", "crc"],
+            "additionalProperties": {"enum": list(ENGINES)},
+        },
         "native": {
             "type": "object",
             "required": ["version", "cpu_features"],
