@@ -2,6 +2,7 @@
 
 import copy
 import json
+import re
 from collections.abc import Iterable, Iterator
 from functools import cache
 from typing import Any
@@ -222,6 +223,7 @@ def missing(found: Iterable[set[Demand]]) -> list[Demand]:
 def test_everything_has_a_vector() -> None:
     """Every opcode, CTL_OP, error; every field at 0, at max, with each single bit; every ignored field."""
     assert len(ALL) > 1000
+    assert len({vector["id"] for vector in ALL}) == len(ALL), "an id twice"
     assert len(DEMANDED) > 4000
     assert missing(shown()) == []
 
@@ -285,3 +287,26 @@ def test_schema_refuses(wrong: str, validator: jsonschema.Draft202012Validator) 
     vector = copy.deepcopy(document["vectors"][0]) | WRONG[wrong]
     document["vectors"] = [{key: value for key, value in vector.items() if value is not None}]
     assert not validator.is_valid(document)
+
+
+DERIVED = {vector["id"]: vector for vector in ALL if "notes" in vector}
+
+
+def worked_out(notes: list[str]) -> bytes:
+    """The bytes of a derivation: what stands after `->`, "N x 00" written out."""
+    words = " ".join(line.partition("->")[2] for line in notes)
+    return bytes.fromhex(re.sub(r"(\d+) x 00", lambda match: "00" * int(match[1]), words))
+
+
+@pytest.mark.parametrize("name", DERIVED)
+def test_derivation(name: str) -> None:
+    """What was derived by hand, step by step, is every byte of the vector."""
+    assert worked_out(DERIVED[name]["notes"]).hex() == "".join(DERIVED[name]["bytes"])
+
+
+def test_derivations_are_many() -> None:
+    """About thirty vectors are derived by hand, of every result and every chapter."""
+    assert len(DERIVED) >= 30
+    assert {vector["result"] for vector in DERIVED.values()} == {"valid", "acceptable", "invalid"}
+    for chapter, found in VECTORS.items():
+        assert any("notes" in vector for vector in found), chapter

@@ -87,8 +87,8 @@ def _checksums(form: str) -> Iterator[Vector]:
     for name, comment, tail in _wrong_checksums(form, whole[:at]):
         yield _checksum(f"{form}-checksum-{name}", comment, form, whole[:at] + tail)
     zeros = bytes(len(whole))
-    yield _checksum(f"{form}-zeros", "All bytes 0", form, zeros)
-    yield _checksum(f"{form}-ones", "All bits 1", form, b"\xff" * len(whole))
+    yield _checksum(f"{form}-all-zeros", "All bytes 0", form, zeros)
+    yield _checksum(f"{form}-all-ones", "All bits 1", form, b"\xff" * len(whole))
 
 
 def _checksum(id: str, comment: str, form: str, data: bytes) -> Vector:
