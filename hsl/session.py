@@ -82,7 +82,7 @@ class End:
         self.errors.clear()
 
     def disconnected(self, reason: str, peer: str) -> None:
-        """The present connection is over: a warning, unless it carried a link or the last one said the same."""
+        """The present connection is over: a warning, unless it carried a link or the last one said so."""
         found = ", ".join(f"{count} x {code.name}" for code, count in sorted(self.errors.items()))
         line = f"{self.name}: connection with {peer} ended: {reason}{found and f'; errors: {found}'}"
         log.log(logging.INFO if self.came_up or line == self.line else logging.WARNING, "%s", line)
@@ -232,7 +232,7 @@ class Session:
     def _feed(self, end: End, now: int) -> bool:
         link = end.link
         if link.connection is None or link.replaced:
-            return False
+            return False  # what a replaced connection brought is thrown away: HSL 3.9 [HSL-PAL-003]
         port, index = end.place
         count = 0
         for flit in link.connection.frames(FRAMES_PER_TURN, now):

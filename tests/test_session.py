@@ -21,7 +21,7 @@ from hsl.errors import ConfigError, LinkError, PeerLost, PeerUnreachable
 from hsl.link.events import LinkDown, LinkUp, StateChanged
 from hsl.session import FRAMES_PER_TURN, Attachment, Session
 from hsl.transport.base import parse_uri
-from hsl.transport.faults import FaultKind, FaultPlan
+from hsl.transport.faults import FaultInjector, FaultKind, FaultPlan
 from hsl.transport.stream import INBOX_BYTES
 from tests.support.ports import PortDevice, port_config
 from tests.support.sessions import (
@@ -100,7 +100,10 @@ def test_truncated_flit_costs_the_connection_only(scheme: str, tmp_path: Path) -
 
     async def body() -> None:
         a = await listening(device(1, 1000), uri_of(scheme, tmp_path))
-        b = await calling(device(2, 1000), a.uri, faults=FaultPlan.parse("truncate@PROT:x2"))
+        b = await calling(device(2, 1000), a.uri)
+        # Not before both are ACTIVE: until then PAL_DOWN ends the handshake (row 10) instead of RECOVERY.
+        await until(lambda: a.device.got > 100)
+        b.link.injector = FaultInjector(FaultPlan.parse("truncate@PROT:x2"), random.Random(1))
         await asyncio.gather(a.end(), b.end())
         assert a.device.port.messages_received == b.device.port.messages_sent
         assert b.device.port.messages_received == a.device.port.messages_sent
@@ -461,6 +464,30 @@ def test_listener_lives_on(what: str, stays: bool, caplog: pytest.LogCaptureFixt
 
     run(body())
     assert len(warnings_of(caplog)) == 1, warnings_of(caplog)
+
+
+def test_replaced_connection_delivers_nothing_more() -> None:
+    """Flits of a connection that a newer one has replaced are never delivered [HSL-PAL-003]."""
+
+    async def body() -> None:
+        a = await listening(device(1))
+        _, writer = await dial(a.uri)
+        await until(lambda: a.link.connections == 1)
+        received: list[bytes] = []
+        a.device.node.receive = lambda port, link, data, now, error=False: received.append(data)  # type: ignore[method-assign]
+        old = a.link.connection
+        assert old is not None
+        old.data_received(hello(1))
+        new = a.link._connected()
+        new.data_received(hello(2))
+        for _ in range(3):
+            a.session._turn(a.session.now)
+        assert received == [hello(2)[2:]]
+        writer.close()
+        a.link.drop()
+        await a.kill()
+
+    run(body())
 
 
 def test_unfinished_frame_is_given_up(caplog: pytest.LogCaptureFixture) -> None:

@@ -208,7 +208,7 @@ class Loopback:
     def _deliver(self, lane: Lane, arrival: Arrival, cuts: int) -> None:
         if lane.cuts == cuts:
             device, port, link = lane.target
-            error = arrival.error or len(arrival.data) not in SIZES
+            error = arrival.error or len(arrival.data) not in SIZES  # HSL 3.9 [HSL-PAL-001]
             self.devices[device].node.receive(port, link, arrival.data, self.now, error)
 
     def _tell(self, index: int) -> None:

@@ -95,12 +95,12 @@ class Connection(asyncio.Protocol):
         try:
             while limit and len(self._inbox) - at >= LENGTH_BYTES:
                 size = int.from_bytes(self._inbox[at : at + LENGTH_BYTES], "little")
-                if size not in SIZES:
+                if size not in SIZES:  # the border of the next frame is lost: HSL 3.9 [HSL-PAL-001]
                     self.fail(f"frame of {size} bytes, legal are {sorted(SIZES)}")
                     return
                 end = at + LENGTH_BYTES + size
                 if len(self._inbox) < end:
-                    break
+                    break  # never a part of a flit: HSL 3.9 B2 [HSL-PAL-002]
                 flit = bytes(self._inbox[at + LENGTH_BYTES : end])
                 at, limit = end, limit - 1
                 self.partial_since = None
@@ -177,7 +177,7 @@ class Connection(asyncio.Protocol):
 
 
 class StreamLink:
-    """One link of a port over one connection at a time; a new connection replaces the old one.
+    """One link of a port over one connection at a time; a new connection replaces the old one [HSL-PAL-003].
 
     PAL_UP and PAL_DOWN are what `adopt` and `connection` say; the pump tells them to the node.
     """

@@ -96,6 +96,20 @@ def test_planted_miscount_is_seen() -> None:
         pair.check("planted")
 
 
+@pytest.mark.parametrize("size", [0, 1, 63, 65, 255, 257])
+def test_frame_of_wrong_length_is_a_bad_flit(size: int) -> None:
+    """A frame that has not the length of a flit arrives as damaged, once counted [HSL-PAL-001]."""
+    pair = Pair(count=0)
+    loopback, lane = pair.loopback, pair.loopback.lanes[B]
+    loopback.run(max_time=LIMIT, until=lambda: pair.devices[0].started)
+    loopback._push(
+        loopback.now + 1, Step.RECEIVE, A, lambda: loopback._deliver(lane, Arrival(bytes(size)), lane.cuts)
+    )
+    loopback.run(max_time=LIMIT)
+    assert pair.devices[0].port.links[0].counters.crc_errors == 1
+    assert pair.devices[0].got == 0
+
+
 def test_duplicate_is_caught_as_duplicate() -> None:
     """A PROT that arrives twice is dropped the second time, and no message is delivered twice."""
     pair = Pair("duplicate@PROT:x5")

@@ -100,7 +100,7 @@ async def test_coalesced(pair: Wired) -> None:
 
 @pytest.mark.parametrize("length", [0, 1, 63, 65, 255, 257, 0x4000, 0xFFFF])
 def test_length_that_is_none(length: int) -> None:
-    """A length that is neither 64 nor 256 ends the connection: frames before it count, none after it."""
+    """A length that is neither 64 nor 256 ends the connection: frames before it count [HSL-PAL-001]."""
 
     async def body() -> None:
         pair = await Wired().open()
@@ -116,7 +116,7 @@ def test_length_that_is_none(length: int) -> None:
 
 @wired
 async def test_eof_inside_a_frame(pair: Wired) -> None:
-    """EOF inside a frame: whole frames before it are delivered, the part never is."""
+    """EOF inside a frame: whole frames before it are delivered, the part never is [HSL-PAL-002]."""
     await pair.feed(framed(FLIT) + framed(FLIT)[:40])
     pair.peer.shutdown(socket.SHUT_WR)
     await until(lambda: bool(pair.connection.ended))
