@@ -1,7 +1,7 @@
 """Writes the C source of hsl._native: `build_ffi.py OUTPUT`.
 
 The declarations are not typed twice: they are the regions of the public headers between
-`/* cffi:begin */` and `/* cffi:end */`.
+`/* cffi:begin */` and `/* cffi:end */`, and the numbers of hsl_constants.h.
 """
 
 import re
@@ -10,18 +10,21 @@ from pathlib import Path
 
 from cffi import FFI
 
-INCLUDE = Path(__file__).parent / "include"
+NATIVE = Path(__file__).parent
 REGION = re.compile(r"/\* cffi:begin \*/(.*?)/\* cffi:end \*/", re.DOTALL)
+NUMBER = re.compile(r"^#define HSL_\w+ \w+$", re.MULTILINE)
+# In this order: a declaration needs those before it.
+HEADERS = ("version", "crc", "fault", "flit", "message", "ctl", "stream", "codec")
 
 
 def main(output: str) -> None:
-    headers = sorted(INCLUDE.glob("hsl/*.h"))
     ffi = FFI()
-    for header in headers:
-        for region in REGION.findall(header.read_text()):
+    ffi.cdef("\n".join(NUMBER.findall((NATIVE / "generated/hsl_constants.h").read_text())))
+    headers = [f"hsl/{name}.h" for name in HEADERS]
+    for path in ("generated/hsl_ctl_bodies.h", *(f"include/{header}" for header in headers)):
+        for region in REGION.findall((NATIVE / path).read_text()):
             ffi.cdef(region)
-    includes = [f'#include "{header.relative_to(INCLUDE).as_posix()}"' for header in headers]
-    ffi.set_source("hsl._native", "\n".join(includes))
+    ffi.set_source("hsl._native", "\n".join(f'#include "{header}"' for header in headers))
     ffi.emit_c_code(output)
 
 

@@ -5,6 +5,7 @@ that of `a + b` is `crc32c(b, crc32c(a))`.
 """
 
 import os
+from types import ModuleType
 from typing import Final, Protocol
 
 from hsl._generated.constants import (
@@ -17,16 +18,27 @@ from hsl._generated.constants import (
 )
 from hsl.errors import ConfigError
 
-__all__ = ["ENGINE", "ENGINES", "Buffer", "Crc32c", "crc32c", "crc32c_reference", "crc32c_with", "crc64xz"]
+__all__ = [
+    "ENGINE",
+    "ENGINES",
+    "Buffer",
+    "Crc",
+    "crc32c",
+    "crc32c_reference",
+    "crc32c_with",
+    "crc64xz",
+    "crc64xz_reference",
+    "crc64xz_with",
+]
 
 Buffer = bytes | bytearray | memoryview
 
 
-class Crc32c(Protocol):
-    """The CRC-32C of `data`, continued from `crc`."""
+class Crc(Protocol):
+    """A CRC of `data`, continued from `crc`."""
 
     def __call__(self, data: Buffer, crc: int = 0) -> int:
-        """See `crc32c_reference`."""
+        """See `crc32c_reference` and `crc64xz_reference`."""
 
 
 def _table(bits: int, poly: int) -> tuple[int, ...]:
@@ -47,7 +59,7 @@ def crc32c_reference(data: Buffer, crc: int = 0) -> int:
     return _run(CRC32C_TABLE, data, crc ^ CRC32C_INIT) ^ CRC32C_XOROUT
 
 
-def crc64xz(data: Buffer, crc: int = 0) -> int:
+def crc64xz_reference(data: Buffer, crc: int = 0) -> int:
     """CRC-64/XZ of `data`, continued from `crc` (0 to start). HSL 2.4 [HSL-FLT-004]."""
     return _run(CRC64XZ_TABLE, data, crc ^ CRC64XZ_INIT) ^ CRC64XZ_XOROUT
 
@@ -58,18 +70,30 @@ def _run(table: tuple[int, ...], data: Buffer, state: int) -> int:
     return state
 
 
-def crc32c_with(engine: str) -> Crc32c:
+def crc32c_with(engine: str) -> Crc:
     """The CRC-32C of one of ENGINES; ConfigError for another name, or for `native` without the extension."""
+    return crc32c_reference if _is_reference(engine) else _native().crc32c
+
+
+def crc64xz_with(engine: str) -> Crc:
+    """The CRC-64/XZ of one of ENGINES; ConfigError as `crc32c_with`."""
+    return crc64xz_reference if _is_reference(engine) else _native().crc64xz
+
+
+def _is_reference(engine: str) -> bool:
     if engine not in ENGINES:
         raise ConfigError(f"engine {engine!r} is none of {', '.join(ENGINES)}")
-    if engine == "reference":
-        return crc32c_reference
-    from hsl.codec import native  # here, because the reference must run without the extension
+    return engine == "reference"
 
-    return native.crc32c
+
+def _native() -> ModuleType:
+    from hsl import native  # here, because the reference must run without the extension
+
+    return native
 
 
 ENGINES: Final = ("reference", "native")
 # Reference link and agents run on the native CRC unless HSL_ENGINE asks for pure Python.
 ENGINE: Final = os.environ.get("HSL_ENGINE", "native")
 crc32c: Final = crc32c_with(ENGINE)
+crc64xz: Final = crc64xz_with(ENGINE)

@@ -1,4 +1,4 @@
-/* A build step, not part of the library: prints crc_tables.h from the polynomial of the spec. */
+/* A build step, not part of the library: prints crc_tables.h from the polynomials of the spec. */
 #include <inttypes.h>
 #include <stdint.h>
 #include <stdio.h>
@@ -7,40 +7,57 @@
 
 enum { SLICES = 8 };
 
-static uint32_t reflected(uint32_t normal) {
-    uint32_t out = 0;
-    for (int bit = 0; bit < 32; bit++) {
+static uint64_t reflected(uint64_t normal, int bits) {
+    uint64_t out = 0;
+    for (int bit = 0; bit < bits; bit++) {
         out = out << 1 | (normal >> bit & 1u);
     }
     return out;
 }
 
-int main(void) {
-    const uint32_t poly = reflected(HSL_CRC32C_POLY);
-    uint32_t table[SLICES][256];
-    for (uint32_t byte = 0; byte < 256; byte++) {
-        uint32_t state = byte;
+/* The eight tables of a reflected CRC: table[k][b] is the state after byte b and k zero bytes. */
+static void print_tables(const char *name, const char *type, int digits, uint64_t poly) {
+    static uint64_t table[SLICES][256];
+    for (unsigned byte = 0; byte < 256; byte++) {
+        uint64_t state = byte;
         for (int bit = 0; bit < 8; bit++) {
             state = state >> 1 ^ (state & 1u ? poly : 0u);
         }
         table[0][byte] = state;
     }
-    /* table[k][b] is the state after byte b and k zero bytes. */
     for (int slice = 1; slice < SLICES; slice++) {
         for (int byte = 0; byte < 256; byte++) {
-            const uint32_t before = table[slice - 1][byte];
+            const uint64_t before = table[slice - 1][byte];
             table[slice][byte] = table[0][before & 0xFF] ^ before >> 8;
         }
     }
-    puts("/* Printed by crc_tables.c. */\n#include <stdint.h>\n");
-    printf("static const uint32_t hsl_crc32c_table[%d][256] = {\n", SLICES);
+    printf("static const %s %s[%d][256] = {\n", type, name, SLICES);
     for (int slice = 0; slice < SLICES; slice++) {
         puts("    {");
         for (int byte = 0; byte < 256; byte++) {
-            printf("        0x%08" PRIX32 "u,\n", table[slice][byte]);
+            printf("        0x%0*" PRIX64 "u,\n", digits, table[slice][byte]);
         }
         puts("    },");
     }
     puts("};");
+}
+
+/* x^power mod the CRC-64 polynomial, reflected: what a 128-bit block is folded with. */
+static void print_fold(const char *name, int power, uint64_t poly) {
+    uint64_t state = UINT64_C(1) << 63; /* x^0, reflected */
+    for (int i = 0; i < power; i++) {
+        state = state >> 1 ^ (state & 1u ? poly : 0u);
+    }
+    printf("#define %s 0x%016" PRIX64 "u\n", name, state);
+}
+
+int main(void) {
+    const uint64_t poly64 = reflected(HSL_CRC64XZ_POLY, 64);
+    puts("/* Printed by crc_tables.c. */\n#include <stdint.h>\n");
+    print_tables("hsl_crc32c_table", "uint32_t", 8, reflected(HSL_CRC32C_POLY, 32));
+    print_tables("hsl_crc64xz_table", "uint64_t", 16, poly64);
+    /* One less than 192 and 128: a product of reflected words is one bit short of its place. */
+    print_fold("HSL_CRC64XZ_FOLD_LOW", 191, poly64);
+    print_fold("HSL_CRC64XZ_FOLD_HIGH", 127, poly64);
     return 0;
 }

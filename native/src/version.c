@@ -7,5 +7,8 @@ const char *hsl_version(void) {
 }
 
 uint32_t hsl_cpu_features(void) {
-    return hsl_cpu_has_sse42() ? (uint32_t)HSL_CPU_SSE42 : 0u;
+    uint32_t found = 0;
+    found |= hsl_cpu_has_sse42() ? (uint32_t)HSL_CPU_SSE42 : 0u;
+    found |= hsl_cpu_has_pclmulqdq() ? (uint32_t)HSL_CPU_PCLMULQDQ : 0u;
+    return found;
 }

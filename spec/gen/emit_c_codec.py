@@ -1,4 +1,4 @@
-"""Emits what the native codec needs of the spec: names, the opcode and AOP tables, CTL bodies as C structs."""
+"""Emits what the native codec needs: names, the opcode and AOP tables, CTL bodies as C structs."""
 
 from __future__ import annotations
 
@@ -27,6 +27,7 @@ HEADERS = ("A0", "A1", "B0")
 # No completion that could carry an error: what is wrong with these is wrong with the link. 2.5 P7
 UNANSWERED = ("SNP", "RSP", "DAT")
 UNKNOWN_WITH_DATA = ("RWD", "MEM", "NCR")  # 2.6
+ANY_LEN = 0xF
 WITHOUT_DOM = ("SNP", "MEM")  # 2.6
 X_BITS = {"zero": 0, "pasid": 0xFF, "pasid_perms": 0xFFF, "size": 0xFFF}  # 5.12, 5.14
 # Fields after TXN that a class B opcode uses, besides QOS and TRACE. 2.6, 5.3
@@ -70,7 +71,7 @@ def _name_lines(spec: Spec) -> Iterator[str]:
             low, width = bit_range(field["bits"])
             yield f"#define HSL_{name}_{field['name']}_SHIFT {low}u"
             yield f"#define HSL_{name}_{field['name']}_MASK 0x{(1 << width) - 1:X}ull"
-        yield f"\n/* Its fields but BE, which says that a granule follows: F(header, FIELD, member of hsl_message_t). */"
+        yield "\n/* Its fields but BE (a granule): F(header, FIELD, member of hsl_message_t). */"
         fields = (field["name"] for field in header_fields(spec, name) if field["name"] != "BE")
         yield f"#define HSL_{name}_FIELDS(F) \\"
         yield " \\\n".join(f"    F({name}, {field}, {field.lower()})" for field in fields)
@@ -139,36 +140,62 @@ def _opcode_lines(spec: Spec) -> Iterator[str]:
 
 
 def _unknown_row(vc: Row, code: int) -> str:
-    data = int(vc["name"] in UNKNOWN_WITH_DATA)
-    return _row(code, vc, {"data": data, "keep0": ALL_BITS, "keep1": ALL_BITS})
+    cells: dict[str, Any] = {
+        "data": int(vc["name"] in UNKNOWN_WITH_DATA),
+        "keep0": ALL_BITS,
+        "keep1": ALL_BITS,
+    }
+    return _row(code, vc, cells | {"received": 0 if vc["name"] in UNANSWERED else ANY_LEN})
 
 
 def _opcode_row(spec: Spec, vc: Row, row: Row) -> str:
     keep0, keep1 = (_keep_b if vc["header"] == "B" else _keep_a)(spec, vc, row)
+    refuse0, refuse1 = _refuse(spec, vc)
     feature = 1 << values(spec, "feature")[row["feature"]] if "feature" in row else 0
+    lens = sum(1 << n for n in row["len"])
     return _row(
         row["code"],
         vc,
         {
             "known": 1,
             "data": int(row["data"] == "len"),
-            "lens": sum(1 << n for n in row["len"]),
+            "lens": lens,
+            "received": lens if vc["name"] in ("SNP", "DAT") else ANY_LEN,
             "be": f"HSL_BE_{row['be'].upper()}",
             "align": f"HSL_ALIGN_{row['align'].upper()}",
-            "feature": f"0x{feature:X}u",
+            "feature": feature,
             "keep0": keep0,
             "keep1": keep1,
+            "refuse0": refuse0,
+            "refuse1": refuse1,
         },
     )
 
 
 def _row(code: int, vc: Row, cells: dict[str, Any]) -> str:
-    shared = {"header": 1 if vc["header"] == "B" else 2, "answered": int(vc["name"] not in UNANSWERED)}
+    shared = {
+        "header": 1 if vc["header"] == "B" else 2,
+        "answered": int(vc["name"] not in UNANSWERED),
+        "len_shift": f"HSL_{vc['header']}0_LEN_SHIFT",
+        "enables": int(vc["header"] == "A" and vc["name"] not in UNANSWERED),
+    }
     words = (
-        f".{name} = 0x{cell:016X}ull" if name.startswith("keep") else f".{name} = {cell}"
+        f".{name} = 0x{cell:016X}ull" if name[-1] in "01" else f".{name} = {cell}"
         for name, cell in (shared | cells).items()
+        if cell
     )
     return f"[0x{code:02X}] = {{{', '.join(words)}}}"
+
+
+def _refuse(spec: Spec, vc: Row) -> tuple[int, int]:
+    """The bits of both granules that must be 0 in a known SNP, RSP or DAT (2.5 P7, 5.12)."""
+    if vc["name"] == "SNP":
+        return _bits(spec, "A0", "BE"), spec.find("profile", "limit", "LINE_BYTES")["value"] - 1
+    if vc["name"] in UNANSWERED:
+        reserved = max(values(spec, "state").values()) + 1  # the upper half of ST
+        low, _ = bit_range(next(f["bits"] for f in header_fields(spec, "B0") if f["name"] == "ST"))
+        return reserved << low, 0
+    return 0, 0
 
 
 def _bits(spec: Spec, header: str, name: str) -> int:
@@ -210,14 +237,21 @@ def _ctl_lines(spec: Spec) -> Iterator[str]:
     yield f"#define HSL_CTL_BODY_OFFSET {ctl['body']['offset']}"
     yield f"#define HSL_CTL_BODY_BYTES {ctl['body']['bytes']}"
     for row in ctl["ctl"]:
-        yield f"\n/* {row['text']} (CTL_OP 0x{row['code']:02X}) */\ntypedef struct hsl_ctl_{row['name'].lower()} {{"
+        name = f"hsl_ctl_{row['name'].lower()}"
+        yield f"\n/* {row['text']} (CTL_OP 0x{row['code']:02X}) */\ntypedef struct {name} {{"
         yield from (f"    {_member(f)} /* {f['text']} */" for f in _sent(row["fields"]))
-        yield f"}} hsl_ctl_{row['name'].lower()}_t;"
-    yield "\n/* The body of a CTL by its CTL_OP; `raw` is that of an unknown one. */\ntypedef union hsl_ctl_body {"
+        yield f"}} {name}_t;"
+    yield "\n/* The body of a CTL by its CTL_OP; `raw` is that of an unknown one. */"
+    yield "typedef union hsl_ctl_body {"
     yield from (f"    hsl_ctl_{row['name'].lower()}_t {row['name'].lower()};" for row in ctl["ctl"])
     yield "    uint8_t raw[HSL_CTL_BODY_BYTES];\n} hsl_ctl_body_t;\n/* cffi:end */"
     for field in _sent(ctl["header"]["fields"]):
         yield f"\n#define HSL_CTL_{field['name'].removeprefix('CTL_')}_AT {field['offset']}u"
+    offered = (int(field["rule"] not in ("zero", "result")) for field in ctl["caps"]["fields"])
+    sizes = (type_size(field["type"]) for field in ctl["caps"]["fields"])
+    flags = [flag for flag, size in zip(offered, sizes, strict=True) for _ in range(size)]
+    yield "\n/* Bytes of the CAPS record: 1 those that one side sends, 0 those of the result record. */"
+    yield f"#define HSL_CAPS_OFFERED {{{', '.join(map(str, flags))}}}"
     rows = [(row, field) for row in ctl["ctl"] for field in _sent(row["fields"])]
     yield "\n/* Numbers of bodies: F(CTL_OP, member of hsl_ctl_body_t, bytes, offset in the body). */"
     yield "#define HSL_CTL_NUMBERS(F) \\"
@@ -233,7 +267,7 @@ def _sent(fields: Iterable[Row]) -> Iterator[Row]:
 
 def _split(text: str) -> tuple[int, int]:
     """Bytes of an element and number of elements of a field type."""
-    kind, _, count = text.partition("[")
+    kind = text.partition("[")[0]
     width = 1 if kind == "bytes" else type_size(kind)
     return width, type_size(text) // width
 

@@ -20,6 +20,15 @@ uint32_t hsl_crc32c(uint32_t crc, const void *data, size_t size);
 
 /* The same function by tables alone, on every CPU: the second path, which tests compare with the first. */
 uint32_t hsl_crc32c_portable(uint32_t crc, const void *data, size_t size);
+
+/*
+ * CRC-64/XZ (ECMA-182 polynomial, reflected): the contract of hsl_crc32c with 64 bits.
+ * Takes carry-less multiplication (PCLMULQDQ) where the CPU has it.
+ */
+uint64_t hsl_crc64xz(uint64_t crc, const void *data, size_t size);
+
+/* The same function by tables alone, on every CPU. */
+uint64_t hsl_crc64xz_portable(uint64_t crc, const void *data, size_t size);
 /* cffi:end */
 
 #endif

@@ -7,7 +7,8 @@
 /* cffi:begin */
 /* CPU features that change which code path runs. Bits of hsl_cpu_features(). */
 enum hsl_cpu_feature {
-    HSL_CPU_SSE42 = 1, /* CRC-32C by instruction */
+    HSL_CPU_SSE42 = 1,     /* CRC-32C by instruction */
+    HSL_CPU_PCLMULQDQ = 2, /* CRC-64/XZ by carry-less multiplication */
 };
 
 /* The version of this library, "MAJOR.MINOR.PATCH". Static storage: not freed by the caller. */
