@@ -6,17 +6,20 @@ from typing import Any
 import pytest
 
 from hsl._generated import layouts
-from hsl.codec import checks, reference
-from hsl.codec import ctl as reference_ctl
+from hsl.codec import checks, ctl, native, reference
 from hsl.codec.flit import FORMATS
+from hsl.errors import HslError
 from tests.support import vectors
 
 VECTORS = vectors.load()
 REFERENCE = SimpleNamespace(
-    **vars(reference), **{name: vars(reference_ctl)[name] for name in ("decode_ctl", "encode_ctl")}
+    **vars(reference),
+    decode_ctl=ctl.decode_ctl,
+    encode_ctl=ctl.encode_ctl,
+    check_request=checks.check_request,
 )
 # Engine -> what `tests.support.vectors.check` needs of it.
-ENGINES: dict[str, Any] = {"reference": REFERENCE}
+ENGINES: dict[str, Any] = {"reference": REFERENCE, "native": native}
 
 
 def failures(engine: Any, chapter: str) -> dict[str, str]:
@@ -25,7 +28,7 @@ def failures(engine: Any, chapter: str) -> dict[str, str]:
     for vector in VECTORS[chapter]:
         try:
             vectors.check(engine, vector)
-        except (AssertionError, ArithmeticError, LookupError, ValueError) as error:
+        except (AssertionError, HslError, LookupError, ValueError) as error:
             found[vector["id"]] = f"{type(error).__name__}: {error}"
     return found
 
@@ -40,10 +43,11 @@ def test_vectors(engine: str, chapter: str) -> None:
 
 
 @pytest.mark.parametrize("chapter", VECTORS)
-def test_completions(chapter: str) -> None:
+@pytest.mark.parametrize("engine", ENGINES)
+def test_completions(engine: str, chapter: str) -> None:
     """Each request is refused for its format as its vector says [HSL-TXN-005] [HSL-LNK-034]."""
     for vector in VECTORS[chapter]:
-        vectors.check_completion(vector)
+        vectors.check_completion(ENGINES[engine], vector)
 
 
 # Planted bugs: the vectors must catch each of them.

@@ -1,7 +1,7 @@
 """Runs the vectors of spec/vectors through a codec: `check(engine, vector)` fails with what differs.
 
-`engine` has decode_flit, encode_flit, credit_return_fault, encode_message, decode_ctl, encode_ctl, Packer and
-Unpacker, as `hsl.codec` names them.
+`engine` has decode_flit, encode_flit, credit_return_fault, encode_message, decode_ctl, encode_ctl,
+check_request, Packer and Unpacker, as `hsl.codec` names them.
 """
 
 import json
@@ -10,7 +10,7 @@ from pathlib import Path
 from typing import Any
 
 from hsl._generated.constants import ErrorCode, FlitType, Op, Vc
-from hsl.codec.checks import Negotiated, check_request
+from hsl.codec.checks import Negotiated
 from hsl.codec.ctl import CAPS, Ctl
 from hsl.codec.flit import FORMATS, Flit
 from hsl.codec.message import Message
@@ -153,13 +153,13 @@ def check_granules(engine: Any, vector: Vector, messages: list[Message], wires: 
         at = stream.index(granules, at) + len(granules)
 
 
-def check_completion(vector: Vector) -> None:
+def check_completion(engine: Any, vector: Vector) -> None:
     """A request that is refused for its format gets the ERR that the vector says, and no other one does."""
     requests = [message(shown) for shown in vector.get("fields", {}).get("messages", [])]
     if len(requests) != 1 or requests[0].vc in (Vc.SNP, Vc.RSP, Vc.DAT):
         return
     negotiated = Negotiated(**vector["negotiated"]) if "negotiated" in vector else EVERYTHING
-    same(check_request(requests[0], negotiated).name, vector.get("completion", "OK"), vector["id"])
+    same(engine.check_request(requests[0], negotiated).name, vector.get("completion", "OK"), vector["id"])
 
 
 def message(shown: dict[str, Any]) -> Message:
