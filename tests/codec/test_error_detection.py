@@ -4,6 +4,7 @@ By syndromes, which is exhaustive but believes that the CRC is linear; and throu
 nothing.
 """
 
+import math
 from collections.abc import Callable, Iterator
 from typing import Any
 
@@ -16,6 +17,7 @@ from hsl.codec import reference
 from hsl.codec.crc import crc32c_reference, crc64xz
 from hsl.codec.flit import FORMATS
 from hsl.errors import CodecError
+from hsl.native import ffi, lib
 from tests.codec.cases import V2, V3
 
 Syndromes = NDArray[Any]  # (n,) uint32 for L64, uint64 for B256
@@ -130,25 +132,34 @@ def _pairs_after(first: int, count: int) -> Iterator[tuple[int, int]]:
     return ((i, j) for i in range(first + 1, count) for j in range(i + 1, count))
 
 
-def errors_of(form: str, weight: int, count: int) -> Flits:
-    """The golden flit with errors of `weight` bits: all of them when `count` is 0, else so many drawn."""
+ALL = 0  # errors asked for: every one
+CHUNK = 1 << 16  # flits
+
+
+def places(form: str, weight: int, count: int) -> NDArray[np.int64]:
+    """(n, weight) the bits of ALL errors of 1 or 2 bits, or of `count` drawn ones."""
+    bits = 8 * FORMATS[form].bytes
+    if count == ALL:
+        return np.stack(np.triu_indices(bits, 1), axis=1) if weight == 2 else np.arange(bits)[:, None]
+    drawn = np.sort(np.random.default_rng(SEED).integers(0, bits, (count + count // 10, weight)), axis=1)
+    return drawn[np.all(np.diff(drawn, axis=1) > 0, axis=1)][:count]  # no bit twice
+
+
+def damaged(form: str, weight: int, count: int) -> Iterator[Flits]:
+    """The golden flit with these errors, in parts of CHUNK flits at most."""
     whole = np.frombuffer(GOLDEN[form], dtype=np.uint8)
-    bits = 8 * len(whole)
-    if count == 0:
-        drawn = np.stack(np.triu_indices(bits, 1), axis=1) if weight == 2 else np.arange(bits)[:, None]
-    else:
-        rng = np.random.default_rng(SEED)
-        drawn = np.sort(rng.integers(0, bits, (count, weight)), axis=1)
-        drawn = drawn[np.all(np.diff(drawn, axis=1) > 0, axis=1)]  # no bit twice
-    flits = np.tile(whole, (len(drawn), 1))
-    rows = np.arange(len(drawn))
-    for column in drawn.T:
-        flits[rows, column // 8] ^= (1 << column % 8).astype(np.uint8)
-    return flits
+    drawn = places(form, weight, count)
+    for at in range(0, len(drawn), CHUNK):
+        part = drawn[at : at + CHUNK]
+        flits = np.tile(whole, (len(part), 1))
+        rows = np.arange(len(part))
+        for column in part.T:
+            flits[rows, column // 8] ^= (1 << column % 8).astype(np.uint8)
+        yield flits
 
 
 def accepted_by_reference(flits: Flits, form: str) -> int:
-    """How many of damaged flits decode, or are refused for another reason than the CRC."""
+    """How many decode, or are refused for another reason than the CRC."""
     accepted = 0
     for data in flits:
         try:
@@ -160,9 +171,30 @@ def accepted_by_reference(flits: Flits, form: str) -> int:
     return accepted
 
 
-# Decoder, how many it can be asked; weight and count per format (0: all). Each gives the number it accepts.
-DECODERS: dict[str, Callable[[Flits, str], int]] = {"reference": accepted_by_reference}
-ASKED = {"reference": ((1, 0), (2, 2_000), (3, 500), (4, 500), (5, 500))}
+def accepted_by_native(flits: Flits, form: str) -> int:
+    """The same, all in one call."""
+    record, room = ffi.typeof("hsl_flit_t"), 4 * FORMATS[form].granules  # a few good flits
+    found, messages = ffi.new("hsl_flit_t[]", len(flits)), ffi.new("hsl_message_t[]", room)
+    state, count = ffi.new("hsl_unpacker_t *"), ffi.new("size_t *")
+    decoded = lib.hsl_decode(
+        lib.hsl_format(FORMATS[form].bytes), ffi.from_buffer(flits), flits.nbytes, state, ffi.NULL,
+        found, len(flits), messages, room, 0, count,
+    )  # fmt: skip
+    assert decoded == len(flits), "good flits filled the room for messages"
+    records = np.frombuffer(ffi.buffer(found), dtype=np.uint8).reshape(len(flits), ffi.sizeof(record))
+    return int(np.count_nonzero(records[:, ffi.offsetof(record, "fault", "code")] != ErrorCode.CRC))
+
+
+# Each gives the number of flits that it accepts.
+DECODERS: dict[str, Callable[[Flits, str], int]] = {
+    "reference": accepted_by_reference,
+    "native": accepted_by_native,
+}
+# Decoder -> weight and number of the errors that it is asked about, in each format.
+ASKED = {
+    "reference": ((1, ALL), (2, 2_000), (3, 500), (4, 500), (5, 500)),
+    "native": ((1, ALL), (2, ALL), (3, 350_000), (4, 350_000), (5, 350_000)),
+}
 
 
 @pytest.mark.parametrize("form", FORMATS)
@@ -172,18 +204,28 @@ ASKED = {"reference": ((1, 0), (2, 2_000), (3, 500), (4, 500), (5, 500))}
 )
 def test_through_the_decoder(decoder: str, weight: int, count: int, form: str) -> None:
     """A flit with 1 to 5 flipped bits is refused for its CRC."""
-    flits = errors_of(form, weight, count)
-    assert len(flits) >= 0.9 * count
-    assert len(flits) > 0
-    assert DECODERS[decoder](flits, form) == 0, f"seed {SEED}"
+    bits = 8 * FORMATS[form].bytes
+    seen = 0
+    for flits in damaged(form, weight, count):
+        assert DECODERS[decoder](flits, form) == 0, f"seed {SEED}"
+        seen += len(flits)
+    assert seen == (count or math.comb(bits, weight))
 
 
-def test_what_is_drawn() -> None:
-    """All errors of 1 and 2 bits are all; those drawn have as many flipped bits as they should."""
+def test_what_is_damaged() -> None:
+    """The errors have as many flipped bits as they should, and no two of ALL are the same."""
     whole = np.frombuffer(V2, dtype=np.uint8)
-    for weight, count, number in ((1, 0, 512), (2, 0, 130_816), (4, 1000, None)):
-        flits = errors_of("L64", weight, count)
+    for weight, count in ((1, ALL), (2, ALL), (4, 1000)):
+        flits = np.concatenate(list(damaged("L64", weight, count)))
         flipped = np.unpackbits(flits ^ whole, axis=1).sum(axis=1)
         assert set(flipped.tolist()) == {weight}
-        assert number is None or len({flit.tobytes() for flit in flits}) == number
-    assert accepted_by_reference(whole[None, :], "L64") == 1
+        assert count or len({flit.tobytes() for flit in flits}) == len(flits)
+
+
+@pytest.mark.parametrize("decoder", DECODERS)
+def test_undamaged_flits_are_accepted(decoder: str) -> None:
+    """Of good and damaged flits the good ones are counted."""
+    for form, whole in GOLDEN.items():
+        good = np.tile(np.frombuffer(whole, dtype=np.uint8), (5, 1))
+        good[1, 3] ^= 4
+        assert DECODERS[decoder](good, form) == 4
