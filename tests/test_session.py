@@ -19,7 +19,7 @@ from hsl.codec.ctl import decode_ctl
 from hsl.codec.reference import decode_flit
 from hsl.errors import ConfigError, LinkError, PeerLost, PeerUnreachable
 from hsl.link.events import LinkDown, LinkUp, StateChanged
-from hsl.session import FRAMES_PER_TURN, Attachment, Session
+from hsl.session import FRAMES_PER_TURN, SETTLE_TU, Attachment, Session
 from hsl.transport.base import parse_uri
 from hsl.transport.faults import FaultInjector, FaultKind, FaultPlan
 from hsl.transport.stream import INBOX_BYTES
@@ -147,6 +147,47 @@ def test_pieces_of_any_size(piece: int) -> None:
         check_balance(a, b, "through the relay")
         check_balance(b, a, "through the relay")
         assert (a.counters.crc_errors, b.counters.crc_errors, a.counters.recoveries) == (0, 0, 0)
+
+    run(body())
+
+
+def test_end_comes_after_a_quiet_while() -> None:
+    """A finished session ends when all was quiet for twice T_REPLAY; noise begins the wait anew."""
+
+    async def body() -> None:
+        a = await listening(device(1, 0, 1))
+        b = await calling(device(2, 1, 0), a.uri, passive=True)
+        await until(lambda: a.device.finished and a.device.port.quiesced)
+        session, quiet = a.session, SETTLE_TU << 20
+        session._calm_since = None
+        ends = []
+        for now in (0, quiet - 1):
+            session._finish(now)
+            ends.append(session._over)
+        a.device.expected = 2
+        session._finish(quiet)
+        a.device.expected = 1
+        for now in (quiet + 1, 2 * quiet, 2 * quiet + 1):
+            session._finish(now)
+            ends.append(session._over)
+        assert ends == [False, False, False, False, True]
+        session._awake.set()
+        await asyncio.gather(a.end(), b.end())
+
+    run(body())
+
+
+def test_faults_end_with_the_programs() -> None:
+    """A session injects faults while its programs run, and none once they are done."""
+
+    async def body() -> None:
+        a = await listening(device(1, 50, 50), faults=FaultPlan.parse("drop@CTL:1"))
+        b = await calling(device(2, 50, 50), a.uri)
+        await until(lambda: a.link.injector.lost > 3)
+        a.link.injector.plan = FaultPlan.parse("crc@NOP:1")
+        await asyncio.gather(a.end(), b.end())
+        assert not a.link.injector.enabled
+        check_balance(a, b, "after the programs")
 
     run(body())
 
@@ -479,6 +520,7 @@ def test_replaced_connection_delivers_nothing_more() -> None:
         assert old is not None
         old.data_received(hello(1))
         new = a.link._connected()
+        new._transport = old._transport  # it is made
         new.data_received(hello(2))
         for _ in range(3):
             a.session._turn(a.session.now)
@@ -541,6 +583,23 @@ def test_versions_that_do_not_meet(caplog: pytest.LogCaptureFixture) -> None:
 
     run(body())
     assert "VERSION" in warnings_of(caplog)[0]
+
+
+def test_refused_stranger_is_told_and_cut() -> None:
+    """A stranger whose HELLO is refused gets ERR_FATAL, and its connection is closed."""
+
+    async def body() -> None:
+        a = await listening(device(1))
+        reader, writer = await dial(a.uri)
+        writer.write(hello(version=(9, 9)))
+        ops = []
+        while frame := await reader.read(66):
+            ops.append(decode_ctl(decode_flit(frame[2:], "L64").payload).op)
+        assert ops == [CtlOp.HELLO] + [CtlOp.ERR_FATAL] * 3
+        writer.close()
+        await serves(a)
+
+    run(body())
 
 
 def test_peer_that_refuses() -> None:

@@ -58,6 +58,7 @@ class Connection(asyncio.Protocol):
         transport.set_write_buffer_limits(high=0)
         if self.ended:  # replaced before it began
             transport.abort()
+        self._wake()
 
     def data_received(self, data: bytes) -> None:
         """Keep the bytes; stop reading when the pump is behind."""
@@ -82,6 +83,11 @@ class Connection(asyncio.Protocol):
         self.closed.set()
 
     # ---- called by the pump
+
+    @property
+    def made(self) -> bool:
+        """It can send: asyncio makes the socket's protocol a step before the socket is there."""
+        return self._transport is not None
 
     @property
     def peer(self) -> str:
@@ -197,12 +203,11 @@ class StreamLink:
         if self._next is not None:
             self._next.abort()
         self._next = Connection(self._wake)
-        self._wake()
         return self._next
 
     def adopt(self) -> bool:
         """Take the newest connection, if there is one and the old one is gone: PAL_UP."""
-        if self.connection is not None or self._next is None:
+        if self.connection is not None or self._next is None or not self._next.made:
             return False
         self.connection, self._next = self._next, None
         self.connections += 1

@@ -1,4 +1,4 @@
-"""A bare port as a device: it sends numbered messages, checks those of its peer, and lets every buffer go at once."""
+"""A bare port as a device: it sends numbered messages, checks those of its peer, and frees each at once."""
 
 from __future__ import annotations
 

@@ -190,6 +190,53 @@ def test_cut_shorter_than_t_state_is_survived() -> None:
     assert all(device.port.links[0].counters.recoveries for device in pair.devices)
 
 
+def test_cut_loses_what_is_under_way() -> None:
+    """A flit sent before PAL_DOWN never arrives after PAL_UP, however short the cut [HSL-PAL-003]."""
+    devices = [PortDevice(port_config(guid, tu_exp=10), count=5, expected=5) for guid in (1, 2)]
+    loopback = Loopback(devices, [Wire(A, B, latency_ns=10_000)])
+    loopback.run(max_time=LIMIT, until=lambda: devices[0].sent == 5)
+    assert loopback.lanes[A].last_delivery > loopback.now + 2
+    at = loopback.now
+    loopback.set_wire(0, up=False, at=at + 1)
+    loopback.set_wire(0, up=True, at=at + 2)
+    received = [device.port.links[0].counters.flits_received.copy() for device in devices]
+    while loopback.now < at + 10_000:
+        assert [device.port.links[0].counters.flits_received for device in devices] == received
+        loopback.step()
+    loopback.run(max_time=LIMIT)
+    assert [device.got for device in devices] == [5, 5]
+
+
+def test_run_ends_with_nothing_under_way() -> None:
+    """A run is over when all is quiet and what was sent until then has come; noise begins the wait anew."""
+    pair = Pair(count=0)
+    loopback, lane = pair.loopback, pair.loopback.lanes[A]
+    loopback.run(max_time=LIMIT)
+    lane.last_delivery = loopback.now + 500
+    loopback._calm_from = None
+    assert not loopback._settled()
+    loopback.now += 499
+    assert not loopback._settled()
+    lane.last_delivery += 100  # a keep-alive that began meanwhile is not waited for
+    loopback.now += 1
+    assert loopback._settled()
+    pair.devices[0].count = 1
+    assert not loopback._settled()
+    pair.devices[0].count = 0
+    assert not loopback._settled()
+
+
+def test_quiescing_device_has_no_faults() -> None:
+    """Faults are injected until a device is quiescing, and not into what it sends after that."""
+    pair = Pair("crc@NOP:1", count=0)
+    loopback = pair.loopback
+    loopback.run(max_time=LIMIT, until=lambda: all(device.started for device in pair.devices))
+    assert loopback.lanes[A].injector.enabled
+    loopback.run(max_time=LIMIT)
+    assert not loopback.lanes[A].injector.enabled
+    assert not loopback.lanes[B].injector.enabled
+
+
 def test_cut_for_good_ends_the_link() -> None:
     """A wire that stays cut ends in DEAD after T_STATE, and the run in a LinkError that says why."""
     pair = Pair(count=3000)
