@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import itertools
+import random
 from collections import deque
 from collections.abc import Callable
 from dataclasses import replace
@@ -58,6 +59,36 @@ def is_ctl(op: CtlOp) -> Callable[[bytes], bool]:
 
 def always(data: bytes) -> bool:
     return True
+
+
+class Lossy:
+    """A hook: drops, damages and marks flits at random, half of them PROT or not."""
+
+    def __init__(self, rng: random.Random, rate: float) -> None:
+        self.rng = rng
+        self.rate = rate
+        self.lost = self.damaged = 0  # PROT
+        self.all_damaged = 0
+        self.on = True
+
+    def __call__(self, data: bytes) -> list[tuple[bytes, bool]]:
+        if not self.on or self.rng.random() >= self.rate:
+            return [(data, False)]
+        prot = flit_type(data) == FlitType.PROT
+        kind = self.rng.choice(("drop", "bits", "mark", "short"))
+        if kind == "drop":
+            self.lost += prot
+            return []
+        self.damaged += prot
+        self.all_damaged += 1
+        if kind == "mark":
+            return [(data, True)]
+        if kind == "short":
+            return [(data[: self.rng.randrange(64)], False)]
+        at = self.rng.randrange(512)
+        flipped = bytearray(data)
+        flipped[at // 8] ^= 1 << at % 8
+        return [(bytes(flipped), False)]
 
 
 def epochs(start: int) -> Callable[[], int]:
@@ -269,3 +300,8 @@ def flit_from(side: Side, ft: FlitType, **changes: Any) -> bytes:
     """A NOP or PROT as `side` would send it now; a PROT is an empty one unless `payload` is given."""
     link = side.link
     return encode_flit(Flit("L64", ft, 0, link.tx.rp, link.rx.ack)._replace(**changes))
+
+
+def burst(pair: Pair, count: int) -> None:
+    """Queue `count` messages at `a`, each of one flit, so that flits can be told by TXN."""
+    pair.a.waiting.extend(message(Op.NcWrite, txn) for txn in range(count))

@@ -6,8 +6,6 @@ import random
 from typing import Any
 
 import pytest
-from hypothesis import given, settings
-from hypothesis import strategies as st
 
 from hsl._generated.constants import (
     CREDIT_RETURN_TU,
@@ -22,7 +20,6 @@ from hsl._generated.constants import (
     Vc,
 )
 from hsl._generated.tables import ARBITER_WHEEL, TRANSMIT_ORDER
-from hsl.codec.flit import Flit, flit_type
 from hsl.codec.message import Message
 from hsl.codec.reference import decode_flit, encode_flit, encode_message
 from hsl.errors import CodecError, ConfigError, LinkError
@@ -31,10 +28,9 @@ from hsl.link.port import EVENT_CAP
 from tests.link.pair import (
     OF_VC,
     TU,
-    Faults,
+    Lossy,
     Pair,
     Side,
-    always,
     config,
     ctl_from,
     epochs,
@@ -437,197 +433,3 @@ def test_counters_of_messages() -> None:
     pair.settle()
     assert pair.a.port.messages_sent == pair.b.port.messages_received == dict.fromkeys(OF_VC.values(), 3)
     assert pair.a.counters.as_dict()["flits_sent"]["PROT"] == pair.a.counters.prot_sent
-
-
-# ------------------------------------------------------------------------------------------ hostile input
-
-
-@pytest.mark.parametrize("state", list(LinkState))
-@settings(max_examples=20)
-@given(data=st.binary(max_size=300))
-def test_random_bytes_raise_nothing(state: LinkState, data: bytes) -> None:
-    """Any bytes in any state are a damaged flit, or nothing: no exception, no message."""
-    pair = Pair().up()
-    if state is not pair.a.state():
-        pair.a.link.enter(state, "test", pair.now)
-    pair.inject(pair.a, data)
-    assert pair.a.port.messages() == []
-
-
-flits = st.builds(
-    Flit,
-    st.sampled_from(["L64", "B256"]),
-    st.integers(0, 7),
-    st.integers(0, 1),
-    st.one_of(st.integers(0, 1023), st.sampled_from([0, 1])),
-    st.sampled_from([0, 5, 1023]),
-    st.integers(0, 7),
-    st.sampled_from([0, 1, 31]),
-    st.binary(max_size=56),
-    st.just(0),
-)
-
-
-@pytest.mark.parametrize("state", list(LinkState))
-@settings(max_examples=25)
-@given(flit=st.lists(flits, max_size=4), fix=st.booleans(), op=st.sampled_from([*CtlOp, 0, 0x23, 0xFF]))
-def test_garbage_with_good_crc_raises_nothing(state: LinkState, flit: list[Flit], fix: bool, op: int) -> None:
-    """Flits of any content with good CRC, CTL of the current pair with any body: no exception.
-
-    Time goes on.
-    """
-    pair = Pair().up()
-    pair.a.waiting.extend(message(Op.NcWrite, txn) for txn in range(3))
-    pair.run(1)
-    link = pair.a.link
-    if state is not link.state:
-        link.enter(state, "test", pair.now)
-    for each in flit:
-        if each.ft in (FlitType.NOP, FlitType.CTL):
-            each = each._replace(cvc=0, ccnt=0, payload=b"" if each.ft == FlitType.NOP else each.payload)
-        if fix and each.ft == FlitType.CTL:
-            head = bytes([op, each.payload[0] if each.payload else 0, 0, 0])
-            pair_bytes = link.peer.to_bytes(4, "little") + link.epoch.to_bytes(4, "little")
-            each = each._replace(payload=(head + pair_bytes + each.payload)[:56])
-        pair.inject(pair.a, encode_flit(each))
-        pair.run(20)
-    pair.run(200 * TU)
-
-
-class Lossy:
-    """A hook: drops, damages and marks flits at random, half of them PROT or not."""
-
-    def __init__(self, rng: random.Random, rate: float) -> None:
-        self.rng = rng
-        self.rate = rate
-        self.lost = self.damaged = 0  # PROT
-        self.all_damaged = 0
-        self.on = True
-
-    def __call__(self, data: bytes) -> list[tuple[bytes, bool]]:
-        if not self.on or self.rng.random() >= self.rate:
-            return [(data, False)]
-        prot = flit_type(data) == FlitType.PROT
-        kind = self.rng.choice(("drop", "bits", "mark", "short"))
-        if kind == "drop":
-            self.lost += prot
-            return []
-        self.damaged += prot
-        self.all_damaged += 1
-        if kind == "mark":
-            return [(data, True)]
-        if kind == "short":
-            return [(data[: self.rng.randrange(64)], False)]
-        at = self.rng.randrange(512)
-        flipped = bytearray(data)
-        flipped[at // 8] ^= 1 << at % 8
-        return [(bytes(flipped), False)]
-
-
-@settings(max_examples=40)
-@given(
-    seed=st.integers(0, 2**32 - 1),
-    rate=st.sampled_from([0.0, 0.01, 0.1, 0.3]),
-    window=st.sampled_from([1, 4, 64, 511]),
-)
-def test_random_loss(seed: int, rate: float, window: int) -> None:
-    """Under any loss and damage, with retrains and PAL interruptions.
-
-    Delivered = sent, in order per VC, none doubled,
-    credits conserved, and the counters of both sides balance to the flit [HSL-LNK-015] [HSL-LNK-022].
-    """
-    rng = random.Random(seed)
-    pair = Pair(config(1, window=window, credits=MINIMA), config(2, window=window)).up()
-    hooks = [Lossy(rng, rate), Lossy(rng, rate)]
-    for (side, _), hook in zip(pair.sides, hooks, strict=True):
-        side.hook = hook
-        side.waiting.extend(message(rng.choice(list(OF_VC.values())), txn) for txn in range(40))
-    wanted = [list(side.waiting) for side, _ in pair.sides]
-    cut = False
-    disturbances = rng.randrange(4)
-    for _ in range(disturbances):
-        pair.run(rng.randrange(1000))
-        if rng.random() < 0.5:
-            (pair.a, pair.b)[rng.randrange(2)].port.retrain(pair.now)
-        else:
-            cut = True
-            pair.unplug()
-            pair.run(rng.randrange(2000))
-            pair.plug()
-    pair.run(3 * 10**5, until=pair.quiesced)
-    for hook in hooks:
-        hook.on = False
-    pair.run(10**7, until=lambda: pair.quiesced() or bool(pair.a.downs() + pair.b.downs()))
-    if pair.a.downs() or pair.b.downs():
-        # N_RECOV recoveries in a row without progress: not on a line that is good and left alone.
-        assert rate == 0.3 or disturbances, (seed, pair.a.downs(), pair.b.downs())
-        return
-    for (side, other), sent in zip(pair.sides, wanted, strict=True):
-        for vc in Vc:
-            assert [m for m in other.got if m.vc == vc] == [m for m in sent if m.vc == vc], seed
-        assert side.port._credits.home
-    for (side, other), hook in zip(pair.sides, hooks, strict=True):
-        mine, theirs = side.counters, other.counters
-        taken = theirs.prot_accepted + theirs.prot_duplicate + theirs.prot_gap + theirs.prot_stray
-        if not cut:  # else some went with the line
-            assert mine.prot_sent == taken + hook.lost + hook.damaged, seed
-            assert theirs.crc_errors == hook.all_damaged, seed
-
-
-@settings(max_examples=30)
-@given(seed=st.integers(0, 2**32 - 1))
-def test_random_restarts(seed: int) -> None:
-    """After any run of restarts, cable cuts, disables and losses both sides come up in one session.
-
-    [HSL-LNK-003] [HSL-LNK-023] [HSL-LNK-036]
-    """
-    rng = random.Random(seed)
-    pair = Pair().start()
-    hooks = [Lossy(rng, 0.1), Lossy(rng, 0.1)]
-    for (side, _), hook in zip(pair.sides, hooks, strict=True):
-        side.hook = hook
-    for _ in range(12):
-        side = rng.choice((pair.a, pair.b))
-        side.waiting.extend(message(op) for op in OF_VC.values())
-        match rng.randrange(5):
-            case 0:
-                line = list(side.line)
-                pair.restart(side)
-                side.line.extend(line)  # what is under way arrives
-            case 1:
-                pair.unplug()
-                pair.run(rng.randrange(5000))
-                pair.plug()
-            case 2:
-                side.port.disable(pair.now)
-                pair.run(rng.randrange(5000))
-                side.port.enable(pair.now)
-            case 3:
-                side.port.down(pair.now)
-            case 4:
-                side.port.retrain(pair.now)
-        pair.run(rng.choice((0, 100, 1000, 10000, 10**6)))
-    for (side, _), hook in zip(pair.sides, hooks, strict=True):
-        hook.on = False
-        if side.state() is LinkState.DEAD:
-            side.port.enable(pair.now)
-    assert pair.run(10**7, until=lambda: pair.a.port.up and pair.b.port.up and pair.quiesced()), seed
-    assert (pair.a.link.epoch, pair.a.link.peer) == (pair.b.link.peer, pair.b.link.epoch), seed
-    for side, _ in pair.sides:
-        side.got.clear()
-        side.waiting.extend(message(Op.NcWrite, txn) for txn in range(50))
-    pair.settle()
-    for side, _ in pair.sides:
-        assert [m.txn for m in side.got] == list(range(50)), seed
-
-
-def test_silence_on_both_lines_ends_without_a_hang() -> None:
-    """A line that lets nothing through any more ends in DEAD on both sides, with LINK_DOWN told once."""
-    pair = Pair().up()
-    for side, _ in pair.sides:
-        side.hook = Faults(always, count=10**9)
-        side.waiting.append(message())
-    pair.run(14000 * TU)
-    for side, _ in pair.sides:
-        assert side.state() is LinkState.DEAD
-        assert len(side.downs()) == 1
