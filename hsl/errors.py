@@ -46,3 +46,15 @@ class PeerUnreachable(TransportError):
 
 class PeerLost(TransportError):
     """The peer was there and is gone."""
+
+
+class CaptureError(HslError):
+    """A capture that cannot be written, or bytes that are none; `offset` is where the bad block begins."""
+
+    def __init__(self, text: str, *, offset: int = 0) -> None:
+        super().__init__(text)
+        self.offset = offset
+
+
+class CaptureTruncated(CaptureError):
+    """The capture ends inside a block, as that of a killed process may."""

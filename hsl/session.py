@@ -13,7 +13,7 @@ from dataclasses import dataclass, field
 from hsl._generated.constants import PAL_FRAME_TIMEOUT_TU, TIMERS, ErrorCode, LinkState, Severity
 from hsl.errors import ConfigError, LinkError, PeerLost, PeerUnreachable
 from hsl.link.events import ErrorLogged, Event, LinkDown, StateChanged
-from hsl.transport.base import Address, Device, parse_uri
+from hsl.transport.base import Address, Device, Place, Tap, parse_uri
 from hsl.transport.faults import FaultInjector, FaultPlan
 from hsl.transport.stream import Connector, Listener, StreamLink
 
@@ -111,7 +111,8 @@ class Session:
     """Drives `device` over sockets until its programs have ended, the peer is lost, or the link is refused.
 
     A session that is not `passive` ends the link itself as soon as the device has finished and all is quiet;
-    a passive one waits for the peer to do so. `observe(port, event)` is told every event of the ports. Raises
+    a passive one waits for the peer to do so. `observe(port, event)` is told every event of the ports, `tap`
+    sees every flit (its places have device 0). `began`: time.monotonic_ns() at time 0 of the session. Raises
     ConfigError for attachments that cannot be used.
     """
 
@@ -123,12 +124,14 @@ class Session:
         seed: int = 0,
         passive: bool = False,
         observe: Callable[[int, Event], None] | None = None,
+        tap: Tap | None = None,
     ) -> None:
         self.device = device
         self.passive = passive
         self._awake = asyncio.Event()
         self._observe = observe
-        self._began = time.monotonic_ns()
+        self._tap = tap
+        self.began = time.monotonic_ns()
         self._over = False
         self._stopped = False
         self._calm_since: int | None = None
@@ -142,7 +145,7 @@ class Session:
     @property
     def now(self) -> int:
         """Time of this session in ns."""
-        return time.monotonic_ns() - self._began
+        return time.monotonic_ns() - self.began
 
     @property
     def addresses(self) -> list[Address]:
@@ -236,6 +239,8 @@ class Session:
         port, index = end.place
         count = 0
         for flit in link.connection.frames(FRAMES_PER_TURN, now):
+            if self._tap is not None:
+                self._tap(now, Place(0, port, index), flit, None)
             self.device.node.receive(port, index, flit, now)
             count += 1
             if self.device.finished and not self.device.node.ports[port].up:
@@ -268,7 +273,9 @@ class Session:
             return end is not None and end.link.ready()
 
         for port, link, flit in self.device.node.transmit(now, ready):
-            self.ends[port, link].link.send(flit, now)
+            arrivals = self.ends[port, link].link.send(flit, now)
+            if self._tap is not None:
+                self._tap(now, Place(0, port, link), flit, arrivals)
         for end in self.ends.values():
             end.link.flush(now)
 

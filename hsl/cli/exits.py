@@ -9,6 +9,7 @@ from types import TracebackType
 import click
 
 from hsl.errors import (
+    CaptureError,
     CodecError,
     ConfigError,
     LinkError,
@@ -40,6 +41,7 @@ ENDINGS: tuple[tuple[type[BaseException], ExitCode], ...] = (
     (click.ClickException, ExitCode.USAGE),
     (ConfigError, ExitCode.USAGE),
     (CodecError, ExitCode.USAGE),
+    (CaptureError, ExitCode.USAGE),
     (PeerLost, ExitCode.PEER_LOST),
     (PeerUnreachable, ExitCode.PEER_LOST),
     (LinkError, ExitCode.PEER_LOST),

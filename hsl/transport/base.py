@@ -9,8 +9,9 @@ from urllib.parse import urlsplit
 from hsl.errors import ConfigError
 from hsl.link.config import CapsResult, PortConfig
 from hsl.link.events import Event
+from hsl.transport.faults import Arrival
 
-__all__ = ["SCHEMES", "Address", "Core", "Device", "Pal", "Place", "PortLike", "parse_uri"]
+__all__ = ["SCHEMES", "Address", "Core", "Device", "Pal", "Place", "PortLike", "Tap", "parse_uri"]
 
 # The bindings that are built, with what an address of each looks like.
 SCHEMES = {"loopback": "loopback:", "tcp": "tcp://host:port", "unix": "unix:///path"}
@@ -66,6 +67,10 @@ class Place(NamedTuple):
     device: int
     port: int = 0
     link: int = 0
+
+
+# Sees flits: (now, place, flit, what arrives of it) when one is sent, (now, place, frame, None) at reception.
+Tap = Callable[[int, Place, bytes, list[Arrival] | None], None]
 
 
 class PortLike(Protocol):

@@ -13,7 +13,7 @@ from hsl._generated.constants import LinkState
 from hsl.codec.flit import FORMATS
 from hsl.errors import ConfigError, LinkError, TransportError
 from hsl.link.events import Event, LinkDown, StateChanged
-from hsl.transport.base import Device, Place
+from hsl.transport.base import Device, Place, Tap
 from hsl.transport.faults import Arrival, FaultInjector, FaultPlan
 
 __all__ = ["LATENCY_NS", "PS_PER_BYTE", "Lane", "Loopback", "Wire"]
@@ -72,8 +72,8 @@ class Lane:
 class Loopback:
     """Several devices and the wires between them, on one event queue in virtual time (ns, from 0).
 
-    `observe(place, event)` is told every event of every port; `tap(now, source, flit, arrivals)` sees every
-    flit that is sent and what becomes of it. Raises ConfigError when a place has two wires or no device.
+    `observe(place, event)` is told every event of every port; `tap` sees every flit that is sent and what
+    becomes of it. Raises ConfigError when a place has two wires or no device.
     """
 
     def __init__(
@@ -83,7 +83,7 @@ class Loopback:
         *,
         seed: int = 0,
         observe: Callable[[Place, Event], None] | None = None,
-        tap: Callable[[int, Place, bytes, list[Arrival]], None] | None = None,
+        tap: Tap | None = None,
     ) -> None:
         self.devices = list(devices)
         self.wires = list(wires)

@@ -15,7 +15,7 @@ from hsl._generated.constants import PAL_QUEUE_FLITS
 from hsl.codec.flit import FORMATS
 from hsl.errors import ConfigError, PeerUnreachable
 from hsl.transport.base import Address
-from hsl.transport.faults import FaultInjector
+from hsl.transport.faults import Arrival, FaultInjector
 
 __all__ = ["Connection", "Connector", "Listener", "StreamLink"]
 
@@ -234,14 +234,16 @@ class StreamLink:
             return False
         return self.connection.queued() + len(self._held) < PAL_QUEUE_FLITS
 
-    def send(self, flit: bytes, now: int) -> None:
-        """Take one flit and do to it what the fault plan says."""
-        for arrival in self.injector.apply(flit):
+    def send(self, flit: bytes, now: int) -> list[Arrival]:
+        """Take one flit and do to it what the fault plan says; what arrives of it."""
+        arrivals = self.injector.apply(flit)
+        for arrival in arrivals:
             due = now + arrival.delay_ns
             if self._held or arrival.delay_ns:
                 self._held.append((max(due, self._held[-1][0] if self._held else 0), arrival.data))
             elif self.connection is not None:
                 self.connection.write(arrival.data)
+        return arrivals
 
     def flush(self, now: int) -> None:
         """Write what was taken and is not delayed."""

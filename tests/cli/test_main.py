@@ -13,6 +13,7 @@ from hsl import __version__
 from hsl.cli import COMMANDS, exits, main
 from hsl.cli.exits import ExitCode
 from hsl.errors import (
+    CaptureError,
     CodecError,
     ConfigError,
     HslError,
@@ -35,6 +36,7 @@ ENDINGS = [
     (click.FileError("f", "is gone"), ExitCode.USAGE, "is gone"),
     (ConfigError("bad window"), ExitCode.USAGE, "hsl: bad window"),
     (CodecError("bad flit"), ExitCode.USAGE, "hsl: bad flit"),
+    (CaptureError("disk full"), ExitCode.USAGE, "hsl: disk full"),
     (TransportError("port in use"), ExitCode.USAGE, "hsl: port in use"),
     (PeerLost("gone"), ExitCode.PEER_LOST, "hsl: gone"),
     (PeerUnreachable("nobody"), ExitCode.PEER_LOST, "hsl: nobody"),

@@ -1,0 +1,28 @@
+"""Captures of flits in pcapng, for our own tools and everybody else's."""
+
+from hsl.capture.merge import merge
+from hsl.capture.pcapng import Direction, Interface, Packet, PacketError, Section, Statistics
+from hsl.capture.recorder import Recorder, Tapped, both_ends, one_end, wall_offset
+from hsl.capture.sink import Sink
+from hsl.capture.trace import CaptureInfo, Clock, Lane, Reader, Writer
+
+__all__ = [
+    "CaptureInfo",
+    "Clock",
+    "Direction",
+    "Interface",
+    "Lane",
+    "Packet",
+    "PacketError",
+    "Reader",
+    "Recorder",
+    "Section",
+    "Sink",
+    "Statistics",
+    "Tapped",
+    "Writer",
+    "both_ends",
+    "merge",
+    "one_end",
+    "wall_offset",
+]
