@@ -1,7 +1,8 @@
-"""Bytes to flits to messages, and back: the reference engine's names."""
+"""Bytes to flits to messages, and back: the reference engine's names, and `engine()` for either one."""
 
 from hsl.codec.checks import Negotiated, check_request
 from hsl.codec.ctl import Ctl, decode_ctl, encode_ctl
+from hsl.codec.engines import Engine, engine
 from hsl.codec.flit import FORMATS, Flit, FlitFormat, flit_type
 from hsl.codec.message import Message
 from hsl.codec.reference import (
@@ -16,6 +17,7 @@ from hsl.codec.reference import (
 __all__ = [
     "FORMATS",
     "Ctl",
+    "Engine",
     "Flit",
     "FlitFormat",
     "Message",
@@ -29,5 +31,6 @@ __all__ = [
     "encode_ctl",
     "encode_flit",
     "encode_message",
+    "engine",
     "flit_type",
 ]

@@ -21,7 +21,7 @@ from hsl._generated.layouts import (
 )
 from hsl.codec.checks import Negotiated
 from hsl.codec.ctl import CTL_BYTES, Ctl
-from hsl.codec.flit import FORMATS, Flit, flit_format
+from hsl.codec.flit import FORMATS, Flit, FlitFormat, flit_format
 from hsl.codec.message import Message
 from hsl.errors import CodecError
 from hsl.native import cpu_features, crc32c, crc32c_portable, crc64xz, crc64xz_portable, ffi, lib, version
@@ -43,6 +43,7 @@ __all__ = [
     "encode_message",
     "fault_text",
     "format_of",
+    "requirement_of",
     "version",
 ]
 
@@ -51,9 +52,9 @@ FORMAT_OF: Final = {name: lib.hsl_format(form.bytes) for name, form in FORMATS.i
 CRC_OF: Final = {"L64": crc32c, "B256": crc64xz}
 # What a fault of received bytes says.
 READ_TEXTS: Final = {
-    "HSL-FLT-001": "{size} bytes; legal is a flit of {legal}, or a payload of whole granules",
-    "HSL-FLT-003": "CRC {found:#010x}; that of the bytes before it is {crc:#010x}",
-    "HSL-FLT-004": "CRC {found:#018x}; that of the bytes before it is {crc:#018x}",
+    "HSL-FLT-001": "wrong size",
+    "HSL-FLT-003": "the CRC is not that of the bytes before it",
+    "HSL-FLT-004": "the CRC is not that of the bytes before it",
     "HSL-FLT-005": "SNP, RSP or DAT of a format that is not legal",
     "HSL-FLT-007": "the flit type is reserved",
     "HSL-FLT-008": "a granule at a message boundary is neither PAD nor on a VC",
@@ -74,27 +75,28 @@ def format_of(name: str) -> Struct:
     return FORMAT_OF[flit_format(name).name]
 
 
-def fault_text(requirement: str, **values: object) -> str:
+def fault_text(requirement: str) -> str:
     """What a fault of received bytes is, in words."""
-    return READ_TEXTS[requirement].format(**values)
+    return READ_TEXTS[requirement]
 
 
-def _requirement(fault: Struct) -> str:
-    text = ffi.string(lib.hsl_requirement_name(fault.requirement))
+def requirement_of(number: int) -> str:
+    """The id of an `enum hsl_requirement`."""
+    text = ffi.string(lib.hsl_requirement_name(number))
     assert isinstance(text, bytes)
     return text.decode()
 
 
-def _read_error(fault: Struct, **values: object) -> CodecError:
-    """The error of bytes that were read."""
-    requirement = _requirement(fault)
-    text = fault_text(requirement, **values)
+def _read_error(fault: Struct, found: str = "") -> CodecError:
+    """The error of bytes that were read; `found`: what was there."""
+    requirement = requirement_of(fault.requirement)
+    text = f"{fault_text(requirement)}{found and ': '}{found}"
     return CodecError(text, code=ErrorCode(fault.code), requirement=requirement, offset=fault.offset)
 
 
 def _sent_error(fault: Struct, value: object) -> CodecError:
     """The error of a Flit, Message or Ctl that cannot be sent."""
-    requirement = _requirement(fault)
+    requirement = requirement_of(fault.requirement)
     name = ffi.string(lib.hsl_field_name(fault.field))
     assert isinstance(name, bytes)
     field = name.decode()
@@ -135,14 +137,22 @@ def decode_flit(data: bytes, format: str) -> Flit:
     data = bytes(data)
     record = ffi.new("hsl_flit_t *")
     if not lib.hsl_flit_decode(FORMAT_OF[form.name], data, len(data), record):
-        found = int.from_bytes(data[form.crc_offset :], "little")
-        crc = CRC_OF[form.name](data[: form.crc_offset])
-        raise _read_error(record.fault, size=len(data), legal=form.bytes, found=found, crc=crc)
+        raise _read_error(record.fault, _size_or_crc(form, data))
     payload = data[form.payload_offset : form.crc_offset]
     if record.ft == FlitType.NOP:
         payload = bytes(len(payload))
     head = (record.ft, record.viral, record.seq, record.ack, record.cvc, record.ccnt)
     return Flit(form.name, *head, payload=payload, som=record.som)
+
+
+def _size_or_crc(form: FlitFormat, data: bytes) -> str:
+    """What is wrong with a flit of wrong size or CRC."""
+    if len(data) != form.bytes:
+        return f"{len(data)} bytes; an {form.name} flit has {form.bytes}"
+    stored = int.from_bytes(data[form.crc_offset :], "little")
+    computed = CRC_OF[form.name](data[: form.crc_offset])
+    digits = 2 * form.crc_bytes + 2
+    return f"{stored:#0{digits}x}; legal is {computed:#0{digits}x}"
 
 
 def credit_return_fault(flit: Flit) -> CodecError | None:
@@ -236,6 +246,12 @@ class Packer:
             _put_message(record, message)
 
 
+def _granule(form: FlitFormat, payload: bytes, offset: int) -> str:
+    """The granule of `payload` that is at `offset` of its flit, in words."""
+    at = offset - form.payload_offset
+    return f"granule {at // GRANULE_BYTES} is {payload[at : at + GRANULE_BYTES].hex()}"
+
+
 class Unpacker:
     """As `hsl.codec.reference.Unpacker`."""
 
@@ -274,8 +290,7 @@ class Unpacker:
                     self._credits[vc] = 1
                     continue
             self.som = began[0]
-            error = _read_error(fault, size=len(payload), legal=form.bytes) if fault.code else None
-            return found, error
+            return found, _read_error(fault, _granule(form, payload, fault.offset)) if fault.code else None
 
 
 # CTL_OP -> the member of hsl_ctl_body_t.

@@ -6,9 +6,9 @@ A checker takes the engine under test, so that a planted bug can be shown to be 
 
 from collections import deque
 from collections.abc import Callable, Iterable, Iterator, Sequence
-from types import ModuleType
 from typing import Any, NamedTuple
 
+from hsl.codec.engines import Engine
 from hsl.codec.flit import Flit
 from hsl.codec.message import Message
 from hsl.errors import CodecError
@@ -145,7 +145,7 @@ BROKEN = [
 ]
 
 
-def unpack(engine: ModuleType, broken: Broken) -> tuple[list[Message], CodecError | None]:
+def unpack(engine: Engine, broken: Broken) -> tuple[list[Message], CodecError | None]:
     size = 56 if broken.som is None else 240
     result: tuple[list[Message], CodecError | None] = engine.Unpacker().feed(
         broken.payload.ljust(size, b"\0"), broken.som, lambda vc: vc in broken.credits
@@ -153,7 +153,7 @@ def unpack(engine: ModuleType, broken: Broken) -> tuple[list[Message], CodecErro
     return result
 
 
-def decode_stream(engine: ModuleType, flits: Iterable[bytes], form: str) -> list[Message]:
+def decode_stream(engine: Engine, flits: Iterable[bytes], form: str) -> list[Message]:
     """The messages of `flits`, all of which are good."""
     unpacker = engine.Unpacker()
     messages = []
@@ -166,7 +166,7 @@ def decode_stream(engine: ModuleType, flits: Iterable[bytes], form: str) -> list
     return messages
 
 
-def encode_stream(engine: ModuleType, messages: Iterable[Message], form: str) -> list[bytes]:
+def encode_stream(engine: Engine, messages: Iterable[Message], form: str) -> list[bytes]:
     """`messages` one after the other in PROT flits of SEQ 0, 1, ..."""
     packer, queue = engine.Packer(), deque(messages)
     flits: list[bytes] = []
@@ -195,7 +195,7 @@ def flits_of(messages: list[Message], form: str) -> list[bytes]:
 # The checkers. Each takes an engine and fails with AssertionError or CodecError when the engine is wrong.
 
 
-def check_golden(engine: ModuleType) -> None:
+def check_golden(engine: Engine) -> None:
     """V1, V2 and V3 of 2.8, both ways."""
     nop = Flit("L64", 0, ack=1023, payload=bytes(56))
     read = Flit("L64", 1, seq=5, ack=3, cvc=4, ccnt=2, payload=V2[4:60])
@@ -210,7 +210,7 @@ def check_golden(engine: ModuleType) -> None:
         assert engine.Unpacker().feed(flit.payload, som, lambda vc: True) == (messages, None)
 
 
-def check_fields(engine: ModuleType) -> None:
+def check_fields(engine: Engine) -> None:
     """Every field case, both ways, in flits of both formats."""
     cases = list(field_cases())
     for message in cases:
@@ -221,7 +221,7 @@ def check_fields(engine: ModuleType) -> None:
         assert encode_stream(engine, cases, form) == flits
 
 
-def check_damage(engine: ModuleType) -> None:
+def check_damage(engine: Engine) -> None:
     """No flit with one flipped bit, of a wrong size, or with the CRC of other bytes is accepted."""
     for raw, form in ((V2, "L64"), (V3, "B256")):
         word = int.from_bytes(raw, "little")
@@ -231,7 +231,7 @@ def check_damage(engine: ModuleType) -> None:
             assert error_of(engine.decode_flit, data, form).code == 1
 
 
-def check_broken(engine: ModuleType) -> None:
+def check_broken(engine: Engine) -> None:
     """Every case of BROKEN: messages delivered, code, requirement and offset."""
     for case in BROKEN:
         messages, error = unpack(engine, case)

@@ -1,5 +1,6 @@
 """HSL 5.12 and 5.14: what a request is refused for, typed from the prose."""
 
+from collections.abc import Callable
 from itertools import pairwise
 from typing import Any
 
@@ -7,7 +8,8 @@ import pytest
 
 from hsl._generated.constants import AtomicClass, Err, Feature
 from hsl._generated.tables import AOPS, OPCODES
-from hsl.codec.checks import ATOMIC_CHECKS, Negotiated, check_request, request_fault
+from hsl.codec.checks import ATOMIC_CHECKS, Negotiated, request_fault
+from hsl.codec.engines import Engine
 from hsl.codec.message import Message
 
 ALL = Negotiated(atomics=0x1F, features=0xFFFFFFFF, max_txn=4096, address_bits=52)
@@ -20,12 +22,18 @@ PARTIAL = (0x42, 0xC2)
 NC = (0xE0, 0xE1)
 
 
-def err(op: int, negotiated: Negotiated = ALL, **fields: Any) -> Err:
-    return check_request(Message(op, **fields), negotiated)
+@pytest.fixture(scope="module")
+def err(engine: Engine) -> Callable[..., int]:
+    """The ERR of a request, by each engine."""
+
+    def run(op: int, negotiated: Negotiated = ALL, **fields: Any) -> int:
+        return engine.check_request(Message(op, **fields), negotiated)
+
+    return run
 
 
 @pytest.mark.parametrize("op", READS + LINE_WRITES)
-def test_line_requests(op: int) -> None:
+def test_line_requests(err: Callable[..., int], op: int) -> None:
     """Requests of whole lines have LEN 3, BE 0 and ADDR[5:0] 0, else PROTO [HSL-TXN-005]."""
     assert err(op, NONE, len=3, addr=0xFFFFFFFFFFFC0) == OK
     assert [err(op, len=n) for n in range(3)] == [PROTO] * 3
@@ -34,7 +42,7 @@ def test_line_requests(op: int) -> None:
 
 
 @pytest.mark.parametrize("op", PARTIAL)
-def test_partial_writes(op: int) -> None:
+def test_partial_writes(err: Callable[..., int], op: int) -> None:
     """WritePtl and MemWrPtl have BE, ADDR a multiple of the data, no BE bits behind it, else PROTO."""
     for code, size in enumerate((8, 16, 32, 64)):
         assert err(op, NONE, len=code, addr=size, be=(1 << size) - 1) == OK
@@ -46,7 +54,7 @@ def test_partial_writes(op: int) -> None:
 
 
 @pytest.mark.parametrize("op", NC)
-def test_uncached(op: int) -> None:
+def test_uncached(err: Callable[..., int], op: int) -> None:
     """NcRead and NcWrite: BE or none, any stream, ADDR a multiple of the size, no BE bits behind it."""
     for code, size in enumerate((8, 16, 32, 64)):
         assert err(op, NONE, len=code, addr=size, aop=31) == OK
@@ -72,7 +80,7 @@ NCR: dict[int, tuple[dict[str, Any], int, list[dict[str, Any]]]] = {
 
 
 @pytest.mark.parametrize("op", NCR)
-def test_ncr(op: int) -> None:
+def test_ncr(err: Callable[..., int], op: int) -> None:
     """The NCR table of 5.14: a feature not negotiated is UNSUP; then LEN, BE, alignment are PROTO."""
     legal, feature, wrong = NCR[op]
     assert err(op, **legal) == OK
@@ -91,7 +99,7 @@ def test_every_request_is_covered() -> None:
 
 
 @pytest.mark.parametrize("op", [0x27, 0x3F, 0x45, 0xC3, 0xEC, 0xFF])
-def test_unknown(op: int) -> None:
+def test_unknown(err: Callable[..., int], op: int) -> None:
     """An unknown opcode of REQ, RWD, MEM and NCR is UNSUP, whatever else is wrong [HSL-LNK-034]."""
     assert err(op, be=0, x=3) == UNSUP
 
@@ -117,7 +125,7 @@ def atomic_fields(aop: int, size: int) -> dict[str, Any]:
 
 @pytest.mark.parametrize("aop", range(32))
 @pytest.mark.parametrize("op", [0x43, 0x44])
-def test_atomics(op: int, aop: int) -> None:
+def test_atomics(err: Callable[..., int], op: int, aop: int) -> None:
     """Each AOP with each size, in both messages, is what the table of 5.12 says [HSL-TXN-005]."""
     assert set(ATOMICS) == set(AOPS)
     for size in (4, 8, 16):
@@ -151,7 +159,7 @@ WAYS: list[tuple[Err, dict[str, Any]]] = [
 ]
 
 
-def test_atomic_precedence() -> None:
+def test_atomic_precedence(err: Callable[..., int]) -> None:
     """Of two faults the one that stands first in 5.12 decides; X has one check for all of its bits."""
     base: dict[str, Any] = {"op": 0x43, "aop": 0, "x": 0, "len": 0, "addr": 0, "atomics": 0x1F}
     found = []

@@ -1,7 +1,7 @@
 """HSL chapter 2: flits and messages, against golden vectors, the third opinion and hostile bytes."""
 
 import random
-from types import ModuleType, SimpleNamespace
+from types import SimpleNamespace
 from typing import Any
 
 import pytest
@@ -11,6 +11,7 @@ from hypothesis import strategies as st
 from hsl._generated import constants, layouts
 from hsl._generated.tables import OPCODES, VC_HEADER
 from hsl.codec import checks, reference
+from hsl.codec.engines import Engine
 from hsl.codec.flit import FORMATS, Flit
 from hsl.codec.message import Message
 from hsl.errors import CodecError, ConfigError
@@ -22,7 +23,7 @@ FORMS = ("L64", "B256")
 
 
 @pytest.mark.parametrize("checker", cases.CHECKERS, ids=lambda checker: checker.__name__)
-def test_checkers(engine: ModuleType, checker: Any) -> None:
+def test_checkers(engine: Engine, checker: Any) -> None:
     """Golden vectors, field cases, damage and broken payloads give what the prose says [HSL-FLT-002]."""
     checker(engine)
 
@@ -45,7 +46,7 @@ def test_cases_are_complete() -> None:
 
 @pytest.mark.parametrize("form", FORMS)
 @given(data=st.data())
-def test_messages_span_flits(engine: ModuleType, form: str, data: st.DataObject) -> None:
+def test_messages_span_flits(engine: Engine, form: str, data: st.DataObject) -> None:
     """Any messages, packed into flits, are the third opinion's bytes and come back [HSL-FLT-009]."""
     sent = data.draw(st.lists(messages(), min_size=1, max_size=12))
     flits = cases.encode_stream(engine, sent, form)
@@ -55,7 +56,7 @@ def test_messages_span_flits(engine: ModuleType, form: str, data: st.DataObject)
 
 @pytest.mark.parametrize("form", FORMS)
 @given(data=st.data())
-def test_pad_anywhere(engine: ModuleType, form: str, data: st.DataObject) -> None:
+def test_pad_anywhere(engine: Engine, form: str, data: st.DataObject) -> None:
     """PAD at any message boundary is skipped [HSL-FLT-008]."""
     parts = data.draw(st.lists(st.one_of(messages(), st.none()), max_size=30))
     stream, starts = b"", []
@@ -77,7 +78,7 @@ def test_pad_anywhere(engine: ModuleType, form: str, data: st.DataObject) -> Non
     assert found == [part for part in parts if part is not None]
 
 
-def test_unfinished(engine: ModuleType) -> None:
+def test_unfinished(engine: Engine) -> None:
     """A message is delivered with the flit that completes it; `unfinished` says that one is open."""
     message = cases.sample(0x40, len=3)
     queue = [message]
@@ -92,7 +93,7 @@ def test_unfinished(engine: ModuleType) -> None:
     assert (packer.unfinished, unpacker.unfinished) == (False, False)
 
 
-def test_packer_asks_only_at_boundaries(engine: ModuleType) -> None:
+def test_packer_asks_only_at_boundaries(engine: Engine) -> None:
     """The next message is asked for at a boundary inside the flit, and no more once there is none."""
     read = cases.sample(0x20, len=3)
     asked: list[int] = []
@@ -111,7 +112,7 @@ def test_packer_asks_only_at_boundaries(engine: ModuleType) -> None:
     assert queue == []
 
 
-def test_admit_is_called_once_per_message(engine: ModuleType) -> None:
+def test_admit_is_called_once_per_message(engine: Engine) -> None:
     """The credit of a message is asked for at its first granule, not again in later flits [HSL-LNK-030]."""
     asked: list[int] = []
 
@@ -126,7 +127,7 @@ def test_admit_is_called_once_per_message(engine: ModuleType) -> None:
     assert asked == [2, 5, 1, 3, 7]
 
 
-def test_after_an_error_a_boundary(engine: ModuleType) -> None:
+def test_after_an_error_a_boundary(engine: Engine) -> None:
     """After an error the next payload starts at a message boundary."""
     unpacker = engine.Unpacker()
     unpacker.feed(cases.granules(cases.sample(0x40, len=3))[:56], None, lambda vc: True)
@@ -136,7 +137,7 @@ def test_after_an_error_a_boundary(engine: ModuleType) -> None:
     assert unpacker.feed(cases.READ, None, lambda vc: True) == ([cases.READ_MESSAGE], None)
 
 
-def test_ignored_bits(engine: ModuleType) -> None:
+def test_ignored_bits(engine: Engine) -> None:
     """Bits of fields that an opcode does not use are ignored, and sent 0 [HSL-FLT-005]."""
     noise_a = {"poison": 1, "aop": 31, "dom": 0xFFF, "addr": (1 << 52) - 1, "x": 0xFFF}
     noise_b = {"htxn": 0xFFF, "st": 3, "err": 7, "len": 3, "poison": 1}
@@ -158,7 +159,7 @@ def test_ignored_bits(engine: ModuleType) -> None:
         assert engine.encode_message(clean) == cases.granules(clean)
 
 
-def test_ignored_bits_of_flits(engine: ModuleType) -> None:
+def test_ignored_bits_of_flits(engine: Engine) -> None:
     """Ignored are CVC, CCNT and H1 of NOP and CTL, the content of a NOP, and H1[31:30] [HSL-FLT-012]."""
     ctl = bytes(range(56))
     nop = bigint.l64(bigint.h0(ft=0, seq=3, ack=4, cvc=7, ccnt=31), b"\xff" * 56)
@@ -171,7 +172,7 @@ def test_ignored_bits_of_flits(engine: ModuleType) -> None:
 
 
 @pytest.mark.parametrize("form", FORMS)
-def test_link_header(engine: ModuleType, form: str) -> None:
+def test_link_header(engine: Engine, form: str) -> None:
     """Every field of H0 and H1 at 0, at max, with each single bit is where 2.3 says [HSL-FLT-002]."""
     fields = {"ft": 3, "viral": 1, "seq": 10, "ack": 10, "cvc": 3, "ccnt": 5}
     for name, bits in fields.items():
@@ -206,7 +207,7 @@ WRONG_FLITS = {
 
 
 @pytest.mark.parametrize("name", WRONG_FLITS)
-def test_flit_that_cannot_be_sent(engine: ModuleType, name: str) -> None:
+def test_flit_that_cannot_be_sent(engine: Engine, name: str) -> None:
     """A flit whose field does not fit, or is not 0 where it must be, is refused by its name."""
     error = cases.error_of(engine.encode_flit, WRONG_FLITS[name])
     assert error.code == constants.ErrorCode.MALFORMED
@@ -241,14 +242,14 @@ WRONG_MESSAGES = {
 
 
 @pytest.mark.parametrize("name", WRONG_MESSAGES)
-def test_message_that_cannot_be_sent(engine: ModuleType, name: str) -> None:
+def test_message_that_cannot_be_sent(engine: Engine, name: str) -> None:
     """A message that would not come back as given, or that its receiver must call malformed, is refused."""
     error = cases.error_of(engine.encode_message, WRONG_MESSAGES[name])
     assert error.code == constants.ErrorCode.MALFORMED
     assert error.requirement.startswith("HSL-")
 
 
-def test_wrong_size_and_crc(engine: ModuleType) -> None:
+def test_wrong_size_and_crc(engine: Engine) -> None:
     """Size comes before CRC; the offset is the end of the shorter, or the CRC [HSL-FLT-001]."""
     for raw, form, crc in ((cases.V2, "L64", "HSL-FLT-003"), (cases.V3, "B256", "HSL-FLT-004")):
         for size in (0, 1, len(raw) - 1, len(raw) + 1):
@@ -259,7 +260,7 @@ def test_wrong_size_and_crc(engine: ModuleType) -> None:
         assert f"{int.from_bytes(raw[error.offset :], 'little'):x}" in str(error)
 
 
-def test_unknown_format(engine: ModuleType) -> None:
+def test_unknown_format(engine: Engine) -> None:
     """A format that is none is a ConfigError that names those that are."""
     with pytest.raises(ConfigError, match="L64, B256"):
         engine.decode_flit(cases.V1, "L128")
@@ -267,7 +268,7 @@ def test_unknown_format(engine: ModuleType) -> None:
         engine.encode_flit(Flit("", 0))
 
 
-def test_reserved_types_are_returned(engine: ModuleType) -> None:
+def test_reserved_types_are_returned(engine: Engine) -> None:
     """A good flit of a reserved type is decoded as it is: the link drops and counts it [HSL-FLT-007]."""
     for ft in (4, 5, 6, 7):
         raw = bigint.l64(bigint.h0(ft=ft, cvc=3), b"\xaa" * 56)
@@ -275,7 +276,7 @@ def test_reserved_types_are_returned(engine: ModuleType) -> None:
 
 
 @given(data=st.binary(max_size=300), form=st.sampled_from(FORMS))
-def test_any_bytes(engine: ModuleType, data: bytes, form: str) -> None:
+def test_any_bytes(engine: Engine, data: bytes, form: str) -> None:
     """Any bytes of any length are a flit or a CodecError."""
     try:
         assert len(engine.decode_flit(data, form)) == len(Flit._fields)
@@ -288,7 +289,7 @@ def test_any_bytes(engine: ModuleType, data: bytes, form: str) -> None:
 
 
 @given(data=st.data(), form=st.sampled_from(FORMS), credits=st.sets(st.integers(1, 7), min_size=5))
-def test_any_payload(engine: ModuleType, data: st.DataObject, form: str, credits: set[int]) -> None:
+def test_any_payload(engine: Engine, data: st.DataObject, form: str, credits: set[int]) -> None:
     """Any granules are messages, which encode and come back the same, or a CodecError in the flit."""
     size = FORMATS[form].payload_bytes
     unpacker, codes = engine.Unpacker(), constants.ErrorCode
@@ -314,7 +315,7 @@ FLITS = st.builds(
 
 
 @given(flit=FLITS)
-def test_any_flit(engine: ModuleType, flit: Flit) -> None:
+def test_any_flit(engine: Engine, flit: Flit) -> None:
     """Any Flit is encoded and comes back the same, filled up, or is a CodecError."""
     try:
         raw = engine.encode_flit(flit)
@@ -324,7 +325,7 @@ def test_any_flit(engine: ModuleType, flit: Flit) -> None:
 
 
 @pytest.mark.parametrize("ft", range(8))
-def test_credit_return(engine: ModuleType, ft: int) -> None:
+def test_credit_return(engine: Engine, ft: int) -> None:
     """CVC and CCNT of PROT and PROT_S are both 0 or both not, else MALFORMED at their byte (3.5 F8)."""
     for cvc, ccnt in ((0, 0), (1, 1), (7, 31)):
         assert engine.credit_return_fault(Flit("L64", ft, cvc=cvc, ccnt=ccnt)) is None
@@ -334,7 +335,7 @@ def test_credit_return(engine: ModuleType, ft: int) -> None:
         assert fault is None or (fault.code, fault.offset) == (8, 3)
 
 
-def test_odd_payload(engine: ModuleType) -> None:
+def test_odd_payload(engine: Engine) -> None:
     """A payload that is not whole granules is an error, not silently cut."""
     messages_found, error = engine.Unpacker().feed(bytes(55), None, lambda vc: True)
     assert messages_found == []
@@ -342,7 +343,7 @@ def test_odd_payload(engine: ModuleType) -> None:
     assert error.offset == 4 + 48
 
 
-def test_random_damage_of_few_bits(engine: ModuleType) -> None:
+def test_random_damage_of_few_bits(engine: Engine) -> None:
     """2,000 drawn errors of 2 to 5 bits per format are all refused [HSL-FLT-006]."""
     seed = 2024
     rng = random.Random(seed)
