@@ -31,7 +31,7 @@ _NOTHING: Final = (0,) * len(Vc)
 
 
 class Port:
-    """One port of one link; bonding is a later issue. See the module for the order of calls."""
+    """One port of one link. The module says in which order its owner calls."""
 
     def __init__(self, config: PortConfig) -> None:
         self.config = config
@@ -51,8 +51,7 @@ class Port:
         self._queues: dict[int, deque[Message]] = {int(vc): deque() for vc in Vc}
         self._timers = TimerSet()
         self.links = [Link(self, index, config) for index in range(config.links)]
-        self._open_session()
-        self.up = False
+        self._reset(up=False)
 
     # ------------------------------------------------------------------------------------- calls of the owner
 
@@ -166,15 +165,14 @@ class Port:
         """A port of one link is up when the link becomes ACTIVE, and HOLD is 0. HSL 4.1, 3.2.1."""
         ready = all(link.state in SESSION_STATES for link in self.links)
         if ready and not self.up and not self.hold:
-            self._open_session()
+            self._reset(up=True)
             self._delivered = []
             self.tell(LinkUp(now=now))
 
-    def _open_session(self) -> None:
-        """Credits, arbiter and the granule streams of a new session."""
-        granted = self.granted or _NOTHING
-        self.up = True
-        self._credits = Credits(self.advertised if self.granted else _NOTHING, granted)
+    def _reset(self, up: bool) -> None:
+        """Credits, arbiter, queues and granule streams of a session that begins, or of none."""
+        self.up = up
+        self._credits = Credits(self.advertised if up else _NOTHING, self.granted or _NOTHING)
         self._returning = False  # a credit became returnable: T_CR starts when the time is known
         self._arbiter = Arbiter()
         self._packer = Packer()
@@ -191,8 +189,7 @@ class Port:
         if not self.up:
             return
         self.granted = None
-        self._open_session()
-        self.up = False
+        self._reset(up=False)
         self.hold = True
         self.tell(LinkDown(cause=cause, now=now))
         for other in self.links:
