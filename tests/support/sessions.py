@@ -3,9 +3,12 @@
 from __future__ import annotations
 
 import asyncio
+import logging
 import random
 from collections.abc import Callable, Coroutine
 from typing import Any, TypeVar
+
+import pytest
 
 from hsl._generated.constants import ACK_NONE, CtlOp, FlitType
 from hsl.codec.ctl import Ctl, encode_ctl
@@ -19,6 +22,7 @@ from hsl.transport.stream import StreamLink
 from tests.support.ports import PortDevice, port_config
 
 T = TypeVar("T")
+FAST = 16  # TU = 2^16 ns: T_STATE is 0.27 s, so that losses are told soon
 LIMIT_SECONDS = 60  # a test that hangs fails after it; nothing else depends on it
 
 
@@ -40,6 +44,11 @@ async def until(met: Callable[[], bool]) -> None:
 def no_faults() -> FaultInjector:
     """An injector that lets everything pass."""
     return FaultInjector(FaultPlan(), random.Random(0))
+
+
+def warnings_of(log: pytest.LogCaptureFixture) -> list[str]:
+    """The lines of the log that an operator sees."""
+    return [record.getMessage() for record in log.records if record.levelno >= logging.WARNING]
 
 
 class Running:
