@@ -11,10 +11,10 @@ from typing import Any, Final
 
 from hsl._generated.constants import GRANULE_BYTES, CtlOp, FlitType, Op
 from hsl.cli.flit_json import CTL_BYTES_FIELDS, ENUMS, HEADER, Json
-from hsl.codec.ctl import CAPS, CAPS_OF, Ctl, encode_ctl
+from hsl.codec.ctl import CAPS, CAPS_OF, Ctl
+from hsl.codec.engines import Engine, engine
 from hsl.codec.flit import Flit, FlitFormat, flit_format
 from hsl.codec.message import Message
-from hsl.codec.reference import encode_flit, encode_message
 from hsl.errors import CodecError, ConfigError
 
 __all__ = ["encode_document"]
@@ -25,21 +25,26 @@ FLIT_KEYS: Final = frozenset(
 PLACE_KEYS: Final = frozenset({"opcode", "flit", "offset"})
 
 
-def encode_document(document: Any) -> list[bytes]:
-    """The flits of `document`; ConfigError says what in it cannot be used, and where."""
+def encode_document(document: Any, codec: str = "reference") -> list[bytes]:
+    """The flits of `document`; ConfigError says what in it cannot be used, and where.
+
+    `codec` is the engine that does it; ConfigError when it is not there.
+    """
+    by = engine(codec)
     if not isinstance(document, list) or not all(isinstance(flit, dict) for flit in document):
         raise ConfigError("the document is no array of flit objects")
     formats = {str(flit.get("format")) for flit in document}
     if len(formats) > 1:
         raise ConfigError(f"formats {', '.join(sorted(formats))} in one document; a link has one")
-    return Encoder(flit_format(formats.pop()), document).encode() if document else []
+    return Encoder(flit_format(formats.pop()), document, by).encode() if document else []
 
 
 class Encoder:
     """One document on its way to flits."""
 
-    def __init__(self, form: FlitFormat, flits: list[Json]) -> None:
+    def __init__(self, form: FlitFormat, flits: list[Json], codec: Engine) -> None:
         self.form = form
+        self._codec = codec
         self.flits = flits
         self.types = [self._type(index, flit) for index, flit in enumerate(flits)]
         # PROT flit -> its place among them: their payloads are one stream of granules. HSL 2.5 P1
@@ -54,7 +59,7 @@ class Encoder:
         for index, flit in enumerate(self.flits):
             for number, message in enumerate(items(flit, "messages", index)):
                 where = f"flit {index}, message {number}"
-                self._place(index, granules_of(message, where), message, where)
+                self._place(index, granules_of(message, where, self._codec), message, where)
             if "unfinished" in flit:
                 self._place_unfinished(index, hex_bytes(flit["unfinished"], f"flit {index}, unfinished"))
         return [self._flit(index, flit) for index, flit in enumerate(self.flits)]
@@ -112,13 +117,14 @@ class Encoder:
         som = number(flit["som"], f"{where}, som") if "som" in flit else self._som(index)
         try:
             payload = self._payload(index, ft, flit)
-            return encode_flit(Flit(self.form.name, ft, **fields, payload=payload, som=som))
+            return self._codec.encode_flit(Flit(self.form.name, ft, **fields, payload=payload, som=som))
         except CodecError as error:
             raise ConfigError(f"{where}: {error}") from error
 
     def _payload(self, index: int, ft: int, flit: Json) -> bytes:
         if ft == FlitType.CTL:
-            return encode_ctl(ctl_of(flit.get("ctl"), f"flit {index}, ctl"), self.form.payload_bytes)
+            ctl = ctl_of(flit.get("ctl"), f"flit {index}, ctl")
+            return self._codec.encode_ctl(ctl, self.form.payload_bytes)
         if "ctl" in flit:
             raise ConfigError(f"flit {index}: only a CTL flit has ctl")
         if index in self.slots:
@@ -134,7 +140,7 @@ class Encoder:
         return sum(1 << at for at in range(self.form.granules) if first + at in self.starts)
 
 
-def granules_of(message: Json, where: str) -> bytes:
+def granules_of(message: Json, where: str, codec: Engine) -> bytes:
     """The granules of a message object."""
     only(message, frozenset(Message._fields) | PLACE_KEYS, where)
     fields: Json = {"op": either(Op, message.get("op"), message.get("opcode"), f"{where}, op")}
@@ -144,8 +150,9 @@ def granules_of(message: Json, where: str) -> bytes:
             fields[name] = either(ENUMS[name], value, None, f"{where}, {name}")
         else:
             fields[name] = number(value, f"{where}, {name}")
+    data = hex_bytes(message.get("data", ""), f"{where}, data")
     try:
-        return encode_message(Message(**fields, data=hex_bytes(message.get("data", ""), f"{where}, data")))
+        return codec.encode_message(Message(**fields, data=data))
     except CodecError as error:
         raise ConfigError(f"{where}: {error}") from error
 

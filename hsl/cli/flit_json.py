@@ -16,10 +16,10 @@ from typing import Any, Final
 from hsl._generated.constants import GRANULE_BYTES, CtlOp, Err, ErrorCode, FlitType, Op, St, Vc
 from hsl._generated.layouts import A0_FIELDS, A1_FIELDS, B0_FIELDS
 from hsl._generated.tables import VC_HEADER
-from hsl.codec.ctl import CAPS, CAPS_OF, Ctl, decode_ctl
+from hsl.codec.ctl import CAPS, CAPS_OF, Ctl
+from hsl.codec.engines import Engine, engine
 from hsl.codec.flit import Flit, FlitFormat, flit_format
 from hsl.codec.message import Message
-from hsl.codec.reference import Unpacker, credit_return_fault, decode_flit
 from hsl.errors import CodecError
 
 __all__ = ["CTL_BYTES_FIELDS", "ENUMS", "HEADER", "Json", "decode_document", "message_fields"]
@@ -50,9 +50,12 @@ def error_json(error: CodecError) -> Json:
     return found | {"offset": error.offset, "text": str(error)}
 
 
-def decode_document(data: bytes, format: str) -> list[Json]:
-    """The flits of one direction of a link, one behind the other in `data`, as JSON objects."""
-    decoder = Decoder(flit_format(format))
+def decode_document(data: bytes, format: str, codec: str = "reference") -> list[Json]:
+    """The flits of one direction of a link, one behind the other in `data`, as JSON objects.
+
+    `codec` is the engine that does it; ConfigError when it is not there.
+    """
+    decoder = Decoder(flit_format(format), engine(codec))
     size = decoder.form.bytes
     for at in range(0, len(data), size):
         decoder.add(data[at : at + size])
@@ -63,10 +66,11 @@ def decode_document(data: bytes, format: str) -> list[Json]:
 class Decoder:
     """Flits to JSON objects; keeps the granule stream and where in it messages began."""
 
-    def __init__(self, form: FlitFormat) -> None:
+    def __init__(self, form: FlitFormat, codec: Engine) -> None:
         self.form = form
+        self._codec = codec
         self.flits: list[Json] = []
-        self._unpacker = Unpacker()
+        self._unpacker = self._codec.Unpacker()
         self._begun: deque[tuple[int, int]] = deque()  # (flit, byte offset) of messages that have not ended
         self._payloads: dict[int, bytes] = {}  # of the flits that an open message is in
 
@@ -74,7 +78,7 @@ class Decoder:
         """One flit."""
         found: Json = {"format": self.form.name}
         try:
-            flit = decode_flit(data, self.form.name)
+            flit = self._codec.decode_flit(data, self.form.name)
             found |= {"ft": flit.ft, "type": name_of(FlitType, flit.ft)}
             found |= {name: getattr(flit, name) for name in HEADER}
             if self.form.has_som:
@@ -87,7 +91,7 @@ class Decoder:
 
     def _content(self, flit: Flit, found: Json) -> None:
         if flit.ft == FlitType.CTL:
-            found["ctl"] = ctl_json(decode_ctl(flit.payload))
+            found["ctl"] = ctl_json(self._codec.decode_ctl(flit.payload))
         elif flit.ft == FlitType.PROT:
             self._granules(flit, found)
         elif flit.ft == FlitType.PROT_S:
@@ -98,7 +102,7 @@ class Decoder:
 
     def _granules(self, flit: Flit, found: Json) -> None:
         """The messages of a PROT; what ends it ends the open message too. HSL 2.5 P7."""
-        if fault := credit_return_fault(flit):
+        if fault := self._codec.credit_return_fault(flit):
             self.drop_open()
             raise fault
         som = flit.som if self.form.has_som else None
@@ -120,7 +124,7 @@ class Decoder:
         for index, payload in self._payloads.items():
             begin = self._begun[0][1] - self.form.payload_offset if index == self._begun[0][0] else 0
             self.flits[index]["unfinished"] = payload[begin:].hex()
-        self._unpacker = Unpacker()
+        self._unpacker = self._codec.Unpacker()
         self._begun.clear()
         self._payloads.clear()
 

@@ -15,9 +15,9 @@ __all__ = ["BUILT", "ENGINES", "LAYERS", "choose", "engines"]
 
 ENGINES: Final = ("reference", "native")
 # The engines that exist, by layer, the default first. The reference codec runs on the native CRC
-# (hsl.codec.crc).
+# (hsl.codec.crc); the reference link runs on the reference codec.
 BUILT: Final[dict[str, tuple[str, ...]]] = {
-    "codec": ("reference",),
+    "codec": ("reference", "native"),
     "link": ("reference",),
     "agents": ("reference",),
 }
