@@ -10,7 +10,7 @@ from typing import Any, BinaryIO
 from hsl.capture.pcapng import Packet
 from hsl.capture.sink import Sink
 from hsl.capture.trace import Lane, Reader, Writer
-from hsl.errors import CaptureError, CaptureTruncated
+from hsl.errors import CaptureTruncated
 
 __all__ = ["merge"]
 
@@ -53,12 +53,13 @@ def merge(streams: Sequence[BinaryIO], sink: Sink) -> int:
     """Merge captures of one file each, made by one clock; the number of packets.
 
     `streams` are in the order of their nodes; the first node's view is taken. Captures that were cut off give
-    what they have. Raises CaptureError for one that is none, or when nobody's capture has a header.
+    what they have, be it nothing. Raises CaptureError for one that is none, or a sink that cannot be written.
     """
     parts = [_Part(stream) for stream in streams]
     infos = [part.reader.info for part in parts if part.reader.info is not None]
     if not infos:
-        raise CaptureError("nothing was captured")
+        sink.close()
+        return 0
     lanes: list[Lane] = []
     offsets = []
     nodes: dict[str, Any] = {}

@@ -16,6 +16,8 @@ from typing import Any
 import click
 
 from hsl._generated.constants import TU_EXPONENT_HARDWARE
+from hsl.capture import Clock, both_ends
+from hsl.cli.capture import captured_apart, recording, view
 from hsl.cli.exits import ExitCode
 from hsl.cli.node import EPOCH_BITS, common_options, deliver, draw_seed, load_topology, read_input
 from hsl.cli.progress import LISTENING, Progress, parse_line
@@ -24,6 +26,7 @@ from hsl.emulator import KERNELS, CpuDevice, GpuDevice
 from hsl.emulator.report import History, demo_report, node_report
 from hsl.engine.select import engines
 from hsl.errors import PeerLost
+from hsl.link.events import Event
 from hsl.transport.base import Place
 from hsl.transport.faults import FaultPlan
 from hsl.transport.loopback import Loopback, Wire
@@ -69,7 +72,8 @@ def command(path: Path | None, kernel: str, transport: str, **options: Any) -> i
             return failed.status
     setup = {"input": str(path or "the profile's own prose"), "kernel": kernel, "transport": transport}
     report = demo_report(nodes, setup | {"seed": seed, "faults": options["faults"]})
-    deliver(report, options["as_json"], options["out"], show_demo)
+    with view(options):
+        deliver(report, options["as_json"], options["out"], show_demo)
     return ExitCode.OK if report["verified"] else ExitCode.FAILED
 
 
@@ -77,14 +81,19 @@ def run(source: Path, kernel: str, transport: str, options: dict[str, Any]) -> d
     """The reports of both nodes, by name."""
     if transport == "loopback":
         return run_loopback(source, kernel, options)
-    with tempfile.TemporaryDirectory(prefix="hsl-") as folder, Progress() as progress:
+    with (
+        tempfile.TemporaryDirectory(prefix="hsl-") as folder,
+        captured_apart(options, ("cpu", "gpu"), Path(folder)) as capture,
+        Progress() as progress,
+    ):
         listen = f"unix://{folder}/link" if transport == "unix" else "tcp://127.0.0.1:0"
         shared = ["--json", "--seed", str(options["seed"]), "--faults", options["faults"]]
         for name in ("engine", "topology", "tu"):
             if options[name] is not None:
                 shared += [f"--{name}", str(options[name])]
         cpu = ["cpu", "--listen", listen, "--input", str(source), "--kernel", kernel, *shared]
-        return asyncio.run(run_processes(cpu, ["gpu", *shared], progress))
+        gpu = ["gpu", *shared]
+        return asyncio.run(run_processes([*cpu, *capture["cpu"]], [*gpu, *capture["gpu"]], progress))
 
 
 def run_loopback(source: Path, kernel: str, options: dict[str, Any]) -> dict[str, Any]:
@@ -96,13 +105,21 @@ def run_loopback(source: Path, kernel: str, options: dict[str, Any]) -> dict[str
     cpu = CpuDevice(topology, epoch, read_input(source), kernel)
     devices = (cpu, GpuDevice(topology, epoch))
     histories = [History() for _ in devices]
-    loopback = Loopback(
-        devices,
-        [Wire(Place(0), Place(1), faults=(plan, plan))],
-        seed=options["seed"],
-        observe=lambda place, event: histories[place.device].see(event),
-    )
-    with Progress() as progress:
+    wires = [Wire(Place(0), Place(1), faults=(plan, plan))]
+    nodes = [device.node for device in devices]
+    tapped = both_ends([node.name for node in nodes], [wire[:2] for wire in wires])
+    with (
+        recording(options, options["seed"], Clock.VIRTUAL, nodes, tapped) as recorder,
+        Progress() as progress,
+    ):
+
+        def observe(place: Place, event: Event) -> None:
+            histories[place.device].see(event)
+            if recorder is not None:
+                recorder.event(place, event)
+
+        tap = None if recorder is None else recorder.flit
+        loopback = Loopback(devices, wires, seed=options["seed"], observe=observe, tap=tap)
         cpu.progress = progress.show
         loopback.run(max_time=MAX_VIRTUAL_NS)
     return {

@@ -12,6 +12,8 @@ from typing import Any
 import click
 
 from hsl._generated.constants import TU_EXPONENT_SOFTWARE
+from hsl.capture import Clock, one_end, wall_offset
+from hsl.cli.capture import capture_options, recording, view
 from hsl.cli.exits import ExitCode
 from hsl.cli.progress import LISTENING, Progress
 from hsl.cli.view import show_node
@@ -19,7 +21,9 @@ from hsl.emulator import KERNELS, CpuDevice, GpuDevice, Topology
 from hsl.emulator.report import History, node_report
 from hsl.engine.select import engines
 from hsl.errors import ConfigError
+from hsl.link.events import Event
 from hsl.session import Attachment, Session
+from hsl.transport.base import Place
 from hsl.transport.faults import FaultPlan
 
 __all__ = ["command", "common_options", "deliver", "draw_seed", "load_topology", "read_input"]
@@ -27,6 +31,7 @@ __all__ = ["command", "common_options", "deliver", "draw_seed", "load_topology",
 EPOCH_BITS = 32
 SEED_BITS = 32
 FILE = click.Path(dir_okay=False, path_type=Path)
+PEERS = {"cpu": "gpu", "gpu": "cpu"}
 
 
 def common_options(function: Callable[..., Any]) -> Callable[..., Any]:
@@ -53,7 +58,7 @@ def common_options(function: Callable[..., Any]) -> Callable[..., Any]:
         ),
     ):
         function = option(function)
-    return function
+    return capture_options(function)
 
 
 def node_options(function: Callable[..., Any]) -> Callable[..., Any]:
@@ -117,15 +122,26 @@ def run(
         wait=options["wait"],
         faults=FaultPlan.parse(options["faults"]),
     )
-    # The CPU's program knows when all is done: it ends the link, the GPU follows.
-    session = Session(
-        device,
-        [attachment],
-        seed=seed,
-        passive=isinstance(device, GpuDevice),
-        observe=lambda port, event: history.see(event),
-    )
-    with Progress() as progress:
+    node = device.node
+    tapped = one_end(node.name, PEERS[node.name], [Place(0, attachment.port, attachment.link)])
+    with recording(options, seed, Clock.WALL, [node], tapped) as recorder, Progress() as progress:
+
+        def observe(port: int, event: Event) -> None:
+            history.see(event)
+            if recorder is not None:
+                recorder.event(Place(0, port), event)
+
+        # The CPU's program knows when all is done: it ends the link, the GPU follows.
+        session = Session(
+            device,
+            [attachment],
+            seed=seed,
+            passive=isinstance(device, GpuDevice),
+            observe=observe,
+            tap=None if recorder is None else recorder.flit,
+        )
+        if recorder is not None:
+            recorder.base = wall_offset() + session.began
         if isinstance(device, CpuDevice):
             device.progress = progress.show
         session.run_blocking(lambda uris: progress.say(f"{LISTENING}{uris[0]}") if listens else None)
@@ -135,7 +151,8 @@ def run(
         "seed": seed,
         "faults": options["faults"],
     }
-    deliver(report, options["as_json"], options["out"], show_node)
+    with view(options):
+        deliver(report, options["as_json"], options["out"], show_node)
     return ExitCode.OK if report["verified"] else ExitCode.FAILED
 
 

@@ -1,0 +1,123 @@
+"""`--capture` of every command that moves flits."""
+
+from __future__ import annotations
+
+import contextlib
+import sys
+from collections.abc import Callable, Iterator, Sequence
+from pathlib import Path
+from typing import Any
+
+import click
+
+from hsl.capture import CaptureInfo, Clock, Recorder, Sink, Tapped, merge
+from hsl.capture.sink import LEAST_SIZE, STDOUT
+from hsl.engine.node import Node
+from hsl.errors import ConfigError
+
+__all__ = ["capture_options", "captured_apart", "recording", "view"]
+
+
+def capture_options(function: Callable[..., Any]) -> Callable[..., Any]:
+    """The options of a command that can be captured."""
+    for option in (
+        click.option(
+            "--capture",
+            metavar="FILE",
+            help="Write every flit into a pcapng file; - is stdout. A slow reader of a pipe slows the run.",
+        ),
+        click.option(
+            "--capture-size",
+            metavar="BYTES",
+            type=click.IntRange(LEAST_SIZE),
+            help="Go on with FILE.1, FILE.2 ... when a file would grow larger.",
+        ),
+    ):
+        function = option(function)
+    return function
+
+
+def open_sink(options: dict[str, Any]) -> Sink:
+    """Where the capture goes. Raises ConfigError when it cannot have stdout, CaptureError as Sink does."""
+    target = options["capture"]
+    if target == STDOUT and options["as_json"]:
+        raise ConfigError("--capture - and --json both want stdout: give one of them a file (--out for JSON)")
+    if target == STDOUT and sys.stdout.isatty():
+        raise ConfigError("--capture - is for a pipe, not for a terminal")
+    return Sink(target, options["capture_size"])
+
+
+@contextlib.contextmanager
+def recording(
+    options: dict[str, Any], seed: int, clock: Clock, nodes: Sequence[Node], tapped: Sequence[Tapped]
+) -> Iterator[Recorder | None]:
+    """A recorder of what `nodes` send, as the first of them sees it; None when no capture is asked for."""
+    check_size(options)
+    if options["capture"] is None:
+        yield None
+        return
+    described = {node.name: describe(node) for node in nodes}
+    info = CaptureInfo(clock=clock, seed=seed, view=nodes[0].name, nodes=described)
+    with Recorder(open_sink(options), info, tapped) as recorder:
+        yield recorder
+
+
+@contextlib.contextmanager
+def captured_apart(
+    options: dict[str, Any], names: Sequence[str], folder: Path
+) -> Iterator[dict[str, list[str]]]:
+    """For nodes in processes of their own: the arguments with which each captures, by name.
+
+    At the end, however it comes, the captures become the one that was asked for; until then they lie beside
+    it, with the name of the node before the suffix, or in `folder` when it is a pipe.
+    """
+    check_size(options)
+    if options["capture"] is None:
+        yield {name: [] for name in names}
+        return
+    sink = open_sink(options)
+    beside = folder / "capture.pcapng" if sink.pipe else Path(options["capture"])
+    parts = {name: beside.with_name(f"{beside.stem}.{name}{beside.suffix}") for name in names}
+    try:
+        yield {name: ["--capture", str(part)] for name, part in parts.items()}
+    finally:
+        with contextlib.ExitStack() as stack:
+            made = [part for part in parts.values() if part.exists()]
+            merge([stack.enter_context(part.open("rb")) for part in made], sink)
+        for part in made:
+            part.unlink()
+
+
+def check_size(options: dict[str, Any]) -> None:
+    """A limit of size without a capture is a mistake."""
+    if options["capture"] is None and options["capture_size"] is not None:
+        raise ConfigError("--capture-size: of which capture? Give --capture FILE too")
+
+
+def view(options: dict[str, Any]) -> contextlib.AbstractContextManager[Any]:
+    """Where a person's view of the report goes: to stderr while stdout has the capture."""
+    taken = options["capture"] == STDOUT
+    return contextlib.redirect_stdout(sys.stderr) if taken else contextlib.nullcontext()
+
+
+def describe(node: Node) -> dict[str, Any]:
+    """What the header says of a node: who it is on each port, its agents, and its address map."""
+    agents = {str(agent.nid): "RA" for agent in node.config.agents}
+    others = ((node.config.home, "HA"), (node.config.io, "IOA"))
+    agents |= {str(each.nid): name for each, name in others if each is not None}
+    maps = [agent.address_map for agent in node.config.agents]
+    return {
+        "ports": [
+            {
+                "guid": f"{port.guid:#018x}",
+                "roles": [role.name for role in port.roles],
+                "nids": [port.nid_base, port.nid_base + port.nid_count - 1],
+            }
+            for port in node.config.ports
+        ],
+        "agents": agents,
+        "address_map": [
+            {"base": entry.base, "last": entry.last, "type": entry.type.name, "home": entry.home}
+            for entry in (maps[0] if maps else ())
+        ],
+    }
