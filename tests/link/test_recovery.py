@@ -94,6 +94,38 @@ def test_recoveries_without_progress_end_in_dead() -> None:
     assert pair.a.errors()[-1] == ErrorCode.LOST
 
 
+def test_naks_without_progress_climb_the_ladder() -> None:
+    """A NAK that brings progress is no replay trigger; one that brings none is [HSL-LNK-020]."""
+    pair = Pair().up()
+    pair.b.hook = Faults(always, count=10**9)
+    burst(pair, 3)
+    pair.run(100)
+    link = pair.a.link
+    pair.inject(pair.a, ctl_from(pair.b, CtlOp.NAK, {"exp": 1}, ack=0))
+    assert (link.rpc, link.tx.base, link.tx.rp, link.tx.next) == (0, 1, 1, 3)
+    for count in range(1, N_REPLAY + 1):
+        pair.inject(pair.a, ctl_from(pair.b, CtlOp.NAK, {"exp": 1}, ack=0))
+        assert (link.rpc, pair.a.state()) == (count, LinkState.ACTIVE)
+    pair.inject(pair.a, ctl_from(pair.b, CtlOp.NAK, {"exp": 1}, ack=0))
+    assert (link.rpc, pair.a.state()) == (0, LinkState.RECOVERY)
+
+
+def test_gap_in_recovery_is_naked_after_it() -> None:
+    """RECOVERY sends no NAK; a gap found there is NAKed at the return to ACTIVE [HSL-LNK-022]."""
+    pair = Pair().up()
+    pair.b.hook = Faults(always, count=10**9)
+    pair.a.port.retrain(pair.now)
+    pair.run(20)
+    pair.inject(pair.a, flit_from(pair.b, FlitType.PROT, seq=2))
+    pair.run(20)
+    assert pair.a.link.rx.naked
+    assert pair.a.ctl(CtlOp.NAK) == []
+    pair.inject(pair.a, ctl_from(pair.b, CtlOp.RESYNC_ACK, {"exp": 0, "rn": 1}, seq=2))
+    start = pair.now
+    pair.run(20)
+    assert [now for now, _ in pair.a.ctl(CtlOp.NAK)] == [start]
+
+
 def test_idle_link_survives_any_number_of_retrains() -> None:
     """Retrains of an idle link that succeed never add up to DEAD [HSL-LNK-039]."""
     pair = Pair().up()
