@@ -1,0 +1,61 @@
+"""Writes the first corpus of fuzz_codec_differential, from the vectors: `python -m fuzz.seed_corpus`.
+
+A file for each kind of vector, chapter by chapter; what fuzzing finds beyond it is added by hand.
+"""
+
+from __future__ import annotations
+
+import json
+import zlib
+from pathlib import Path
+from typing import Any
+
+from fuzz.targets.fuzz_codec_differential import MODES
+from hsl.codec.flit import FORMATS
+
+ROOT = Path(__file__).parents[1]
+CORPUS = ROOT / "fuzz/corpus/codec_differential"
+NO_LIMIT, WHOLE = 255, 0
+MODE = {mode.__name__: index for index, mode in enumerate(MODES)}
+FORM = {name: index for index, name in enumerate(FORMATS)}
+
+
+def kind(vector: dict[str, Any]) -> tuple[Any, ...]:
+    """Vectors of one kind differ in numbers only."""
+    error = vector.get("error", {})
+    return vector["format"], vector["result"], error.get("requirement"), tuple(vector["flags"])
+
+
+def inputs() -> dict[str, bytes]:
+    """Name -> bytes of the inputs."""
+    found: dict[str, bytes] = {}
+    for path in sorted((ROOT / "spec/vectors").glob("*.json")):
+        vectors = json.loads(path.read_text("utf-8")).get("vectors", [])
+        for vector in {kind(vector): vector for vector in reversed(vectors)}.values():
+            form, flits = FORM[vector["format"]], bytes.fromhex("".join(vector["bytes"]))
+            limit = NO_LIMIT if "credits" not in vector else 0
+            found[f"{path.stem}-{vector['id']}"] = bytes([MODE["raw_flits"], form, limit, WHOLE]) + flits
+            if path.stem == "packing":
+                for mode in ("sealed_flits", "prot_flits"):
+                    name = f"{path.stem}-{vector['id']}-{mode}"
+                    found[name] = bytes([MODE[mode], form, NO_LIMIT, 3]) + flits
+            if path.stem == "ctl":
+                shape = FORMATS[vector["format"]]
+                found[f"ctl-{vector['id']}-payload"] = (
+                    bytes([MODE["ctl"], form]) + flits[shape.payload_offset :]
+                )
+    for name, form in FORM.items():
+        drawn = b"".join(zlib.crc32(bytes([form, i])).to_bytes(4, "little") for i in range(256))
+        found[f"encoded-{name}"] = bytes([MODE["encoded"], form]) + drawn
+    return found
+
+
+def main() -> None:
+    """Write them all."""
+    CORPUS.mkdir(parents=True, exist_ok=True)
+    for name, data in inputs().items():
+        (CORPUS / name).write_bytes(data)
+
+
+if __name__ == "__main__":
+    main()
