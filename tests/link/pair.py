@@ -54,7 +54,12 @@ def is_type(ft: FlitType) -> Callable[[bytes], bool]:
 
 
 def is_ctl(op: CtlOp) -> Callable[[bytes], bool]:
-    return lambda data: flit_type(data) == FlitType.CTL and data[4] == op
+    return lambda data: flit_type(data) == FlitType.CTL and data[8 if len(data) == 256 else 4] == op
+
+
+def decode(data: bytes) -> Flit:
+    """The flit in the format of its size."""
+    return decode_flit(data, "B256" if len(data) == 256 else "L64")
 
 
 def always(data: bytes) -> bool:
@@ -84,8 +89,8 @@ class Lossy:
         if kind == "mark":
             return [(data, True)]
         if kind == "short":
-            return [(data[: self.rng.randrange(64)], False)]
-        at = self.rng.randrange(512)
+            return [(data[: self.rng.randrange(len(data))], False)]
+        at = self.rng.randrange(8 * len(data))
         flipped = bytearray(data)
         flipped[at // 8] ^= 1 << at % 8
         return [(bytes(flipped), False)]
@@ -147,7 +152,7 @@ class Side:
         return self.port.state(0)
 
     def of_type(self, ft: FlitType) -> list[tuple[int, Flit]]:
-        return [(now, decode_flit(data, "L64")) for now, data in self.sent if flit_type(data) == ft]
+        return [(now, decode(data)) for now, data in self.sent if flit_type(data) == ft]
 
     def ctl(self, op: CtlOp) -> list[tuple[int, Ctl]]:
         found = [(now, decode_ctl(flit.payload)) for now, flit in self.of_type(FlitType.CTL)]

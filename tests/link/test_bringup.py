@@ -108,7 +108,7 @@ def test_init_is_left_by_any_flit_of_a_later_state() -> None:
 def test_negotiates_down_against_a_peer_that_offers_more() -> None:
     """B256, L1, 8 links, unknown features: the result has what both have, and the link comes up.
 
-    [HSL-LNK-005]
+    [HSL-LNK-005] [HSL-LNK-007]
     """
     pair = Pair(config(1), config(2))
     rich = parse_caps(pair.b.port.config.record()) | {

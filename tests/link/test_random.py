@@ -8,7 +8,7 @@ import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
-from hsl._generated.constants import CtlOp, FlitType, LinkState, Op, Vc
+from hsl._generated.constants import CtlOp, FlitSize, FlitType, LinkState, Op, Vc
 from hsl._generated.tables import CREDIT_MINIMA
 from hsl.codec.flit import Flit
 from hsl.codec.reference import encode_flit
@@ -67,10 +67,11 @@ def test_garbage_with_good_crc_raises_nothing(state: LinkState, flit: list[Flit]
     pair.run(200 * TU)
 
 
-def lossy_run(seed: int, rate: float, window: int) -> None:
+def lossy_run(seed: int, rate: float, window: int, sizes: int = FlitSize.L64) -> None:
     """Traffic both ways under losses, retrains and cuts of the line; all promises of the link are checked."""
     rng = random.Random(seed)
-    pair = Pair(config(1, window=window, credits=CREDIT_MINIMA), config(2, window=window)).up()
+    changes = {"window": window, "flit_sizes": FlitSize(sizes)}
+    pair = Pair(config(1, credits=CREDIT_MINIMA, **changes), config(2, **changes)).up()
     hooks = [Lossy(rng, rate), Lossy(rng, rate)]
     for (side, _), hook in zip(pair.sides, hooks, strict=True):
         side.hook = hook
@@ -111,13 +112,14 @@ def lossy_run(seed: int, rate: float, window: int) -> None:
     seed=st.integers(0, 2**32 - 1),
     rate=st.sampled_from([0.0, 0.01, 0.1, 0.3]),
     window=st.sampled_from([1, 4, 64, 511]),
+    sizes=st.sampled_from([FlitSize.L64, FlitSize.L64 | FlitSize.B256]),
 )
-def test_random_loss(seed: int, rate: float, window: int) -> None:
+def test_random_loss(seed: int, rate: float, window: int, sizes: int) -> None:
     """Whatever is lost or damaged: delivered = sent, in order per VC, none doubled; credits and counters fit.
 
     [HSL-LNK-015] [HSL-LNK-022]
     """
-    lossy_run(seed, rate, window)
+    lossy_run(seed, rate, window, sizes)
 
 
 def _crc_not_checked(data: bytes) -> Flit:

@@ -6,7 +6,7 @@ from typing import Any
 
 import pytest
 
-from hsl._generated.constants import ACK_NONE, CtlOp, ErrorCode, FlitType, LinkState
+from hsl._generated.constants import ACK_NONE, CtlOp, ErrorCode, FlitType, LinkState, Op
 from hsl._generated.tables import LINK_ACTIONS, LINK_PRECEDENCE, LINK_ROWS, Cell, LinkRow
 from hsl.codec.ctl import Ctl, encode_ctl
 from hsl.codec.flit import Flit
@@ -15,7 +15,7 @@ from hsl.link import actions
 from hsl.link.classify import Input, classify
 from hsl.link.config import negotiate
 from hsl.link.link import Link
-from tests.link.pair import TU, Pair, config, damage
+from tests.link.pair import TU, Pair, config, damage, message
 
 ROWS = {row.event: row for row in LINK_ROWS}
 HANDSHAKE = (LinkState.CONFIG, LinkState.INIT)
@@ -308,6 +308,19 @@ def test_bond_flits_are_dropped() -> None:
         pair.inject(pair.a, ctl(pair.a.link, op, {"mask": 1}))
     assert pair.a.counters.stale == 3
     assert not pair.a.link.due
+
+
+@pytest.mark.parametrize("op", [0x00, 0x23, 0x53, 0xFF])
+def test_unknown_ctl_is_ignored_and_counted(op: int) -> None:
+    """An unknown CTL_OP, 0x23 too, has no effect in ACTIVE but that of its ACK and SEQ [HSL-LNK-007]."""
+    pair = in_state(LinkState.ACTIVE)
+    pair.a.waiting.append(message(Op.NcWrite))
+    pair.run(1)
+    pair.inject(pair.a, ctl(pair.a.link, op, seq=1))
+    assert pair.a.link.tx.unacked == 0
+    assert pair.a.link.rx.naked
+    assert pair.a.counters.stale == 1
+    assert pair.a.state() is LinkState.ACTIVE
 
 
 def test_recovery_as_a_last_resort() -> None:
