@@ -171,6 +171,7 @@ def take_caps(link: Link, got: Input, now: int) -> End:
     if link.state is LinkState.DETECT:
         link.enter(LinkState.CONFIG, got.event, now)
     link.peer_record, link.result = got.ctl.body["record"], got.result
+    link.form = got.result.form
     link.seen = True
     link.due["CAPS"] = 0
     return None
@@ -267,8 +268,6 @@ def resync_ack_due(link: Link, got: Input, now: int) -> End:
 
 def transmit(link: Link, got: Input, now: int) -> End:
     """`U`: what has become due is sent by the transmission that ends the instant."""
-    if got.event == "T_CR":
-        link.port.return_credits()
     return None
 
 

@@ -17,6 +17,7 @@ from hsl._generated.constants import (
     VERSION,
     AtomicClass,
     FlitSize,
+    Power,
     Role,
     Security,
     Vc,
@@ -44,7 +45,7 @@ class PortConfig:
     advertises per VC, where it is not 32 for a VC that its roles receive on and 0 for another; `tu_exp` is
     offered, `handshake_tu_exp` holds until CONFIG is left (None: the same); `queue_cap` is in messages per
     VC. ConfigError for a value that the profile does not allow, or that needs what this engine has not:
-    more than one link, B256, IDE.
+    more than one link, IDE.
     """
 
     guid: int
@@ -77,6 +78,8 @@ class PortConfig:
                 raise ConfigError(f"{name} is {value!r}; legal is {low}..{high}")
         if self.nid_base + self.nid_count > MAX_NID + 1:
             raise ConfigError(f"NIDs {self.nid_base}+{self.nid_count}; legal is up to {MAX_NID}")
+        if not self.flit_sizes & FlitSize.L64:
+            raise ConfigError(f"flit_sizes is {self.flit_sizes!r}; L64 is always among them")
         if self.vc_mask & ~VC_MASK_ALL:
             raise ConfigError(f"vc_mask is {self.vc_mask:#x}; legal bits are {VC_MASK_ALL:#x}")
         if (
@@ -113,7 +116,7 @@ class PortConfig:
         return _build(own | {"major": major, "minor": minor, "security": 0})
 
 
-# What this engine implements bounds max_links, links, power and flit_sizes.
+# What this engine implements bounds max_links and links.
 _RANGES: Final = (
     ("guid", 0, (1 << 64) - 1),
     ("nid_base", 0, MAX_NID),
@@ -125,8 +128,8 @@ _RANGES: Final = (
     ("atomics", 0, 255),
     ("max_links", 1, 1),
     ("links", 1, 1),
-    ("power", 0, 0),
-    ("flit_sizes", FlitSize.L64, FlitSize.L64),
+    ("power", 0, int(Power.L1)),
+    ("flit_sizes", FlitSize.L64, FlitSize.L64 | FlitSize.B256),
     ("features", 0, (1 << 32) - 1),
     ("max_txn", 1, MAX_TXN),
     ("queue_cap", 1, 1 << 20),
@@ -158,6 +161,11 @@ class CapsResult(NamedTuple):
     nids: range
     peer_roles: Role
     peer_nids: range
+
+    @property
+    def form(self) -> str:
+        """The flit format, a key of `hsl.codec.flit.FORMATS`."""
+        return FlitSize.B256.name if self.flit_size & FlitSize.B256 else FlitSize.L64.name
 
     @property
     def tu(self) -> int:
@@ -262,7 +270,7 @@ def invalid_caps(record: bytes, result: CapsResult) -> str:
         (caps["address_bits"] > ADDRESS_BITS, f"address bits are {caps['address_bits']}"),
         (caps["max_links"] == 0, "max links is 0"),
         (not 1 <= caps["max_txn"] <= MAX_TXN, f"max TXN is {caps['max_txn']}"),
-        (bool(result.security & Security.IDE_REQUIRED), "it requires IDE"),  # never on: IDE needs B256
+        (bool(result.security & Security.IDE_REQUIRED), "it requires IDE"),  # never on: it is not implemented
     )
     return next((text for failed, text in checks if failed), "")
 

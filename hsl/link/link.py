@@ -39,8 +39,8 @@ if TYPE_CHECKING:
 __all__ = ["Link"]
 
 _FORMAT_OF_SIZE: Final = {form.bytes: form.name for form in FORMATS.values()}
-# Every state but ACTIVE sends L64; ACTIVE too, as B256 is not offered. HSL 3.2.1 "Sizes".
-_FORMAT: Final = "L64"
+# What every state but ACTIVE sends, and ERR_FATAL and DISABLE. HSL 3.2.1 "Sizes".
+_COMMON: Final = "L64"
 # The CTL that a state sends at entry and every T_HS. HSL 3.2.2.
 _STATE_CTL: Final = {
     next(iter(item.states)): item.item
@@ -87,9 +87,14 @@ class Link:
         self.storm = self.storm_start = self.storm_window = 0
         self.viral_seen = False
         self.urgent.clear()
-        self.peer_record = b""
-        self.port.forget(self)
+        self._forget_peer()
         self.reset_numbers()
+
+    def _forget_peer(self) -> None:
+        """What the peer's CAPS and INITFC said."""
+        self.peer_record = b""
+        self.form = _COMMON  # of PROT, and of all that ACTIVE sends: the negotiated one once CAPS has come
+        self.port.forget(self)
 
     def reset_numbers(self) -> None:
         """Buffers, numbers, flags and counters of go-back-N and low power."""
@@ -128,8 +133,7 @@ class Link:
         if state in ENDED_STATES:
             self.due.clear()
             self.viral_seen = self.viral_seen and state is not LinkState.DETECT
-            self.peer_record = b""
-            self.port.forget(self)
+            self._forget_peer()
         exponent = self.config.handshake_tu if state in _DEFAULT_TU or not self.result else self.result.tu_exp
         self.timers.tu = 1 << exponent
         if state is LinkState.ACTIVE:
@@ -180,9 +184,12 @@ class Link:
     # -------------------------------------------------------------------------------------------- receiver
 
     def receive(self, data: bytes, now: int, error: bool) -> None:
-        """One frame of the PAL; `error` is its own verdict. HSL 3.4.2."""
+        """One frame of the PAL; `error` is its own verdict. HSL 3.4.2.
+
+        NOP and CTL are taken in both sizes, PROT only in the negotiated one. HSL 3.2.1 "Sizes".
+        """
         flit = None if error else _decode(data)
-        if flit is None:
+        if flit is None or (flit.ft in SEQUENCED and flit.format != self.form):
             self.counters.crc_errors += 1
             text = f"damaged flit of {len(data)} bytes"
             self.handle(Input("bad", code=ErrorCode.CRC, text=text, data=data), now)
@@ -302,16 +309,16 @@ class Link:
         """Rank 1: three times, with the pair, SEQ and ACK of now, whatever state comes. HSL 3.2.1, 3.3.3."""
         if self.pal:
             body = {"error": error} if error else {}
-            self.urgent.extend([self._encode_ctl(item, body)] * CTL_REPEATS)
+            self.urgent.extend([self._encode_ctl(item, body, _COMMON)] * CTL_REPEATS)
 
-    def _encode_ctl(self, item: str, body: dict[str, Any], seen: bool = False) -> bytes:
+    def _encode_ctl(self, item: str, body: dict[str, Any], form: str, seen: bool = False) -> bytes:
         ctl = Ctl(CtlOp[item], seen, self.epoch, self.peer, body)
-        return self._encode(FlitType.CTL, encode_ctl(ctl))
+        return self._encode(FlitType.CTL, encode_ctl(ctl), form)
 
-    def _encode(self, ft: FlitType, payload: bytes) -> bytes:
+    def _encode(self, ft: FlitType, payload: bytes, form: str) -> bytes:
         """A NOP or CTL: SEQ is RP, ACK is EXP - 1. HSL 3.4.2."""
         viral = int(self.port.viral)
-        return encode_flit(Flit(_FORMAT, ft, viral, self.tx.rp, self.rx.ack, payload=payload))
+        return encode_flit(Flit(form, ft, viral, self.tx.rp, self.rx.ack, payload=payload))
 
     def _sent(self, ft: int, now: int) -> None:
         """Every flit carries the ACK and is a sign of life. HSL 3.3.3."""
@@ -335,7 +342,8 @@ class Link:
             return None
         value = self.due.pop(item)
         body, seen = _BODIES[item](self, value)
-        data = self._encode_ctl(item, body, seen)
+        form = self.form if self.state is LinkState.ACTIVE else _COMMON
+        data = self._encode_ctl(item, body, form, seen)
         if item == _STATE_CTL.get(self.state):
             self.timers.start("T_HS", now)
         elif item == "NAK":
@@ -359,10 +367,10 @@ class Link:
         """A new PROT as NEXT, which is RP when rank 8 is reached. HSL 3.4.2 [HSL-LNK-010] [HSL-LNK-011]."""
         if not self.port.up or self.result is None or self.tx.unacked >= self.result.window:
             return None
-        content = self.port.next_content(_FORMAT, now)
+        content = self.port.next_content(self.form, now)
         if content is None:
             return None
-        flit = Flit(_FORMAT, FlitType.PROT, int(self.port.viral), self.tx.next, self.rx.ack, *content)
+        flit = Flit(self.form, FlitType.PROT, int(self.port.viral), self.tx.next, self.rx.ack, *content)
         if not self.tx.unacked:
             self.timers.start("T_REPLAY", now)
         self.tx.store(flit)
@@ -378,18 +386,17 @@ class Link:
         """Rank 10; T_KA sets ACK_NOW too."""
         if not self.ack_now:
             return None
-        data = self._encode(FlitType.NOP, b"")
+        data = self._encode(FlitType.NOP, b"", self.form)
         self._sent(FlitType.NOP, now)
         return data
 
 
 def _decode(data: bytes) -> Flit | None:
-    """The flit, None when it is damaged: CRC, size, or PROT in another size than negotiated. HSL 3.2.1."""
+    """The flit in the format of its size, None when it is damaged."""
     try:
-        flit = decode_flit(data, _FORMAT_OF_SIZE.get(len(data), _FORMAT))
+        return decode_flit(data, _FORMAT_OF_SIZE.get(len(data), _COMMON))
     except CodecError:
         return None
-    return None if flit.ft in SEQUENCED and flit.format != _FORMAT else flit
 
 
 # Item -> body and SEEN, read at the moment of sending. HSL 3.3.1.

@@ -11,7 +11,7 @@ from collections.abc import Callable, Iterator
 from typing import Final
 
 from hsl._generated.constants import TIMERS, ErrorCode, FlitType, LinkState, Vc
-from hsl.codec.flit import Flit
+from hsl.codec.flit import FORMATS, Flit
 from hsl.codec.message import Message
 from hsl.codec.reference import Packer, Unpacker, encode_message
 from hsl.errors import ConfigError, LinkError
@@ -153,6 +153,7 @@ class Port:
         for name in TIMER_ORDER:
             if TIMERS[name].scope == "port":
                 if self._timers.expired(name, now):
+                    self._credits.due = True  # T_CR in any state: the return is due after a wake too. F9 (c)
                     self.links[0].handle(Input(name), now)  # the link of the turn
                 continue
             for link in self.links:
@@ -293,10 +294,6 @@ class Port:
             if link.state is LinkState.L1 and self._has_content():
                 link.handle(Input("tx_work"), now)
 
-    def return_credits(self) -> None:
-        """T_CR has expired. HSL 3.5 F9 (c)."""
-        self._credits.due = True
-
     def _eligible(self, vc: int) -> bool:
         return bool(self._queues[vc]) and self._credits.available[vc] > 0
 
@@ -338,7 +335,8 @@ class Port:
             return Input("merge_fatal", flit, code=fault, text=text)
         if flit.ccnt:
             self.credits_received[flit.cvc] += flit.ccnt
-        messages, error = self._unpacker.feed(flit.payload, None, self._credits.admit)
+        som = flit.som if FORMATS[flit.format].has_som else None  # [HSL-FLT-010]
+        messages, error = self._unpacker.feed(flit.payload, som, self._credits.admit)
         for message in messages:
             self._credits.held[message.vc] += 1
             self.messages_received[message.op] += 1

@@ -164,7 +164,7 @@ def test_som_marks_the_first_granules() -> None:
 
 @pytest.mark.parametrize("som", [0b10, 0b11, 0, 1 << 29])
 def test_wrong_som_is_port_fatal(som: int) -> None:
-    """SOM that differs from the own parse: code 7, port DEAD, ERR_FATAL; the peer goes DEAD too [HSL-FLT-010]."""
+    """SOM that differs from the own parse: code 7, both ports go DEAD [HSL-FLT-010]."""
     pair = wide_pair()
     payload = encode_message(message(Op.CmpData))
     pair.inject(pair.b, flit_from(pair.a, FlitType.PROT, format="B256", payload=payload, som=som))
