@@ -59,7 +59,7 @@ def _guarded(name: str, sources: str, lines: Iterable[str]) -> Iterator[str]:
 
 
 def _names(spec: Spec) -> Iterator[str]:
-    yield from _guarded("NAMES", "the documents of spec", _name_lines(spec))
+    yield from _guarded("NAMES", "spec/, all its tables", _name_lines(spec))
 
 
 def _name_lines(spec: Spec) -> Iterator[str]:
