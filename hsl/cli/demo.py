@@ -88,7 +88,7 @@ def run(source: Path, kernel: str, transport: str, options: dict[str, Any]) -> d
     ):
         listen = f"unix://{folder}/link" if transport == "unix" else "tcp://127.0.0.1:0"
         shared = ["--json", "--seed", str(options["seed"]), "--faults", options["faults"]]
-        for name in ("engine", "topology", "tu"):
+        for name in ("engine", "topology", "tu", "flit"):
             if options[name] is not None:
                 shared += [f"--{name}", str(options[name])]
         cpu = ["cpu", "--listen", listen, "--input", str(source), "--kernel", kernel, *shared]

@@ -17,6 +17,7 @@ from hsl.cli.capture import capture_options, recording, view
 from hsl.cli.exits import ExitCode
 from hsl.cli.progress import LISTENING, Progress
 from hsl.cli.view import show_node
+from hsl.codec.flit import FORMATS
 from hsl.emulator import KERNELS, CpuDevice, GpuDevice, Topology
 from hsl.emulator.report import History, node_report
 from hsl.engine.select import engines
@@ -56,6 +57,7 @@ def common_options(function: Callable[..., Any]) -> Callable[..., Any]:
         click.option(
             "--tu", type=click.IntRange(0, 30), help="TU = 2^N ns (default: 20 on sockets, 6 on loopback)."
         ),
+        click.option("--flit", type=click.Choice(list(FORMATS)), help="Flit format to offer (default: L64)."),
     ):
         function = option(function)
     return capture_options(function)
@@ -164,10 +166,9 @@ def draw_seed(given: int | None) -> int:
 
 
 def load_topology(options: dict[str, Any], tu: int) -> Topology:
-    """The topology of the options; `tu` is the exponent where neither --tu nor the file says another."""
+    """The topology of the options; `tu` is the exponent where neither they nor the file say another."""
     values = Topology.read(options["topology"]) if options["topology"] else {}
-    if options["tu"] is not None:
-        values["tu"] = options["tu"]
+    values |= {name: options[name] for name in ("tu", "flit") if options[name] is not None}
     return Topology.of({"tu": tu} | values)
 
 

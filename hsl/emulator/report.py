@@ -57,6 +57,7 @@ def node_report(device: Device, history: History, injector: FaultInjector, now: 
         "node": device.node.name,
         "verified": device.finished,
         "elapsed_ns": now,
+        "flit": None if port.result is None else port.result.form,
         "states": history.as_dict(now),
         "link": port.links[0].counters.as_dict(),
         "credits": {

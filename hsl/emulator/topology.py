@@ -8,13 +8,23 @@ from dataclasses import dataclass, fields
 from pathlib import Path
 from typing import Any
 
-from hsl._generated.constants import LINE_BYTES, MAX_WINDOW, TIMERS, TU_EXPONENT_SOFTWARE, Role, SamType
+from hsl._generated.constants import (
+    LINE_BYTES,
+    MAX_WINDOW,
+    TIMERS,
+    TU_EXPONENT_SOFTWARE,
+    FlitSize,
+    Power,
+    Role,
+    SamType,
+)
 from hsl.agents.address_map import PAGE_BYTES, AddressMap, SamEntry
 from hsl.agents.home import HomeConfig
 from hsl.agents.io import IoConfig
 from hsl.agents.memory import Memory
 from hsl.agents.request import RequestConfig
-from hsl.engine.node import Node, NodeConfig
+from hsl.engine.config import MAX_IDLE_TU, NodeConfig
+from hsl.engine.node import Node
 from hsl.errors import ConfigError
 from hsl.link.config import PortConfig
 
@@ -42,14 +52,18 @@ LIMITS = {
     "outstanding": (1, 256),
     "window": (1, MAX_WINDOW),
     "tu": (0, 30),
+    "l1_idle_tu": (0, MAX_IDLE_TU),
 }
+# What a port offers for `flit`: L64 always.
+SIZES = {size.name: FlitSize.L64 | size for size in FlitSize}
 
 
 @dataclass(frozen=True, kw_only=True)
 class Topology:
     """One CPU node and one GPU node on one port. Every number has limits; ConfigError names them.
 
-    Sizes in bytes; caches as sets x ways of lines; `tu` is n of TU = 2^n ns.
+    Sizes in bytes; caches as sets x ways of lines; `tu` is n of TU = 2^n ns; `flit` is the format that is
+    offered; `l1_idle_tu` as in NodeConfig, low power is offered where it is not 0.
     """
 
     memory_bytes: int = 64 << 20
@@ -62,12 +76,16 @@ class Topology:
     outstanding: int = 64
     window: int = 64
     tu: int = TU_EXPONENT_SOFTWARE
+    flit: str = "L64"
+    l1_idle_tu: int = 0
 
     def __post_init__(self) -> None:
         for name, (least, greatest) in LIMITS.items():
             value = getattr(self, name)
             if not isinstance(value, int) or isinstance(value, bool) or not least <= value <= greatest:
                 raise ConfigError(f"topology: {name} = {value!r}; legal is {least}..{greatest}")
+        if self.flit not in SIZES:
+            raise ConfigError(f"topology: flit = {self.flit!r}; legal is {', '.join(map(str, SIZES))}")
         if self.memory_bytes % PAGE_BYTES:
             raise ConfigError(
                 f"topology: memory_bytes = {self.memory_bytes} is no multiple of a page of {PAGE_BYTES} bytes"
@@ -143,6 +161,7 @@ class Topology:
                 ),
                 memory=Memory(0, self.memory_bytes),
                 io=IoConfig(nid=CPU_IO, address_map=address_map),
+                l1_idle_tu=self.l1_idle_tu,
             )
         )
 
@@ -155,6 +174,7 @@ class Topology:
                 ports=[self._port(GPU_GUID, GPU_NIDS, Role.RA | Role.IOA, epoch)],
                 agents=[self._agent(GPU_AGENT, address_map, self.l2_sets, self.l2_ways)],
                 io=IoConfig(nid=GPU_IO, address_map=address_map),
+                l1_idle_tu=self.l1_idle_tu,
             )
         )
 
@@ -167,6 +187,8 @@ class Topology:
             epoch=epoch,
             window=self.window,
             tu_exp=self.tu,
+            flit_sizes=SIZES[self.flit],
+            power=int(Power.L1) if self.l1_idle_tu else 0,
         )
 
     def _agent(self, nid: int, address_map: AddressMap, sets: int, ways: int) -> RequestConfig:

@@ -13,7 +13,9 @@ from hsl.agents.request import RequestConfig
 from hsl.errors import ConfigError
 from hsl.link.config import PortConfig
 
-__all__ = ["NodeConfig"]
+__all__ = ["MAX_IDLE_TU", "NodeConfig"]
+
+MAX_IDLE_TU = 1 << 20  # 18 minutes of the software TU: who waits longer does not want low power
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -21,7 +23,8 @@ class NodeConfig:
     """A node: its agents, each with a NID of its own, and one port per neighbour.
 
     `home` needs `memory`. Every NID must lie in the NID range of every port, and the roles that the ports
-    name must be those of the agents; ConfigError otherwise.
+    name must be those of the agents; ConfigError otherwise. `l1_idle_tu`: TU for which a port is idle before
+    low power is permitted on it (3.7), 0: never.
     """
 
     name: str = "node"
@@ -30,8 +33,13 @@ class NodeConfig:
     home: HomeConfig | None = None
     memory: Memory | None = field(default=None, repr=False)
     io: IoConfig | None = None
+    l1_idle_tu: int = 0
 
     def __post_init__(self) -> None:
+        if not isinstance(self.l1_idle_tu, int) or not 0 <= self.l1_idle_tu <= MAX_IDLE_TU:
+            raise ConfigError(
+                f"node {self.name}: l1_idle_tu is {self.l1_idle_tu!r}; legal is 0..{MAX_IDLE_TU}"
+            )
         nids = self.nids
         if len(set(nids)) != len(nids):
             raise ConfigError(f"node {self.name}: NIDs {sorted(nids)}; each agent needs its own")

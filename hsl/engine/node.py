@@ -18,6 +18,7 @@ from hsl.codec.message import Message
 from hsl.engine.config import NodeConfig
 from hsl.engine.error_log import ErrorLog
 from hsl.engine.gate import Gate
+from hsl.engine.idle_watch import IdleWatch
 from hsl.errors import ConfigError
 from hsl.link.events import ErrorLogged, Event, LinkDown, LinkUp
 from hsl.link.port import Port
@@ -61,6 +62,7 @@ class Node:
         self._nids = frozenset(config.nids)
         self.ports = [Port(port) for port in config.ports]
         self._gates = [Gate(index, port, self._nids) for index, port in enumerate(self.ports)]
+        self._watches = [IdleWatch(gate, config.l1_idle_tu) for gate in self._gates]
         self._local: deque[Message] = deque()  # between agents of this node; bounded by their MSHRs and TSHRs
         self._events: deque[tuple[int, Event]] = deque(maxlen=EVENT_LIMIT)
         self._own_log = ErrorLog()  # of a node without ports
@@ -98,7 +100,7 @@ class Node:
         self.ports[port].pal_down(link, now)
 
     def tick(self, now: int) -> None:
-        """Timers: those of the links, then T_SNP, T_CACK, T_REQ. HSL 5.11."""
+        """Timers: those of the links, then T_SNP, T_CACK, T_REQ (5.11), then low power is permitted (3.7)."""
         for timed in self._timed():
             timed.tick(now)
 
@@ -107,9 +109,9 @@ class Node:
         deadlines = (timed.next_deadline() for timed in self._timed())
         return min((deadline for deadline in deadlines if deadline is not None), default=None)
 
-    def _timed(self) -> list[Port | HomeAgent | RequestAgent]:
+    def _timed(self) -> list[Port | HomeAgent | RequestAgent | IdleWatch]:
         """What has timers, in the order of one instant."""
-        return [*self.ports, *self._homes(), *self.agents.values()]
+        return [*self.ports, *self._homes(), *self.agents.values(), *self._watches]
 
     def _homes(self) -> list[HomeAgent]:
         return [] if self.home is None else [self.home]
@@ -226,6 +228,8 @@ class Node:
             sent = self._drain(now)
             flushed = [gate.flush() for gate in self._gates]
             moving = bool(batch or sent or any(flushed))
+        for watch in self._watches:
+            watch.observe(now)
 
     def _batch(self) -> list[Inbound]:
         """What is delivered in this round, in its order."""

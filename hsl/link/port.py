@@ -265,7 +265,10 @@ class Port:
     @property
     def quiesced(self) -> bool:
         """Idle, no ACK due, and the peer has returned all credits; a port that is down is quiesced."""
-        acked = not any(link.ack_due or link.ack_now for link in self.links)
+        # An ACK that is due in L1 says nothing new: the peer had all its flits acknowledged. HSL 3.7
+        acked = not any(
+            link.ack_due or link.ack_now for link in self.links if link.state is not LinkState.L1
+        )
         return not self.up or (self.idle and acked and self._credits.home)
 
     # ---------------------------------------------------------------------------------- content of PROT flits

@@ -98,6 +98,29 @@ def test_faults_are_repaired_and_counted_to_the_flit(transport: str, text: str) 
         )
 
 
+@pytest.mark.parametrize("transport", ["tcp", "unix", "loopback"])
+def test_flits_of_256_bytes(transport: str, text: str) -> None:
+    """With --flit B256 both ends use it on every transport, faults are repaired, and it takes fewer flits."""
+    arguments = ("--input", text, "--faults", "0.1", "--seed", "7", "--transport", transport)
+    wide, narrow = demo(*arguments, "--flit", "B256"), demo(*arguments, "--flit", "L64")
+    assert {node["flit"] for node in wide["nodes"].values()} == {"B256"}
+    assert {node["flit"] for node in narrow["nodes"].values()} == {"L64"}
+    assert wide["replays"] > 0
+    assert wide["flits"] < narrow["flits"]
+
+
+@pytest.mark.parametrize("transport", ["tcp", "loopback"])
+def test_low_power_between_the_work(transport: str, text: str, tmp_path: Path) -> None:
+    """With l1_idle_tu the link sleeps in L1 and wakes, under faults too, and the counters still agree."""
+    path = tmp_path / "low.toml"
+    path.write_text('l1_idle_tu = 1\nflit = "B256"\n')
+    report = demo(
+        "--input", text, "--faults", "0.01", "--seed", "7", "--transport", transport, "--topology", str(path)
+    )
+    for node in report["nodes"].values():
+        assert node["states"]["entries"]["L1"] > 0
+
+
 @pytest.mark.parametrize("size", [0, 1, LINE_BYTES - 1, LINE_BYTES, LINE_BYTES + 1, 40_000])
 @pytest.mark.parametrize("kernel", KERNELS)
 def test_any_size(size: int, kernel: str, tmp_path: Path) -> None:
@@ -126,6 +149,11 @@ def test_the_topology_file_decides(text: str, tmp_path: Path) -> None:
     assert done.returncode == 4
     assert "l2_stes" in done.stderr
     assert "l2_sets" in done.stderr
+    for line, says in (('flit = "L128"', "B256"), ("l1_idle_tu = -1", "l1_idle_tu")):
+        path.write_text(f"{line}\n")
+        done = hsl("demo", "--topology", str(path))
+        assert done.returncode == 4
+        assert says in done.stderr
 
 
 def test_out_writes_the_document(text: str, tmp_path: Path) -> None:
@@ -145,6 +173,7 @@ def test_out_writes_the_document(text: str, tmp_path: Path) -> None:
         (["--faults", "melt:0.1"], 4, "melt"),
         (["--kernel", "raytrace"], 4, "raytrace"),
         (["--transport", "smoke"], 4, "smoke"),
+        (["--flit", "L128"], 4, "L128"),
     ],
 )
 def test_bad_arguments(arguments: list[str], code: int, says: str) -> None:
