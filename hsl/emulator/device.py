@@ -13,7 +13,7 @@ from hsl.engine.node import Node
 __all__ = ["MAX_LATENCIES", "Core", "Device", "lines_of", "wait_for"]
 
 MAX_LATENCIES = 1 << 16  # read latencies kept for the percentiles; later ones replace the oldest
-MAX_ROUNDS = 8  # of programs and local messages in one instant; then the link has its turn
+MAX_ROUNDS = 2  # of programs and local messages in one instant; then the link has its turn
 ROUND_NS = 1000  # after which the programs go on: what their local work costs in virtual time
 WINDOW = 16  # accesses that a bulk copy keeps in flight
 

@@ -1,8 +1,12 @@
 """`hsl demo`: the main job, verified to the flit, and every way in which it may end."""
 
 import json
+import os
+import re
+import signal
 import subprocess
 import sys
+from contextlib import suppress
 from pathlib import Path
 from typing import Any
 
@@ -80,8 +84,11 @@ def test_the_default_run_shows_every_kind_of_traffic() -> None:
 
 @pytest.mark.parametrize("seed", range(10))
 def test_a_clean_run_replays_nothing(seed: int, text: str) -> None:
-    """Without faults there are no replays, no recoveries and nothing stale over tcp."""
-    report = demo("--input", text, "--seed", str(seed))
+    """Without faults there are no replays, no recoveries and nothing stale over tcp.
+
+    Several tests share the cores: a TU of 4 ms keeps 16 TU above the round trip of processes that wait for one.
+    """
+    report = demo("--input", text, "--seed", str(seed), "--tu", "22")
     assert (report["replays"], report["recoveries"], report["stale"]) == (0, 0, 0)
 
 
@@ -124,11 +131,12 @@ def test_low_power_between_the_work(transport: str, text: str, tmp_path: Path) -
 @pytest.mark.parametrize("size", [0, 1, LINE_BYTES - 1, LINE_BYTES, LINE_BYTES + 1, 40_000])
 @pytest.mark.parametrize("kernel", KERNELS)
 def test_any_size(size: int, kernel: str, tmp_path: Path) -> None:
-    """Empty, around a line, and larger than the GPU's cache: every kernel counts right."""
+    """Empty, around a line, larger than the GPU's cache: every kernel counts right and writes a line back."""
     path = tmp_path / "input"
     path.write_bytes((TEXT * (size // len(TEXT) + 1))[:size])
     report = demo("--input", str(path), "--kernel", kernel, "--transport", "loopback", "--seed", "1")
     assert report["result"]["bytes"] == size
+    assert report["messages"]["WbFull"] > 0  # its completion record at least, which no CPU core takes from it
 
 
 def test_the_loopback_is_deterministic(text: str) -> None:
@@ -182,6 +190,58 @@ def test_bad_arguments(arguments: list[str], code: int, says: str) -> None:
     assert done.returncode == code, done.stderr
     assert says in done.stderr
     assert "Traceback" not in done.stderr
+
+
+def test_input_that_is_no_file_is_refused(tmp_path: Path) -> None:
+    """What has no size, such as a pipe nobody writes to, is refused at once: it is not waited for."""
+    pipe = tmp_path / "pipe"
+    os.mkfifo(pipe)
+    for source in (pipe, tmp_path, Path("/dev/zero")):
+        done = hsl("demo", "--input", str(source), timeout=60)
+        assert (done.returncode, "Traceback" in done.stderr) == (4, False)
+        assert str(source) in done.stderr
+
+
+def test_a_file_larger_than_any_memory_is_not_read(tmp_path: Path) -> None:
+    """A file above every host memory is refused by its size, before a byte of it is read."""
+    huge = tmp_path / "huge"
+    with huge.open("wb") as file:
+        file.truncate(1 << 40)
+    done = hsl("demo", "--input", str(huge), "--transport", "loopback")
+    assert done.returncode == 4
+    assert "at most" in done.stderr
+
+
+@pytest.mark.parametrize("name", ["cpu", "gpu"])
+def test_a_frozen_node_is_no_hang(name: str) -> None:
+    """A node process that is stopped in mid-run is given up: code 7 and a line that says which one."""
+    command = [sys.executable, "-m", "hsl", "demo", "--seed", "1"]
+    nothing = subprocess.DEVNULL
+    with subprocess.Popen(
+        command, stdin=nothing, stdout=nothing, stderr=subprocess.PIPE, text=True
+    ) as process:
+        assert process.stderr is not None
+        next(line for line in process.stderr if re.match(r"counted [1-9]", line))
+        found = [pid for pid in children(process.pid) if f"hsl\0node\0{name}" in command_line(pid)]
+        assert len(found) == 1
+        os.kill(found[0], signal.SIGSTOP)
+        try:
+            said = process.communicate(timeout=TIMEOUT)[1]
+        finally:
+            process.kill()
+            with suppress(ProcessLookupError):
+                os.kill(found[0], signal.SIGKILL)
+        assert process.returncode == 7, said
+        assert f"the {name} process" in said
+        assert "Traceback" not in said
+
+
+def children(pid: int) -> list[int]:
+    return [int(child) for child in Path(f"/proc/{pid}/task/{pid}/children").read_text().split()]
+
+
+def command_line(pid: int) -> str:
+    return Path(f"/proc/{pid}/cmdline").read_text()
 
 
 def test_too_much_input_is_refused_with_the_limit(tmp_path: Path) -> None:
