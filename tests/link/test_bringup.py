@@ -20,8 +20,10 @@ from hsl._generated.constants import (
     LinkState,
     Op,
     Power,
+    Vc,
 )
 from hsl.codec.crc import crc32c
+from hsl.codec.reference import encode_message
 from hsl.errors import LinkError
 from hsl.link import FatalReceived
 from hsl.link.config import parse_caps
@@ -346,6 +348,38 @@ def test_disable_and_enable() -> None:
     pair.run(40 * TU)
     assert pair.a.port.up
     assert pair.b.port.up
+
+
+def test_farewell_is_dropped_by_a_new_session_and_without_pal() -> None:
+    """DISABLE or ERR_FATAL not yet sent are dropped by enable and by PAL_DOWN; HSL 3.2.1."""
+    pair = Pair().up()
+    pair.a.port.disable(pair.now)
+    pair.a.port.enable(pair.now)
+    pair.b.port.fatal(ErrorCode.MALFORMED, pair.now)
+    pair.b.port.pal_down(0, pair.now)
+    pair.b.port.pal_up(0, pair.now)
+    pair.run(20 * TU)
+    assert pair.a.ctl(CtlOp.DISABLE) == []
+    assert pair.b.ctl(CtlOp.ERR_FATAL) == []
+
+
+def test_nothing_of_a_session_is_left_for_the_next() -> None:
+    """Messages that wait or were not fetched when the port goes down are gone when it comes up again."""
+    pair = Pair().up()
+    pair.inject(pair.a, flit_from(pair.b, FlitType.PROT, payload=encode_message(message(Op.Cmp))))
+    pair.a.port.send(message(Op.Cmp))
+    for side, _ in pair.sides:
+        side.port.down(pair.now)
+        side.port.link_down_done(pair.now)
+    for _ in range(10):  # without the owner
+        for side, other in pair.sides:
+            for _, data in list(side.port.transmit(pair.now, lambda _: True)):
+                other.port.receive(0, data, pair.now)
+    assert pair.a.port.up
+    assert pair.a.port.messages() == []
+    assert pair.a.port.backlog(Vc.RSP) == 0
+    pair.settle()
+    assert pair.b.got == []
 
 
 def test_err_fatal_ends_the_session() -> None:
