@@ -15,7 +15,7 @@ from typing import Any
 
 import click
 
-from hsl._generated.constants import TU_EXPONENT_HARDWARE
+from hsl._generated.constants import TIMERS, TU_EXPONENT_HARDWARE, TU_EXPONENT_SOFTWARE
 from hsl.capture import Clock, both_ends
 from hsl.cli.capture import captured_apart, recording, view
 from hsl.cli.exits import ExitCode
@@ -35,6 +35,8 @@ __all__ = ["command"]
 
 # Largest JSON document and longest line that a node may print: a node that runs wild cannot fill our memory.
 MAX_OUTPUT = 1 << 24
+NS_PER_S = 1_000_000_000
+EXIT_SECONDS = 1.0  # what a node needs to print its report, once its link has ended
 # Virtual time after which a loopback run counts as hung: a gigabyte takes less.
 MAX_VIRTUAL_NS = 1 << 40
 
@@ -93,7 +95,14 @@ def run(source: Path, kernel: str, transport: str, options: dict[str, Any]) -> d
                 shared += [f"--{name}", str(options[name])]
         cpu = ["cpu", "--listen", listen, "--input", str(source), "--kernel", kernel, *shared]
         gpu = ["gpu", *shared]
-        return asyncio.run(run_processes([*cpu, *capture["cpu"]], [*gpu, *capture["gpu"]], progress))
+        commands = ([*cpu, *capture["cpu"]], [*gpu, *capture["gpu"]])
+        return asyncio.run(run_processes(*commands, progress, patience(options)))
+
+
+def patience(options: dict[str, Any]) -> float:
+    """Seconds that a node may need to notice that the other one is gone: silence, RECOVERY, and its exit."""
+    tu = load_topology(options, TU_EXPONENT_SOFTWARE).tu
+    return ((TIMERS["T_DEADKA"].tu + TIMERS["T_STATE"].tu) << tu) / NS_PER_S + EXIT_SECONDS
 
 
 def run_loopback(source: Path, kernel: str, options: dict[str, Any]) -> dict[str, Any]:
@@ -136,6 +145,7 @@ class Node:
         self.process = process
         self.name = name
         self.progress = progress
+        self.given_up = 0.0  # seconds that it was waited for in vain
         self.uri: asyncio.Future[str] = asyncio.get_running_loop().create_future()
 
     @classmethod
@@ -168,6 +178,8 @@ class Node:
         assert self.process.stdout is not None
         text = await self.process.stdout.read()
         status = await self.process.wait()
+        if self.given_up:
+            raise PeerLost(f"the {self.name} process hung, and was killed after {self.given_up:.1f} s")
         if status < 0:
             raise PeerLost(f"the {self.name} process was killed by {signal.Signals(-status).name}")
         if not text:
@@ -176,7 +188,22 @@ class Node:
         return document
 
 
-async def run_processes(cpu: list[str], gpu: list[str], progress: Progress) -> dict[str, Any]:
+async def reports_of(nodes: list[Node], patience: float) -> list[Any]:
+    """The report of each node, or its failure; one that outlives another by `patience` s is killed."""
+    reports = [asyncio.ensure_future(node.report()) for node in nodes]
+    await asyncio.wait(reports, return_when=asyncio.FIRST_COMPLETED)
+    await asyncio.wait(reports, timeout=patience)
+    for node, report in zip(nodes, reports, strict=True):
+        if not report.done() and node.process.returncode is None:
+            node.process.kill()
+            node.given_up = patience
+    results: list[Any] = await asyncio.gather(*reports, return_exceptions=True)
+    return results
+
+
+async def run_processes(
+    cpu: list[str], gpu: list[str], progress: Progress, patience: float
+) -> dict[str, Any]:
     """Start the CPU, then the GPU with the CPU's address; both end by themselves or are killed."""
     nodes: list[Node] = []
     tasks: list[asyncio.Task[None]] = []
@@ -190,7 +217,7 @@ async def run_processes(cpu: list[str], gpu: list[str], progress: Progress) -> d
             raise NodeFailed(ExitCode.INTERNAL) from None
         nodes.append(await Node.start([*gpu, "--connect", uri], progress))
         tasks.append(asyncio.create_task(nodes[1].watch()))
-        results = await asyncio.gather(*(node.report() for node in nodes), return_exceptions=True)
+        results = await reports_of(nodes, patience)
         await asyncio.gather(*tasks)
     finally:
         for node in nodes:

@@ -4,7 +4,10 @@ from __future__ import annotations
 
 import json
 import logging
+import math
+import os
 import secrets
+import stat
 from collections.abc import Callable
 from pathlib import Path
 from typing import Any
@@ -20,6 +23,7 @@ from hsl.cli.view import show_node
 from hsl.codec.flit import FORMATS
 from hsl.emulator import KERNELS, CpuDevice, GpuDevice, Topology
 from hsl.emulator.report import History, node_report
+from hsl.emulator.topology import LIMITS
 from hsl.engine.select import engines
 from hsl.errors import ConfigError
 from hsl.link.events import Event
@@ -31,6 +35,7 @@ __all__ = ["command", "common_options", "deliver", "draw_seed", "load_topology",
 
 EPOCH_BITS = 32
 SEED_BITS = 32
+MAX_MEMORY = LIMITS["memory_bytes"][1]  # bytes that the greatest host memory has
 FILE = click.Path(dir_okay=False, path_type=Path)
 PEERS = {"cpu": "gpu", "gpu": "cpu"}
 
@@ -63,6 +68,13 @@ def common_options(function: Callable[..., Any]) -> Callable[..., Any]:
     return capture_options(function)
 
 
+def number(context: click.Context, option: click.Parameter, value: float) -> float:
+    """Refuse nan, which is in every range: no wait would end."""
+    if math.isnan(value):
+        raise click.BadParameter(f"{value} is no number")
+    return value
+
+
 def node_options(function: Callable[..., Any]) -> Callable[..., Any]:
     """The options of both node commands: where the link goes, and how long to call the other end."""
     for option in (
@@ -73,6 +85,7 @@ def node_options(function: Callable[..., Any]) -> Callable[..., Any]:
         click.option(
             "--wait",
             type=click.FloatRange(0, 3600),
+            callback=number,
             default=5.0,
             show_default=True,
             help="Seconds to call a peer that does not answer yet.",
@@ -173,8 +186,15 @@ def load_topology(options: dict[str, Any], tu: int) -> Topology:
 
 
 def read_input(path: Path) -> bytes:
-    """The bytes of a file. Raises ConfigError when it cannot be read."""
+    """The bytes of a file. Raises ConfigError when it cannot be read or fits no host memory."""
     try:
+        found = path.stat()
+        if not stat.S_ISREG(found.st_mode) and str(path) != os.devnull:
+            raise ConfigError(f"--input {path}: is no file: what has no size cannot be put into memory")
+        if found.st_size > MAX_MEMORY:
+            raise ConfigError(
+                f"--input {path}: {found.st_size} bytes fit no host memory: at most {MAX_MEMORY}"
+            )
         return path.read_bytes()
     except OSError as error:
         raise ConfigError(f"--input {path}: {error.strerror or error}") from error

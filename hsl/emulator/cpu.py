@@ -8,7 +8,7 @@ from typing import Any
 from hsl._generated.constants import LINE_BYTES
 from hsl.emulator.device import Core, Device, wait_for
 from hsl.emulator.gpu import VECTOR_BYE, VECTOR_DONE
-from hsl.emulator.kernels import COUNTER_BYTES, KERNELS, SCRATCH_LINES, Job
+from hsl.emulator.kernels import COMPLETION, COUNTER_BYTES, KERNELS, SCRATCH_LINES, Job
 from hsl.emulator.program import Condition, Program
 from hsl.emulator.topology import Topology
 from hsl.errors import ConfigError
@@ -91,9 +91,10 @@ class CpuDevice(Device):
         return len(seen) if seen[0].vector == vector else 0
 
     def verify(self, core: Core, units: int, interrupts: int) -> Program[None]:
-        """Compare counters, scratch slots and input with what Python says."""
+        """Compare counters, scratch slots and the GPU's own record with what they must be."""
         self.result = self.kernel.decode((yield from core.read(COUNTERS, COUNTER_BYTES)))
         scratch = yield from core.read(SCRATCH, SCRATCH_LINES * LINE_BYTES)
+        record = COMPLETION.unpack((yield from core.read(self.job.completion, LINE_BYTES)))
         words = [int.from_bytes(scratch[at : at + SLOT], "little") for at in range(0, len(scratch), SLOT)]
         slots = LINE_BYTES // SLOT
         gpu = sum(sum(words[line + 1 : line + 1 + units]) for line in range(0, len(words), slots))
@@ -102,6 +103,7 @@ class CpuDevice(Device):
             "counters": self.result == self.kernel.expected(self.data),
             "scratch_cpu": sum(words[::slots]) == self.bounces,
             "scratch_gpu": gpu == bounced,
+            "completion": record == (1, bounced),
             "interrupts": interrupts == 1,
         }
 

@@ -10,7 +10,7 @@ from numpy.typing import NDArray
 from hsl._generated.constants import LINE_BYTES
 from hsl.agents.io import Doorbell
 from hsl.emulator.device import Core, Device, wait_for
-from hsl.emulator.kernels import KERNEL_OF, SCRATCH_LINES, Job, Kernel
+from hsl.emulator.kernels import COMPLETION, KERNEL_OF, Job, Kernel
 from hsl.emulator.program import Condition, Program
 from hsl.emulator.topology import Topology
 
@@ -91,12 +91,13 @@ class GpuDevice(Device):
     def run(self, job: Job, kernel: Kernel) -> Program[None]:
         """All workgroups of a job on the compute units, then everything this GPU wrote is in memory."""
         groups: Iterator[int] = iter(range(job.groups))
-        units = [
-            self.scheduler.spawn(f"unit {unit}", kernel.unit(Wavefront(self.core, unit), job, groups))
-            for unit in range(self.topology.units)
-        ]
+        waves = [Wavefront(self.core, unit) for unit in range(self.topology.units)]
+        units = [self.scheduler.spawn(f"unit {wave.unit}", kernel.unit(wave, job, groups)) for wave in waves]
         yield Condition(lambda: all(unit.finished for unit in units))
-        flushes = [self.core.flush(job.scratch + LINE_BYTES * line) for line in range(SCRATCH_LINES)]
+        record = COMPLETION.pack(self.jobs + 1, sum(wave.bounces for wave in waves))
+        yield from wait_for(self.core.store(job.completion, record))
+        written = [*range(job.scratch, job.completion, LINE_BYTES), job.completion]
+        flushes = [self.core.flush(line) for line in written]
         yield [*flushes, self.core.fence()]
         for flush in flushes:
             flush.result()

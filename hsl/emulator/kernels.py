@@ -21,7 +21,7 @@ from hsl.emulator.program import Program
 if TYPE_CHECKING:
     from hsl.emulator.gpu import Wavefront
 
-__all__ = ["COUNTER_BYTES", "KERNELS", "KERNEL_OF", "SCRATCH_LINES", "Job", "Kernel", "count"]
+__all__ = ["COMPLETION", "COUNTER_BYTES", "KERNELS", "KERNEL_OF", "SCRATCH_LINES", "Job", "Kernel", "count"]
 
 LANE_BYTES = 16  # what one lane loads at once
 WAVES_PER_GROUP = 2
@@ -34,6 +34,7 @@ COUNTER_BYTES = BINS_AT + BINS * WORD
 SPACES = b" \t\n\r\x0b\x0c"  # what bytes.split() splits at
 RING_SLOTS = 16
 DESCRIPTOR = struct.Struct("<6Q16x")
+COMPLETION = struct.Struct("<2Q48x")  # jobs done by this GPU, slots of scratch lines it has counted up
 RING_TU = 1  # pause between two looks at a ring index
 
 IS_SPACE: NDArray[np.bool_] = np.isin(np.arange(BINS), np.frombuffer(SPACES, np.uint8))
@@ -58,6 +59,11 @@ class Job(NamedTuple):
     def decode(cls, line: bytes) -> Job:
         """The descriptor in a line; `kernel` may name none that exists."""
         return cls(*DESCRIPTOR.unpack(line))
+
+    @property
+    def completion(self) -> int:
+        """Address of the line, behind the scratch lines, that the GPU writes last and only the GPU writes."""
+        return self.scratch + LINE_BYTES * SCRATCH_LINES
 
     @property
     def group_bytes(self) -> int:

@@ -86,7 +86,7 @@ def test_the_default_run_shows_every_kind_of_traffic() -> None:
 def test_a_clean_run_replays_nothing(seed: int, text: str) -> None:
     """Without faults there are no replays, no recoveries and nothing stale over tcp.
 
-    Several tests share the cores: a TU of 4 ms keeps 16 TU above the round trip of processes that wait for one.
+    Tests share the cores: a TU of 4 ms keeps 16 TU above the round trip of processes that wait for one.
     """
     report = demo("--input", text, "--seed", str(seed), "--tu", "22")
     assert (report["replays"], report["recoveries"], report["stale"]) == (0, 0, 0)
@@ -300,7 +300,7 @@ def test_a_link_that_does_not_check_its_crc_is_caught(
         with pytest.raises(SystemExit) as ended:
             main(["demo", "--transport", "loopback", *arguments])
         out = capsys.readouterr().out
-        report = json.loads(out) if out else {"verified": False, "directions": []}
+        report: dict[str, Any] = json.loads(out) if out else {"verified": False, "directions": []}
         if out and all(line["damaged_injected"] == line["crc_errors"] for line in report["directions"]):
             continue  # no damage, or only of the CRC itself, which is still seen
         endings.append((ended.value.code, report["verified"]))

@@ -133,6 +133,12 @@ def test_exactly_one_address(arguments: list[str]) -> None:
     assert "--listen" in done.stderr
 
 
+def test_the_wait_is_a_number() -> None:
+    """--wait nan, which no clock ever reaches, is refused."""
+    done = hsl("node", "gpu", "--connect", "tcp://127.0.0.1:1", "--wait", "nan", timeout=TIMEOUT)
+    assert (done.returncode, "nan" in done.stderr) == (4, True)
+
+
 @pytest.mark.parametrize("victim", ["cpu", "gpu"])
 def test_a_killed_peer_ends_with_7(victim: str, tmp_path: Path) -> None:
     """SIGKILL of one node in mid-run: the other one ends with 7 within ten seconds, in one line."""
