@@ -23,7 +23,7 @@ log = logging.getLogger(__name__)
 
 NS_PER_S = 1_000_000_000
 # Frames of one link that are handled before timers and the other links get their turn.
-FRAMES_PER_TURN = 8
+FRAMES_PER_TURN = 2
 # The side that ends keeps quiet for so long first: no replay that was not needed is still under way then.
 SETTLE_TU = 2 * TIMERS["T_REPLAY"].tu
 # What a connecting side gives the handshake: CONFIG and INIT may each take T_STATE.
