@@ -10,4 +10,16 @@ from hsl.session import Attachment as Attachment
 from hsl.session import Session as Session
 
 __version__: str
-__all__: list[str]
+__all__ = [
+    "Access",
+    "Attachment",
+    "HslError",
+    "Message",
+    "Node",
+    "NodeConfig",
+    "Port",
+    "PortConfig",
+    "Session",
+    "Ticket",
+    "__version__",
+]
