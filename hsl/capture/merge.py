@@ -71,7 +71,7 @@ def merge(streams: Sequence[BinaryIO], sink: Sink) -> int:
     writer = Writer(sink, replace(infos[0], nodes=nodes), lanes)
     flows = [part.packets(offset) for part, offset in zip(parts, offsets, strict=True)]
     for packet in merge_sorted(*flows, key=lambda packet: packet.time):
-        writer.packet(packet._replace(direction=writer.direction(packet.interface)))
+        writer.packet(packet._replace(direction=writer.directions[packet.interface]))
     last_words: dict[int, Sequence[str]] = {}
     for part, offset in zip(parts, offsets, strict=True):
         last_words |= part.comments(offset)

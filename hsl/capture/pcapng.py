@@ -136,7 +136,7 @@ def encode(record: Record) -> bytes:
     match record:
         case Packet(time, interface, direction, data, comments, errors):
             head = struct.pack("<5I", interface, *_halves(time), len(data), len(data))
-            flags = _option(EPB_FLAGS, struct.pack("<I", direction | errors))
+            flags = _option(EPB_FLAGS, struct.pack("<I", int(direction) | int(errors)))
             return _block(BlockType.PACKET, head + _padded(data), flags, comments)
         case Section(comments, application):
             head = struct.pack("<IHHq", MAGIC, VERSION_MAJOR, 0, -1)

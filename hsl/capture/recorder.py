@@ -75,9 +75,9 @@ class Recorder:
 
     `flit` is the tap of a transport, `event` is told the events of its ports. Each sent flit is recorded
     once, as it was handed to the PAL; what a fault did to it is in a comment and in the error bits of its
-    packet. An event is a comment of the next flit that its node sends on that link, or of the lane's
-    statistics when none follows. `base` is added to every time. Raises CaptureError when the sink cannot be
-    written.
+    packet; what is lost on the way because its link is cut has none. An event is a comment of the next flit
+    that its node sends on that link, or of the lane's statistics when none follows. `base` is added to every
+    time. Raises CaptureError when the sink cannot be written.
     """
 
     def __init__(self, sink: Sink, info: CaptureInfo, tapped: Sequence[Tapped], base: int = 0) -> None:
@@ -103,7 +103,7 @@ class Recorder:
         comments, errors = ([], PacketError.NONE) if arrivals is None else fate(data, arrivals)
         if arrivals is not None and self._waiting:
             comments = self._comments(index) + comments
-        direction = self.writer.direction(index)
+        direction = self.writer.directions[index]
         self.writer.packet(Packet(now + self.base, index, direction, data, tuple(comments), errors))
         if self.writer.sink.broken and not self._broken:
             self._broken = True

@@ -114,13 +114,12 @@ class Writer:
         self.lanes = list(lanes)
         self.packets = 0  # in all files
         self.last = 0  # the greatest time
+        self.directions = [self._direction(lane) for lane in self.lanes]  # as `view` sees them
         self._received = [0] * len(self.lanes)  # in the present file
         self._end_size = len(self._end())
         self._begin()
 
-    def direction(self, index: int) -> Direction:
-        """Which way the flits of a lane go, as `view` sees it."""
-        lane = self.lanes[index]
+    def _direction(self, lane: Lane) -> Direction:
         ends = {lane.target: Direction.INBOUND, lane.source: Direction.OUTBOUND}
         return ends.get(self.info.view, Direction.UNKNOWN)
 

@@ -19,6 +19,7 @@ from tests.capture.blocks import interface, option, section
 INFO = CaptureInfo(clock=Clock.VIRTUAL, seed=7, view="a", nodes={"a": {"guid": 1}})
 LANES = [Lane("link0", "a", "b"), Lane("link0", "b", "a")]
 FLIT = bytes(range(64))
+LONGEST = 132  # bytes of a block of `packets`
 
 
 def packets(count: int, first: int = 0) -> list[Packet]:
@@ -58,7 +59,7 @@ def test_what_is_written_is_read(tmp_path: Path) -> None:
 
 @pytest.mark.parametrize("limit", [1000, 1500, 4000, 10**6])
 def test_rotation(limit: int, tmp_path: Path) -> None:
-    """No file is larger than the limit, each is complete in itself, together they have every packet once."""
+    """Files are as full as the limit allows, each complete in itself; together they have each packet once."""
     write(tmp_path / "x", packets(100), limit=limit)
     names = ["x", *(f"x.{n}" for n in range(1, len(list(tmp_path.iterdir()))))]
     assert {path.name for path in tmp_path.iterdir()} == set(names)
@@ -66,7 +67,9 @@ def test_rotation(limit: int, tmp_path: Path) -> None:
     together = []
     for part, name in enumerate(names):
         found, reader = read(tmp_path / name)
-        assert (tmp_path / name).stat().st_size <= limit
+        size = (tmp_path / name).stat().st_size
+        assert size <= limit
+        assert size > limit - LONGEST or name == names[-1]
         assert reader.info is not None
         assert (reader.info.part, reader.lanes) == (part, LANES)
         counts = [sum(packet.interface == index for packet in found) for index in range(2)]
@@ -86,7 +89,7 @@ def test_directions(view: str, ways: list[int], tmp_path: Path) -> None:
     """What the node of the view sends is outbound, what comes to it is inbound."""
     info = CaptureInfo(clock=Clock.WALL, seed=0, view=view)
     writer = Writer(Sink(str(tmp_path / "x")), info, LANES)
-    assert [writer.direction(index) for index in range(2)] == ways
+    assert writer.directions == ways
     writer.close({})
 
 
@@ -167,6 +170,14 @@ def test_a_broken_pipe_is_no_error(tmp_path: Path) -> None:
         sink.write(b"x")
         assert sink.broken
     sink.close()
+
+
+def test_a_write_that_takes_less(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    """What the system did not take at once is written after it."""
+    write_all = os.write
+    monkeypatch.setattr(os, "write", lambda fd, data: write_all(fd, data[:7]))
+    write(tmp_path / "x", packets(9))
+    assert read(tmp_path / "x")[0] == packets(9)
 
 
 def test_a_full_disk_is_an_error() -> None:
