@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import gc
 import json
 import logging
 import math
@@ -139,6 +140,7 @@ def run(
     )
     node = device.node
     tapped = one_end(node.name, PEERS[node.name], [Place(0, attachment.port, attachment.link)])
+    gc.freeze()  # what is loaded by now stays; a full collection would stop the link for a third of T_REPLAY
     with recording(options, seed, Clock.WALL, [node], tapped) as recorder, Progress() as progress:
 
         def observe(port: int, event: Event) -> None:
@@ -161,7 +163,7 @@ def run(
             device.progress = progress.show
         session.run_blocking(lambda uris: progress.say(f"{LISTENING}{uris[0]}") if listens else None)
     (end,) = session.ends.values()
-    report = node_report(device, history, end.link.injector, session.now) | {
+    report = node_report(device, history, end.link.injector, session.now, end.link.connections - 1) | {
         "engines": chosen,
         "seed": seed,
         "faults": options["faults"],

@@ -23,6 +23,7 @@ from hsl.codec.flit import FORMATS
 from hsl.codec.message import Message
 from hsl.emulator import KERNELS
 from hsl.emulator.gpu import Wavefront
+from hsl.transport.faults import FaultKind
 
 SCHEMAS = Path(__file__).parents[2] / "hsl" / "cli" / "schemas"
 TEXT = b"Home agents serialise; caches answer.\n\tSnoops, credits and flits \x00\xff. " * 40
@@ -126,6 +127,16 @@ def test_low_power_between_the_work(transport: str, text: str, tmp_path: Path) -
     )
     for node in report["nodes"].values():
         assert node["states"]["entries"]["L1"] > 0
+
+
+@pytest.mark.parametrize("kind", FaultKind)
+@pytest.mark.parametrize("transport", ["tcp", "unix", "loopback"])
+def test_every_kind_of_fault_is_repaired(kind: str, transport: str, text: str) -> None:
+    """Whatever happens to flits, on every transport, the result is right and both ends' counts agree."""
+    faults = f"{kind}@PROT:x2,{kind}:0.01"
+    report = demo("--input", text, "--faults", faults, "--seed", "7", "--transport", transport)
+    cut = kind == FaultKind.TRUNCATE and transport != "loopback"
+    assert all(bool(line["reconnections"]) == cut for line in report["directions"]), report["directions"]
 
 
 @pytest.mark.parametrize("size", [0, 1, LINE_BYTES - 1, LINE_BYTES, LINE_BYTES + 1, 40_000])
