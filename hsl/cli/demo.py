@@ -176,7 +176,14 @@ class Node:
     async def report(self) -> dict[str, Any]:
         """The JSON document at the end. Raises PeerLost when the process was killed, else NodeFailed."""
         assert self.process.stdout is not None
-        text = await self.process.stdout.read()
+        text = b""
+        while part := await self.process.stdout.read(1 << 16):
+            text += part
+            if len(text) > MAX_OUTPUT:
+                self.process.kill()
+                raise PeerLost(
+                    f"the {self.name} process printed more than {MAX_OUTPUT} bytes, and was killed"
+                )
         status = await self.process.wait()
         if self.given_up:
             raise PeerLost(f"the {self.name} process hung, and was killed after {self.given_up:.1f} s")

@@ -98,7 +98,11 @@ def node_options(function: Callable[..., Any]) -> Callable[..., Any]:
 
 @click.group("node")
 def command() -> None:
-    """One emulator as a process; two of them make a system, on one host or two."""
+    """One emulator as a process; two of them make a system, on one host or two.
+
+    A listening node serves the peer that connected last: a second one takes the place of the first, and a peer
+    that starts a new session in mid-run ends the run with exit code 7, as HSL 3.2 and 3.9 demand.
+    """
 
 
 @command.command("cpu")
@@ -124,20 +128,12 @@ def run(
     options: dict[str, Any], build: Callable[[Topology, Callable[[], int]], CpuDevice | GpuDevice]
 ) -> int:
     """Run a node until its programs end; the report goes to stdout."""
-    if bool(options["listen"]) == bool(options["connect"]):
-        raise ConfigError("give either --listen URI or --connect URI")
+    attachment = attach(options)
     logging.basicConfig(format="hsl: %(message)s", level=logging.WARNING)
     chosen = engines(options["engine"])
     seed = draw_seed(options["seed"])
     device = build(load_topology(options, TU_EXPONENT_SOFTWARE), lambda: secrets.randbits(EPOCH_BITS))
     history = History()
-    listens = bool(options["listen"])
-    attachment = Attachment(
-        uri=options["listen"] or options["connect"],
-        listen=listens,
-        wait=options["wait"],
-        faults=FaultPlan.parse(options["faults"]),
-    )
     node = device.node
     tapped = one_end(node.name, PEERS[node.name], [Place(0, attachment.port, attachment.link)])
     gc.freeze()  # what is loaded by now stays; a full collection would stop the link for a third of T_REPLAY
@@ -161,7 +157,9 @@ def run(
             recorder.base = wall_offset() + session.began
         if isinstance(device, CpuDevice):
             device.progress = progress.show
-        session.run_blocking(lambda uris: progress.say(f"{LISTENING}{uris[0]}") if listens else None)
+        session.run_blocking(
+            lambda uris: progress.say(f"{LISTENING}{uris[0]}") if attachment.listen else None
+        )
     (end,) = session.ends.values()
     report = node_report(device, history, end.link.injector, session.now, end.link.connections - 1) | {
         "engines": chosen,
@@ -171,6 +169,18 @@ def run(
     with view(options):
         deliver(report, options["as_json"], options["out"], show_node)
     return ExitCode.OK if report["verified"] else ExitCode.FAILED
+
+
+def attach(options: dict[str, Any]) -> Attachment:
+    """Where the link of a node goes."""
+    if bool(options["listen"]) == bool(options["connect"]):
+        raise ConfigError("give either --listen URI or --connect URI")
+    return Attachment(
+        uri=options["listen"] or options["connect"],
+        listen=bool(options["listen"]),
+        wait=options["wait"],
+        faults=FaultPlan.parse(options["faults"]),
+    )
 
 
 def draw_seed(given: int | None) -> int:

@@ -148,7 +148,7 @@ def decode_flit(data: bytes, format: str) -> Flit:
 def _size_or_crc(form: FlitFormat, data: bytes) -> str:
     """What is wrong with a flit of wrong size or CRC."""
     if len(data) != form.bytes:
-        return f"{len(data)} bytes; an {form.name} flit has {form.bytes}"
+        return f"{len(data)} bytes; {form.name} flits have {form.bytes}"
     stored = int.from_bytes(data[form.crc_offset :], "little")
     computed = CRC_OF[form.name](data[: form.crc_offset])
     digits = 2 * form.crc_bytes + 2

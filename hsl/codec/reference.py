@@ -73,7 +73,7 @@ def decode_flit(data: bytes, format: str) -> Flit:
     data = bytes(data)
     if len(data) != form.bytes:
         raise CodecError(
-            f"{len(data)} bytes; an {form.name} flit has {form.bytes}",
+            f"{len(data)} bytes; {form.name} flits have {form.bytes}",
             code=ErrorCode.CRC,
             requirement="HSL-FLT-001",
             offset=min(len(data), form.bytes),

@@ -58,7 +58,8 @@ class Gate:
             self._window, self._protos = window, 0
         self._protos += 1
         if self._protos == PROTO_LIMIT and self.port.up:
-            self.port.fatal(ErrorCode.MALFORMED, now)
+            text = f"{PROTO_LIMIT} messages that the tables do not expect; the error log has them"
+            self.port.fatal(ErrorCode.MALFORMED, now, text)
 
     # ---- in
     def collect(self, now: int) -> None:

@@ -352,7 +352,7 @@ class Node:
         if clash := sorted(taken.intersection(result.peer_nids)):
             text = f"the peer claims NIDs {clash}, which are here or behind another port"
             gate.log.add(now, ErrorCode.CFG, text)
-            gate.port.fatal(ErrorCode.CFG, now)
+            gate.port.fatal(ErrorCode.CFG, now, text)
             return
         gate.open(result.peer_nids, result.tu, now)
         for target in (self.home, self.io):

@@ -71,9 +71,9 @@ class Port:
         """TL permits L1. HSL 3.7."""
         self._all("pm_idle", now)
 
-    def fatal(self, code: ErrorCode, now: int) -> None:
-        """Row 4 from TL: this side has found the port-fatal error `code`. HSL 6.3."""
-        self.links[0].log(code, "port-fatal error of the transaction layer", now)
+    def fatal(self, code: ErrorCode, now: int, reason: str = "found by the transaction layer") -> None:
+        """Row 4 from TL: this side has found the port-fatal error `code`, because of `reason`. HSL 6.3."""
+        self.links[0].log(code, reason, now)
         self._all("port_fatal", now, code)
 
     def down(self, now: int) -> None:
@@ -266,9 +266,7 @@ class Port:
     def quiesced(self) -> bool:
         """Idle, no ACK due, and the peer has returned all credits; a port that is down is quiesced."""
         # An ACK that is due in L1 says nothing new: the peer had all its flits acknowledged. HSL 3.7
-        acked = not any(
-            link.ack_due or link.ack_now for link in self.links if link.state is not LinkState.L1
-        )
+        acked = not any(link.ack_due or link.ack_now for link in self.links if link.state is not LinkState.L1)
         return not self.up or (self.idle and acked and self._credits.home)
 
     # ---------------------------------------------------------------------------------- content of PROT flits
