@@ -100,7 +100,7 @@ def node_options(function: Callable[..., Any]) -> Callable[..., Any]:
 def command() -> None:
     """One emulator as a process; two of them make a system, on one host or two.
 
-    A listening node serves the peer that connected last: a second one takes the place of the first, and a peer
+    A listening node serves the peer that connected last: a second one takes the place of the first, and one
     that starts a new session in mid-run ends the run with exit code 7, as HSL 3.2 and 3.9 demand.
     """
 
