@@ -52,7 +52,7 @@ def test_request_of_a_node_that_is_not_listed(op: Op, state: str) -> None:
     """Each request by an unlisted node snoops whom the table says, then completes, in each directory state.
 
     HSL 5.6 [HSL-COH-001, HSL-COH-002, HSL-COH-003, HSL-COH-004, HSL-COH-005, HSL-COH-007, HSL-COH-008,
-    HSL-COH-009].
+    HSL-COH-009, HSL-COH-013].
     """
     at_s, at_x, completion, *rest = UNLISTED[op]
     granted = str(dict(zip("ISX", rest[:3], strict=True))[state])

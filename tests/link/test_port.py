@@ -231,7 +231,7 @@ def test_arbiter_follows_the_wheel() -> None:
 def test_messages_fill_flits_and_continue() -> None:
     """A payload has no PAD before the last message ends, and a message continues at G0 of the next flit.
 
-    [HSL-LNK-041]
+    [HSL-LNK-041, HSL-FLT-011]
     """
     pair = Pair().up()
     sent = [message(Op.CmpData, 1), message(Op.Cmp, 2), message(Op.CmpData, 3)]
@@ -247,7 +247,7 @@ def test_messages_fill_flits_and_continue() -> None:
 
 
 def test_a_partial_flit_is_sent_at_once() -> None:
-    """A single short message leaves in the instant in which it is queued, PAD to the end [HSL-LNK-041]."""
+    """A single short message leaves in the instant in which it is queued, PAD to the end [HSL-FLT-013]."""
     pair = Pair().up()
     pair.a.port.send(message(Op.Cmp))
     start = pair.now
