@@ -1,12 +1,13 @@
 # The cffi extension; native/build_ffi.py makes it from native/include/hsl/*.h, where the contracts are.
-from typing import Any, Final
+from typing import Any, Final, TypeAlias
 
-_C = Any  # a pointer, array or struct of C: no stub knows its members
-_Bytes = _C | bytes  # cffi passes bytes as they are
+_C: TypeAlias = Any  # a pointer, array or struct of C: no stub knows its members
+_Bytes: TypeAlias = _C | bytes  # cffi passes bytes as they are
 
 class _Lib:
     HSL_CPU_SSE42: Final[int]
     HSL_CPU_PCLMULQDQ: Final[int]
+    HSL_CPU_BMI2: Final[int]
     HSL_CREDIT_VCS: Final[int]
     HSL_MESSAGE_BYTES: Final[int]
     def hsl_version(self) -> _C: ...
@@ -53,6 +54,20 @@ class _Lib:
         fault: _C,
     ) -> int: ...
     def hsl_decode(
+        self,
+        format: _C,
+        data: _Bytes,
+        size: int,
+        unpacker: _C,
+        credits: _C,
+        flits: _C,
+        flit_room: int,
+        messages: _C,
+        message_room: int,
+        first_flit: int,
+        message_count: _C,
+    ) -> int: ...
+    def hsl_decode_portable(
         self,
         format: _C,
         data: _Bytes,

@@ -24,7 +24,11 @@ __all__ = [
 
 Buffer = bytes | bytearray | memoryview
 
-CPU_FEATURES = {"sse4.2": lib.HSL_CPU_SSE42, "pclmulqdq": lib.HSL_CPU_PCLMULQDQ}
+CPU_FEATURES = {
+    "sse4.2": lib.HSL_CPU_SSE42,
+    "pclmulqdq": lib.HSL_CPU_PCLMULQDQ,
+    "bmi2": lib.HSL_CPU_BMI2,
+}
 
 
 def crc32c(data: Buffer, crc: int = 0) -> int:

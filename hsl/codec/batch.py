@@ -67,20 +67,6 @@ FLIT: Final = _dtype(ffi.typeof("hsl_flit_t"))
 (u2): its messages are rows message .. message + messages - 1; fault: requirement, offset (u2), code, field
 (u1), with code 0 for a good flit and else an ErrorCode, offset in bytes from the start of the flit."""
 
-# The same bytes with data as one item, which numpy hands to Python in one piece.
-_ROW: Final = np.dtype(
-    {
-        "names": list(cast("Any", MESSAGE.names)),
-        "formats": [
-            f"V{LINE_BYTES}" if name == "data" else cast("Any", MESSAGE.fields)[name][0]
-            for name in cast("Any", MESSAGE.names)
-        ],
-        "offsets": [cast("Any", MESSAGE.fields)[name][1] for name in cast("Any", MESSAGE.names)],
-        "itemsize": MESSAGE.itemsize,
-    }
-)
-
-
 # Columns that Message has alike.
 _SAME: Final = tuple(name for name in Message._fields if name not in ("be", "data"))
 
@@ -142,14 +128,13 @@ class MessageBatch:
         return MessageBatch(self.array[key])
 
     def __iter__(self) -> Iterator[Message]:
-        rows = np.ascontiguousarray(self.array).view(_ROW).tolist()
-        for (addr, be, _, src, dst, txn, htxn, dom, x, op, length, has_be, poison, qos, trace, aop, st, err,
-             size, _, data) in rows:  # fmt: skip
-            mask = be if has_be else None
-            yield Message(
-                op, src, dst, txn, length, addr, mask, data[:size], aop, dom, x, htxn, st, err, poison, qos,
-                trace,
-            )  # fmt: skip
+        columns: dict[str, list[Any]] = {name: self.array[name].tolist() for name in _SAME}
+        enables = zip(self.array["has_be"].tolist(), self.array["be"].tolist(), strict=True)
+        columns["be"] = [mask if there else None for there, mask in enables]
+        data, sizes = self.array["data"].tobytes(), self.array["size"].tolist()
+        starts = range(0, len(data), LINE_BYTES)
+        columns["data"] = [data[at : at + size] for at, size in zip(starts, sizes, strict=True)]
+        return map(Message, *(columns[name] for name in Message._fields))
 
 
 class Decoded(NamedTuple):
@@ -171,8 +156,14 @@ class Decoded(NamedTuple):
 class BatchDecoder:
     """Flits of one direction of a link to arrays; a message may go on from one call to the next."""
 
-    def __init__(self, format: str, credits: Mapping[int, int] | None = None) -> None:
-        """`credits`: VC -> messages that may come on it, 0 for one that is not named; None: no limit."""
+    def __init__(
+        self, format: str, credits: Mapping[int, int] | None = None, *, portable: bool = False
+    ) -> None:
+        """`credits`: VC -> messages that may come on it, 0 for one that is not named; None: no limit.
+
+        `portable` takes the code for every CPU, which gives the same: for tests.
+        """
+        self._decode = lib.hsl_decode_portable if portable else lib.hsl_decode
         self._form = flit_format(format)
         self._format = format_of(format)
         self._unpacker = ffi.new("hsl_unpacker_t *")
@@ -205,21 +196,30 @@ class BatchDecoder:
         message_parts: list[Array] = []
         at = found = 0
         while at < len(view):
-            taken = lib.hsl_decode(
+            taken = self._decode(
                 self._format, view + at, len(view) - at, self._unpacker, self._credits, flits_at, FLIT_ROOM,
                 messages_at, MESSAGE_ROOM, self._number, count,
             )  # fmt: skip
             flits["message"][:taken] += np.uint32(found)
-            flit_parts.append(flits[:taken].copy())
-            message_parts.append(messages[: count[0]].copy())
+            flit_parts.append(_copy(flits[:taken]))
+            message_parts.append(_copy(messages[: count[0]]))
             at += taken * self._form.bytes
             self._number += taken
             found += count[0]
         return Decoded(_joined(flit_parts, FLIT), MessageBatch(_joined(message_parts, MESSAGE)))
 
 
+def _copy(rows: Array) -> Array:
+    """A copy of the rows as they are; numpy would copy a structured array member by member."""
+    return rows.view(f"V{rows.itemsize}").copy().view(rows.dtype)
+
+
 def _joined(parts: list[Array], dtype: np.dtype[np.void]) -> Array:
-    return parts[0] if len(parts) == 1 else np.concatenate([np.zeros(0, dtype), *parts])
+    """The rows of all parts."""
+    if len(parts) == 1:
+        return parts[0]
+    raw = np.dtype(f"V{dtype.itemsize}")
+    return np.concatenate([np.zeros(0, raw), *(part.view(raw) for part in parts)]).view(dtype)
 
 
 def prot_flits(count: int, seq: int = 0) -> Array:
@@ -257,7 +257,7 @@ class BatchEncoder:
         zeros. CodecError (MALFORMED), as of one flit and one message, for the first that cannot be sent.
         """
         form = self._form
-        records = np.ascontiguousarray(flits, FLIT).copy()
+        records = _copy(np.ascontiguousarray(flits, FLIT))
         rows = np.ascontiguousarray(messages.array, MESSAGE)
         out = np.zeros((len(records), form.bytes), np.uint8)
         if payloads is not None:

@@ -5,7 +5,7 @@
 
 #include "bytes.h"
 #include "cpu.h"
-#include "crc_tables.h"
+#include "tables.h"
 
 /* A CRC is its own state after the final xor, so that undoing the xor resumes it. */
 _Static_assert(HSL_CRC32C_INIT == HSL_CRC32C_XOROUT, "resuming a CRC needs init == xorout");

@@ -8,6 +8,7 @@
 #include "granules.h"
 #include "hsl/stream.h"
 #include "refuse.h"
+#include "tables.h"
 
 enum {
     MESSAGE_GRANULES = HSL_MESSAGE_BYTES / HSL_GRANULE_BYTES,
@@ -161,13 +162,14 @@ static bool run_look(struct run *run, hsl_unpacker_t *unpacker, bool begun, uint
     return whole;
 }
 
-/* Whether the message at granule `at` is whole and good at first sight; its credit is not looked at. */
-HOT bool run_is_clean(const hsl_format_t *format, const struct run *run, const struct hsl_opcode *op, uint64_t g0,
-                      size_t at, unsigned granules) {
-    const uint64_t g1 = load_le64(run->bytes + (at + 1) * HSL_GRANULE_BYTES);
-    const uint64_t mask = (1u << granules) - 1;
-    const bool som_good = !format->has_som || (run_som(format, run, at) & mask) == 1;
-    return (op->header != 0) & (granules <= run->end - at) & !is_malformed(op, g0, g1) & som_good;
+/*
+ * The granules of the message that begins with `g0`, 0 when it has to be looked at check by check. By tables, because
+ * where the next message begins is what the CPU waits for.
+ */
+HOT unsigned clean_granules(uint64_t g0) {
+    const unsigned op = (unsigned)FIELD(g0, A0, OP);
+    return (unsigned)hsl_sizes_a[g0 >> HSL_A0_LEN_SHIFT & (HSL_A0_LEN_MASK << 1 | 1)][op] +
+           hsl_sizes_b[FIELD(g0, B0, LEN)][op];
 }
 
 /* Tells each flit how many messages end in it. */
@@ -181,31 +183,59 @@ HOT void run_count(const struct run *run) {
     }
 }
 
+/* Delivers the message at granule `at`, whole and good, as number `found`; tells the granule behind it. */
+HOT size_t run_deliver(const hsl_format_t *format, struct run *run, size_t at, unsigned granules, size_t found,
+                       hsl_message_t *message) {
+    const uint8_t *const raw = run->bytes + at * HSL_GRANULE_BYTES;
+    const size_t slot = (at + granules - 1) / format->granules;
+    message_of_granules(opcode_of(load_le64(raw)), raw, granules, run->numbers[slot], message);
+    run->found[slot] = (uint32_t)found + 1;
+    return at + granules;
+}
+
+/* What is at the boundary, check by check; the messages found until then, and those with it. */
+static inline size_t run_step(const hsl_format_t *format, struct run *run, hsl_unpacker_t *unpacker, bool begun,
+                              uint32_t *credits, hsl_message_t *messages, size_t found) {
+    const uint64_t g0 = load_le64(run->bytes + run->at * HSL_GRANULE_BYTES);
+    if (!run_look(run, unpacker, begun, credits)) {
+        return found;
+    }
+    run->at = run_deliver(format, run, run->at, granules_of(opcode_of(g0), g0), found, &messages[found]);
+    return found + 1;
+}
+
 /* The messages that end in the run, in order; what is left is kept for the next one. `look`: at each check by check. */
 HOT size_t run_parse(const hsl_format_t *format, struct run *run, hsl_unpacker_t *unpacker, uint32_t *credits,
                      bool look, hsl_message_t *messages) {
-    size_t found = 0, at = run->at;
-    bool begun = unpacker->have != 0;
-    unpacker->have = 0;
-    while (at < run->end) {
-        const uint8_t *const raw = run->bytes + at * HSL_GRANULE_BYTES;
-        const uint64_t g0 = load_le64(raw);
-        const struct hsl_opcode *const op = opcode_of(g0);
-        const unsigned granules = granules_of(op, g0);
-        const unsigned vc = hsl_vc_of((unsigned)FIELD(g0, A0, OP));
-        if (look || begun || !run_is_clean(format, run, op, g0, at, granules) || !run_pay(credits, vc)) {
-            run->at = at;
-            const bool good = run_look(run, unpacker, begun, credits);
-            begun = false;
-            if (!good) {
-                at = run->at;
+    size_t found = 0;
+    if (unpacker->have != 0) {
+        unpacker->have = 0;
+        found = run_step(format, run, unpacker, true, credits, messages, found);
+    }
+    while (run->at < run->end) {
+        size_t at = run->at;
+        while (!look && at < run->end) {
+            const uint8_t *const raw = run->bytes + at * HSL_GRANULE_BYTES;
+            const uint64_t g0 = load_le64(raw), g1 = load_le64(raw + HSL_GRANULE_BYTES);
+            const struct hsl_opcode *const op = opcode_of(g0);
+            const unsigned granules = clean_granules(g0);
+            if (g0 == 0 && (!format->has_som || (run_som(format, run, at) & 1) == 0)) {
+                at++; /* PAD */
                 continue;
             }
+            const bool fits = granules - 1 < run->end - at; /* also not 0 */
+            if (!fits || (g0 & op->refuse0) != 0 || (g1 & op->refuse1) != 0 ||
+                (format->has_som && (run_som(format, run, at) & ((1u << granules) - 1)) != 1) ||
+                !run_pay(credits, hsl_vc_of((unsigned)FIELD(g0, A0, OP)))) {
+                break;
+            }
+            at = run_deliver(format, run, at, granules, found, &messages[found]);
+            found++;
         }
-        at += granules;
-        const size_t slot = (at - 1) / format->granules;
-        message_of_granules(op, raw, run->numbers[slot], &messages[found++]);
-        run->found[slot] = (uint32_t)found;
+        run->at = at;
+        if (at < run->end) {
+            found = run_step(format, run, unpacker, false, credits, messages, found);
+        }
     }
     run_count(run);
     return found;

@@ -1,10 +1,16 @@
-/* Batches: every prefix, alignment and split, with every buffer ending at a guard page, gives the same as one call. */
+/*
+ * Batches: every prefix, alignment and split, with every buffer ending at a guard page, gives the same as one call; on
+ * the path for this CPU and on the portable one.
+ */
 #include "hsl/codec.h"
 #include "hsl/crc.h"
 
 #include "sample.h"
 
 enum { MESSAGE_ROOM = 2048 };
+
+/* The path under test. */
+static __typeof__(hsl_decode) *decode;
 
 /* What one call over everything gives. */
 struct whole {
@@ -19,7 +25,7 @@ static const hsl_format_t *format_number(int i) {
 
 static void decode_whole(const hsl_format_t *format, const uint8_t *data, size_t size, struct whole *out) {
     hsl_unpacker_t unpacker = {.have = 0};
-    out->flit_count = hsl_decode(format, data, size, &unpacker, NULL, out->flits, SAMPLE_ROOM + 1, out->messages,
+    out->flit_count = decode(format, data, size, &unpacker, NULL, out->flits, SAMPLE_ROOM + 1, out->messages,
                                  MESSAGE_ROOM, 0, &out->message_count);
 }
 
@@ -64,7 +70,7 @@ static void every_prefix(void) {
             hsl_unpacker_t unpacker = {.have = 0};
             size_t count = 0;
             memcpy(input.end - size, data, size);
-            CHECK(hsl_decode(format, input.end - size, size, &unpacker, NULL, got, flits, found, room, 0, &count) ==
+            CHECK(decode(format, input.end - size, size, &unpacker, NULL, got, flits, found, room, 0, &count) ==
                       flits,
                   "%zu bytes", size);
             const size_t good = size / format->bytes;
@@ -134,7 +140,7 @@ static void every_split(void) {
             credits[0][vc] = credits[1][vc] = draw(&seed) % 3 == 0 ? draw(&seed) % 20 : UINT32_MAX;
         }
         hsl_unpacker_t one = {.have = 0}, many = {.have = 0};
-        whole.flit_count = hsl_decode(format, data, flits * format->bytes, &one, credits[0], whole.flits,
+        whole.flit_count = decode(format, data, flits * format->bytes, &one, credits[0], whole.flits,
                                       SAMPLE_ROOM, whole.messages, MESSAGE_ROOM, 0, &whole.message_count);
         CHECK(whole.flit_count == flits, "round %d", round);
         for (parts.flit_count = parts.message_count = 0; parts.flit_count < flits;) {
@@ -142,7 +148,7 @@ static void every_split(void) {
             const size_t message_room = draw(&seed) % 2 ? MESSAGE_ROOM - parts.message_count : format->granules;
             size_t count = 0;
             const size_t taken =
-                hsl_decode(format, data + at * format->bytes, (flits - at) * format->bytes, &many, credits[1],
+                decode(format, data + at * format->bytes, (flits - at) * format->bytes, &many, credits[1],
                            parts.flits + at, step, parts.messages + parts.message_count, message_room, (uint32_t)at,
                            &count);
             CHECK(taken >= 1 && taken <= step, "round %d: %zu of %zu", round, taken, step);
@@ -188,10 +194,10 @@ static void no_room(void) {
     hsl_flit_t flit;
     hsl_message_t messages[HSL_L64_GRANULES];
     size_t count = 99;
-    CHECK(hsl_decode(&hsl_l64, V2, 64, &unpacker, NULL, &flit, 0, messages, 7, 0, &count) == 0 && count == 0, "flits");
-    CHECK(hsl_decode(&hsl_l64, V2, 64, &unpacker, NULL, &flit, 1, messages, 6, 0, &count) == 0 && count == 0, "room");
-    CHECK(hsl_decode(&hsl_l64, V2, 64, &unpacker, NULL, &flit, 1, messages, 7, 0, &count) == 1 && count == 1, "V2");
-    CHECK(hsl_decode(&hsl_l64, NULL, 0, &unpacker, NULL, &flit, 1, messages, 7, 0, &count) == 0, "nothing");
+    CHECK(decode(&hsl_l64, V2, 64, &unpacker, NULL, &flit, 0, messages, 7, 0, &count) == 0 && count == 0, "flits");
+    CHECK(decode(&hsl_l64, V2, 64, &unpacker, NULL, &flit, 1, messages, 6, 0, &count) == 0 && count == 0, "room");
+    CHECK(decode(&hsl_l64, V2, 64, &unpacker, NULL, &flit, 1, messages, 7, 0, &count) == 1 && count == 1, "V2");
+    CHECK(decode(&hsl_l64, NULL, 0, &unpacker, NULL, &flit, 1, messages, 7, 0, &count) == 0, "nothing");
 }
 
 /* Encoding stops at the flit that cannot be sent, and says which message it was. */
@@ -209,13 +215,38 @@ static void encode_faults(void) {
     CHECK(flits[1].fault.requirement == HSL_REQ_FLT_002 && flits[1].fault.field == HSL_FIELD_SEQ, "SEQ");
 }
 
+/* Both paths write the same bytes, whatever comes. */
+static void both_paths(void) {
+    static hsl_message_t messages[SAMPLES];
+    static uint8_t data[SAMPLE_ROOM * 256];
+    static struct whole dispatched, portable;
+    uint32_t seed = 5;
+    for (int round = 0; round < 400; round++) {
+        const hsl_format_t *const format = format_number(round & 1);
+        const size_t flits = sample_stream(format, messages, data);
+        damage(format, data, flits, &seed);
+        memset(&dispatched, 0, sizeof dispatched);
+        memset(&portable, 0, sizeof portable);
+        decode = hsl_decode;
+        decode_whole(format, data, flits * format->bytes, &dispatched);
+        decode = hsl_decode_portable;
+        decode_whole(format, data, flits * format->bytes, &portable);
+        CHECK(memcmp(&dispatched, &portable, sizeof portable) == 0, "round %d", round);
+    }
+}
+
 int main(void) {
-    round_trip();
-    every_prefix();
-    every_alignment();
-    every_split();
-    noise();
-    no_room();
+    __typeof__(hsl_decode) *const paths[] = {hsl_decode, hsl_decode_portable};
+    for (size_t i = 0; i < 2; i++) {
+        decode = paths[i];
+        round_trip();
+        every_prefix();
+        every_alignment();
+        every_split();
+        noise();
+        no_room();
+    }
     encode_faults();
+    both_paths();
     return 0;
 }

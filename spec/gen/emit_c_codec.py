@@ -177,6 +177,9 @@ def _row(code: int, vc: Row, cells: dict[str, Any]) -> str:
         "header": 1 if vc["header"] == "B" else 2,
         "answered": int(vc["name"] not in UNANSWERED),
         "len_shift": f"HSL_{vc['header']}0_LEN_SHIFT",
+        "tags": f"HSL_TAGS_{vc['header']}",
+        "flags": f"HSL_FLAGS_{vc['header']}",
+        "flags_shift": f"HSL_FLAGS_{vc['header']}_SHIFT",
         "enables": int(vc["header"] == "A" and vc["name"] not in UNANSWERED),
     }
     words = (

@@ -80,15 +80,16 @@ def test_nothing_is_caught_without_a_bug(codec_engine: str) -> None:
 def build(native: Path) -> Path:
     """The extension built from the sources in `native`, without optimisation."""
     output = native / "_native.abi3.so"
-    source, tables = native / "_native.c", native / "crc_tables"
+    source, tables = native / "_native.c", native / "tables"
     include = [f"-I{native / folder}" for folder in ("include", "generated", "src", "")]
     script = [sys.executable, str(native / "build_ffi.py"), str(source)]
     subprocess.run(script, check=True, capture_output=True, timeout=60)
     compiler = ["cc", "-std=c11", *include]
-    subprocess.run([*compiler, native / "src/crc_tables.c", "-o", tables], check=True, timeout=60)
-    with (native / "crc_tables.h").open("wb") as header:
+    opcodes = native / "src/opcode.c"
+    subprocess.run([*compiler, native / "src/tables.c", opcodes, "-o", tables], check=True, timeout=60)
+    with (native / "tables.h").open("wb") as header:
         subprocess.run([tables], check=True, stdout=header, timeout=60)
-    sources = [path for path in (native / "src").glob("*.c") if path.name != "crc_tables.c"]
+    sources = [path for path in (native / "src").glob("*.c") if path.name != "tables.c"]
     flags = ["-O0", "-shared", "-fPIC", '-DHSL_VERSION="0"', f"-I{sysconfig.get_path('include')}"]
     subprocess.run([*compiler, *flags, source, *sources, "-o", output], check=True, timeout=120)
     return output

@@ -1,6 +1,7 @@
 """The libFuzzer target of the C decoder: it builds, runs over the corpus, and finds a bug that is planted."""
 
 import os
+import re
 import shutil
 import subprocess
 import sys
@@ -12,7 +13,7 @@ ROOT = Path(__file__).parents[2]
 CORPUS = ROOT / "fuzz/corpus/codec_differential"
 RUNS = 5000
 # A message that is one granule short of whole is taken for whole.
-PLANTED = ("src/run.h", "(granules <= run->end - at)", "(granules <= run->end - at + 1)")
+PLANTED = ("src/run.h", "granules - 1 < run->end - at;", "granules - 1 < run->end - at + 1;")
 
 pytestmark = [pytest.mark.tool("clang", apt="clang"), pytest.mark.tool("clang", apt="libclang-rt-dev")]
 
@@ -47,7 +48,9 @@ def tree(tmp_path: Path) -> Path:
 def test_target_finds_nothing(tree: Path) -> None:
     """A few thousand inputs that grow from the corpus end without a finding."""
     shown = run(build(tree), f"-runs={RUNS}", "-seed=1", tree / "fuzz/corpus/codec_differential")
-    assert f"Done {RUNS} runs" in shown
+    done = re.search(r"Done (\d+) runs", shown)
+    assert done is not None, shown
+    assert int(done[1]) >= RUNS
 
 
 def test_target_finds_a_planted_bug(tree: Path) -> None:

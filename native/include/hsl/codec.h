@@ -31,6 +31,11 @@ size_t hsl_decode(const hsl_format_t *format, const void *data, size_t size, hsl
                   uint32_t *credits, hsl_flit_t *flits, size_t flit_room, hsl_message_t *messages, size_t message_room,
                   uint32_t first_flit, size_t *message_count);
 
+/* The same function by code for every CPU: the second path, which tests compare with the first. */
+size_t hsl_decode_portable(const hsl_format_t *format, const void *data, size_t size, hsl_unpacker_t *unpacker,
+                           uint32_t *credits, hsl_flit_t *flits, size_t flit_room, hsl_message_t *messages,
+                           size_t message_room, uint32_t first_flit, size_t *message_count);
+
 /*
  * Encodes `flit_count` flits, and packs messages into those that are PROT.
  *

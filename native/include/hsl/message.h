@@ -18,22 +18,22 @@ enum hsl_message_size {
 typedef struct hsl_message {
     uint64_t addr; /* in bytes */
     uint64_t be;   /* bit i = data byte i; 0 unless has_be */
-    uint32_t flit; /* hsl_decode: index of the flit in which it ends; not read when encoding */
     uint16_t src;
     uint16_t dst;
     uint16_t txn;
     uint16_t htxn;
-    uint16_t dom;
-    uint16_t x;
-    uint8_t op;     /* enum hsl_op, or an unknown one; op >> 5 is the VC */
+    uint8_t st;
+    uint8_t err;
     uint8_t len;    /* the LEN code: 8 << len bytes */
     uint8_t has_be; /* 1: a byte-enable granule is there */
     uint8_t poison;
     uint8_t qos;
-    uint8_t trace;
     uint8_t aop; /* atomic operation, or stream of an NCR */
-    uint8_t st;
-    uint8_t err;
+    uint8_t trace;
+    uint32_t flit; /* hsl_decode: index of the flit in which it ends; not read when encoding */
+    uint16_t dom;
+    uint16_t x;
+    uint8_t op;   /* enum hsl_op, or an unknown one; op >> 5 is the VC */
     uint8_t size; /* bytes of data that are there, 0..64 */
     uint8_t reserved[6];
     uint8_t data[HSL_LINE_BYTES]; /* lowest address first; 0 from `size` on */

@@ -9,6 +9,7 @@
 enum hsl_cpu_feature {
     HSL_CPU_SSE42 = 1,     /* CRC-32C by instruction */
     HSL_CPU_PCLMULQDQ = 2, /* CRC-64/XZ by carry-less multiplication */
+    HSL_CPU_BMI2 = 4,      /* fields by a scatter of bits, with AVX2 */
 };
 
 /* The version of this library, "MAJOR.MINOR.PATCH". Static storage: not freed by the caller. */

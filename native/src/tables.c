@@ -1,8 +1,9 @@
-/* A build step, not part of the library: prints crc_tables.h from the polynomials of the spec. */
+/* A build step, not part of the library: prints tables.h from the polynomials and opcodes of the spec. */
 #include <inttypes.h>
 #include <stdint.h>
 #include <stdio.h>
 
+#include "granules.h"
 #include "hsl_constants.h"
 
 enum { SLICES = 8 };
@@ -51,13 +52,42 @@ static void print_fold(const char *name, int power, uint64_t poly) {
     printf("#define %s 0x%016" PRIX64 "u\n", name, state);
 }
 
+/*
+ * The granules of a message by what its first one says: LEN and BE of class A, LEN of class B, then the opcode; 0 when
+ * it cannot be the first granule of a good message. Where both tables have a place one of them is 0.
+ */
+static void print_sizes(const char *name, unsigned header, unsigned kinds, uint64_t (*granule)(uint64_t kind)) {
+    printf("static const uint8_t %s[%u][256] = {\n", name, kinds);
+    for (unsigned kind = 0; kind < kinds; kind++) {
+        puts("    {");
+        for (unsigned code = 0; code < HSL_OPCODES; code++) {
+            const struct hsl_opcode *const op = &hsl_opcodes[code];
+            const uint64_t g0 = granule(kind) | code << HSL_A0_OP_SHIFT;
+            const bool good = op->header == header && !is_malformed(op, g0, 0);
+            printf("%s%u,%s", code % 32 == 0 ? "        " : " ", good ? granules_of(op, g0) : 0u, code % 32 == 31 ? "\n" : "");
+        }
+        puts("    },");
+    }
+    puts("};");
+}
+
+static uint64_t granule_a(uint64_t kind) {
+    return kind << HSL_A0_LEN_SHIFT;
+}
+
+static uint64_t granule_b(uint64_t kind) {
+    return kind << HSL_B0_LEN_SHIFT;
+}
+
 int main(void) {
     const uint64_t poly64 = reflected(HSL_CRC64XZ_POLY, 64);
-    puts("/* Printed by crc_tables.c. */\n#include <stdint.h>\n");
+    puts("/* Printed by tables.c. */\n#include <stdint.h>\n");
     print_tables("hsl_crc32c_table", "uint32_t", 8, reflected(HSL_CRC32C_POLY, 32));
     print_tables("hsl_crc64xz_table", "uint64_t", 16, poly64);
     /* One less than 192 and 128: a product of reflected words is one bit short of its place. */
     print_fold("HSL_CRC64XZ_FOLD_LOW", 191, poly64);
     print_fold("HSL_CRC64XZ_FOLD_HIGH", 127, poly64);
+    print_sizes("hsl_sizes_a", 2, (HSL_A0_LEN_MASK + 1) << 1, granule_a);
+    print_sizes("hsl_sizes_b", 1, HSL_B0_LEN_MASK + 1, granule_b);
     return 0;
 }
