@@ -19,7 +19,7 @@ BUILD_TOOLS  := $(VENV)/.build-tools
 INSTALLED    := $(VENV)/.installed
 NATIVE_FILES := $(shell find native -type f)
 
-.PHONY: help demo test venv lint types drift layers ctest clean
+.PHONY: help demo test venv lint types drift layers ctest bench differential clean
 
 help: ## this list
 	@sed -n 's/^\([a-z]*\):[^#]*## /\1\t/p' Makefile | expand -t 10
@@ -50,6 +50,16 @@ ctest: venv ## the C tests under AddressSanitizer and UndefinedBehaviorSanitizer
 		-DHSL_TESTS=ON -DHSL_SANITIZE=ON -DHSL_WERROR=ON -DHSL_EXTENSION=OFF
 	$(ENV) cmake --build build/sanitize
 	$(ENV) ctest --test-dir build/sanitize --output-on-failure --no-tests=error
+
+bench: venv ## both codecs beside the CRC alone, and what is promised about their speed
+	$(BIN)/python -m pytest tests/bench -q --benchmark-only --benchmark-columns=min,median,rounds \
+		--benchmark-sort=name --benchmark-json=build/bench.json
+	HSL_ENGINE=reference $(BIN)/python -m tests.bench.claims
+
+FLITS := 10000000
+
+differential: venv ## both codecs on FLITS (10 million) damaged flits: not one may differ
+	$(BIN)/python -m tests.differential.long_run --flits $(FLITS)
 
 clean: ## remove what was built, and the environment
 	rm -rf build $(VENV)

@@ -47,7 +47,8 @@ def tree(tmp_path: Path) -> Path:
 
 def test_target_finds_nothing(tree: Path) -> None:
     """A few thousand inputs that grow from the corpus end without a finding."""
-    shown = run(build(tree), f"-runs={RUNS}", "-seed=1", tree / "fuzz/corpus/codec_differential")
+    options = (f"-runs={RUNS}", "-seed=1", f"-artifact_prefix={tree}/")
+    shown = run(build(tree), *options, tree / "fuzz/corpus/codec_differential")
     done = re.search(r"Done (\d+) runs", shown)
     assert done is not None, shown
     assert int(done[1]) >= RUNS
@@ -59,4 +60,5 @@ def test_target_finds_a_planted_bug(tree: Path) -> None:
     text = (tree / "native" / file).read_text()
     assert there in text
     (tree / "native" / file).write_text(text.replace(there, planted))
-    run(build(tree), "-runs=0", tree / "fuzz/corpus/codec_differential", code=77)
+    findings = f"-artifact_prefix={tree}/"
+    run(build(tree), "-runs=0", findings, tree / "fuzz/corpus/codec_differential", code=77)
