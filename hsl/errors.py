@@ -1,4 +1,4 @@
-"""The errors of the library. Each carries the profile's error code and the requirement it broke, where there is one."""
+"""The errors of the library, each with the profile's error code and the requirement it broke, if there is one."""
 
 from __future__ import annotations
 
@@ -17,7 +17,7 @@ class HslError(Exception):
 
 
 class CodecError(HslError):
-    """Bytes that are no legal flit, message or CTL; `offset` is the first offending byte, from the start of the flit."""
+    """Bytes that are no legal flit, message or CTL; `offset` is the first offending byte of the flit."""
 
     def __init__(self, text: str, *, code: int = 0, requirement: str = "", offset: int = 0) -> None:
         super().__init__(text, code=code, requirement=requirement)
