@@ -1,4 +1,4 @@
-"""The errors of the library, each with the profile's error code and the requirement it broke, if there is one."""
+"""The errors of the library, each with the code of the profile and the requirement it broke, if any."""
 
 from __future__ import annotations
 
