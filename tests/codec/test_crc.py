@@ -17,6 +17,12 @@ ENGINES = {
     "native, portable path": native.crc32c_portable,
 }
 
+ENGINES64 = {
+    "reference": crc.crc64xz_reference,
+    "native": native.crc64xz,
+    "native, portable path": native.crc64xz_portable,
+}
+
 # Data -> CRC-32C, of RFC 3720 B.4.
 RFC3720 = {
     bytes(32): 0x8A9136AA,
@@ -55,10 +61,13 @@ def test_golden_flits(crc32c: crc.Crc, flit: bytes) -> None:
     assert crc32c(flit[:60]).to_bytes(4, "little") == flit[60:]
 
 
-def test_crc64_check_value_and_golden_flit() -> None:
+@pytest.mark.parametrize("engine", ENGINES64)
+def test_crc64_check_value_and_golden_flit(engine: str) -> None:
     """A B256 flit ends with the little-endian CRC-64/XZ of its first 248 bytes [HSL-FLT-004]."""
-    assert crc.crc64xz(b"123456789") == CRC64XZ_CHECK
-    assert crc.crc64xz(V3[:248]).to_bytes(8, "little") == V3[248:]
+    crc64xz = ENGINES64[engine]
+    assert crc64xz(b"123456789") == CRC64XZ_CHECK
+    assert crc64xz(V3[:248]).to_bytes(8, "little") == V3[248:]
+    assert crc64xz(b"", CRC64XZ_CHECK) == CRC64XZ_CHECK
 
 
 def test_nothing_at_all(crc32c: crc.Crc) -> None:
@@ -74,24 +83,32 @@ def test_engines_agree_and_resume(data: bytes, cut: int) -> None:
     for name, engine in ENGINES.items():
         assert engine(data) == expected, name
         assert engine(data[cut:], engine(data[:cut])) == expected, name
-    assert crc.crc64xz(data[cut:], crc.crc64xz(data[:cut])) == crc.crc64xz(data)
+    expected = crc.crc64xz_reference(data)
+    for name, engine in ENGINES64.items():
+        assert engine(data) == expected, name
+        assert engine(data[cut:], engine(data[:cut])) == expected, name
 
 
 @pytest.mark.parametrize("kind", [bytes, bytearray, memoryview])
 def test_any_buffer(crc32c: crc.Crc, kind: type[crc.Buffer]) -> None:
     """bytes, bytearray and memoryview, sliced too, give the same CRC."""
     assert crc32c(kind(b"xx123456789")[2:]) == CRC32C_CHECK
+    for engine in ENGINES64.values():
+        assert engine(kind(b"xx123456789")[2:]) == CRC64XZ_CHECK
 
 
 def test_engine_by_name(codec_engine: str) -> None:
     """The name of an engine selects that engine."""
     assert crc.crc32c_with(codec_engine) is ENGINES[codec_engine]
+    assert crc.crc64xz_with(codec_engine) is ENGINES64[codec_engine]
 
 
 def test_unknown_engine() -> None:
     """A name that is no engine is refused with the legal ones."""
     with pytest.raises(ConfigError, match="'fast' is none of reference, native"):
         crc.crc32c_with("fast")
+    with pytest.raises(ConfigError, match="'fast' is none of reference, native"):
+        crc.crc64xz_with("fast")
 
 
 def run_python(code: str, engine: str) -> subprocess.CompletedProcess[str]:
@@ -102,7 +119,12 @@ def run_python(code: str, engine: str) -> subprocess.CompletedProcess[str]:
 
 def test_engine_of_the_environment(codec_engine: str) -> None:
     """HSL_ENGINE decides which engine `crc32c` is."""
-    code = "from hsl.codec import crc; assert crc.crc32c is crc.crc32c_with(crc.ENGINE); print(crc.ENGINE)"
+    code = (
+        "from hsl.codec import crc\n"
+        "assert crc.crc32c is crc.crc32c_with(crc.ENGINE)\n"
+        "assert crc.crc64xz is crc.crc64xz_with(crc.ENGINE)\n"
+        "print(crc.ENGINE)"
+    )
     assert run_python(code, codec_engine).stdout == f"{codec_engine}\n"
 
 
