@@ -267,8 +267,8 @@ def test_listening_process_dies(how: signal.Signals, scheme: str, tmp_path: Path
     """A peer process that is killed or stopped in mid-run ends the caller in PeerLost, with the reason."""
 
     async def body() -> None:
-        with process("listen", uri_of(scheme, tmp_path), 18) as (child, uri):
-            await lose(await calling(device(7, ENDLESS, tu_exp=18), uri), child, how)
+        with process("listen", uri_of(scheme, tmp_path), 19) as (child, uri):
+            await lose(await calling(device(7, ENDLESS, tu_exp=19), uri), child, how)
 
     run(body())
 
@@ -279,8 +279,8 @@ def test_connecting_process_dies(how: signal.Signals, scheme: str, tmp_path: Pat
     """A listening side whose program has started ends in PeerLost too when the peer is killed or stopped."""
 
     async def body() -> None:
-        mine = await listening(device(7, ENDLESS, tu_exp=18), uri_of(scheme, tmp_path))
-        with process("connect", mine.uri, 18) as (child, _):
+        mine = await listening(device(7, ENDLESS, tu_exp=19), uri_of(scheme, tmp_path))
+        with process("connect", mine.uri, 19) as (child, _):
             await lose(mine, child, how)
 
     run(body())
