@@ -52,7 +52,7 @@ ctest: venv ## the C tests under AddressSanitizer and UndefinedBehaviorSanitizer
 	$(ENV) ctest --test-dir build/sanitize --output-on-failure --no-tests=error
 
 bench: venv ## both codecs beside the CRC alone, and what is promised about their speed
-	$(BIN)/python -m pytest tests/bench -q --benchmark-only --benchmark-columns=min,median,rounds \
+	$(BIN)/python -m pytest tests/bench/test_codec.py -q --benchmark-only --benchmark-columns=min,median,rounds \
 		--benchmark-sort=name --benchmark-json=build/bench.json
 	HSL_ENGINE=reference $(BIN)/python -m tests.bench.claims
 
