@@ -288,6 +288,7 @@ def main() -> None:
     """Fuzz with atheris; its arguments are those of libFuzzer."""
     import atheris
 
+    atheris.instrument_all()  # coverage of the modules that are imported already
     atheris.Setup(sys.argv, test_one_input)
     atheris.Fuzz()
 
