@@ -80,7 +80,7 @@ HOT uint64_t run_som(const hsl_format_t *format, const struct run *run, size_t a
     return two >> (at - slot * format->granules);
 }
 
-/* Takes a credit of the VC of `op`, if there is one to take. */
+/* Takes a credit of `vc`, if there is one to take. */
 HOT bool run_pay(uint32_t *credits, unsigned vc) {
     if (credits == NULL || credits[vc] == UINT32_MAX) {
         return true;
