@@ -143,7 +143,7 @@ def test_the_wait_is_a_number() -> None:
 def test_a_killed_peer_ends_with_7(victim: str, tmp_path: Path) -> None:
     """SIGKILL of one node in mid-run: the other one ends with 7 within ten seconds, in one line."""
     path = tmp_path / "long"
-    path.write_bytes(TEXT * 500)
+    path.write_bytes(TEXT * 100)
     with (
         node("cpu", "--listen", "tcp://127.0.0.1:0", "--input", str(path)) as cpu,
         node("gpu", "--connect", address(cpu)) as gpu,
