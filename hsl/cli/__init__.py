@@ -17,7 +17,6 @@ COMMANDS = {
     "node": "hsl.cli.node",
     "codec": "hsl.cli.codec",
     "info": "hsl.cli.info",
-    "model": "hsl.cli.model",
 }
 
 
