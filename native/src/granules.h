@@ -83,8 +83,8 @@ HOT void put_fields(const struct hsl_opcode *op, uint64_t word, hsl_message_t *m
 #endif
 
 /*
- * The message of opcode `op` whose `granules` are at `raw`. Bits that it does not use are ignored. HSL_MESSAGE_BYTES can
- * be read there, whatever its length.
+ * The message of opcode `op` whose `granules` are at `raw`. Bits that it does not use are ignored.
+ * HSL_MESSAGE_BYTES can be read there, whatever its length.
  */
 HOT void message_of_granules(const struct hsl_opcode *op, const uint8_t *raw, unsigned granules, uint32_t flit,
                              hsl_message_t *message) {

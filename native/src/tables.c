@@ -64,7 +64,8 @@ static void print_sizes(const char *name, unsigned header, unsigned kinds, uint6
             const struct hsl_opcode *const op = &hsl_opcodes[code];
             const uint64_t g0 = granule(kind) | code << HSL_A0_OP_SHIFT;
             const bool good = op->header == header && !is_malformed(op, g0, 0);
-            printf("%s%u,%s", code % 32 == 0 ? "        " : " ", good ? granules_of(op, g0) : 0u, code % 32 == 31 ? "\n" : "");
+            printf("%s%u,%s", code % 32 == 0 ? "        " : " ", good ? granules_of(op, g0) : 0u,
+                   code % 32 == 31 ? "\n" : "");
         }
         puts("    },");
     }
