@@ -127,7 +127,7 @@ def test_unfinished_frame_is_given_up(caplog: pytest.LogCaptureFixture) -> None:
         writer.close()
         b = await calling(device(2, tu_exp=FAST), a.uri)
         await asyncio.gather(a.end(), b.end())
-        assert a.link.framing_errors == 1
+        assert a.link.framing_errors >= 1  # a peer that leaves may be cut in a frame too
 
     run(body())
     assert "not completed" in warnings_of(caplog)[0]

@@ -360,9 +360,10 @@ class Connector(StreamLink):
 
     async def stop(self) -> None:
         """Stop connecting."""
-        if self._task is not None:
+        # A cancellation that meets the end of the inner call is lost in wait_for: one is not always enough.
+        while self._task is not None and not self._task.done():
             self._task.cancel()
-            await asyncio.wait([self._task])
+            await asyncio.wait([self._task], timeout=RETRY_SECONDS)
 
     def failure(self) -> PeerUnreachable | None:
         """Nobody answered in time."""
