@@ -1,0 +1,179 @@
+"""`hsl model`: search all states of the models in `spec/model/`, and of their mutants."""
+
+from __future__ import annotations
+
+import json
+import os
+import sys
+import time
+from collections.abc import Callable, Iterator
+from concurrent.futures import Future, ThreadPoolExecutor, as_completed
+from importlib.util import module_from_spec, spec_from_file_location
+from pathlib import Path
+from types import ModuleType
+from typing import Any
+
+import click
+from rich.console import Console
+from rich.progress import BarColumn, MofNCompleteColumn, Progress, TextColumn, TimeElapsedColumn
+from rich.table import Table
+
+from hsl.cli.exits import ExitCode
+from hsl.cli.rumur import Checker, ModelBroken, Outcome, ToolMissing
+
+__all__ = ["command"]
+
+ROOT = Path(__file__).parents[2]
+TIMEOUT = 900.0  # seconds: several times what the largest model takes on one slow core
+
+
+def texts(root: Path) -> ModuleType:
+    """`spec/model/registry.py` of the checkout. Raises ToolMissing when there is none."""
+    path = root / "spec/model/registry.py"
+    found = spec_from_file_location("hsl_spec_model_registry", path)
+    if not path.exists() or found is None or found.loader is None:
+        raise ToolMissing(f"the models are in the source tree, not in the wheel: no {path}")
+    module = module_from_spec(found)
+    sys.modules[found.name] = module
+    found.loader.exec_module(module)
+    return module
+
+
+@click.group("model")
+def command() -> None:
+    """Model checking of the specification (needs the source tree, rumur and gcc)."""
+
+
+@command.command("link")
+@click.option("--mutants", is_flag=True, help="The planted faults instead: each must be caught.")
+@click.option("--only", multiple=True, metavar="NAME", help="Only this model or mutant; may be repeated.")
+@click.option("--jobs", type=click.IntRange(1, 64), default=2, show_default=True, help="Models at once.")
+@click.option("--json", "as_json", is_flag=True, help="One JSON document on stdout.")
+@click.option(
+    "--cache", type=click.Path(path_type=Path, file_okay=False), help="Compiled models; default build/models."
+)
+def link(mutants: bool, only: tuple[str, ...], jobs: int, as_json: bool, cache: Path | None) -> int:
+    """Search every state of the models of the link layer: safety, and that nothing sticks.
+
+    Exit status 0 only if every model is clean, or with --mutants if every mutant is caught by the
+    property that is named for it.
+    """
+    try:
+        runs = texts(ROOT).load(ROOT / "spec", "mutants" if mutants else "models")
+        checker = Checker(cache or ROOT / "build/models", TIMEOUT)
+    except ToolMissing as missing:
+        click.echo(f"hsl: {missing}", err=True)
+        return ExitCode.INTERNAL
+    known = {run.id for run in runs}
+    if unknown := sorted(set(only) - known):
+        raise click.UsageError(f"no {', '.join(unknown)}; there are {', '.join(sorted(known))}")
+    chosen = [run for run in runs if not only or run.id in only]
+    start = time.monotonic()
+    rows = search(checker, chosen, jobs)
+    report = {
+        "schema": "hsl.model/1",
+        "of": "link",
+        "rumur": checker.version,
+        "seconds": round(time.monotonic() - start, 3),
+        "runs": rows,
+        "ok": all(row["ok"] for row in rows),
+    }
+    if as_json:
+        click.echo(json.dumps(report, indent=2))
+    else:
+        show(report)
+    if any(row["verdict"] == "broken" for row in rows):
+        return ExitCode.INTERNAL
+    return ExitCode.OK if report["ok"] else ExitCode.FAILED
+
+
+def search(checker: Checker, runs: list[Any], jobs: int) -> list[dict[str, Any]]:
+    """Check all runs, some at once, the longest first; rows come back in the order of `runs`."""
+    rows: dict[str, dict[str, Any]] = {}
+    with ThreadPoolExecutor(jobs) as pool:
+        try:
+            longest_first = sorted(runs, key=lambda run: -run.cost)
+            futures = {pool.submit(one, checker, run): run for run in longest_first}
+            for row in shown(futures):
+                rows[row["id"]] = row
+        except BaseException:
+            pool.shutdown(wait=False, cancel_futures=True)
+            checker.stop()
+            raise
+    return [rows[run.id] for run in runs]
+
+
+def one(checker: Checker, run: Any) -> dict[str, Any]:
+    """The row of one run: what was found, and whether that is what was expected."""
+    row = {"id": run.id, "kind": run.kind, "model": run.model, "about": run.about, "expected": run.expected}
+    try:
+        found = checker.check(run.text)
+    except ModelBroken as broken:
+        nothing = {"states": 0, "rules": 0, "seconds": 0.0, "cached": False, "violated": "", "trace": []}
+        return row | nothing | {"verdict": "broken", "ok": False, "note": str(broken)}
+    verdict = verdict_of(run.kind, run.expected, found)
+    return row | {
+        "states": found.states,
+        "rules": found.rules,
+        "seconds": round(found.seconds, 3),
+        "cached": found.cached,
+        "violated": found.violated,
+        "trace": list(found.trace),
+        "verdict": verdict,
+        "ok": verdict in ("clean", "caught"),
+        "note": "",
+    }
+
+
+def verdict_of(kind: str, expected: str, found: Outcome) -> str:
+    """A model is clean or violated, a mutant caught, missed, or astray: not the expected property failed."""
+    if kind == "model":
+        return "violated" if found.violated else "clean"
+    if not found.violated:
+        return "missed"
+    return "caught" if found.violated == expected else "astray"
+
+
+def shown(futures: dict[Future[dict[str, Any]], Any]) -> Iterator[dict[str, Any]]:
+    """The rows as they come, with a bar on a terminal and a line each in a pipe, on stderr."""
+    console = Console(stderr=True, highlight=False)
+    columns = (TextColumn("{task.description}"), BarColumn(), MofNCompleteColumn(), TimeElapsedColumn())
+    with Progress(*columns, console=console, transient=True, disable=not console.is_terminal) as bar:
+        task = bar.add_task("searching", total=len(futures))
+        say: Callable[[str], None] = bar.console.print if console.is_terminal else say_plain
+        for future in as_completed(futures):
+            row = future.result()
+            bar.advance(task)
+            say(f"{row['id']}: {row['verdict']}, {row['states']} states, {row['seconds']:.1f} s")
+            yield row
+
+
+def say_plain(line: str) -> None:
+    """A line on stderr."""
+    click.echo(line, err=True)
+
+
+def show(report: dict[str, Any]) -> None:
+    """The table of a report, and below it how each run that is not as expected came about."""
+    table = Table(box=None, pad_edge=False)
+    for heading, justify in (("", "left"), ("states", "right"), ("rules fired", "right"), ("s", "right")):
+        table.add_column(heading, justify="right" if justify == "right" else "left", no_wrap=True)
+    table.add_column("verdict", no_wrap=True)
+    table.add_column("what")
+    for row in report["runs"]:
+        figures = (f"{row['states']:,}", f"{row['rules']:,}", f"{row['seconds']:.1f}")
+        table.add_row(row["id"], *figures, row["verdict"], row["note"] or row["violated"] or row["about"])
+    width = None if sys.stdout.isatty() else int(os.environ.get("COLUMNS", "160"))
+    console = Console(highlight=False, width=width)
+    console.print(table)
+    for row in report["runs"]:
+        if not row["ok"]:
+            console.print(
+                f"\n{row['id']}: {row['verdict']}; expected: {row['expected'] or 'clean'}", markup=False
+            )
+            for number, step in enumerate(row["trace"]):
+                console.print(f"{number:4} {step}", markup=False)
+    good = sum(row["ok"] for row in report["runs"])
+    console.print(
+        f"{good} of {len(report['runs'])} as expected, {report['seconds']:.0f} s, rumur {report['rumur']}"
+    )
