@@ -190,7 +190,7 @@ UNPROVOKED = {
     "no *.toml here": "test_no_specification",
     "there is no timers.toml beside this document": "test_missing_document",
     "golden: the flit ends inside a message": "needs a valid flit that no vector is",
-    "row 49, ACTIVE: the cell is 'c', not 'i'": "tests/model/test_link.py: test_changed_table_changes_the_model",
+    "row 49, ACTIVE: the cell is 'c', not 'i'": "test_changed_table_changes_the_model",
 }
 
 
