@@ -35,6 +35,15 @@ class AopInfo(NamedTuple):
     atomic_class: int
 
 
+class FloatInfo(NamedTuple):
+    """A format that FADD adds: numbers side by side, bits of exponent and fraction, the canonical NaN."""
+
+    lanes: int
+    exponent: int
+    fraction: int
+    nan: int
+
+
 class Cell(NamedTuple):
     """A cell of the link table: action codes in order, next state or None. "i" ignores, "-" cannot happen."""
 
@@ -122,6 +131,12 @@ AOPS: dict[int, AopInfo] = {
     19: AopInfo("FADD2xBF16", True, (4,), 16),
 }
 ATOMIC_SIZES: dict[int, int] = {0: 4, 1: 8, 2: 16}
+FLOATS: dict[int, FloatInfo] = {
+    16: FloatInfo(1, 8, 23, 0x7FC00000),
+    17: FloatInfo(1, 11, 52, 0x7FF8000000000000),
+    18: FloatInfo(2, 5, 10, 0x7E00),
+    19: FloatInfo(2, 8, 7, 0x7FC0),
+}
 ARBITER_WHEEL: tuple[int, ...] = (4, 5, 3, 4, 5, 1, 4, 5, 2, 4, 5, 6, 4, 5, 7)
 CREDIT_MINIMA: dict[int, int] = {1: 4, 2: 4, 3: 4, 4: 8, 5: 8, 6: 4, 7: 4}  # VC: least advertisement of a receiver
 VC_RECEIVERS: dict[int, int] = {1: 10, 2: 10, 3: 9, 4: 27, 5: 27, 6: 12, 7: 24}  # VC: roles that receive on it

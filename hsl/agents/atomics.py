@@ -7,10 +7,12 @@ old value and operand, so a new class of operations is new rows of OPERATIONS an
 from __future__ import annotations
 
 from collections.abc import Callable
+from functools import partial
 from typing import NamedTuple
 
 from hsl._generated.constants import GRANULE_BYTES, LINE_BYTES, Aop, AtomicClass
-from hsl._generated.tables import AOPS, ATOMIC_SIZES
+from hsl._generated.tables import AOPS, ATOMIC_SIZES, FLOATS, FloatInfo
+from hsl.agents import floats
 from hsl.codec.message import Message
 from hsl.errors import ConfigError
 
@@ -24,6 +26,10 @@ def _signed(value: int, bits: int) -> int:
     return value - (1 << bits) if value >> (bits - 1) else value
 
 
+def _float_sum(form: FloatInfo, old: int, operand: int, bits: int) -> int:
+    return floats.add_lanes(form, old, operand)
+
+
 # CAS is not here: it has two operands.
 OPERATIONS: dict[int, Operation] = {
     Aop.ADD: lambda old, op, bits: (old + op) & ((1 << bits) - 1),
@@ -35,9 +41,11 @@ OPERATIONS: dict[int, Operation] = {
     Aop.UMAX: lambda old, op, bits: max(old, op),
     Aop.UMIN: lambda old, op, bits: min(old, op),
     Aop.SWAP: lambda old, op, bits: op,
-}
+} | {code: partial(_float_sum, form) for code, form in FLOATS.items()}
 # The classes whose operations are all here; what is not is not offered, so is never negotiated.
-PERFORMED = AtomicClass.INT | AtomicClass.CAS16
+PERFORMED = (
+    AtomicClass.INT | AtomicClass.CAS16 | AtomicClass.FADD32 | AtomicClass.FADD64 | AtomicClass.FADD2x16
+)
 
 
 class Shape(NamedTuple):

@@ -270,6 +270,15 @@ class AopInfo(NamedTuple):
     atomic_class: int
 
 
+class FloatInfo(NamedTuple):
+    """A format that FADD adds: numbers side by side, bits of exponent and fraction, the canonical NaN."""
+
+    lanes: int
+    exponent: int
+    fraction: int
+    nan: int
+
+
 class Cell(NamedTuple):
     """A cell of the link table: action codes in order, next state or None. "i" ignores, "-" cannot happen."""
 
@@ -336,6 +345,12 @@ def _opcode_table(spec: Spec) -> Iterator[str]:
     yield "}"
     sizes = {s["code"]: s["bytes"] for s in spec["atomics"]["size"]}
     yield f"ATOMIC_SIZES: dict[int, int] = {sizes}"
+    aops = {a["name"]: a["code"] for a in spec["atomics"]["aop"]}
+    yield "FLOATS: dict[int, FloatInfo] = {"
+    for f in spec["atomics"]["float"]:
+        nan = f"0x{f['nan']:X}"
+        yield f"    {aops[f['aop']]}: FloatInfo({f['lanes']}, {f['exponent']}, {f['fraction']}, {nan}),"
+    yield "}"
 
 
 def _py(value: Any) -> str:

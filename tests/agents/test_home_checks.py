@@ -66,7 +66,11 @@ def test_address_that_is_not_homed_here() -> None:
         (Op.AtomicLoad, {"len": 0, "x": 1, "aop": 12, "data": ONE}, Err.UNSUP),
         (Op.AtomicStore, {"len": 0, "x": 1, "aop": Aop.SWAP, "data": ONE}, Err.PROTO),
         (Op.AtomicLoad, {"len": 0, "x": 1, "addr": LINE + 4, "data": ONE}, Err.PROTO),
-        (Op.AtomicStore, {"len": 0, "x": 0, "aop": Aop.FADD32, "data": ONE}, Err.UNSUP),
+        (Op.AtomicStore, {"len": 0, "x": 1, "aop": Aop.FADD32, "data": ONE}, Err.PROTO),
+        # The first that applies.
+        (Op.AtomicStore, {"len": 0, "x": 3, "aop": 12, "be": 1, "data": ONE}, Err.PROTO),
+        (Op.AtomicStore, {"len": 3, "x": 0, "aop": 20, "addr": LINE + 1}, Err.UNSUP),
+        (Op.AtomicStore, {"len": 1, "x": 4, "aop": 12, "data": ONE * 2}, Err.PROTO),
         (0x3F, {}, Err.UNSUP),
         (0x5F, {"data": NEW}, Err.UNSUP),
     ],
@@ -84,6 +88,8 @@ def test_atomic_class_that_was_not_negotiated() -> None:
     rig = Rig()
     rig.home.attach(range(A, A + 1), Negotiated(0, 0, 256, 52))
     refused(rig, Op.AtomicStore, Err.UNSUP, **FIELDS[Op.AtomicStore])
+    rig.home.taken.clear()
+    refused(rig, Op.AtomicStore, Err.PROTO, **FIELDS[Op.AtomicStore] | {"addr": LINE + 2})  # comes first
     assert shape(rig.send(Op.AtomicStore, B, **FIELDS[Op.AtomicStore])) == [("Cmp", B, "I", "OK")]
 
 

@@ -65,8 +65,12 @@ def test_atomics_that_were_not_negotiated_end_with_unsup() -> None:
     assert one.submit(Access("atomic_store", A, 4, bytes(4), aop=Aop.FADD32), 0).err == Err.UNSUP
     one.negotiated(AtomicClass.CAS16 | AtomicClass.FADD32, 16)
     assert one.submit(Access("atomic_load", A, 16, NEW[:16] + OLD[:16], aop=Aop.CAS), 0).result() == NEW[:16]
-    assert one.submit(Access("atomic_store", A, 4, bytes(4), aop=Aop.FADD32), 0).err == Err.UNSUP
+    assert one.submit(Access("atomic_store", A, 8, bytes(8), aop=Aop.FADD64), 0).err == Err.UNSUP
     assert one.peek(A) == OLD[:16] + NEW[16:]
+    half = bytes.fromhex("0000003f")
+    one.submit(Access("store", A, 4, half), 0)
+    assert one.submit(Access("atomic_load", A, 4, half, aop=Aop.FADD32), 0).result() == half
+    assert one.submit(Access("load", A, 4), 0).result() == bytes.fromhex("0000803f")
 
 
 # ---- fences (5.9)

@@ -34,9 +34,10 @@ SHAPES: dict[str, str] = {
     "opcodes": "opcode:tables",
     "opcodes.opcode": "code:int name:str vc:str data:str len:ints be:str align:str x:str aop:str "
     "completion:strs grants:strs feature:str? right:str? section:str text:str",
-    "atomics": "aop:tables size:tables",
+    "atomics": "aop:tables size:tables float:tables",
     "atomics.aop": "code:int name:str store:bool sizes:ints class:str text:str",
     "atomics.size": "code:int bytes:int",
+    "atomics.float": "aop:str lanes:int exponent:int fraction:int nan:int",
     "ctl": "header:table body:table flag:tables ctl:tables caps:table atomic_class:tables security:tables "
     "power:tables feature:tables",
     "ctl.header": "bytes:int fields:tables",
