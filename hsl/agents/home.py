@@ -31,6 +31,7 @@ from hsl.agents.directory import Holders
 from hsl.agents.home_actions import ErrorEntry, HomeActions
 from hsl.agents.interpreter import Interpreter
 from hsl.agents.memory import Memory
+from hsl.agents.memory_leg import LOST_LIMIT
 from hsl.agents.peers import LOCAL, Peers
 from hsl.agents.transaction import NO_NODE, Transaction
 from hsl.codec.checks import Negotiated, check_request
@@ -49,12 +50,16 @@ RECALL_LIMIT = 16
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class HomeConfig:
-    """One home. `tu` in ns; `timers`: T_SNP and T_CACK in ns, if not of `tu`; `negotiated`: for its node."""
+    """One home. `tu` in ns; `timers`: T_SNP, T_MEM, T_CACK in ns, if not of `tu`; `negotiated`: for its node.
+
+    `lost_lines`: how many lines of memory targets it can mark lost, at least LOST_LINES.
+    """
 
     nid: int
     address_map: AddressMap
     tshrs: int = 64
     waiting: int = WAITING_LIMIT
+    lost_lines: int = LOST_LIMIT
     tu: int = 64
     timers: Mapping[str, int] = field(default_factory=dict)
     negotiated: Negotiated = LOCAL
@@ -90,21 +95,14 @@ class HomeAgent:
     """
 
     def __init__(
-        self, config: HomeConfig, memory: Memory, coverage: Counter[tuple[str, str]] | None = None
+        self, config: HomeConfig, memory: Memory | None, coverage: Counter[tuple[str, str]] | None = None
     ) -> None:
         if not 0 < config.tshrs <= MAX_TXN:
             raise ConfigError(f"home {config.nid}: {config.tshrs} TSHRs; legal are 1..{MAX_TXN}")
-        here = (e for e in config.address_map if e.type != SamType.MMIO and config.nid in e.homes)
-        for entry in here:
-            if not memory.covers(entry.base, entry.last):
-                raise ConfigError(
-                    f"home {config.nid}: {entry.base:#x}..{entry.last:#x} is homed here, but its memory is "
-                    f"{memory.base:#x}..{memory.base + memory.size - 1:#x}"
-                )
         self.config = config
         self.nid = config.nid
-        self.memory = memory
-        self._do = HomeActions(config.nid, memory)
+        self._do = HomeActions(config.nid, config.address_map, memory, config.lost_lines)
+        self._leg = self._do.leg
         self._table = Interpreter(
             HA_TABLE, self._do.table(), coverage, states=HA_STATES, events=HA_EVENTS, guards=HA_GUARDS
         )
@@ -130,11 +128,25 @@ class HomeAgent:
     def set_tu(self, tu: int) -> None:
         """The largest negotiated TU of the node's ports, in ns. HSL 5.11."""
         self._do.t_snp = self.config.timers.get("T_SNP", TIMERS["T_SNP"].tu * tu)
+        self._leg.t_mem = self.config.timers.get("T_MEM", TIMERS["T_MEM"].tu * tu)
         self._do.t_cack = self.config.timers.get("T_CACK", TIMERS["T_CACK"].tu * tu)
 
     def attach(self, nids: range, negotiated: Negotiated) -> None:
         """The nodes `nids` are reached by a port with this configuration."""
         self._peers.attach(nids, negotiated)
+        self._leg.attach(nids, negotiated.max_txn)
+
+    @property
+    def memory(self) -> Memory:
+        """Its own memory; ConfigError when all its lines are in memory targets."""
+        if self._leg.memory is None:
+            raise ConfigError(f"home {self.nid} has no memory of its own")
+        return self._leg.memory
+
+    @property
+    def viral(self) -> bool:
+        """More lines are lost than it can mark: data of its targets are poison until reset. HSL 5.6 M3."""
+        return self._leg.overflow
 
     @property
     def room(self) -> bool:
@@ -165,7 +177,8 @@ class HomeAgent:
         self._do.now = now
         if message.src in self._fenced:  # HSL 6.2 F3 [HSL-COH-035]
             self.counters["late"] += 1
-            self.taken.append(message)
+            if message.vc in (Vc.REQ, Vc.RWD):
+                self.taken.append(message)
         elif message.vc in (Vc.REQ, Vc.RWD):
             self._request(message, now, viral)
         else:
@@ -226,9 +239,10 @@ class HomeAgent:
         elif message.op == Op.CmpAck:
             t = self._do.acks.get(message.txn)
             event = "CmpAck"
-        elif message.op in (Op.Cmp, Op.CmpData):  # no memory target has an access open
-            t = None
-            event = ("MemDone_" if message.op == Op.Cmp else "MemData_") + ("ERR" if message.err else "OK")
+            if t is not None:
+                t.matches = message.src == t.r
+        elif message.op in (Op.Cmp, Op.CmpData):
+            t, event = self._leg.receive(message, self._do.now)
         else:
             self._do.error(ErrorCode.PROTO, f"home {self.nid} takes no such message", message)
             return
@@ -243,7 +257,6 @@ class HomeAgent:
         """Run the row of `event`; a transaction that comes to IDLE is over."""
         if message is not None:
             t.message, t.q = message, message.src
-            t.matches = message.src == t.r and message.txn == t.htxn
         elif q != NO_NODE:
             t.q = q
         was = t.state
@@ -324,6 +337,8 @@ class HomeAgent:
         for line in sorted({*self._do.directory.held_by(nid), *running}):
             t = self._busy.get(line) or self._stray(line, Message(0, src=nid))
             self._step(t, "lost", q=nid)
+        for t, event in self._leg.fence(nid):  # HSL 5.6 M4
+            self._step(t, event, q=nid)
 
     def _purge(self, nid: int) -> None:
         """Drop the waiting requests of `nid`."""
@@ -341,14 +356,27 @@ class HomeAgent:
     def readmit(self, nid: int) -> None:
         """`nid` starts anew with nothing cached. HSL 6.2 F5 [HSL-COH-037]."""
         self._fenced.discard(nid)
+        self._leg.readmit(nid)
+
+    def content_lost(self, nid: int, first: int, last: int) -> bool:
+        """The memory target `nid` lost bytes `first`..`last`: they are UNREACH until `lift`. HSL 5.6 M5.
+
+        False when `nid` is no target of this home.
+        """
+        return self._leg.content_lost(nid, first, last)
+
+    def lift(self, nid: int) -> bool:
+        """Software has initialised the memory of target `nid`. HSL 5.6 M5. False when `nid` is none."""
+        return self._leg.lift(nid)
 
     # ---- time
     def tick(self, now: int) -> None:
-        """Fence who did not answer in time: T_SNP, then T_CACK, each in ascending number. HSL 5.11."""
+        """Fence who did not answer in time: T_SNP, T_MEM, T_CACK, each in ascending number. HSL 5.11."""
         self._do.now = now
         for _, t in sorted(self._do.snoops.items()):
             if t.deadline is not None and t.deadline <= now:
                 self._expire(sorted(t.pending), f"no answer to {t.snp} of line {t.line:#x} within T_SNP")
+        self._expire(self._leg.expired(now), "no answer to a MEM request within T_MEM")
         for _, t in sorted(self._do.acks.items()):
             if t.deadline is not None and t.deadline <= now:
                 self._expire([t.r], f"no CmpAck for line {t.line:#x} within T_CACK")

@@ -4,23 +4,23 @@ from __future__ import annotations
 
 from collections import Counter, deque
 
-from hsl._generated.constants import GRANULE_BYTES, LINE_BYTES, Err, ErrorCode, Op, St
+from hsl._generated.constants import GRANULE_BYTES, Err, ErrorCode, Op, St
 from hsl._generated.tables import HA_ACTIONS
 from hsl.agents import atomics
+from hsl.agents.address_map import AddressMap
 from hsl.agents.directory import Directory
 from hsl.agents.interpreter import Action
 from hsl.agents.memory import Memory
+from hsl.agents.memory_leg import LINE_LEN, LOST_LIMIT, MemoryLeg
 from hsl.agents.tags import Tags
 from hsl.agents.transaction import Transaction
 from hsl.codec.message import Message
-from hsl.errors import TransactionError
 
 __all__ = ["ERRORS_LIMIT", "ErrorEntry", "HomeActions"]
 
 ErrorEntry = tuple[ErrorCode, str, Message | None]
 # Errors not drained yet; the node drains them at every step, so only a flood reaches this. Oldest go first.
 ERRORS_LIMIT = 1024
-LINE_LEN = (LINE_BYTES // GRANULE_BYTES).bit_length() - 1  # LEN code of a line (2.6)
 
 
 def len_code(data: bytes) -> int:
@@ -31,19 +31,20 @@ def len_code(data: bytes) -> int:
 class HomeActions:
     """What the rows of the home table do; each action takes the transaction and the words of the row.
 
-    Memory is local: an access completes in the same step, so a memory action returns its MemData or MemDone
-    event.
+    A memory action returns its MemData or MemDone event when the access completes in the same step.
     `t_snp` and `t_cack` in ns.
     """
 
-    def __init__(self, nid: int, memory: Memory) -> None:
+    def __init__(
+        self, nid: int, address_map: AddressMap, memory: Memory | None, lost_limit: int = LOST_LIMIT
+    ) -> None:
         self.nid = nid
-        self.memory = memory
         self.directory = Directory()
         self.now = 0
         self.t_snp = self.t_cack = 0
         # Bounded by the node: it lets no request in from a port that does not take its completions (5.2 D2).
         self.outbox: deque[Message] = deque()
+        self.leg = MemoryLeg(nid, address_map, memory, self.outbox, lost_limit)
         self.errors: deque[ErrorEntry] = deque(maxlen=ERRORS_LIMIT)
         self.counters: Counter[str] = Counter()
         self.snoops: dict[int, Transaction] = {}  # by snoop TXN
@@ -117,40 +118,22 @@ class HomeActions:
         t.buf_current = True
 
     # ---- memory
-    def do_mem_read(self, t: Transaction) -> str:
+    def do_mem_read(self, t: Transaction) -> str | None:
         """Read the line. HSL 5.6."""
-        t.matches = True
-        try:
-            t.mem = self.memory.read_line(t.line)
-        except TransactionError as error:
-            t.mem_err = error.code
-            return "MemData_ERR"
-        return "MemData_OK"
+        return self.leg.read(t, self.now)
 
-    def do_mem_write(self, t: Transaction, source: str) -> str:
+    def do_mem_write(self, t: Transaction, source: str) -> str | None:
         """Write 64 B + POISON from buf, req or new. HSL 5.6."""
         data, poison = {
             "buf": t.buf,
             "req": (t.request.data, bool(t.request.poison)),
             "new": (t.new, False),
         }[source]
-        t.matches = True
-        try:
-            self.memory.write_line(t.line, data, poison)
-        except TransactionError as error:
-            t.mem_err = error.code
-            return "MemDone_ERR"
-        return "MemDone_OK"
+        return self.leg.write(t, data, poison, self.now)
 
-    def do_mem_write_ptl(self, t: Transaction) -> str:
+    def do_mem_write_ptl(self, t: Transaction) -> str | None:
         """Merge the request's bytes. HSL 5.12, 6.1."""
-        t.matches = True
-        try:
-            self.memory.merge(t.request.addr, t.request.data, t.request.be or 0, bool(t.request.poison))
-        except TransactionError as error:
-            t.mem_err = error.code
-            return "MemDone_ERR"
-        return "MemDone_OK"
+        return self.leg.merge(t, self.now)
 
     def do_alu(self, t: Transaction) -> None:
         """OLD := old bytes, NEW := line after the AOP. HSL 5.12."""
@@ -158,10 +141,8 @@ class HomeActions:
 
     def do_poison_line(self, t: Transaction) -> None:
         """The current data are gone. HSL 5.6 M3 [HSL-COH-040]."""
-        try:
-            self.memory.poison(t.line)
-        except TransactionError:
-            self.error(ErrorCode.DATA_LOST, f"line {t.line:#x} is lost and cannot be marked", t.message)
+        if code := self.leg.lose(t.line):
+            self.error(code, f"line {t.line:#x} is lost and cannot be marked", t.message)
 
     # ---- completions
     def do_cmp(self, t: Transaction, state: str) -> None:

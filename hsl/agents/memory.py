@@ -28,6 +28,7 @@ class Memory:
         self.size = size
         self._bytes = bytearray(size)
         self._poison: set[int] = set()  # lines; at most one for each line of the memory
+        self._failed: set[int] = set()  # likewise
 
     def _offset(self, addr: int, size: int) -> int:
         offset = addr - self.base
@@ -56,12 +57,23 @@ class Memory:
             end = (addr + len(data)) // LINE_BYTES * LINE_BYTES
             self._poison.difference_update(range(first, end, LINE_BYTES))
 
+    def fail(self, addr: int) -> None:
+        """The cells of the line at `addr` are dead: an agent's access ends with TransactionError DATA."""
+        self._offset(addr, LINE_BYTES)
+        self._failed.add(addr)
+
+    def _alive(self, addr: int) -> None:
+        if addr in self._failed:
+            raise TransactionError(f"the line at {addr:#x} cannot be accessed", code=Err.DATA)
+
     def read_line(self, addr: int) -> tuple[bytes, bool]:
         """The 64 bytes of the line at `addr`, and its poison."""
+        self._alive(addr)
         return self.read(addr, LINE_BYTES), addr in self._poison
 
     def write_line(self, addr: int, data: bytes, poison: bool = False) -> None:
         """Write the whole line at `addr`; its poison becomes `poison`. HSL 6.1."""
+        self._alive(addr)
         self.write(addr, data)
         (self._poison.add if poison else self._poison.discard)(addr)
 

@@ -37,6 +37,7 @@ class Transaction:
         "matches",
         "mem",
         "mem_err",
+        "mem_op",
         "message",
         "new",
         "old",
@@ -67,10 +68,11 @@ class Transaction:
         self.buf_current = False
         self.mem: tuple[bytes, bool] = (b"", False)
         self.mem_err = 0
+        self.mem_op = 0  # OP of the MEM message that is waited for, or was
         self.old = b""
         self.new = b""
         self.rlost = False
-        self.deadline: int | None = None  # of T_SNP in SNP, of T_CACK in ACK
+        self.deadline: int | None = None  # of T_SNP in SNP, T_MEM in WB, RD, WR, T_CACK in ACK
 
     @property
     def r(self) -> int:

@@ -102,9 +102,7 @@ def view(options: dict[str, Any]) -> contextlib.AbstractContextManager[Any]:
 
 def describe(node: Node) -> dict[str, Any]:
     """What the header says of a node: who it is on each port, its agents, and its address map."""
-    agents = {str(agent.nid): "RA" for agent in node.config.agents}
-    others = ((node.config.home, "HA"), (node.config.io, "IOA"))
-    agents |= {str(each.nid): name for each, name in others if each is not None}
+    agents = {str(nid): role.name for role, nids in node.config.by_role.items() for nid in nids}
     maps = [agent.address_map for agent in node.config.agents]
     return {
         "ports": [

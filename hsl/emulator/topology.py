@@ -113,8 +113,8 @@ class Topology:
 
     @property
     def home_timers(self) -> dict[str, int]:
-        """T_SNP and T_CACK in ns."""
-        return {name: min(TIMERS[name].tu << self.tu, LONGEST_NS) for name in ("T_SNP", "T_CACK")}
+        """T_SNP, T_MEM and T_CACK in ns."""
+        return {name: min(TIMERS[name].tu << self.tu, LONGEST_NS) for name in ("T_SNP", "T_MEM", "T_CACK")}
 
     @property
     def request_timeout_ns(self) -> int:
@@ -156,10 +156,14 @@ class Topology:
                 agents=[
                     self._agent(nid, address_map, self.core_sets, self.core_ways) for nid in self.cpu_cores
                 ],
-                home=HomeConfig(
-                    nid=CPU_HOME, address_map=address_map, tu=1 << self.tu, timers=self.home_timers
-                ),
-                memory=Memory(0, self.memory_bytes),
+                homes=[
+                    (
+                        HomeConfig(
+                            nid=CPU_HOME, address_map=address_map, tu=1 << self.tu, timers=self.home_timers
+                        ),
+                        Memory(0, self.memory_bytes),
+                    )
+                ],
                 io=IoConfig(nid=CPU_IO, address_map=address_map),
                 l1_idle_tu=self.l1_idle_tu,
             )

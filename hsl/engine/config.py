@@ -4,12 +4,15 @@ from __future__ import annotations
 
 from collections.abc import Sequence
 from dataclasses import dataclass, field
+from functools import reduce
+from operator import or_
 
 from hsl._generated.constants import Role
 from hsl.agents.home import HomeConfig
 from hsl.agents.io import IoConfig
 from hsl.agents.memory import Memory
 from hsl.agents.request import RequestConfig
+from hsl.agents.target import TargetConfig
 from hsl.errors import ConfigError
 from hsl.link.config import PortConfig
 
@@ -22,16 +25,17 @@ MAX_IDLE_TU = 1 << 20  # 18 minutes of the software TU: who waits longer does no
 class NodeConfig:
     """A node: its agents, each with a NID of its own, and one port per neighbour.
 
-    `home` needs `memory`. Every NID must lie in the NID range of every port, and the roles that the ports
-    name must be those of the agents; ConfigError otherwise. `l1_idle_tu`: TU for which a port is idle before
-    low power is permitted on it (3.7), 0: never.
+    `homes` and `targets` come each with their memory; a home of nothing but HDM-H has none. Every NID must
+    lie in the NID range of every port, and the roles that the ports name must be those of the agents;
+    ConfigError otherwise. `l1_idle_tu`: TU for which a port is idle before low power is permitted on it
+    (3.7), 0: never.
     """
 
     name: str = "node"
     ports: Sequence[PortConfig] = ()
     agents: Sequence[RequestConfig] = ()
-    home: HomeConfig | None = None
-    memory: Memory | None = field(default=None, repr=False)
+    homes: Sequence[tuple[HomeConfig, Memory | None]] = field(default=(), repr=False)
+    targets: Sequence[tuple[TargetConfig, Memory]] = field(default=(), repr=False)
     io: IoConfig | None = None
     l1_idle_tu: int = 0
 
@@ -43,8 +47,6 @@ class NodeConfig:
         nids = self.nids
         if len(set(nids)) != len(nids):
             raise ConfigError(f"node {self.name}: NIDs {sorted(nids)}; each agent needs its own")
-        if (self.home is None) != (self.memory is None):
-            raise ConfigError(f"node {self.name}: a home and its memory come together")
         for index, port in enumerate(self.ports):
             legal = range(port.nid_base, port.nid_base + port.nid_count)
             if outside := [nid for nid in nids if nid not in legal]:
@@ -57,13 +59,19 @@ class NodeConfig:
     @property
     def nids(self) -> tuple[int, ...]:
         """The NIDs of all agents."""
-        others = [config.nid for config in (self.home, self.io) if config is not None]
-        return (*others, *(agent.nid for agent in self.agents))
+        return tuple(nid for nids in self.by_role.values() for nid in nids)
+
+    @property
+    def by_role(self) -> dict[Role, tuple[int, ...]]:
+        """The NIDs of the agents of each role."""
+        return {
+            Role.HA: tuple(home.nid for home, _ in self.homes),
+            Role.MT: tuple(target.nid for target, _ in self.targets),
+            Role.IOA: () if self.io is None else (self.io.nid,),
+            Role.RA: tuple(agent.nid for agent in self.agents),
+        }
 
     @property
     def roles(self) -> Role:
         """The roles of all agents."""
-        roles = Role.RA if self.agents else Role(0)
-        if self.home is not None:
-            roles |= Role.HA
-        return roles | Role.IOA if self.io is not None else roles
+        return reduce(or_, (role for role, nids in self.by_role.items() if nids), Role(0))

@@ -30,6 +30,7 @@ class Gate:
         self.port = port
         self.local = local
         self.nids = range(0)  # who is behind the port; empty while it is down
+        self.known = range(0)  # who was behind it in the last session
         self.log = ErrorLog()
         self._inbound: dict[int, deque[Message]] = {vc: deque() for vc in Vc}
         self._outbound: dict[int, deque[Message]] = {vc: deque() for vc in Vc}
@@ -42,6 +43,7 @@ class Gate:
     def open(self, nids: range, tu: int, now: int) -> None:
         """The port is up; `nids` are behind it, `tu` in ns."""
         self.nids, self._tu, self._since = nids, tu, now
+        self.known = nids
         self._window = self._protos = 0
 
     def close(self) -> None:

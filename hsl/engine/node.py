@@ -10,10 +10,11 @@ from typing import Final
 
 from hsl._generated.constants import Err, ErrorCode, Op, SamType, Vc
 from hsl.agents.access import Access, Ticket
-from hsl.agents.home import HomeAgent
+from hsl.agents.home import HomeAgent, Recall
 from hsl.agents.home_actions import ErrorEntry
 from hsl.agents.io import IoAgent
 from hsl.agents.request import RequestAgent
+from hsl.agents.target import MemoryTarget
 from hsl.codec.message import Message
 from hsl.engine.config import NodeConfig
 from hsl.engine.error_log import ErrorLog
@@ -49,16 +50,22 @@ class Node:
         self.config = config
         self.name = config.name
         self.agents = {agent.nid: RequestAgent(agent) for agent in sorted(config.agents, key=lambda a: a.nid)}
-        self.home: HomeAgent | None = None
-        if config.home is not None and config.memory is not None:
-            self.home = HomeAgent(config.home, config.memory)
+        self.homes = {home.nid: HomeAgent(home, memory) for home, memory in config.homes}
+        self.targets = {target.nid: MemoryTarget(target, memory) for target, memory in config.targets}
         self.io: IoAgent | None = None
         if config.io is not None:
             guid = config.ports[0].guid if config.ports else config.io.guid
             self.io = IoAgent(replace(config.io, guid=guid, roles=config.roles, status=self._status))
-        io = [] if self.io is None else [self.io]
-        # In the order in which their messages leave.
-        self._talking: list[RequestAgent | HomeAgent | IoAgent] = [*self.agents.values(), *self._homes(), *io]
+        # Agents that take requests, and all agents in the order in which their messages leave.
+        self._servers: list[HomeAgent | MemoryTarget | IoAgent] = [
+            *self.homes.values(),
+            *self.targets.values(),
+            *([] if self.io is None else [self.io]),
+        ]
+        self._talking: list[RequestAgent | HomeAgent | MemoryTarget | IoAgent] = [
+            *self.agents.values(),
+            *self._servers,
+        ]
         self._nids = frozenset(config.nids)
         self.ports = [Port(port) for port in config.ports]
         self._gates = [Gate(index, port, self._nids) for index, port in enumerate(self.ports)]
@@ -72,7 +79,7 @@ class Node:
             Vc.SNP: self._to_cache,
             Vc.RSP: self._to_asker,
             Vc.DAT: self._to_asker,
-            Vc.MEM: self._to_nobody,
+            Vc.MEM: self._to_target,
             Vc.NCR: self._to_io,
         }
 
@@ -111,10 +118,12 @@ class Node:
 
     def _timed(self) -> list[Port | HomeAgent | RequestAgent | IdleWatch]:
         """What has timers, in the order of one instant."""
-        return [*self.ports, *self._homes(), *self.agents.values(), *self._watches]
+        return [*self.ports, *self.homes.values(), *self.agents.values(), *self._watches]
 
-    def _homes(self) -> list[HomeAgent]:
-        return [] if self.home is None else [self.home]
+    @property
+    def home(self) -> HomeAgent | None:
+        """The first home, which is the only one in most nodes."""
+        return next(iter(self.homes.values()), None)
 
     def submit(self, nid: int, access: Access, now: int) -> Ticket:
         """Hand an access to the agent `nid`; an NcRead or NcWrite goes to the home of its address.
@@ -145,6 +154,13 @@ class Node:
     def flush(self, nid: int, addr: int, now: int) -> Ticket:
         """Bring a line to memory, from all caches."""
         return self.submit(nid, Access("flush", addr), now)
+
+    def recall(self, first: int, last: int, now: int) -> list[Recall]:
+        """Take the lines of a byte range that are homed here from their holders. HSL 5.4 T10.
+
+        Gives what each home does. ConfigError when one of them has too many open already.
+        """
+        return [home.recall(first, last, now) for home in self.homes.values()]
 
     def fence(self, nid: int, now: int) -> Ticket:
         """Done when all earlier accesses of the agent are."""
@@ -207,7 +223,13 @@ class Node:
         io_idle = self.io is None or self.io.idle
         agents = all(agent.idle for agent in self.agents.values())
         ports = all(gate.idle and gate.port.idle for gate in self._gates)
-        return agents and io_idle and ports and not self._local and all(home.idle for home in self._homes())
+        return (
+            agents
+            and io_idle
+            and ports
+            and not self._local
+            and all(home.idle for home in self.homes.values())
+        )
 
     @property
     def quiesced(self) -> bool:
@@ -236,7 +258,7 @@ class Node:
         batch: list[Inbound] = [(message, None) for message in self._local]
         self._local.clear()
         asks = [Vc.SNP, Vc.MEM]
-        asks += [Vc.RWD, Vc.REQ] if self.home is None or self.home.room else []
+        asks += [Vc.RWD, Vc.REQ] if all(home.room for home in self.homes.values()) else []
         asks += [Vc.NCR] if self.io is None or self.io.room else []
         for gate in self._gates:
             batch += [(message, gate) for message in gate.answers() + gate.asks(asks)]
@@ -244,10 +266,11 @@ class Node:
         return batch
 
     def _to_home(self, message: Message, gate: Gate | None, now: int) -> None:
-        if self.home is None or message.dst != self.home.nid:
+        home = self.homes.get(message.dst)
+        if home is None:
             self._refuse(message, gate, Err.DECODE)
         else:
-            self.home.receive(message, now, gate is not None and gate.port.peer_viral)
+            home.receive(message, now, gate is not None and gate.port.peer_viral)
 
     def _to_io(self, message: Message, gate: Gate | None, now: int) -> None:
         if self.io is None:
@@ -255,9 +278,12 @@ class Node:
         else:
             self.io.receive(message, now, gate is not None and gate.port.peer_viral)
 
-    def _to_nobody(self, message: Message, gate: Gate | None, now: int) -> None:
-        """MEM: this node has no memory target."""
-        self._refuse(message, gate, Err.UNSUP)
+    def _to_target(self, message: Message, gate: Gate | None, now: int) -> None:
+        target = self.targets.get(message.dst)
+        if target is None:
+            self._refuse(message, gate, Err.UNSUP)
+        else:
+            target.receive(message, now, gate is not None and gate.port.peer_viral)
 
     def _to_cache(self, message: Message, gate: Gate | None, now: int) -> None:
         if (agent := self.agents.get(message.dst)) is not None:
@@ -268,8 +294,8 @@ class Node:
         self._release(message, gate)
 
     def _to_asker(self, message: Message, gate: Gate | None, now: int) -> None:
-        if self.home is not None and message.dst == self.home.nid:
-            self.home.receive(message, now, gate is not None and gate.port.peer_viral)
+        if (home := self.homes.get(message.dst)) is not None:
+            home.receive(message, now, gate is not None and gate.port.peer_viral)
         elif (agent := self.agents.get(message.dst)) is not None:
             agent.receive(message, now)
         else:
@@ -298,8 +324,13 @@ class Node:
         elif (gate := self._gate(message.dst)) is not None and gate.port.serves(message.vc):
             gate.send(message)
         elif message.vc in REQUESTS and message.op != Op.ErrMsg:
-            err = Err.UNREACH if gate is None else Err.UNSUP  # HSL 6.2 F7, 3.5 F1
+            err = Err.UNSUP if gate is not None else self._missing(message.dst)  # HSL 3.5 F1
             self._local.append(Message(Op.Cmp, src=message.dst, dst=message.src, txn=message.txn, err=err))
+
+    def _missing(self, nid: int) -> Err:
+        """Why `nid` is behind no port that is up: its port is down, or there is none. HSL 6.2 F7, 5.4 T15."""
+        maybe = any(nid in gate.known or not gate.known for gate in self._gates)
+        return Err.UNREACH if maybe else Err.DECODE
 
     def _drain(self, now: int) -> bool:
         """Collect what the agents send, free and report; True when there was something."""
@@ -319,15 +350,18 @@ class Node:
                 for code, text, about in errors:
                     self._log(code, text, about, now)
         self._free()
-        for home in self._homes():
+        for home in self.homes.values():
             sent = sent or bool(home.fences)
             self._fence(home, now)
+            if home.viral:  # HSL 5.6 M3, 6.1
+                for port in self.ports:
+                    port.viral = True
         return sent
 
     def _free(self) -> None:
         """Return the credits of requests whose buffer is free. HSL 5.2 D5."""
-        for agent in (self.home, self.io):
-            if agent is not None and agent.taken:
+        for agent in self._servers:
+            if agent.taken:
                 for message in agent.taken:
                     self._release(message, self._gate(message.src))
                 agent.taken.clear()
@@ -355,16 +389,15 @@ class Node:
             gate.port.fatal(ErrorCode.CFG, now, text)
             return
         gate.open(result.peer_nids, result.tu, now)
-        for target in (self.home, self.io):
-            if target is not None:
-                target.attach(result.peer_nids, result.negotiated)
+        for server in self._servers:
+            server.attach(result.peer_nids, result.negotiated)
         up = [g.port.result for g in self._gates if g.nids and g.port.result is not None]
         classes, most = ~0, result.max_txn
         for each in up:
             classes, most = classes & each.atomics, min(most, each.max_txn)
         for agent in self.agents.values():
             agent.negotiated(classes, most)
-        coherent: list[HomeAgent | RequestAgent] = [*self._homes(), *self.agents.values()]
+        coherent: list[HomeAgent | RequestAgent] = [*self.homes.values(), *self.agents.values()]
         for each_agent in coherent:
             each_agent.set_tu(max(each.tu for each in up))
             for nid in result.peer_nids:
@@ -376,8 +409,8 @@ class Node:
         nids = gate.nids
         gate.close()
         for nid in nids:
-            if self.home is not None:
-                self.home.fence(nid, now)
+            for home in self.homes.values():
+                home.fence(nid, now)
             if self.io is not None:
                 self.io.lost(nid)
             for agent in self.agents.values():

@@ -6,15 +6,11 @@ from collections import Counter
 from itertools import count
 from typing import Any
 
-import pytest
-
-from hsl._generated.constants import LINE_BYTES, Err, ErrorCode, Op, St
-from hsl.agents import home as home_module
+from hsl._generated.constants import LINE_BYTES, Err, ErrorCode, Op, SamType, St, Vc
 from hsl.agents.address_map import AddressMap, SamEntry
 from hsl.agents.home import HomeAgent, HomeConfig
-from hsl.agents.home_actions import HomeActions
 from hsl.agents.memory import Memory
-from hsl.agents.transaction import Transaction
+from hsl.agents.target import MemoryTarget, TargetConfig
 from hsl.codec.message import Message
 
 HOME = 1
@@ -22,6 +18,7 @@ LINE = 0x1000
 OTHER = LINE + LINE_BYTES
 SIZE = 0x4000
 A, B, C = 2, 3, 4  # request agents
+MT = 9  # the memory target of a SlowRig
 OLD = bytes(range(64))
 DIRTY = bytes(reversed(range(64)))
 NEW = b"\xa5" * 64
@@ -102,47 +99,32 @@ def shape(messages: list[Message]) -> list[tuple[str, int, str, str]]:
     return [(Op(m.op).name, m.dst, St(m.st).name, Err(m.err).name) for m in messages]
 
 
-class SlowMemory(HomeActions):
-    """A home whose memory completes when the test says so, as a memory target would."""
-
-    def __init__(self, nid: int, memory: Memory) -> None:
-        super().__init__(nid, memory)
-        self.open: list[tuple[Transaction, str]] = []
-
-    def do_mem_read(self, t: Transaction) -> None:  # type: ignore[override]
-        """Read later."""
-        self.open.append((t, super().do_mem_read(t)))
-
-    def do_mem_write(self, t: Transaction, source: str) -> None:  # type: ignore[override]
-        """Tell later that it is written."""
-        self.open.append((t, super().do_mem_write(t, source)))
-
-    def do_mem_write_ptl(self, t: Transaction) -> None:  # type: ignore[override]
-        """Tell later that it is merged."""
-        self.open.append((t, super().do_mem_write_ptl(t)))
-
-
 class SlowRig(Rig):
-    """A rig on SlowMemory: `memory_done` completes the oldest access, well or with `err`."""
+    """A home whose lines are in a memory target: `memory_done` lets it answer the oldest MEM message."""
 
-    def __init__(self, monkeypatch: pytest.MonkeyPatch, **config: Any) -> None:
-        monkeypatch.setattr(home_module, "HomeActions", SlowMemory)
+    def __init__(self, **config: Any) -> None:
         super().__init__(**config)
+        amap = AddressMap([SamEntry(0, SIZE - 1, SamType.HDM_H, home=HOME, mt=MT)])
+        self.home = HomeAgent(HomeConfig(nid=HOME, address_map=amap, **config), None, self.coverage)
+        self.target = MemoryTarget(TargetConfig(nid=MT, address_map=amap), self.memory)
+        self.open: list[Message] = []  # MEM messages not answered yet
 
-    @property
-    def slow(self) -> SlowMemory:
-        """The memory's open accesses."""
-        actions = self.home._do
-        assert isinstance(actions, SlowMemory)
-        return actions
+    def sent(self) -> list[Message]:
+        """What the home has sent since the last look, but for its MEM messages."""
+        out = super().sent()
+        self.open += [message for message in out if message.vc == Vc.MEM]
+        return [message for message in out if message.vc != Vc.MEM]
 
-    def memory_done(self, err: int = 0, event: str = "", matches: bool = True) -> list[Message]:
-        """The memory completion of the oldest access, or `event` instead of it."""
-        t, done = self.slow.open[0] if not matches else self.slow.open.pop(0)
+    def memory_answer(self, err: int = 0) -> Message:
+        """The target's completion of the oldest MEM message; with `err` it has done nothing."""
+        asked = self.open.pop(0)
         if err:
-            t.mem_err = err
-            done = done.replace("OK", "ERR")
-        t.matches = matches
-        self.home._step(t, event or done)
-        self.home._serve()
+            return Message(Op.Cmp, src=MT, dst=HOME, txn=asked.txn, err=err)
+        self.target.receive(asked, self.now)
+        self.target.taken.clear()
+        return self.target.outbox.popleft()
+
+    def memory_done(self, err: int = 0) -> list[Message]:
+        """The home gets the completion of the oldest MEM message."""
+        self.home.receive(self.memory_answer(err), self.now)
         return self.sent()

@@ -4,9 +4,9 @@ from __future__ import annotations
 
 import pytest
 
-from hsl._generated.constants import TIMERS, ErrorCode, Op, St
+from hsl._generated.constants import TIMERS, Err, ErrorCode, Op, St
 from hsl.codec.message import Message
-from tests.agents.home_rig import DIRTY, FIELDS, LINE, NEW, OLD, OTHER, A, B, C, Rig, SlowRig, shape
+from tests.agents.home_rig import DIRTY, FIELDS, LINE, MT, NEW, OLD, OTHER, A, B, C, Rig, SlowRig, shape
 
 TU = 64
 T_SNP = TIMERS["T_SNP"].tu * TU
@@ -237,10 +237,10 @@ def test_fencing_twice_is_once() -> None:
     assert not rig.memory.poisoned(LINE)
 
 
-# ---- memory that answers later, as a memory target will
-def test_line_is_not_granted_before_its_writeback_is_done(monkeypatch: pytest.MonkeyPatch) -> None:
+# ---- memory that answers later: a memory target
+def test_line_is_not_granted_before_its_writeback_is_done() -> None:
     """Dirty snoop data are written, then read: the grant follows the memory's completions. [HSL-COH-039]."""
-    rig = SlowRig(monkeypatch)
+    rig = SlowRig()
     rig.send(Op.ReadUnique, B)
     rig.ack(rig.memory_done()[0])
     (snoop,) = rig.send(Op.ReadShared, A)
@@ -253,9 +253,9 @@ def test_line_is_not_granted_before_its_writeback_is_done(monkeypatch: pytest.Mo
 
 
 @pytest.mark.parametrize("op", [Op.ReadShared, Op.ReadUnique, Op.Upgrade, Op.ReadOnce, Op.AtomicLoad])
-def test_failed_read_grants_nothing(monkeypatch: pytest.MonkeyPatch, op: Op) -> None:
+def test_failed_read_grants_nothing(op: Op) -> None:
     """MemRd failed: the request ends with the memory's code and the requester is not listed. HSL 5.13."""
-    rig = SlowRig(monkeypatch)
+    rig = SlowRig()
     rig.send(op, A, **FIELDS.get(op, {}))
     assert shape(rig.memory_done(err=5)) == [("Cmp", A, "I", "UNREACH")]
     assert rig.directory() == ("I", set())
@@ -263,9 +263,9 @@ def test_failed_read_grants_nothing(monkeypatch: pytest.MonkeyPatch, op: Op) -> 
 
 
 @pytest.mark.parametrize("op", [Op.WriteFull, Op.WritePtl, Op.AtomicStore, Op.WbFull])
-def test_failed_write_poisons_the_line(monkeypatch: pytest.MonkeyPatch, op: Op) -> None:
+def test_failed_write_poisons_the_line(op: Op) -> None:
     """MemWr failed: ERR, and reads give POISON until a whole-line write. HSL 5.13 [HSL-COH-040]."""
-    rig = SlowRig(monkeypatch)
+    rig = SlowRig()
     if op == Op.WbFull:
         rig.send(Op.ReadUnique, A)
         rig.ack(rig.memory_done()[0])
@@ -273,54 +273,77 @@ def test_failed_write_poisons_the_line(monkeypatch: pytest.MonkeyPatch, op: Op) 
     if op == Op.AtomicStore:
         assert rig.memory_done() == []
     assert shape(rig.memory_done(err=5)) == [("Cmp", A, "I", "UNREACH")]
-    rig.send(Op.ReadOnce, B)
-    assert rig.memory_done()[0].poison == 1
+    assert rig.send(Op.ReadOnce, B)[0].poison == 1
+    assert rig.open == []
     rig.send(Op.WriteFull, B)
     rig.memory_done()
     rig.send(Op.ReadOnce, B)
     assert rig.memory_done()[0].poison == 0
 
 
-def test_failed_writeback_of_a_snoop(monkeypatch: pytest.MonkeyPatch) -> None:
+def test_failed_writeback_of_a_snoop() -> None:
     """Dirty data that did not reach memory: a read goes on with POISON, a Flush reports the error.
 
     HSL 5.6.
     """
     for op, end in ((Op.ReadShared, "OK"), (Op.Flush, "UNREACH")):
-        rig = SlowRig(monkeypatch)
+        rig = SlowRig()
         rig.send(Op.ReadUnique, B)
         rig.ack(rig.memory_done()[0])
         (snoop,) = rig.send(op, A)
         rig.send(Op.SnpRspData, B, txn=snoop.txn, data=DIRTY)
         out = rig.memory_done(err=5)
         if op == Op.ReadShared:
-            out = rig.memory_done()
             assert out[0].poison == 1
         assert shape(out)[0][3] == end
 
 
-def test_memory_completion_that_does_not_match_is_dropped(monkeypatch: pytest.MonkeyPatch) -> None:
-    """A memory completion with another TXN than the outstanding one changes nothing: PROTO. HSL 5.4 T3."""
-    rig = SlowRig(monkeypatch)
+def test_memory_completion_that_does_not_match_is_dropped() -> None:
+    """A completion with another TXN, source, kind, LEN or state than asked for changes nothing: PROTO.
+
+    HSL 5.4 T3, 5.12.
+    """
+    rig = SlowRig()
     rig.send(Op.WriteFull, A)
-    for event in ("MemDone_OK", "MemDone_ERR", "MemData_OK", "MemData_ERR"):
-        assert rig.memory_done(event=event, matches=False) == []
-    assert rig.errors() == [ErrorCode.PROTO] * 4
+    good = rig.memory_answer()
+    wrong = [
+        good._replace(txn=good.txn + 1),
+        good._replace(txn=good.txn + 1, err=Err.DATA),
+        good._replace(src=MT + 1),
+        good._replace(op=Op.CmpData, len=3, data=OLD),
+        good._replace(st=St.S),
+    ]
+    for message in wrong:
+        rig.home.receive(message, 0)
+    assert rig.sent() == []
+    assert rig.errors() == [ErrorCode.PROTO] * len(wrong)
     assert rig.home.state_of(LINE) == "WR"
-    assert shape(rig.memory_done()) == [("Cmp", A, "I", "OK")]
+    rig.home.receive(good, 0)
+    assert shape(rig.sent()) == [("Cmp", A, "I", "OK")]
+    rig.send(Op.ReadOnce, A)
+    good = rig.memory_answer()
+    for message in (
+        good._replace(len=0, data=OLD[:8]),
+        good._replace(op=Op.Cmp, data=b""),
+        good._replace(st=St.M),
+    ):
+        rig.home.receive(message, 0)
+    assert rig.home.state_of(LINE) == "RD"
+    rig.home.receive(good, 0)
+    assert rig.sent()[0].data == NEW
 
 
-def test_lost_nodes_while_memory_is_awaited(monkeypatch: pytest.MonkeyPatch) -> None:
+def test_lost_nodes_while_memory_is_awaited() -> None:
     """Requester lost in RD, WR or WB: the access is finished, nothing is sent, a begun write is done."""
     for op, done in ((Op.ReadUnique, OLD), (Op.WriteFull, NEW)):
-        rig = SlowRig(monkeypatch)
+        rig = SlowRig()
         rig.send(op, A)
         assert fence(rig, A) == []
         assert rig.memory_done() == []
         assert rig.home.idle
         assert rig.memory.read_line(LINE) == (done, False)
         assert rig.directory() == ("I", set())
-    rig = SlowRig(monkeypatch)
+    rig = SlowRig()
     rig.send(Op.ReadUnique, B)
     rig.ack(rig.memory_done()[0])
     (snoop,) = rig.send(Op.ReadUnique, A)
@@ -335,7 +358,7 @@ def test_lost_nodes_while_memory_is_awaited(monkeypatch: pytest.MonkeyPatch) -> 
 def test_real_memory_fault_reaches_the_requester() -> None:
     """A line that the memory does not have ends the request with the memory's own code."""
     rig = Rig()
-    rig.home._do.memory = type(rig.memory)(0, 64)
+    rig.home._leg.memory = type(rig.memory)(0, 64)
     for op, fields in ((Op.ReadShared, {}), (Op.WriteFull, {}), (Op.WritePtl, FIELDS[Op.WritePtl])):
         assert shape(rig.send(op, A, **fields)) == [("Cmp", A, "I", "DECODE")]
     assert rig.errors() == [ErrorCode.DATA_LOST] * 2

@@ -133,12 +133,11 @@ def test_random_traffic_with_losses_agrees_with_a_reference(seed: int) -> None:
 
 
 def test_a_node_without_ports_works() -> None:
-    """Agents of one node reach their home without any port."""
+    """Agents of one node reach their home without any port; an address elsewhere does not exist for them."""
     alone = Node(
         NodeConfig(
             agents=[RequestConfig(nid=nid, address_map=MAP) for nid in (2, 3)],
-            home=HomeConfig(nid=0, address_map=MAP),
-            memory=Memory(HOST, SIZE),
+            homes=[(HomeConfig(nid=0, address_map=MAP), Memory(HOST, SIZE))],
         )
     )
     tickets = [alone.atomic(nid, Aop.ADD, HOST, 8, ONE, 0) for nid in (2, 3, 2)]
@@ -147,7 +146,7 @@ def test_a_node_without_ports_works() -> None:
     assert sorted(alone.completions(), key=id) == sorted(tickets, key=id)
     elsewhere = [alone.load(2, DEVICE, 8, 0), alone.ncread(2, MMIO, 8, 0)]
     alone.advance(0)
-    assert [t.err for t in elsewhere] == [Err.UNREACH] * 2
+    assert [t.err for t in elsewhere] == [Err.DECODE] * 2
     assert alone.idle
     assert alone.quiesced
 
@@ -298,12 +297,10 @@ def test_unknown_agent_is_a_typed_error(wire: Wire) -> None:
 
 
 def test_bad_node_configurations() -> None:
-    """Two agents with one NID, a home without memory, NIDs outside a port, wrong roles: ConfigError."""
+    """Two agents with one NID, NIDs outside a port, wrong roles: ConfigError."""
     agent = RequestConfig(nid=2, address_map=MAP)
     with pytest.raises(ConfigError, match="its own"):
         NodeConfig(agents=[agent, agent])
-    with pytest.raises(ConfigError, match="together"):
-        NodeConfig(memory=Memory(0, 64))
     with pytest.raises(ConfigError, match="not in"):
         NodeConfig(agents=[agent], ports=[port(16, roles=Role.RA)])
     with pytest.raises(ConfigError, match="names"):

@@ -66,8 +66,12 @@ def node(base: int, cores: int = 2, timers: dict[str, int] | None = None, **chan
             name=f"node{base}",
             ports=[port(base, **changes)],
             agents=agents,
-            home=HomeConfig(nid=base, address_map=MAP, tu=1 << TU_EXPONENT, timers=timers or {}),
-            memory=Memory(HOST if base == 0 else DEVICE, SIZE),
+            homes=[
+                (
+                    HomeConfig(nid=base, address_map=MAP, tu=1 << TU_EXPONENT, timers=timers or {}),
+                    Memory(HOST if base == 0 else DEVICE, SIZE),
+                )
+            ],
             io=IoConfig(nid=base + 1, address_map=MAP),
         )
     )

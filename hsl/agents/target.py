@@ -1,0 +1,120 @@
+"""The memory target: serves the MEM requests of one home from device memory (HSL 5.6 M2, M6)."""
+
+from __future__ import annotations
+
+from collections import Counter, deque
+from collections.abc import Callable, Mapping
+from dataclasses import dataclass
+from typing import Final
+
+from hsl._generated.constants import GRANULE_BYTES, LINE_BYTES, Err, Op, SamType
+from hsl._generated.tables import OPCODES
+from hsl.agents.address_map import AddressMap
+from hsl.agents.home_actions import ERRORS_LIMIT, ErrorEntry
+from hsl.agents.memory import Memory
+from hsl.agents.peers import LOCAL, Peers
+from hsl.codec.checks import Negotiated, check_request
+from hsl.codec.message import Message
+from hsl.errors import ConfigError, TransactionError
+
+__all__ = ["MemoryTarget", "TargetConfig"]
+
+LINE_LEN: Final = (LINE_BYTES // GRANULE_BYTES).bit_length() - 1  # LEN code of a line (2.6)
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class TargetConfig:
+    """One memory target; the ranges of `address_map` of type HDM-H that name it are what it serves."""
+
+    nid: int
+    address_map: AddressMap
+    negotiated: Negotiated = LOCAL
+
+
+class MemoryTarget:
+    """Answers each MEM request in the step in which it comes: it has no state per line or per TXN.
+
+    Answers leave by `outbox`; `taken` are requests whose input buffer is free again. ConfigError when a range
+    that names this target is not in `memory`, or has another home than the rest: a target has exactly one.
+    """
+
+    def __init__(self, config: TargetConfig, memory: Memory) -> None:
+        self.config = config
+        self.nid = config.nid
+        self.memory = memory
+        self.outbox: deque[Message] = deque()  # one answer for each request taken since it was drained
+        self.errors: deque[ErrorEntry] = deque(maxlen=ERRORS_LIMIT)
+        self.taken: list[Message] = []  # those that came in since the last drain
+        self.counters: Counter[str] = Counter()
+        self.blank = False  # its content is lost, and its home does not know yet (M5)
+        self._peers = Peers(config.negotiated)
+        mine = [e for e in config.address_map if e.type == SamType.HDM_H and e.mt == self.nid]
+        self.homes = {nid for entry in mine for nid in entry.homes}
+        if len(self.homes) != 1:
+            raise ConfigError(f"memory target {self.nid}: homes {sorted(self.homes)}; it has exactly one")
+        for entry in mine:
+            if not memory.covers(entry.base, entry.last):
+                raise ConfigError(
+                    f"memory target {self.nid}: {entry.base:#x}..{entry.last:#x} is not in its memory of "
+                    f"{memory.size} bytes at {memory.base:#x}"
+                )
+        self._serve: Mapping[int, Callable[[Message], Message]] = {
+            Op.MemRd: self._read,
+            Op.MemWr: self._write,
+            Op.MemWrPtl: self._merge,
+        }
+
+    def _serves(self, addr: int) -> bool:
+        entry = self.config.address_map.lookup(addr)
+        return entry is not None and entry.type == SamType.HDM_H and entry.mt == self.nid
+
+    def attach(self, nids: range, negotiated: Negotiated) -> None:
+        """The nodes `nids` are reached by a port with this configuration."""
+        self._peers.attach(nids, negotiated)
+
+    def receive(self, message: Message, now: int, viral: bool = False) -> None:
+        """One MEM message; `viral`: its port shows VIRAL. Never raises for what a peer can send."""
+        self.counters["requests"] += 1
+        err = self._check(message)
+        if err:
+            self.counters["refused"] += 1
+            answer = Message(Op.Cmp, err=err)
+        else:
+            self.counters[Op(message.op).name] += 1
+            try:
+                # HSL 6.1: what a VIRAL port writes is poisoned
+                answer = self._serve[message.op](message._replace(poison=1) if viral else message)
+            except TransactionError as error:
+                answer = Message(Op.Cmp, err=error.code)
+        self.outbox.append(
+            answer._replace(
+                src=self.nid, dst=message.src, txn=message.txn, qos=message.qos, trace=message.trace
+            )
+        )
+        self.taken.append(message)
+
+    def _check(self, message: Message) -> Err:
+        """Why a request is refused, the first that applies. HSL 5.3, 5.4 T15, 5.14."""
+        if message.op not in OPCODES:
+            return Err.UNSUP
+        if not self._serves(message.addr):
+            return Err.DECODE
+        if err := check_request(message, self._peers.of(message.src)):
+            return err
+        if message.src not in self.homes:
+            return Err.ACCESS
+        return Err.UNREACH if self.blank else Err.OK
+
+    def _read(self, message: Message) -> Message:
+        """Data that cannot be corrected come as POISON, not as an error. HSL 5.6 M2 [HSL-COH-032]."""
+        data, poison = self.memory.read_line(message.addr)
+        return Message(Op.CmpData, len=LINE_LEN, data=data, poison=int(poison))
+
+    def _write(self, message: Message) -> Message:
+        self.memory.write_line(message.addr, message.data, bool(message.poison))
+        return Message(Op.Cmp)
+
+    def _merge(self, message: Message) -> Message:
+        """Bytes with BE = 1 only. HSL 5.12 [HSL-COH-032]."""
+        self.memory.merge(message.addr, message.data, message.be or 0, bool(message.poison))
+        return Message(Op.Cmp)

@@ -1,0 +1,305 @@
+"""The home's way to its memory target: numbers, time-outs, loss and return, lost lines (HSL 5.6 M1 to M5)."""
+
+from __future__ import annotations
+
+from typing import Any
+
+import pytest
+
+from hsl._generated.constants import LINE_BYTES, LOST_LINES, TIMERS, Err, ErrorCode, Op, SamType, St
+from hsl.agents.address_map import AddressMap, SamEntry
+from hsl.agents.home import HomeAgent, HomeConfig
+from hsl.agents.memory import Memory
+from hsl.agents.peers import LOCAL
+from hsl.codec.message import Message
+from hsl.errors import ConfigError
+from tests.agents.home_rig import DIRTY, FIELDS, HOME, LINE, MT, NEW, OLD, OTHER, SIZE, A, B, SlowRig, shape
+
+TU = 64
+T_MEM = TIMERS["T_MEM"].tu * TU
+FULL_BE = (1 << LINE_BYTES) - 1
+
+
+def own(rig: SlowRig, nid: int = A, addr: int = LINE) -> None:
+    """`nid` gets the line, writable."""
+    rig.send(Op.ReadUnique, nid, addr=addr)
+    rig.ack(rig.memory_done()[0])
+
+
+def test_messages_to_the_target() -> None:
+    """MemRd and MemWr are whole lines, MemWrPtl is as its WritePtl; qos and trace are kept. HSL 5.14."""
+    rig = SlowRig()
+    rig.send(Op.ReadOnce, A, qos=1, trace=1)
+    rig.send(Op.WriteFull, A, addr=OTHER, poison=1)
+    rig.send(Op.WritePtl, A, addr=0x80, **FIELDS[Op.WritePtl])
+    read, write, partial = rig.open
+    assert read == Message(Op.MemRd, HOME, MT, 0, 3, LINE, qos=1, trace=1)
+    assert write == Message(Op.MemWr, HOME, MT, 1, 3, OTHER, data=NEW, poison=1)
+    assert partial == Message(Op.MemWrPtl, HOME, MT, 2, 0, 0x80, be=0x0F, data=NEW[:8])
+
+
+def test_one_access_per_line() -> None:
+    """A line never has two MEM messages outstanding, whatever waits for it. HSL 5.6 M1."""
+    rig = SlowRig()
+    own(rig)
+    rig.send(Op.ReadUnique, B)
+    for other in (5, 6, 7):
+        rig.send(Op.AtomicStore, other, **FIELDS[Op.AtomicStore])
+    snoop_txn = next(iter(rig.home._do.snoops))
+    rig.send(Op.SnpRspData, A, txn=snoop_txn, data=DIRTY)
+    seen = []
+    while rig.open:
+        assert len(rig.open) == 1
+        seen.append(Op(rig.open[0].op).name)
+        for message in rig.memory_done():
+            if message.st:
+                for snoop in rig.ack(message):
+                    rig.send(Op.SnpRsp, snoop.dst, txn=snoop.txn)
+    assert seen == ["MemWr", "MemRd", *["MemRd", "MemWr"] * 3]
+    assert rig.home.idle
+
+
+def test_numbers_of_the_target_are_not_exceeded() -> None:
+    """MEM messages beyond the negotiated number wait for a TXN, and are all sent in the end. HSL 5.4 T15."""
+    rig = SlowRig()
+    rig.home.attach(range(MT, MT + 1), LOCAL._replace(max_txn=2))
+    for index in range(5):
+        rig.send(Op.ReadOnce, A, addr=index * LINE_BYTES)
+    assert [(m.txn, m.addr) for m in rig.open] == [(0, 0), (1, LINE_BYTES)]
+    answers = []
+    while rig.open:
+        assert {m.txn for m in rig.open} <= {0, 1}
+        answers += rig.memory_done()
+    assert [m.op for m in answers] == [Op.CmpData] * 5
+    assert rig.home.idle
+
+
+ENDS = {
+    Op.ReadShared: "UNREACH",
+    Op.ReadUnique: "UNREACH",
+    Op.Upgrade: "UNREACH",
+    Op.ReadOnce: "UNREACH",
+    Op.WriteFull: "UNREACH",
+    Op.WritePtl: "UNREACH",
+    Op.AtomicLoad: "UNREACH",
+    Op.AtomicStore: "UNREACH",
+}
+
+
+@pytest.mark.parametrize("op", ENDS)
+@pytest.mark.parametrize("how", ["timer", "loss"])
+def test_target_is_lost(op: Op, how: str) -> None:
+    """T_MEM and a loss end what is open with UNREACH at once, what comes later too; late answers are dropped.
+
+    HSL 5.6 M4, 5.11.
+    """
+    rig = SlowRig()
+    rig.send(op, A, **FIELDS.get(op, {}))
+    late = rig.memory_answer()
+    if how == "timer":
+        assert rig.home.next_deadline() == T_MEM
+        rig.home.tick(T_MEM - 1)
+        assert rig.sent() == []
+        rig.home.tick(T_MEM)
+        assert rig.home.fences == [MT]
+        assert rig.errors() == [ErrorCode.TIMEOUT, ErrorCode.FENCED]
+    else:
+        rig.home.fence(MT, 0)
+    assert shape(rig.sent()) == [("Cmp", A, "I", ENDS[op])]
+    assert rig.directory() == ("I", set())
+    rig.home.receive(late, 0)
+    assert rig.home.counters["late"] == 1
+    assert shape(rig.send(op, A, **FIELDS.get(op, {}))) == [("Cmp", A, "I", "UNREACH")]
+    assert (rig.open, rig.errors(), rig.home.idle) == ([], [], True)
+    assert rig.home.next_deadline() is None
+
+
+def test_copies_outlive_the_target() -> None:
+    """Copies of a lost target stay usable; grants without memory go on; a writeback is lost. HSL 5.6 M4."""
+    rig = SlowRig()
+    own(rig)
+    rig.home.fence(MT, 0)
+    assert rig.directory() == ("X", {A})
+    (snoop,) = rig.send(Op.MakeUnique, B)
+    (grant,) = rig.send(Op.SnpRsp, A, txn=snoop.txn)
+    assert shape([grant]) == [("Cmp", B, "M", "OK")]
+    rig.ack(grant)
+    assert shape(rig.send(Op.WbFull, B, data=DIRTY)) == [("Cmp", B, "I", "UNREACH")]
+    rig.home.readmit(MT)
+    assert rig.send(Op.ReadOnce, A)[0].poison == 1
+    assert rig.open == []
+
+
+def test_several_accesses_open_when_the_target_is_lost() -> None:
+    """All accesses of all lines end, also those that wait for a TXN, by TXN; a new session begins at 0."""
+    rig = SlowRig()
+    rig.home.attach(range(MT, MT + 1), LOCAL._replace(max_txn=2))
+    for index in range(4):
+        rig.send(Op.ReadOnce, A + index, addr=index * LINE_BYTES)
+    rig.home.fence(MT, 0)
+    assert shape(rig.sent()) == [("Cmp", A + index, "I", "UNREACH") for index in range(4)]
+    rig.open.clear()
+    rig.home.readmit(MT)
+    rig.send(Op.ReadOnce, A)
+    assert rig.open[0].txn == 0
+    assert rig.memory_done()[0].data == OLD
+
+
+@pytest.mark.parametrize("op", [Op.WriteFull, Op.WritePtl, Op.AtomicStore, Op.WbFull, Op.Flush])
+def test_failed_write_is_on_the_lost_list(op: Op) -> None:
+    """After a failed MemWr reads give POISON without MemRd until a whole line is written. [HSL-COH-040]."""
+    rig = SlowRig()
+    if op in (Op.WbFull, Op.Flush):
+        own(rig)
+    if op == Op.Flush:
+        (snoop,) = rig.send(op, B)
+        rig.send(Op.SnpRspData, A, txn=snoop.txn, data=DIRTY)
+    else:
+        rig.send(op, A, **FIELDS.get(op, {}))
+    if op == Op.AtomicStore:
+        rig.memory_done()
+    assert shape(rig.memory_done(err=Err.DATA))[0][3] == "DATA"
+    for reader in (Op.ReadOnce, Op.ReadShared):
+        answer = rig.send(reader, B)[0]
+        assert (answer.op, answer.poison, answer.err, rig.open) == (Op.CmpData, 1, Err.OK, [])
+    rig.ack(answer)
+    rig.send(Op.Evict, B)
+    assert shape(rig.send(Op.AtomicLoad, A, **FIELDS[Op.AtomicLoad])) == [("Cmp", A, "I", "DATA")]
+    rig.send(Op.WritePtl, A, **FIELDS[Op.WritePtl])
+    assert rig.open[0].op == Op.MemWrPtl
+    rig.memory_done()
+    assert rig.send(Op.ReadOnce, A)[0].poison == 1
+    rig.send(Op.WriteFull, A)
+    assert shape(rig.memory_done(err=Err.DATA)) == [("Cmp", A, "I", "DATA")]
+    assert rig.send(Op.ReadOnce, A)[0].poison == 1
+    rig.send(Op.WriteFull, A)
+    rig.memory_done()
+    rig.send(Op.ReadOnce, A)
+    assert (rig.memory_done()[0].data, rig.open) == (NEW, [])
+
+
+def test_whole_line_by_byte_enables_is_a_whole_line_write() -> None:
+    """A WritePtl with all 64 BE brings a lost line back, as WriteFull does. HSL 5.12, 6.1."""
+    rig = SlowRig()
+    rig.send(Op.WriteFull, A)
+    rig.memory_done(err=Err.DATA)
+    rig.send(Op.WritePtl, A, be=FULL_BE, data=DIRTY)
+    rig.memory_done()
+    rig.send(Op.ReadOnce, A)
+    (answer,) = rig.memory_done()
+    assert (answer.data, answer.poison) == (DIRTY, 0)
+
+
+def test_owner_of_a_line_of_a_target_is_lost() -> None:
+    """The line of a lost owner goes on the lost list, a shared one is good. HSL 5.6 M3 [HSL-RAS-003]."""
+    rig = SlowRig()
+    own(rig)
+    own(rig, B, OTHER)
+    (snoop,) = rig.send(Op.ReadShared, 5, addr=OTHER)
+    rig.send(Op.SnpRsp, B, txn=snoop.txn, st=St.S)
+    rig.ack(rig.memory_done()[0])
+    rig.home.fence(A, 0)
+    rig.home.fence(B, 0)
+    assert (rig.sent(), rig.open, rig.directory(OTHER)) == ([], [], ("S", {5}))
+    assert rig.send(Op.ReadOnce, 6)[0].poison == 1
+    rig.send(Op.ReadOnce, 6, addr=OTHER)
+    assert rig.memory_done()[0].poison == 0
+
+
+def test_lost_list_is_full() -> None:
+    """One line more than the list holds makes the home viral: no data of its targets are good. HSL 5.6 M3."""
+    rig = SlowRig(lost_lines=LOST_LINES)
+    for index in range(LOST_LINES):
+        rig.send(Op.WriteFull, A, addr=index * LINE_BYTES)
+        rig.memory_done(err=Err.DATA)
+    rig.send(Op.WriteFull, A, addr=0)
+    rig.memory_done(err=Err.DATA)
+    assert ErrorCode.VIRAL not in rig.errors()
+    rig.send(Op.WriteFull, A, addr=SIZE - LINE_BYTES)
+    rig.memory_done(err=Err.DATA)
+    assert rig.home.viral
+    assert ErrorCode.VIRAL in rig.errors()
+    rig.send(Op.ReadOnce, A, addr=SIZE - LINE_BYTES)
+    assert rig.memory_done()[0].poison == 1
+    with pytest.raises(ConfigError, match="lost list"):
+        SlowRig(lost_lines=LOST_LINES - 1)
+
+
+def test_target_comes_back() -> None:
+    """With its memory only the lost list is bad; without, all is UNREACH until it is lifted. HSL 5.6 M5."""
+    rig = SlowRig()
+    own(rig)
+    rig.home.fence(MT, 0)
+    rig.send(Op.WbFull, A, data=DIRTY)
+    rig.home.readmit(MT)
+    rig.send(Op.ReadOnce, A, addr=OTHER)
+    assert rig.memory_done()[0].err == Err.OK
+    assert rig.send(Op.ReadOnce, A)[0].poison == 1
+    half = SIZE // 2
+    assert rig.home.content_lost(MT, 0, half - 1)
+    assert shape(rig.send(Op.ReadOnce, A, addr=OTHER)) == [("Cmp", A, "I", "UNREACH")]
+    rig.send(Op.ReadOnce, A, addr=half)
+    assert rig.memory_done()[0].err == Err.OK
+    rig.home.fence(MT, 0)
+    rig.home.readmit(MT)
+    assert shape(rig.send(Op.ReadOnce, A, addr=OTHER)) == [("Cmp", A, "I", "UNREACH")]
+    assert rig.home.lift(MT)
+    rig.send(Op.ReadOnce, A)
+    (answer,) = rig.memory_done()
+    assert (answer.data, answer.poison) == (OLD, 0)
+    assert not rig.home.content_lost(A, 0, 1)
+    assert not rig.home.lift(A)
+
+
+@pytest.mark.parametrize("op", [Op.ReadUnique, Op.ReadOnce, Op.AtomicLoad])
+def test_poison_of_the_target(op: Op) -> None:
+    """POISON of the target reaches the cache and the snapshot; an atomic ends with DATA. [HSL-RAS-001]."""
+    rig = SlowRig()
+    rig.memory.poison(LINE)
+    rig.send(op, A, **FIELDS.get(op, {}))
+    (answer,) = rig.memory_done()
+    if op == Op.AtomicLoad:
+        assert shape([answer]) == [("Cmp", A, "I", "DATA")]
+        return
+    assert (answer.poison, answer.err) == (1, Err.OK)
+    if answer.st == St.E:
+        rig.ack(answer)
+        assert rig.send(Op.WbFull, A, poison=1) == []
+        assert rig.open[0].poison == 1
+        rig.memory_done()
+        assert rig.memory.read_line(LINE) == (NEW, True)
+
+
+def test_answers_of_agents_that_are_no_target() -> None:
+    """A completion from a node that is no target of this home ends nothing, whatever its TXN. HSL 5.4 T3."""
+    rig = SlowRig()
+    rig.send(Op.ReadOnce, A)
+    rig.home.receive(rig.memory_answer()._replace(src=B), 0)
+    assert (rig.sent(), rig.errors()) == ([], [ErrorCode.PROTO])
+    assert rig.home.state_of(LINE) == "RD"
+
+
+def test_targets_are_fenced_apart() -> None:
+    """The loss of one target leaves lines of another, and of own memory, as they are. HSL 5.6 M4."""
+    half = SIZE // 4
+    amap = AddressMap(
+        [
+            SamEntry(0, half - 1, SamType.HDM_H, home=HOME, mt=MT),
+            SamEntry(half, 2 * half - 1, SamType.HDM_H, home=HOME, mt=MT + 1),
+            SamEntry(2 * half, 4 * half - 1, home=HOME),
+        ]
+    )
+    home = HomeAgent(HomeConfig(nid=HOME, address_map=amap), Memory(2 * half, 2 * half))
+    home.fence(MT, 0)
+
+    def read(txn: int, addr: int) -> list[Any]:
+        home.receive(Message(Op.ReadOnce, A, HOME, txn, 3, addr), 0)
+        out = [(Op(m.op).name, m.dst, m.err) for m in home.outbox]
+        home.outbox.clear()
+        return out
+
+    assert read(0, 0) == [("Cmp", A, Err.UNREACH)]
+    assert read(1, half) == [("MemRd", MT + 1, 0)]
+    assert read(2, 2 * half) == [("CmpData", A, Err.OK)]
+    with pytest.raises(ConfigError, match="its memory is none"):
+        HomeAgent(HomeConfig(nid=HOME, address_map=amap), None)

@@ -1,0 +1,153 @@
+"""The memory target: MEM requests of one home, and of anybody else (HSL 5.6 M2, 5.12, 6.1)."""
+
+from __future__ import annotations
+
+from random import Random
+from typing import Any
+
+import pytest
+
+from hsl._generated.constants import LINE_BYTES, Err, Op, SamType, St
+from hsl.agents.address_map import AddressMap, SamEntry
+from hsl.agents.memory import Memory
+from hsl.agents.target import MemoryTarget, TargetConfig
+from hsl.codec.message import Message
+from hsl.errors import ConfigError
+
+HOME, OTHER_HOME, NID, OTHER_TARGET = 1, 2, 9, 10
+BASE, SIZE = 0x10000, 0x4000
+LINE = BASE + 0x100
+OLD, NEW = bytes(range(64)), b"\xa5" * 64
+MAP = AddressMap(
+    [
+        SamEntry(0, BASE - 1, home=HOME),
+        SamEntry(BASE, BASE + SIZE - 1, SamType.HDM_H, home=HOME, mt=NID),
+        SamEntry(BASE + SIZE, BASE + 2 * SIZE - 1, SamType.HDM_H, home=OTHER_HOME, mt=OTHER_TARGET),
+    ]
+)
+FULL_BE = (1 << LINE_BYTES) - 1
+
+
+@pytest.fixture
+def target() -> MemoryTarget:
+    memory = Memory(BASE, 2 * SIZE)
+    memory.write_line(LINE, OLD)
+    return MemoryTarget(TargetConfig(nid=NID, address_map=MAP), memory)
+
+
+def ask(target: MemoryTarget, op: int, viral: bool = False, **fields: Any) -> Message:
+    """One request; every one has one answer, and its buffer is free."""
+    request = Message(op, **({"src": HOME, "dst": NID, "txn": 7, "addr": LINE, "len": 3} | fields))
+    target.receive(request, 0, viral)
+    assert target.taken == [request]
+    target.taken.clear()
+    (answer,) = target.outbox
+    target.outbox.clear()
+    assert (answer.src, answer.dst, answer.txn) == (NID, request.src, 7)
+    assert (answer.st, answer.htxn) == (St.I, 0)
+    return answer
+
+
+def test_read_and_write(target: MemoryTarget) -> None:
+    """MemRd gives the line; after the Cmp of MemWr it gives what was written. [HSL-COH-032]."""
+    answer = ask(target, Op.MemRd, qos=1, trace=1)
+    assert (answer.op, answer.len, answer.data, answer.poison) == (Op.CmpData, 3, OLD, 0)
+    assert (answer.qos, answer.trace) == (1, 1)
+    answer = ask(target, Op.MemWr, data=NEW)
+    assert (answer.op, answer.err, answer.data) == (Op.Cmp, Err.OK, b"")
+    assert ask(target, Op.MemRd).data == NEW
+
+
+@pytest.mark.parametrize("seed", range(4))
+def test_partial_writes_against_a_flat_memory(seed: int) -> None:
+    """MemWrPtl changes the bytes whose BE is 1 and no other, at every LEN and place. [HSL-COH-032]."""
+    rng = Random(seed)
+    target = MemoryTarget(TargetConfig(nid=NID, address_map=MAP), Memory(BASE, 2 * SIZE))
+    flat = bytearray(SIZE)
+    for _ in range(300):
+        code = rng.randrange(4)
+        size = 8 << code
+        at = rng.randrange(4 * LINE_BYTES // size) * size
+        be, data = rng.getrandbits(size), rng.randbytes(size)
+        answer = ask(target, Op.MemWrPtl, addr=BASE + at, len=code, be=be, data=data)
+        assert (answer.op, answer.err) == (Op.Cmp, Err.OK)
+        for index in range(size):
+            if be >> index & 1:
+                flat[at + index] = data[index]
+    for line in range(0, 4 * LINE_BYTES, LINE_BYTES):
+        assert ask(target, Op.MemRd, addr=BASE + line).data == flat[line : line + LINE_BYTES]
+
+
+def test_poison(target: MemoryTarget) -> None:
+    """POISON comes with a write and stays until the whole line is written. HSL 6.1 [HSL-RAS-001]."""
+    eight: dict[str, Any] = {"len": 0, "be": 0xFF, "data": NEW[:8]}
+    assert ask(target, Op.MemWr, data=NEW, poison=1).err == Err.OK
+    assert ask(target, Op.MemRd).poison == 1
+    ask(target, Op.MemWrPtl, **eight)
+    assert ask(target, Op.MemRd).poison == 1
+    ask(target, Op.MemWrPtl, be=FULL_BE, data=OLD)
+    assert (ask(target, Op.MemRd).poison, ask(target, Op.MemRd).data) == (0, OLD)
+    ask(target, Op.MemWrPtl, poison=1, **eight)
+    assert ask(target, Op.MemRd).poison == 1
+    ask(target, Op.MemWr, data=OLD)
+    assert ask(target, Op.MemRd).poison == 0
+
+
+def test_data_that_cannot_be_corrected(target: MemoryTarget) -> None:
+    """Bad data are POISON and no error; a line that cannot be read at all is an error. HSL 5.6 M2."""
+    target.memory.poison(LINE)
+    answer = ask(target, Op.MemRd)
+    assert (answer.op, answer.poison, answer.err) == (Op.CmpData, 1, Err.OK)
+    target.memory.fail(LINE)
+    for op, fields in ((Op.MemRd, {}), (Op.MemWr, {"data": NEW}), (Op.MemWrPtl, {"be": 1, "data": NEW})):
+        answer = ask(target, op, **fields)
+        assert (answer.op, answer.err) == (Op.Cmp, Err.DATA)
+    assert ask(target, Op.MemRd, addr=LINE + LINE_BYTES).err == Err.OK
+
+
+def test_writes_of_a_viral_port(target: MemoryTarget) -> None:
+    """What a VIRAL port writes is taken as poisoned; its reads go on. HSL 6.1 [HSL-RAS-005]."""
+    assert ask(target, Op.MemWr, viral=True, data=NEW).err == Err.OK
+    answer = ask(target, Op.MemRd, viral=True)
+    assert (answer.data, answer.poison) == (NEW, 1)
+
+
+REFUSED: list[tuple[Err, int, dict[str, Any]]] = [
+    (Err.UNSUP, 0xC3, {"addr": 0}),
+    (Err.DECODE, Op.MemRd, {"addr": 0, "len": 0}),
+    (Err.DECODE, Op.MemRd, {"addr": BASE + SIZE, "src": OTHER_HOME}),
+    (Err.DECODE, Op.MemRd, {"addr": 1 << 51}),
+    (Err.PROTO, Op.MemRd, {"addr": LINE + 8}),
+    (Err.PROTO, Op.MemRd, {"len": 2}),
+    (Err.PROTO, Op.MemWr, {"be": FULL_BE, "data": NEW}),
+    (Err.PROTO, Op.MemWrPtl, {"data": NEW}),
+    (Err.PROTO, Op.MemWrPtl, {"len": 0, "be": 1 << 8, "data": NEW[:8]}),
+    (Err.PROTO, Op.MemWr, {"src": OTHER_HOME, "len": 0, "data": NEW[:8]}),
+    (Err.ACCESS, Op.MemRd, {"src": OTHER_HOME}),
+    (Err.ACCESS, Op.MemWr, {"src": OTHER_HOME, "data": NEW}),
+]
+
+
+@pytest.mark.parametrize(("err", "op", "fields"), REFUSED)
+def test_refused(target: MemoryTarget, err: Err, op: int, fields: dict[str, Any]) -> None:
+    """The first check that fails is the answer; nothing is read or written. HSL 5.4 T15, 5.14."""
+    answer = ask(target, op, **fields)
+    assert (answer.op, answer.err, answer.data) == (Op.Cmp, err, b"")
+    assert target.memory.read_line(LINE) == (OLD, False)
+    assert target.counters["refused"] == 1
+
+
+def test_content_that_is_lost(target: MemoryTarget) -> None:
+    """A target whose content is gone gives nothing until its home knows. HSL 5.6 M5."""
+    target.blank = True
+    assert ask(target, Op.MemRd).err == Err.UNREACH
+    target.blank = False
+    assert ask(target, Op.MemRd).data == OLD
+
+
+def test_configurations_that_are_refused() -> None:
+    """A target serves one home, and only memory that it has."""
+    two = AddressMap([SamEntry(BASE, BASE + SIZE - 1, SamType.HDM_H, home=HOME, ways=1, mt=NID)])
+    for amap, size in ((two, SIZE), (AddressMap([]), SIZE), (MAP, SIZE // 2)):
+        with pytest.raises(ConfigError, match=f"memory target {NID}"):
+            MemoryTarget(TargetConfig(nid=NID, address_map=amap), Memory(BASE, size))
