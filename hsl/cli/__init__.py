@@ -17,6 +17,7 @@ COMMANDS = {
     "node": "hsl.cli.node",
     "codec": "hsl.cli.codec",
     "info": "hsl.cli.info",
+    "link": "hsl.cli.link",
     "model": "hsl.cli.model",
 }
 

@@ -111,20 +111,31 @@ def _fitting(value: Any, most: int) -> int:
     return int(value) if isinstance(value, int) and 0 <= value <= most else most
 
 
+def _put(record: Struct, value: Flit | Message, most_of: tuple[tuple[str, int, int], ...]) -> None:
+    """The fields of `value` into the struct; `most_of` has name, index in the tuple, and most."""
+    for name, index, most in most_of:
+        number = value[index]
+        setattr(
+            record, name, number if type(number) is int and 0 <= number <= most else _fitting(number, most)
+        )
+
+
 # The most that the fields of hsl_flit_t hold.
-_FLIT_MOST: Final = {
-    "som": 0xFFFFFFFF,
-    **dict.fromkeys(("seq", "ack"), 0xFFFF),
-    **dict.fromkeys(("ft", "viral", "cvc", "ccnt"), 0xFF),
-}
+_FLIT_MOST: Final = tuple(
+    (name, Flit._fields.index(name), most)
+    for name, most in (
+        ("som", 0xFFFFFFFF),
+        *((name, 0xFFFF) for name in ("seq", "ack")),
+        *((name, 0xFF) for name in ("ft", "viral", "cvc", "ccnt")),
+    )
+)
 
 
 def encode_flit(flit: Flit) -> bytes:
     """As `hsl.codec.reference.encode_flit`."""
     form = flit_format(flit.format)
     record, fault = ffi.new("hsl_flit_t *"), ffi.new("hsl_fault_t *")
-    for name, most in _FLIT_MOST.items():
-        setattr(record, name, _fitting(getattr(flit, name), most))
+    _put(record, flit, _FLIT_MOST)
     out = ffi.new("uint8_t[]", form.bytes)
     if not lib.hsl_flit_encode(FORMAT_OF[form.name], record, flit.payload, len(flit.payload), out, fault):
         raise _sent_error(fault, flit)
@@ -163,11 +174,14 @@ def credit_return_fault(flit: Flit) -> CodecError | None:
 
 
 # Fields of hsl_message_t that Message has alike, and the most that they hold.
-_MESSAGE_MOST: Final = {
-    "addr": (1 << 64) - 1,
-    **dict.fromkeys(("src", "dst", "txn", "htxn", "dom", "x"), 0xFFFF),
-    **dict.fromkeys(("len", "poison", "qos", "trace", "aop", "st", "err"), 0xFF),
-}
+_MESSAGE_MOST: Final = tuple(
+    (name, Message._fields.index(name), most)
+    for name, most in (
+        ("addr", (1 << 64) - 1),
+        *((name, 0xFFFF) for name in ("src", "dst", "txn", "htxn", "dom", "x")),
+        *((name, 0xFF) for name in ("len", "poison", "qos", "trace", "aop", "st", "err")),
+    )
+)
 _BE_MOST: Final = (1 << LINE_BYTES) - 1
 _BE_TOO_WIDE: Final = 2  # C refuses a flag of more than 1
 _NO_OPCODE: Final = 0  # on no VC
@@ -175,8 +189,7 @@ _NO_OPCODE: Final = 0  # on no VC
 
 def _put_message(record: Struct, message: Message) -> None:
     """`message` as a hsl_message_t that C refuses wherever a field has no place in it."""
-    for name, most in _MESSAGE_MOST.items():
-        setattr(record, name, _fitting(getattr(message, name), most))
+    _put(record, message, _MESSAGE_MOST)
     op = message.op
     record.op = op if isinstance(op, int) and 0 <= op <= 0xFF else _NO_OPCODE
     if message.be is not None:

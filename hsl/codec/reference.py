@@ -262,17 +262,26 @@ class Packer:
         P3, P6. CodecError as `encode_message`: the message asked for is lost, and so is this payload; check
         before queueing.
         """
+
+        def next_granules() -> bytes:
+            message = next_message()
+            return b"" if message is None else encode_message(message)
+
+        return self.fill_encoded(next_granules, format)
+
+    def fill_encoded(self, next_granules: Callable[[], bytes], format: str) -> tuple[bytes, int]:
+        """As `fill`, of messages that `encode_message` has made granules of; b"" is the end."""
         form = flit_format(format)
         size = form.payload_bytes
         payload, self._rest = self._rest[:size], self._rest[size:]
         som = 0
         while len(payload) < size:
-            message = next_message()
-            if message is None:
+            granules = next_granules()
+            if not granules:
                 payload = payload.ljust(size, b"\0")
                 break
             som |= 1 << len(payload) // GRANULE_BYTES
-            payload += encode_message(message)
+            payload += granules
         if len(payload) > size:
             payload, self._rest = payload[:size], payload[size:]
         return payload, som if form.has_som else 0

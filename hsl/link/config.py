@@ -25,7 +25,7 @@ from hsl._generated.constants import (
 from hsl._generated.layouts import CAPS_RECORD
 from hsl._generated.tables import CAPS_RULES, CREDIT_MINIMA, VC_RECEIVERS
 from hsl.codec.checks import Negotiated
-from hsl.codec.crc import crc32c
+from hsl.codec.crc import ENGINES, crc32c
 from hsl.errors import ConfigError
 
 __all__ = ["CapsResult", "PortConfig", "below_minima", "invalid_caps", "negotiate", "parse_caps"]
@@ -44,8 +44,8 @@ class PortConfig:
     `epoch` gives the next EPOCH (32 bits; 0 and the previous value are skipped); `credits` is what this side
     advertises per VC, where it is not 32 for a VC that its roles receive on and 0 for another; `tu_exp` is
     offered, `handshake_tu_exp` holds until CONFIG is left (None: the same); `queue_cap` is in messages per
-    VC. ConfigError for a value that the profile does not allow, or that needs what this engine has not:
-    more than one link, IDE.
+    VC; `codec` is the engine that makes and reads the flits. ConfigError for a value that the profile does
+    not allow, or that needs what this engine has not: more than one link, IDE.
     """
 
     guid: int
@@ -70,6 +70,7 @@ class PortConfig:
     min_version: tuple[int, int] = VERSION
     max_version: tuple[int, int] = VERSION
     queue_cap: int = DEFAULT_QUEUE_CAP
+    codec: str = "reference"
 
     def __post_init__(self) -> None:
         for name, low, high in _RANGES:
@@ -89,6 +90,8 @@ class PortConfig:
             raise ConfigError(
                 f"handshake_tu_exp is {self.handshake_tu_exp!r}; legal is 0..{TU_EXPONENT_LIMIT}"
             )
+        if self.codec not in ENGINES:
+            raise ConfigError(f"codec {self.codec!r} is none of {', '.join(ENGINES)}")
         if self.min_version > self.max_version:
             raise ConfigError(f"min_version {self.min_version} is above max_version {self.max_version}")
         values = self.advertised(self.vc_mask)

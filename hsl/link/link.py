@@ -24,7 +24,6 @@ from hsl._generated.constants import (
 from hsl._generated.tables import ERROR_SEVERITY, TRANSMIT_ORDER
 from hsl.codec.ctl import Ctl, encode_ctl
 from hsl.codec.flit import FORMATS, Flit
-from hsl.codec.reference import decode_flit, encode_flit
 from hsl.errors import CodecError, ConfigError
 from hsl.link.classify import ENDED_STATES, SEQUENCED, SESSION_STATES, Input, classify
 from hsl.link.config import CapsResult, PortConfig
@@ -66,6 +65,7 @@ class Link:
         self.port = port
         self.index = index
         self.config = config
+        self.codec = port.codec
         self.record = config.record()
         self.state = LinkState.DISABLED
         self.pal = False
@@ -188,7 +188,7 @@ class Link:
 
         NOP and CTL are taken in both sizes, PROT only in the negotiated one. HSL 3.2.1 "Sizes".
         """
-        flit = None if error else _decode(data)
+        flit = None if error else _decode(data, self.codec.decode_flit)
         if flit is None or (flit.ft in SEQUENCED and flit.format != self.form):
             self.counters.crc_errors += 1
             text = f"damaged flit of {len(data)} bytes"
@@ -318,7 +318,7 @@ class Link:
     def _encode(self, ft: FlitType, payload: bytes, form: str) -> bytes:
         """A NOP or CTL: SEQ is RP, ACK is EXP - 1. HSL 3.4.2."""
         viral = int(self.port.viral)
-        return encode_flit(Flit(form, ft, viral, self.tx.rp, self.rx.ack, payload=payload))
+        return self.codec.encode_flit(Flit(form, ft, viral, self.tx.rp, self.rx.ack, payload=payload))
 
     def _sent(self, ft: int, now: int) -> None:
         """Every flit carries the ACK and is a sign of life. HSL 3.3.3."""
@@ -380,7 +380,7 @@ class Link:
     def _send_prot(self, flit: Flit, now: int) -> bytes:
         self.counters.prot_sent += 1
         self._sent(flit.ft, now)
-        return encode_flit(flit)
+        return self.codec.encode_flit(flit)
 
     def send_nop(self, item: str, now: int) -> bytes | None:
         """Rank 10; T_KA sets ACK_NOW too."""
@@ -391,7 +391,7 @@ class Link:
         return data
 
 
-def _decode(data: bytes) -> Flit | None:
+def _decode(data: bytes, decode_flit: Callable[[bytes, str], Flit]) -> Flit | None:
     """The flit in the format of its size, None when it is damaged."""
     try:
         return decode_flit(data, _FORMAT_OF_SIZE.get(len(data), _COMMON))

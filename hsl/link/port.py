@@ -11,9 +11,10 @@ from collections.abc import Callable, Iterator
 from typing import Final
 
 from hsl._generated.constants import TIMERS, ErrorCode, FlitType, LinkState, Vc
+from hsl.codec.engines import engine
 from hsl.codec.flit import FORMATS, Flit
 from hsl.codec.message import Message
-from hsl.codec.reference import Packer, Unpacker, encode_message
+from hsl.codec.reference import Packer
 from hsl.errors import ConfigError, LinkError
 from hsl.link.classify import ENDED_STATES, SESSION_STATES, Input
 from hsl.link.config import CapsResult, PortConfig
@@ -35,6 +36,7 @@ class Port:
 
     def __init__(self, config: PortConfig) -> None:
         self.config = config
+        self.codec = engine(config.codec)
         self.viral = False  # own VIRAL: sent in every flit. HSL 6.1
         self.hold = False  # LINK_DOWN was told and the owner has not finished its loss procedure. HSL 3.2.1
         self.up = False
@@ -48,7 +50,8 @@ class Port:
         self.links: list[Link] = []
         self._events: list[Event] = []
         self._delivered: list[Message] = []  # capped by the credits of the session
-        self._queues: dict[int, deque[Message]] = {int(vc): deque() for vc in Vc}
+        # Opcode and granules of each message that waits: it is encoded once.
+        self._queues: dict[int, deque[tuple[int, bytes]]] = {int(vc): deque() for vc in Vc}
         self._timers = TimerSet()
         self.links = [Link(self, index, config) for index in range(config.links)]
         self._reset(up=False)
@@ -177,7 +180,7 @@ class Port:
         self._returning = False  # a credit became returnable: T_CR starts when the time is known
         self._arbiter = Arbiter()
         self._packer = Packer()
-        self._unpacker = Unpacker()
+        self._unpacker = self.codec.Unpacker()
         self._timers = TimerSet()
         self._timers.tu = self.links[0].timers.tu
         for queue in self._queues.values():
@@ -224,9 +227,9 @@ class Port:
             )
         if not self.room(message.vc):
             raise ConfigError(f"{self.config.queue_cap} messages wait on VC {message.vc}: the queue is full")
-        encode_message(message)
+        granules = self.codec.encode_message(message)
         self.credit_waits[message.vc] += not self._credits.available[message.vc]
-        self._queues[message.vc].append(message)
+        self._queues[message.vc].append((message.op, granules))
 
     def backlog(self, vc: int) -> int:
         """Messages of `vc` that wait."""
@@ -314,17 +317,17 @@ class Port:
             self._timers.stop("T_CR")
             if any(self._credits.returnable):
                 self._timers.start("T_CR", now)
-        payload, som = self._packer.fill(self._next_message, form)
+        payload, som = self._packer.fill_encoded(self._next_granules, form)
         return cvc, ccnt, payload, som
 
-    def _next_message(self) -> Message | None:
+    def _next_granules(self) -> bytes:
         vc = self._arbiter.next(self._eligible)  # F10
         if not vc:
-            return None
+            return b""
         self._credits.available[vc] -= 1  # F2 [HSL-LNK-027]
-        message = self._queues[vc].popleft()
-        self.messages_sent[message.op] += 1
-        return message
+        op, granules = self._queues[vc].popleft()
+        self.messages_sent[op] += 1
+        return granules
 
     def merge(self, flit: Flit) -> Input | None:
         """The content of an accepted PROT, checked as P7 says; the port-fatal fault, if one. HSL 2.5, 4.4."""

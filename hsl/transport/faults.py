@@ -198,6 +198,11 @@ class FaultInjector:
         return self.count(FaultKind.DROP)
 
     @property
+    def duplicated(self) -> int:
+        """Flits that arrived once more than they were sent."""
+        return self.count(FaultKind.DUPLICATE)
+
+    @property
     def prot_lost(self) -> int:
         """PROT flits that the peer could not use: dropped or damaged."""
         return self.count(FaultKind.CRC, FaultKind.TRUNCATE, FaultKind.DROP, types=PROT_TYPES)

@@ -122,7 +122,7 @@ def test_random_loss(seed: int, rate: float, window: int, sizes: int) -> None:
     lossy_run(seed, rate, window, sizes)
 
 
-def _crc_not_checked(data: bytes) -> Flit:
+def _crc_not_checked(data: bytes, decode: object) -> Flit:
     head = int.from_bytes(data[:4].ljust(4, b"\0"), "little")
     fields = (head & 7, 0, head >> 4 & 1023, head >> 14 & 1023, head >> 24 & 7, head >> 27)
     return Flit("L64", *fields, payload=data[4:60].ljust(56, b"\0"))

@@ -1,0 +1,87 @@
+"""`hsl link`: reports by their schemas, exit codes, captures, progress."""
+
+from __future__ import annotations
+
+import json
+from importlib.resources import files
+from pathlib import Path
+from typing import Any
+
+import pytest
+from click.testing import CliRunner, Result
+from jsonschema import Draft202012Validator
+
+from hsl.capture import Reader
+from hsl.cli import main
+from hsl.cli.exits import ExitCode
+from hsl.link.port import Port
+
+SOAK = ["link", "soak", "--flits", "300", "--faults", "crc:0.01,drop:0.01", "--seed", "1"]
+
+
+def run(*arguments: str) -> Result:
+    return CliRunner().invoke(main, list(arguments))
+
+
+def valid(document: dict[str, Any], name: str) -> dict[str, Any]:
+    schema = json.loads((files("hsl.cli") / f"schemas/{name}.json").read_text())
+    Draft202012Validator.check_schema(schema)
+    Draft202012Validator(schema).validate(document)
+    return document
+
+
+def test_soak_report() -> None:
+    """The document is that of the schema; engines, seed, rate and floor are in it; progress is on stderr."""
+    result = run(*SOAK, "--json")
+    report = valid(json.loads(result.stdout), "link_soak")
+    assert (result.exit_code, report["verified"], report["seed"]) == (ExitCode.OK, True, 1)
+    assert report["engines"] == {"codec": "native", "link": "reference", "agents": "reference"}
+    assert report["floor"]["ratio"] > 0
+    assert result.stderr.startswith("seed 1\n")
+
+
+def test_soak_for_a_person() -> None:
+    """Without --json the report is a table, the verdict, and the line that repeats the run."""
+    result = run(*SOAK, "--codec", "reference")
+    assert "verified; seed 1; again: hsl link soak --flits 300 --seed 1" in result.stdout
+    assert "a link 0" in result.stdout
+
+
+def test_soak_failed(monkeypatch: pytest.MonkeyPatch) -> None:
+    """A link that loses credits ends with exit code 1, the seed, and the line that replays it."""
+    monkeypatch.setattr(Port, "release", lambda *_: None)
+    result = run(*SOAK, "--json")
+    report = valid(json.loads(result.stdout), "link_soak")
+    assert (result.exit_code, report["verified"]) == (ExitCode.FAILED, False)
+    assert f"hsl: seed 1; again: {report['command']}" in result.stderr
+    assert run(*report["command"].split()[1:]).exit_code == ExitCode.FAILED
+
+
+def test_soak_capture(tmp_path: Path) -> None:
+    """--capture writes each flit of both directions as it was sent."""
+    target = tmp_path / "soak.pcapng"
+    report = json.loads(run(*SOAK, "--json", "--capture", str(target)).stdout)
+    with target.open("rb") as stream:
+        reader = Reader(stream)
+        packets = sum(1 for _ in reader)
+    sent = [link["counters"]["flits_sent"] for end in report["ends"].values() for link in end["links"]]
+    assert packets == sum(sum(types.values()) for types in sent)
+
+
+@pytest.mark.parametrize(
+    "arguments",
+    [
+        ["--faults", "nonsense"],
+        ["--kill-link", "1"],
+        ["--kill-link", "0@5"],
+        ["--links", "9"],
+        ["--flits", "0"],
+        ["--capture-size", "100000"],
+        ["--engine", "native"],
+    ],
+)
+def test_soak_usage(arguments: list[str]) -> None:
+    """What cannot be run is refused with exit code 4 and one line, before anything runs."""
+    result = run(*SOAK, *arguments)
+    assert (result.exit_code, result.stdout) == (ExitCode.USAGE, "")
+    assert "Traceback" not in result.stderr
