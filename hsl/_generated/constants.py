@@ -307,6 +307,69 @@ class Register(IntEnum):
     CFGMASTER = 0x48  # 9:0 NID, 10 on: CfgWrite of any other SRC ends with ERR=ACCESS
 
 
+class ErrMsgKind(IntEnum):
+    """Table `err_msg` of spec/non_coherent.toml."""
+
+    ERROR = 1  # the first error of severity 2 or more; NID: reporter
+    FENCED = 2  # the receiver is declared lost; NID: the home that does so
+    FENCED_ACK = 3  # the loss procedure is done (6.2 F6); NID: the home
+
+
+class PageCode(IntEnum):
+    """Table `page_code` of spec/non_coherent.toml."""
+
+    RETRY = 0  # ask again: the pages are there now
+    FAULT = 1  # the pages may not be had
+    FAILURE = 2  # the service has failed
+
+
+class FenceCommand(IntEnum):
+    """Table `fence_command` of spec/non_coherent.toml."""
+
+    FENCE = 1  # declare the node lost (6.2 F1)
+    READMIT = 2  # admit it again (6.2 F5)
+    LIFT = 3  # lift the fence of a memory target (M5)
+
+
+class MgmtType(IntEnum):
+    """Table `mgmt_type` of spec/non_coherent.toml."""
+
+    LOG = 1  # the error log
+    COUNTERS = 2  # u32 counters of codes ARG..ARG+15, raw
+    CONTENT_LOST = 3  # MT to HA: D1 first, D2 last address (M5)
+    UT = 16  # upper tester: an access by a cache of the node
+    SEC = 32  # key exchange (6.4)
+    KEY_NEXT = 33  # next key (6.4)
+
+
+class LogOp(IntEnum):
+    """Table `log_op` of spec/non_coherent.toml."""
+
+    READ = 0  # ARG = index, 0 = oldest; raw: the entry, all 0 if there is none
+    CLEAR = 1  # forget entries, first flags, counters
+
+
+class UtOp(IntEnum):
+    """Table `ut_op` of spec/non_coherent.toml."""
+
+    PROBE = 0  # state of the line, at once
+    LOAD = 1  # coherent load
+    STORE = 2  # coherent store
+    STORE_LINE = 3  # coherent store of 64 bytes
+    EVICT = 4  # give the line back
+    READ_ONCE = 5  # snapshot
+    WRITE_FULL = 6  # write of 64 bytes without a copy
+    WRITE_PTL = 7  # write with byte enables
+    ATOMIC_LOAD = 8  # atomic with the old value
+    ATOMIC_STORE = 9  # atomic without it
+    FLUSH = 10  # bring the line to memory
+    NCREAD = 11  # NcRead
+    NCWRITE = 12  # NcWrite
+    NCENQ = 13  # NcEnq
+    INTR = 14  # interrupt
+    FENCE = 15  # done when all earlier accesses are
+
+
 class LinkState(IntEnum):
     """States of spec/link.toml."""
 

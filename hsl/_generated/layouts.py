@@ -197,3 +197,122 @@ ACL_ENTRY = Struct("d0" / ACL_D0, "d1" / ACL_D1, "d2" / ACL_D2, "d3" / ACL_D3)
 ACL_BASE = 0x2000
 ACL_STRIDE = 0x20
 ACL_COUNT = 0x20
+STATUS_D0_FIELDS: Rows = (
+    ("viral", 0, 0x1),
+    ("lost", 1, 0x1),
+    ("log", 2, 0x1),
+)
+STATUS_D0 = Bits(Int64ul, STATUS_D0_FIELDS)
+ERRDST_D0_FIELDS: Rows = (
+    ("nid", 0, 0x3FF),
+    ("on", 10, 0x1),
+)
+ERRDST_D0 = Bits(Int64ul, ERRDST_D0_FIELDS)
+FENCE_D0_FIELDS: Rows = (
+    ("nid", 0, 0x3FF),
+    ("command", 16, 0x3),
+)
+FENCE_D0 = Bits(Int64ul, FENCE_D0_FIELDS)
+DRAIN_D0_FIELDS: Rows = (
+    ("nid", 0, 0x3FF),
+    ("other", 16, 0x3FF),
+)
+DRAIN_D0 = Bits(Int64ul, DRAIN_D0_FIELDS)
+RECALL_D0_FIELDS: Rows = (
+    ("first", 0, 0xFFFFFFFFFFFFF),
+)
+RECALL_D0 = Bits(Int64ul, RECALL_D0_FIELDS)
+RECALL_D1_FIELDS: Rows = (
+    ("last", 0, 0xFFFFFFFFFFFFF),
+)
+RECALL_D1 = Bits(Int64ul, RECALL_D1_FIELDS)
+RATE_D0_FIELDS: Rows = (
+    ("messages", 0, 0xFFFFFFFF),
+    ("bucket", 32, 0xFFFFFFFF),
+)
+RATE_D0 = Bits(Int64ul, RATE_D0_FIELDS)
+CFGMASTER_D0_FIELDS: Rows = (
+    ("nid", 0, 0x3FF),
+    ("on", 10, 0x1),
+)
+CFGMASTER_D0 = Bits(Int64ul, CFGMASTER_D0_FIELDS)
+INTR_D0_FIELDS: Rows = (
+    ("vector", 0, 0xFFFFFFFF),
+    ("data", 32, 0xFFFFFFFF),
+)
+INTR_D0 = Bits(Int64ul, INTR_D0_FIELDS)
+TRANSLATION_D0_FIELDS: Rows = (
+    ("perms", 0, 0xF),
+    ("size", 4, 0x1F),
+    ("global", 9, 0x1),
+    ("pa", 12, 0xFFFFFFFFFF),
+)
+TRANSLATION_D0 = Bits(Int64ul, TRANSLATION_D0_FIELDS)
+INVALIDATE_D0_FIELDS: Rows = (
+    ("size", 0, 0x1F),
+    ("all", 5, 0x1),
+)
+INVALIDATE_D0 = Bits(Int64ul, INVALIDATE_D0_FIELDS)
+PAGE_REQUEST_D0_FIELDS: Rows = (
+    ("group", 0, 0x1FF),
+    ("last", 9, 0x1),
+)
+PAGE_REQUEST_D0 = Bits(Int64ul, PAGE_REQUEST_D0_FIELDS)
+PAGE_RESPONSE_D0_FIELDS: Rows = (
+    ("group", 0, 0x1FF),
+    ("code", 16, 0xF),
+)
+PAGE_RESPONSE_D0 = Bits(Int64ul, PAGE_RESPONSE_D0_FIELDS)
+ERR_MSG_D0_FIELDS: Rows = (
+    ("kind", 0, 0xFF),
+    ("severity", 8, 0xFF),
+    ("code", 16, 0xFFFF),
+    ("nid", 32, 0x3FF),
+)
+ERR_MSG_D0 = Bits(Int64ul, ERR_MSG_D0_FIELDS)
+ERR_MSG_D1_FIELDS: Rows = (
+    ("addr", 0, 0xFFFFFFFFFFFFFFFF),
+)
+ERR_MSG_D1 = Bits(Int64ul, ERR_MSG_D1_FIELDS)
+MGMT_D0_FIELDS: Rows = (
+    ("type", 0, 0xFF),
+    ("sub", 8, 0xFF),
+    ("id", 16, 0xFFFF),
+    ("arg", 32, 0xFFFFFFFF),
+)
+MGMT_D0 = Bits(Int64ul, MGMT_D0_FIELDS)
+MGMT_ANSWER_D0_FIELDS: Rows = (
+    ("type", 0, 0xFF),
+    ("sub", 8, 0xFF),
+    ("id", 16, 0xFFFF),
+    ("status", 32, 0xFF),
+    ("poison", 40, 0x1),
+    ("state", 41, 0xF),
+)
+MGMT_ANSWER_D0 = Bits(Int64ul, MGMT_ANSWER_D0_FIELDS)
+UT_D0_FIELDS: Rows = (
+    ("size", 32, 0x7),
+    ("aop", 35, 0x1F),
+    ("dst", 40, 0x3FF),
+    ("stream", 50, 0x1F),
+)
+UT_D0 = Bits(Int64ul, UT_D0_FIELDS)
+UT_D1_FIELDS: Rows = (
+    ("addr", 0, 0xFFFFFFFFFFFFF),
+)
+UT_D1 = Bits(Int64ul, UT_D1_FIELDS)
+UT_D2_FIELDS: Rows = (
+    ("be", 0, 0xFFFFFFFF),
+)
+UT_D2 = Bits(Int64ul, UT_D2_FIELDS)
+INTR_BYTES = 8
+TRANSLATION_BYTES = 16
+INVALIDATE_BYTES = 8
+PAGE_REQUEST_BYTES = 8
+PAGE_RESPONSE_BYTES = 8
+ERR_MSG_BYTES = 16
+MGMT_BYTES = 64
+MGMT_ANSWER_BYTES = 64
+UT_BYTES = 64
+LOG_ENTRY = Struct("time" / Int64ul, "code" / Int16ul, "severity" / Int8ul, "link" / Int8ul, "flags" / Int8ul, "op" / Int8ul, "src" / Int16ul, "dst" / Int16ul, "txn" / Int16ul, "zero" / Int32ul, "addr" / Int64ul, "head" / Bytes(32))
+LOG_ENTRY_BYTES = 64

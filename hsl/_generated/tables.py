@@ -44,6 +44,14 @@ class FloatInfo(NamedTuple):
     nan: int
 
 
+class RegisterInfo(NamedTuple):
+    """8 bytes of configuration space: the register, which of its granules, which bits can be written."""
+
+    name: str
+    granule: int
+    writable: int
+
+
 class Cell(NamedTuple):
     """A cell of the link table: action codes in order, next state or None. "i" ignores, "-" cannot happen."""
 
@@ -136,6 +144,37 @@ FLOATS: dict[int, FloatInfo] = {
     17: FloatInfo(1, 11, 52, 0x7FF8000000000000),
     18: FloatInfo(2, 5, 10, 0x7E00),
     19: FloatInfo(2, 8, 7, 0x7FC0),
+}
+REGISTERS: dict[int, RegisterInfo] = {
+    0x0000: RegisterInfo("ID", 0, 0x0),
+    0x0008: RegisterInfo("GUID", 0, 0x0),
+    0x0010: RegisterInfo("STATUS", 0, 0x0),
+    0x0018: RegisterInfo("ERRDST", 0, 0x7FF),
+    0x0020: RegisterInfo("FENCE", 0, 0x303FF),
+    0x0028: RegisterInfo("DRAIN", 0, 0x3FF03FF),
+    0x0030: RegisterInfo("RECALL", 0, 0xFFFFFFFFFFFFF),
+    0x0038: RegisterInfo("RECALL", 1, 0xFFFFFFFFFFFFF),
+    0x0040: RegisterInfo("RATE", 0, 0xFFFFFFFFFFFFFFFF),
+    0x0048: RegisterInfo("CFGMASTER", 0, 0x7FF),
+}
+# Operation of the upper tester: kind of access, what it moves.
+UT_OPS: dict[int, tuple[str, str]] = {
+    0: ("probe", "none"),
+    1: ("load", "read"),
+    2: ("store", "write"),
+    3: ("store_line", "line"),
+    4: ("evict", "none"),
+    5: ("read_once", "read"),
+    6: ("write_full", "line"),
+    7: ("write_ptl", "write"),
+    8: ("atomic_load", "operand"),
+    9: ("atomic_store", "operand"),
+    10: ("flush", "none"),
+    11: ("ncread", "read"),
+    12: ("ncwrite", "write"),
+    13: ("ncenq", "line"),
+    14: ("intr", "intr"),
+    15: ("fence", "none"),
 }
 ARBITER_WHEEL: tuple[int, ...] = (4, 5, 3, 4, 5, 1, 4, 5, 2, 4, 5, 6, 4, 5, 7)
 CREDIT_MINIMA: dict[int, int] = {1: 4, 2: 4, 3: 4, 4: 8, 5: 8, 6: 4, 7: 4}  # VC: least advertisement of a receiver

@@ -14,6 +14,18 @@ STREAMS = 32  # streams of an NCR message: the 5 bits of AOP (2.6)
 # Bytes of a partial write or an NCR access: by LEN, below 8 by byte enables (5.12, 5.14).
 SIZES = (1, 2, 4, 8, 16, 32, 64)
 INTR_BYTES = 8  # vector and data, u32 each (5.14)
+CFG_SIZES = (8, 16, 32)  # bytes of a register access (5.14)
+PASID_BITS = 20
+TRANSLATION_BYTES = 8  # data of TransInv, PageReq, PageRsp (5.14)
+
+
+class Perm(IntFlag):
+    """Rights of a translation (5.10)."""
+
+    R = 1 << 0
+    W = 1 << 1
+    X = 1 << 2
+    PRIV = 1 << 3
 
 
 class Order(IntFlag):
@@ -28,11 +40,13 @@ class Order(IntFlag):
 class Access(NamedTuple):
     """One access of a program.
 
-    `kind` is a key of KINDS: an event of the cache table (5.5), or ncread, ncwrite, intr, fence. `addr` and
+    `kind` is a key of KINDS: an event of the cache table (5.5), an NCR request, or fence. `addr` and
     `size` in bytes; an access stays inside its 64-byte line. `data`: the bytes to store, 64 for store_line
     and write_full, the operand of an atomic (CAS: compare, then swap), vector and data as two u32 for intr.
     `be`: bit i enables data byte i (write_ptl, ncread, ncwrite; None = all). `aop`: Aop of an atomic. `dst`,
-    `stream`: target NID and stream of an NCR access. `order`: what a fence waits for.
+    `stream`: target NID and stream of an NCR access; of one about translation, `addr` is the number of a
+    virtual page of 4 KiB, `pasid` whose it is (20 bits), `perms` what is wanted (Perm). `dom`: isolation
+    domain of the request. `order`: what a fence waits for.
     """
 
     kind: str
@@ -44,18 +58,33 @@ class Access(NamedTuple):
     dst: int = 0
     stream: int = 0
     order: Order = Order.ALL
+    pasid: int = 0
+    perms: int = 0
+    dom: int = 0
 
 
 class Ticket:
     """An access on its way.
 
     `agent`: its NID; `issued`, `finished` in ns; `missed`: it had to wait for a message; `err`: the Err of
-    its end.
+    its end; `collected`: `completions` gives it out; `performed`: it will have no more effect, which a report
+    of T_REQ does not say (5.9).
     """
 
-    __slots__ = ("access", "agent", "data", "err", "finished", "issued", "missed", "poison")
+    __slots__ = (
+        "access",
+        "agent",
+        "collected",
+        "data",
+        "err",
+        "finished",
+        "issued",
+        "missed",
+        "performed",
+        "poison",
+    )
 
-    def __init__(self, access: Access, agent: int, issued: int) -> None:
+    def __init__(self, access: Access, agent: int, issued: int, collected: bool = True) -> None:
         self.access = access
         self.agent = agent
         self.issued = issued
@@ -64,6 +93,8 @@ class Ticket:
         self.poison = False
         self.data = b""
         self.missed = False
+        self.collected = collected
+        self.performed = False
 
     @property
     def done(self) -> bool:
@@ -155,6 +186,38 @@ def _intr(access: Access) -> None:
     )
 
 
+def _ncenq(access: Access) -> None:
+    _ncr(access)
+    _line(access)
+
+
+def _cfg(data: int) -> Callable[[Access], None]:
+    def check(access: Access) -> None:
+        _ncr(access)
+        _require(access, access.size in CFG_SIZES, f"sizes are {CFG_SIZES}")
+        _require(access, access.addr % access.size == 0, "the offset must be a multiple of the size")
+        _require(access, len(access.data) == data * access.size, f"{data * access.size} data bytes are legal")
+
+    return check
+
+
+def _translation(data: int) -> Callable[[Access], None]:
+    def check(access: Access) -> None:
+        _ncr(access)
+        _require(access, len(access.data) == data, f"{data} data bytes are legal")
+        _require(
+            access, 0 <= access.pasid < 1 << PASID_BITS, f"PASID {access.pasid:#x} has {PASID_BITS} bits"
+        )
+        _require(access, not access.perms & ~Perm(15), f"rights {access.perms:#x} have 4 bits")
+
+    return check
+
+
+def _mgmt(access: Access) -> None:
+    _ncr(access)
+    _require(access, len(access.data) == LINE_BYTES and access.addr == 0, f"address 0 and {LINE_BYTES} bytes")
+
+
 def _atomic(access: Access) -> None:
     store = access.kind == "atomic_store"
     atomics.check(access.aop, access.size, access.addr, len(access.data), store=store)
@@ -187,7 +250,15 @@ KINDS: dict[str, Kind] = {
     "flush": Kind(_anything, Order.STORE),
     "ncread": Kind(_ncread, Order.NCR, ncr=True),
     "ncwrite": Kind(_ncwrite, Order.NCR, ncr=True),
+    "ncenq": Kind(_ncenq, Order.NCR, ncr=True),
     "intr": Kind(_intr, Order.NCR, ncr=True),
+    "trans_req": Kind(_translation(0), Order.NCR, ncr=True),
+    "trans_inv": Kind(_translation(TRANSLATION_BYTES), Order.NCR, ncr=True),
+    "page_req": Kind(_translation(TRANSLATION_BYTES), Order.NCR, ncr=True),
+    "page_rsp": Kind(_translation(TRANSLATION_BYTES), Order.NCR, ncr=True),
+    "mgmt": Kind(_mgmt, Order.NCR, ncr=True),
+    "cfg_read": Kind(_cfg(0), Order.NCR, ncr=True),
+    "cfg_write": Kind(_cfg(1), Order.NCR, ncr=True),
     "fence": Kind(_anything, Order(0)),
 }
 

@@ -8,6 +8,7 @@ from typing import NamedTuple
 
 from hsl._generated.constants import ADDRESS_BITS, MAX_NID, SAM_ENTRIES, Right, SamType
 from hsl._generated.layouts import SAM_ENTRY, SAM_STRIDE
+from hsl.agents.access_list import AccessList
 from hsl.errors import ConfigError
 
 __all__ = ["PAGE_BYTES", "AddressMap", "SamEntry", "decode_entry", "encode_entry"]
@@ -125,11 +126,33 @@ class AddressMap:
         for entry in entries:
             if entry is not None:
                 check_entry(entry)
-        self.entries = tuple(entries)
-        valid = [entry for entry in entries if entry is not None]
+        self.access_list = AccessList()
+        self.entries: tuple[SamEntry | None, ...] = tuple(entries)
+        self._index()
+
+    def _index(self) -> None:
+        valid = list(self)
         # Between two neighbouring starts the answer never changes, so one search replaces the walk.
         self._starts = sorted({0} | {entry.base for entry in valid} | {entry.last + 1 for entry in valid})
         self._owners = [self._walk(valid, start) for start in self._starts]
+
+    def copy(self) -> AddressMap:
+        """The same map and access list, to be changed on its own: each node has one."""
+        twin = AddressMap(self.entries)
+        for index, entry in enumerate(self.access_list.entries):
+            twin.access_list.put(index, entry)
+        return twin
+
+    def put(self, index: int, entry: SamEntry | None) -> None:
+        """Replace an entry (CfgWrite). ConfigError for one that is not legal, or an index that is none."""
+        if not 0 <= index < SAM_ENTRIES:
+            raise ConfigError(f"address map: entry {index}; there are {SAM_ENTRIES}")
+        if entry is not None:
+            check_entry(entry)
+        entries = [*self.entries, *(None for _ in range(index + 1 - len(self.entries)))]
+        entries[index] = entry
+        self.entries = tuple(entries)
+        self._index()
 
     @staticmethod
     def _walk(entries: Sequence[SamEntry], addr: int) -> SamEntry | None:
@@ -150,7 +173,13 @@ class AddressMap:
             raise ConfigError(f"address {addr:#x} is in no range of the address map")
         return entry.home_of(addr)
 
-    def rights(self, addr: int) -> Right:
-        """The default rights of `addr`; none outside the map. HSL 5.14."""
+    def rights(self, addr: int, src: int = 0, dom: int = 0) -> Right:
+        """What `src` may do at `addr` in domain `dom`: by the access list, else by default; nothing outside.
+
+        HSL 5.14, 6.3.
+        """
         entry = self.lookup(addr)
-        return Right(0) if entry is None else entry.rights
+        if entry is None:
+            return Right(0)
+        listed = self.access_list.rights(addr, src, dom)
+        return entry.rights if listed is None else listed

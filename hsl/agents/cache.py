@@ -27,14 +27,16 @@ class Line:
     """A line that is cached, or on its way in or out, or that an access waits for.
 
     `addr` is a multiple of 64; `data` are its 64 bytes while the state is READABLE; `way`: it holds a way of
-    its set; `request`: its outstanding request, until the CmpAck has left (D4); `waiting`: accesses in
-    program order (5.9 F2).
+    its set; `home`: the NID that it came from, whatever becomes of the address map while it is here;
+    `request`: its outstanding request, until the CmpAck has left (D4); `waiting`: accesses in program order
+    (5.9 F2).
     """
 
-    __slots__ = ("addr", "data", "poison", "request", "state", "waiting", "way")
+    __slots__ = ("addr", "data", "home", "poison", "request", "state", "waiting", "way")
 
     def __init__(self, addr: int) -> None:
         self.addr = addr
+        self.home: int | None = None
         self.state = "I"
         self.data = bytearray()
         self.poison = False

@@ -26,7 +26,7 @@ from hsl._generated.constants import (
     Vc,
 )
 from hsl._generated.tables import HA_EVENTS, HA_GUARDS, HA_STATES, HA_TABLE, OPCODES
-from hsl.agents.address_map import AddressMap
+from hsl.agents.address_map import AddressMap, SamEntry
 from hsl.agents.directory import Holders
 from hsl.agents.home_actions import ErrorEntry, HomeActions
 from hsl.agents.interpreter import Interpreter
@@ -211,7 +211,7 @@ class HomeAgent:
         needed = Right(0)
         for name in OPCODES[message.op].right:
             needed |= Right[name]
-        if needed & ~entry.rights:
+        if needed & ~self.config.address_map.rights(message.addr, message.src, message.dom):
             return Err.ACCESS
         refused = viral and message.op not in (Op.WbFull, Op.Evict)  # HSL 6.1 [HSL-RAS-005]
         return Err.DATA if refused else Err.OK
@@ -364,6 +364,10 @@ class HomeAgent:
         False when `nid` is no target of this home.
         """
         return self._leg.content_lost(nid, first, last)
+
+    def can_serve(self, entry: SamEntry) -> bool:
+        """May this entry stand in the map, for what it homes here. HSL 5.14."""
+        return self._leg.can_serve(entry)
 
     def lift(self, nid: int) -> bool:
         """Software has initialised the memory of target `nid`. HSL 5.6 M5. False when `nid` is none."""

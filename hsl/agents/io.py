@@ -1,4 +1,8 @@
-"""The I/O agent: target of MMIO, interrupts and register accesses on the NCR channel (HSL 5.10, 5.14)."""
+"""The I/O agent: target of everything on the NCR channel (HSL 5.10, 5.14).
+
+This file checks, keeps the order of each stream, and completes. What is behind is in modules of its own:
+`mmio` (MMIO, interrupts, queues), `registers`, `management` (MgmtMsg), `iommu` and `atc` (translation).
+"""
 
 from __future__ import annotations
 
@@ -9,57 +13,62 @@ from typing import Final, NamedTuple
 
 from hsl._generated.constants import (
     GRANULE_BYTES,
-    MAGIC,
-    VERSION,
     Err,
+    ErrMsgKind,
     ErrorCode,
+    Feature,
     Op,
-    Register,
     Right,
     Role,
     SamType,
 )
-from hsl._generated.layouts import SAM_BASE, SAM_COUNT, SAM_STRIDE
+from hsl._generated.layouts import ERR_MSG_D0, ERR_MSG_D1, INTR_D0
 from hsl._generated.tables import OPCODES
-from hsl.agents.address_map import AddressMap, encode_entry
+from hsl.agents.address_map import AddressMap
+from hsl.agents.atc import Atc
 from hsl.agents.home_actions import ERRORS_LIMIT, ErrorEntry
+from hsl.agents.iommu import Iommu
+from hsl.agents.management import Management
+from hsl.agents.mmio import MMIO_LIMIT, QUEUE_LIMIT, Command, Doorbell, Interrupt, Mmio
 from hsl.agents.peers import Peers
-from hsl.codec.checks import Negotiated, check_request
+from hsl.agents.registers import Registers
+from hsl.agents.services import Alone, Later, Services
+from hsl.codec.checks import Negotiated, check_request, data_bytes
 from hsl.codec.message import Message
-from hsl.errors import ConfigError
 
-__all__ = ["MMIO_LIMIT", "Doorbell", "Interrupt", "IoAgent", "IoConfig"]
+__all__ = [
+    "MMIO_LIMIT",
+    "REPORTS_LIMIT",
+    "Command",
+    "Doorbell",
+    "Interrupt",
+    "IoAgent",
+    "IoConfig",
+    "Report",
+    "err_msg",
+]
 
-# Bytes of MMIO of one agent: registers and doorbells; bulk data has its place in memory.
-MMIO_LIMIT: Final = 1 << 20
-# Doorbells and interrupts that the device has not taken yet. A full queue completes nothing (5.14 gives
-# NcWrite and Intr no BUSY): the request waits in the buffer its credit paid for, and the sender runs out
-# of credits.
-QUEUE_LIMIT: Final = 256
-# Requests that may wait so; the node lets no more in (`room`).
+# Requests that may wait for the device (5.14 gives NcWrite and Intr no BUSY: they wait in the buffer their
+# credit paid for, and the sender runs out of credits); the node lets no more in (`room`).
 WAITING_LIMIT: Final = 1024
+# Requests under way that are completed later: RECALL, TransInv, upper tester. What comes then waits.
+LATER_LIMIT: Final = 128
+# ErrMsg that nobody has looked at; the newest tell enough.
+REPORTS_LIMIT: Final = 64
 WRITES: Final = frozenset({Op.NcWrite, Op.NcEnq, Op.CfgWrite})  # what a VIRAL port may not do (6.1)
+ACL_OPS: Final = frozenset({Op.NcRead, Op.NcWrite, Op.NcEnq})
+CFG_OPS: Final = frozenset({Op.CfgRead, Op.CfgWrite})
 
-
-class Doorbell(NamedTuple):
-    """An NcWrite of 8 bytes: where, what, and the NID that rang."""
-
-    addr: int
-    data: bytes
-    src: int
-
-
-class Interrupt(NamedTuple):
-    """An Intr: vector and data (u32 each), and the NID that raised it."""
-
-    vector: int
-    data: int
-    src: int
+Answer = Message | Later | None  # None: the request must wait
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class IoConfig:
-    """One I/O agent. `guid`, `roles` and `status` fill its registers; the numbers are caps."""
+    """One I/O agent. `guid` and `roles` fill its registers; the numbers are caps.
+
+    `queues`: address of each shared queue (NcEnq) and the commands it holds. `master`: the NID that alone may
+    write registers, from the start. `iommu`: who translates for other nodes, if this node does.
+    """
 
     nid: int
     address_map: AddressMap
@@ -67,45 +76,68 @@ class IoConfig:
     roles: Role = Role.IOA
     doorbells: int = QUEUE_LIMIT
     interrupts: int = QUEUE_LIMIT
+    queues: Mapping[int, int] = field(default_factory=dict)
     waiting: int = WAITING_LIMIT
-    status: Callable[[], int] = field(default=lambda: 0)
+    master: int | None = None
+    iommu: Iommu | None = None
+
+
+class Report(NamedTuple):
+    """An ErrMsg ERROR that came: what the reporter logged first. `addr`: of its log entry."""
+
+    src: int
+    nid: int
+    code: int
+    severity: int
+    addr: int
+
+
+def err_msg(
+    kind: ErrMsgKind, src: int, dst: int, nid: int, *, severity: int = 0, code: int = 0, addr: int = 0
+) -> Message:
+    """An ErrMsg: posted, TXN 0. HSL 5.14."""
+    d0 = ERR_MSG_D0.build({"kind": kind, "severity": severity, "code": code, "nid": nid})
+    return Message(Op.ErrMsg, src, dst, len=1, data=d0 + ERR_MSG_D1.build({"addr": addr}))
 
 
 class IoAgent:
-    """Register file with doorbells, interrupt queue and configuration registers of one node.
+    """The I/O agent of one node.
 
     Requests come in by `receive`, completions leave by `outbox`; `taken` are requests whose buffer is free
-    again, `errors` is for the error log: all three are drained by the node. One stream is served in order
-    (O4); a stream that must wait stops no other. ConfigError for more MMIO than MMIO_LIMIT.
+    again, `errors` is for the error log: all three are drained by the node, which also calls `poll` when
+    something may have ended. One stream is served in order (O4); a stream that must wait stops no other.
     """
 
-    def __init__(self, config: IoConfig) -> None:
+    def __init__(self, config: IoConfig, services: Services | None = None, atc: Atc | None = None) -> None:
         self.config = config
         self.nid = config.nid
-        mine = [e for e in config.address_map if e.type == SamType.MMIO and config.nid in e.homes]
-        size = sum(entry.last + 1 - entry.base for entry in mine)
-        if size > MMIO_LIMIT:
-            raise ConfigError(
-                f"I/O agent {config.nid}: {size} bytes of MMIO; legal are {MMIO_LIMIT} (MMIO_LIMIT)"
-            )
-        self._files = [(entry.base, bytearray(entry.last + 1 - entry.base)) for entry in mine]
+        self._services = services or Alone()
+        self._atc = atc
+        self.mmio = Mmio(config.nid, config.address_map, config.doorbells, config.interrupts, config.queues)
+        self.registers = Registers(config.guid, config.roles, config.address_map, self._services)
+        if config.master is not None:
+            self.registers.set_master(config.master)
+        self._management = Management(self._services)
         self._peers = Peers()
+        self._fenced: set[int] = set()
         self.outbox: deque[Message] = deque()  # bounded by the node, as the home's
         self.taken: list[Message] = []
         self.errors: deque[ErrorEntry] = deque(maxlen=ERRORS_LIMIT)
+        self.reports: deque[Report] = deque(maxlen=REPORTS_LIMIT)
         self.counters: Counter[str] = Counter()
-        self._doorbells: list[Doorbell] = []
-        self._interrupts: list[Interrupt] = []
         self._waiting: list[Message] = []
-        self._registers: Mapping[int, Callable[[], int]] = {
-            Register.ID: lambda: int.from_bytes(MAGIC + bytes([*VERSION, config.roles]), "little"),
-            Register.GUID: lambda: config.guid,
-            Register.STATUS: config.status,
-        }
-        self._handlers: Mapping[int, Callable[[Message], Message | None]] = {
+        self._later: list[tuple[Message, Later]] = []  # at most LATER_LIMIT
+        self._now = 0
+        self._handlers: Mapping[int, Callable[[Message], Answer]] = {
             Op.NcRead: self._nc_read,
             Op.NcWrite: self._nc_write,
+            Op.NcEnq: self._nc_enq,
             Op.Intr: self._intr,
+            Op.TransReq: self._trans_req,
+            Op.TransInv: self._trans_inv,
+            Op.PageReq: self._page_req,
+            Op.PageRsp: self._page_rsp,
+            Op.MgmtMsg: lambda message: self._management.serve(message, self._tested(message), self._now),
             Op.CfgRead: self._cfg_read,
             Op.CfgWrite: self._cfg_write,
         }
@@ -113,44 +145,44 @@ class IoAgent:
     # ---- the device's side
     def has_doorbell(self) -> bool:
         """Has somebody rung since `doorbells`."""
-        return bool(self._doorbells)
+        return bool(self.mmio.doorbells)
 
     def has_interrupt(self) -> bool:
         """Has somebody interrupted since `interrupts`."""
-        return bool(self._interrupts)
+        return bool(self.mmio.interrupts)
 
     def doorbells(self) -> list[Doorbell]:
         """The doorbells rung since the last call, in order of arrival."""
-        rung, self._doorbells = self._doorbells, []
+        rung = list(self.mmio.doorbells)
+        self.mmio.doorbells.clear()
         self._serve()
         return rung
 
     def interrupts(self) -> list[Interrupt]:
         """The interrupts raised since the last call, in order of arrival."""
-        raised, self._interrupts = self._interrupts, []
+        raised = list(self.mmio.interrupts)
+        self.mmio.interrupts.clear()
         self._serve()
         return raised
 
+    def commands(self, queue: int, most: int = QUEUE_LIMIT) -> list[Command]:
+        """The oldest commands of a shared queue, at most `most`, which leave it; KeyError for no queue."""
+        held, _ = self.mmio.queues[queue]
+        return [held.popleft() for _ in range(min(most, len(held)))]
+
     def peek(self, addr: int, size: int) -> bytes:
         """The register bytes as the device sees them; ConfigError outside its MMIO."""
-        file, offset = self._file(addr, size)
-        return bytes(file[offset : offset + size])
+        return self.mmio.read(addr, size)
 
     def write_register(self, addr: int, value: int) -> None:
         """Set the 8 bytes at `addr`, without ringing; ConfigError outside its MMIO."""
-        file, offset = self._file(addr, GRANULE_BYTES)
-        file[offset : offset + GRANULE_BYTES] = value.to_bytes(GRANULE_BYTES, "little")
-
-    def _file(self, addr: int, size: int) -> tuple[bytearray, int]:
-        for base, file in self._files:
-            if base <= addr and addr + size <= base + len(file):
-                return file, addr - base
-        raise ConfigError(f"I/O agent {self.nid}: {size} bytes at {addr:#x} are not in its MMIO")
+        self.mmio.write(addr, value.to_bytes(GRANULE_BYTES, "little"), None)
 
     # ---- the node's side
     def attach(self, nids: range, negotiated: Negotiated) -> None:
         """The nodes `nids` are reached by a port with this configuration."""
         self._peers.attach(nids, negotiated)
+        self._fenced.difference_update(nids)
 
     @property
     def room(self) -> bool:
@@ -159,21 +191,32 @@ class IoAgent:
 
     @property
     def idle(self) -> bool:
-        """No request waits."""
-        return not self._waiting
+        """No request waits or is under way."""
+        return not self._waiting and not self._later
 
     def lost(self, nid: int) -> None:
-        """Node `nid` is lost: its waiting requests are dropped. HSL 6.2 F1."""
+        """Node `nid` is lost: its waiting requests are dropped, nothing of it counts. HSL 6.2 F1, F3."""
+        self._fenced.add(nid)
         self.taken += [message for message in self._waiting if message.src == nid]
         self._waiting = [message for message in self._waiting if message.src != nid]
+        self._later = [(message, later) for message, later in self._later if message.src != nid]
+
+    def readmit(self, nid: int) -> None:
+        """Hear node `nid` again. HSL 6.2 F5."""
+        self._fenced.discard(nid)
 
     def receive(self, message: Message, now: int, viral: bool = False) -> None:
         """One NCR message; `viral`: its port shows VIRAL. Never raises for what a peer can send."""
+        self._now = now
         if message.op == Op.ErrMsg:  # posted: no completion, also for a bad one
             self.counters["ErrMsg"] += 1
+            self._err_msg(message)
             self.taken.append(message)
-            return
-        if err := self._check(message, viral):
+        elif message.src in self._fenced:  # HSL 6.2 F3
+            self.counters["late"] += 1
+            self.taken.append(message)
+        elif err := self._check(message, viral):
+            self.taken.append(message)
             self._complete(message, Message(Op.Cmp, err=err))
         elif self._reused(message):
             self._error(ErrorCode.PROTO, f"TXN {message.txn} is in use or above the maximum", message)
@@ -182,6 +225,23 @@ class IoAgent:
             self._waiting.append(message)
             self._serve()
 
+    def poll(self, now: int) -> bool:
+        """Complete what has ended; True when something has."""
+        self._now = now
+        still: list[tuple[Message, Later]] = []
+        before, self._later = self._later, []
+        for message, later in before:
+            done = later.poll(now)
+            if done is None:
+                still.append((message, later))
+            else:
+                self._complete(message, done)
+        self._later = still + self._later
+        if len(still) < len(before):
+            self._serve()
+        return len(still) < len(before)
+
+    # ---- checks
     def _check(self, message: Message, viral: bool) -> Err:
         """The checks of 5.14, the first that applies."""
         form = check_request(message, self._peers.of(message.src))
@@ -191,48 +251,66 @@ class IoAgent:
             return Err.DECODE
         if form:
             return form
-        if (
-            message.op in (Op.NcRead, Op.NcWrite)
-            and not self.config.address_map.rights(message.addr) & Right.N
-        ):
+        if self._denied(message):
             return Err.ACCESS
         if viral and message.op in WRITES:
             return Err.DATA  # HSL 6.1 [HSL-RAS-005]
         return Err.OK
 
+    def _denied(self, message: Message) -> bool:
+        if message.op in ACL_OPS:
+            rights = self.config.address_map.rights(message.addr, message.src, message.dom)
+            return not rights & Right.N
+        return message.op == Op.CfgWrite and not self.registers.may_write(message.src)
+
     def _decodes(self, message: Message) -> bool:
-        """Is there something at the address: an MMIO range of this node, a register."""
-        if message.op == Op.Intr:
+        """Is there something at the address: an MMIO range of this node, a queue, a register."""
+        if message.op in CFG_OPS:
+            good = message.len in OPCODES[message.op].len  # else PROTO, which comes later
+            return self.registers.exists(message.addr, data_bytes(message.len) if good else GRANULE_BYTES)
+        if message.op not in ACL_OPS:
             return True
-        if message.op in (Op.CfgRead, Op.CfgWrite):
-            return self._register(message.addr) is not None
+        if message.op == Op.NcEnq and message.addr - message.addr % data_bytes(3) not in self.mmio.queues:
+            return False
         entry = self.config.address_map.lookup(message.addr)
         return (
             entry is not None
             and entry.type == SamType.MMIO
             and entry.home_of(message.addr) == self.nid == message.dst
+            and self.mmio.covers(message.addr - message.addr % GRANULE_BYTES, GRANULE_BYTES)
         )
 
     def _reused(self, message: Message) -> bool:
-        open_ = any(m.src == message.src and m.txn == message.txn for m in self._waiting)
+        held = (*self._waiting, *(request for request, _ in self._later))
+        open_ = any(m.src == message.src and m.txn == message.txn for m in held)
         return open_ or message.txn >= self._peers.of(message.src).max_txn
 
+    def _tested(self, message: Message) -> bool:
+        return bool(self._peers.of(message.src).features & Feature.UT)
+
+    # ---- order and completions
     def _serve(self) -> None:
         """Serve what waits, in order; who must wait stops its stream. HSL 3.6 O4 [HSL-NCR-001]."""
         stopped: set[tuple[int, int, int]] = set()
         waiting, self._waiting = self._waiting, []
         for message in waiting:
             stream = message.src, message.dst, message.aop
-            answer = None if stream in stopped else self._handlers[message.op](message)
+            full = len(self._later) >= LATER_LIMIT
+            answer = None if stream in stopped or full else self._handlers[message.op](message)
             if answer is None:
                 stopped.add(stream)
                 self._waiting.append(message)
-            else:
+                continue
+            self.taken.append(message)
+            if isinstance(answer, Message):
                 self._complete(message, answer)
+            elif (done := answer.poll(self._now)) is not None:
+                self._complete(message, done)
+            else:
+                self._later.append((message, answer))
 
     def _complete(self, request: Message, answer: Message) -> None:
         self.counters[OPCODES[request.op].name if request.op in OPCODES else "unknown"] += 1
-        self.taken.append(request)
         self.outbox.append(
             answer._replace(
                 src=request.dst, dst=request.src, txn=request.txn, qos=request.qos, trace=request.trace
@@ -243,54 +321,68 @@ class IoAgent:
         self.counters[code.name] += 1
         self.errors.append((code, f"I/O agent {self.nid}: {text}", message))
 
-    # ---- one handler per OP: the completion, or None when the request must wait
-    def _nc_read(self, message: Message) -> Message:
-        size = GRANULE_BYTES << message.len
-        data = self.peek(message.addr, size)
+    def _err_msg(self, message: Message) -> None:
+        """Take an ErrMsg; a bad one is dropped. HSL 5.14, 6.2 F4, 6.5."""
+        if check_request(message, self._peers.of(message.src)):
+            return
+        d0, d1 = ERR_MSG_D0.parse(message.data[:8]), ERR_MSG_D1.parse(message.data[8:16])
+        if d0["kind"] == ErrMsgKind.ERROR:
+            self.reports.append(Report(message.src, d0["nid"], d0["code"], d0["severity"], d1["addr"]))
+        elif d0["kind"] == ErrMsgKind.FENCED and self._services.home_lost(message.src, d0["nid"], self._now):
+            self.outbox.append(err_msg(ErrMsgKind.FENCED_ACK, message.dst, message.src, d0["nid"]))
+
+    # ---- one handler per OP
+    def _nc_read(self, message: Message) -> Answer:
+        data = self.mmio.read(message.addr, data_bytes(message.len))
         if message.be is not None:
             data = bytes(byte if message.be >> i & 1 else 0 for i, byte in enumerate(data))
         return Message(Op.CmpData, len=message.len, data=data)
 
-    def _nc_write(self, message: Message) -> Message | None:
+    def _nc_write(self, message: Message) -> Answer:
         if message.poison:
             return Message(Op.Cmp, err=Err.DATA)  # the device would consume it (6.1)
-        whole = message.be is None or message.be == (1 << len(message.data)) - 1
-        rings = whole and len(message.data) == GRANULE_BYTES
-        if rings and len(self._doorbells) >= self.config.doorbells:
-            return None
-        file, offset = self._file(message.addr, len(message.data))
-        for i, byte in enumerate(message.data):
-            if whole or (message.be or 0) >> i & 1:
-                file[offset + i] = byte
-        if rings:
-            self._doorbells.append(Doorbell(message.addr, message.data, message.src))
-        return Message(Op.Cmp)
+        bell = Doorbell(message.addr, message.data, message.src)
+        return Message(Op.Cmp) if self.mmio.ring(bell, message.be) else None
 
-    def _intr(self, message: Message) -> Message | None:
+    def _nc_enq(self, message: Message) -> Answer:
         if message.poison:
             return Message(Op.Cmp, err=Err.DATA)
-        if len(self._interrupts) >= self.config.interrupts:
-            return None
-        vector, data = (int.from_bytes(message.data[i : i + 4], "little") for i in (0, 4))
-        self._interrupts.append(Interrupt(vector, data, message.src))
+        taken = self.mmio.enqueue(Command(message.addr, message.data, message.src))
+        return Message(Op.Cmp, err=Err.OK if taken else Err.BUSY)
+
+    def _intr(self, message: Message) -> Answer:
+        if message.poison:
+            return Message(Op.Cmp, err=Err.DATA)
+        fields = INTR_D0.parse(message.data)
+        taken = self.mmio.interrupt(Interrupt(fields["vector"], fields["data"], message.src))
+        return Message(Op.Cmp) if taken else None
+
+    def _trans_req(self, message: Message) -> Answer:
+        iommu = self.config.iommu
+        return Message(Op.Cmp, err=Err.UNSUP) if iommu is None else iommu.translation(message)
+
+    def _page_req(self, message: Message) -> Answer:
+        iommu = self.config.iommu
+        return Message(Op.Cmp, err=Err.UNSUP if iommu is None else iommu.page_request(message))
+
+    def _trans_inv(self, message: Message) -> Answer:
+        if self._atc is None:
+            return Message(Op.Cmp)  # nothing is kept here, so nothing is old
+        done = self._atc.invalidate(message)
+        return Later(lambda now: Message(Op.Cmp) if done() else None)
+
+    def _page_rsp(self, message: Message) -> Answer:
+        if self._atc is None or not self._atc.page_response(message, self._now):
+            self._error(ErrorCode.PROTO, "PageRsp for a group that was not asked for", message)
+            return Message(Op.Cmp, err=Err.PROTO)
         return Message(Op.Cmp)
 
-    def _cfg_read(self, message: Message) -> Message:
-        size = GRANULE_BYTES << message.len
-        granules = [self._register(message.addr + i) for i in range(0, size, GRANULE_BYTES)]
-        if None in granules:
-            return Message(Op.Cmp, err=Err.DECODE)
-        return Message(Op.CmpData, len=message.len, data=b"".join(filter(None, granules)))
+    def _cfg_read(self, message: Message) -> Answer:
+        data = self.registers.read(message.addr, data_bytes(message.len))
+        return Message(Op.CmpData, len=message.len, data=data)
 
-    def _cfg_write(self, message: Message) -> Message:
-        """The registers here are read-only: a write changes nothing. The map is fixed while the node runs."""
-        return Message(Op.Cmp, err=Err.UNSUP if message.addr >= SAM_BASE else Err.OK)
-
-    def _register(self, offset: int) -> bytes | None:
-        """The 8 bytes of a configuration register, None where there is none. HSL 5.14."""
-        if offset % GRANULE_BYTES == 0 and SAM_BASE <= offset < SAM_BASE + SAM_COUNT * SAM_STRIDE:
-            index, at = divmod(offset - SAM_BASE, SAM_STRIDE)
-            entries = self.config.address_map.entries
-            return encode_entry(entries[index] if index < len(entries) else None)[at : at + GRANULE_BYTES]
-        value = self._registers.get(offset)
-        return None if value is None else value().to_bytes(GRANULE_BYTES, "little")
+    def _cfg_write(self, message: Message) -> Answer:
+        if message.poison:
+            return Message(Op.Cmp, err=Err.DATA)
+        done = self.registers.write(message.addr, message.data, self._now)
+        return done if isinstance(done, Later) else Message(Op.Cmp, err=done)

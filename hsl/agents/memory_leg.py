@@ -20,7 +20,7 @@ from hsl._generated.constants import (
     Op,
     SamType,
 )
-from hsl.agents.address_map import AddressMap
+from hsl.agents.address_map import AddressMap, SamEntry
 from hsl.agents.memory import Memory
 from hsl.agents.tags import Tags
 from hsl.agents.transaction import Transaction
@@ -94,6 +94,14 @@ class MemoryLeg:
                     f"home {nid}: {entry.base:#x}..{entry.last:#x} is homed here, but its memory is {here}"
                 )
 
+    def can_serve(self, entry: SamEntry) -> bool:
+        """May this entry stand in the map: what it homes here has its memory or a known target. HSL 5.14."""
+        if entry.type == SamType.MMIO or self.nid not in entry.homes:
+            return True
+        if entry.type == SamType.HDM_H:
+            return entry.mt in self._targets
+        return self.memory is not None and self.memory.covers(entry.base, entry.last)
+
     def _target(self, line: int) -> Target | None:
         """The memory target that has `line`; None: own memory."""
         entry = self._map.lookup(line)
@@ -161,7 +169,8 @@ class MemoryLeg:
         return None
 
     def _own(self) -> Memory:
-        assert self.memory is not None, "a range without a target has own memory"
+        if self.memory is None:  # the range has left the map since the request came
+            raise TransactionError(f"home {self.nid} has no memory of its own", code=Err.DECODE)
         return self.memory
 
     # ---- MEM messages

@@ -45,7 +45,7 @@ class NcrRequests:
             ticket = self._waiting.popleft()
             access = ticket.access
             op = wire.NCR_OPS[access.kind]
-            length = span(access).len if op == Op.NcRead else 0
+            length = wire.ncr_len(access)
             request = self._outstanding.open(op, access.dst, length, ticket, None, now)
             self._open += 1
             self._outbox.append(wire.non_coherent(access, self._nid, request.txn))
@@ -67,6 +67,8 @@ class NcrRequests:
     def _bytes_read(request: Request, message: Message) -> bytes:
         assert request.ticket is not None
         access = request.ticket.access
+        if request.op != Op.NcRead:
+            return message.data
         shift = span(access).shift
         return message.data[shift : shift + access.size]
 

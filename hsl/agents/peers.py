@@ -2,14 +2,17 @@
 
 from __future__ import annotations
 
-from hsl._generated.constants import ADDRESS_BITS, MAX_TXN
+from typing import Final
+
+from hsl._generated.constants import ADDRESS_BITS, MAX_TXN, Feature
 from hsl.agents import atomics
 from hsl.codec.checks import Negotiated
 
-__all__ = ["LOCAL", "Peers", "overlap"]
+__all__ = ["FEATURES", "LOCAL", "Peers", "overlap"]
 
+FEATURES: Final = Feature.ATS | Feature.PRI | Feature.NcEnq | Feature.Viral | Feature.Recall | Feature.UT
 # What an agent of the same node may use: all that the agents here perform.
-LOCAL = Negotiated(atomics.PERFORMED, 0, MAX_TXN, ADDRESS_BITS)
+LOCAL = Negotiated(atomics.PERFORMED, FEATURES, MAX_TXN, ADDRESS_BITS)
 
 
 def overlap(one: range, other: range) -> bool:

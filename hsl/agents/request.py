@@ -145,7 +145,12 @@ class RequestAgent:
     @property
     def full(self) -> bool:
         """No access is taken before others end or `completions` is called."""
-        return self._pending + len(self._finished) >= self.config.pending
+        return self.room <= 0
+
+    @property
+    def room(self) -> int:
+        """Accesses that are taken before others end or `completions` is called."""
+        return self.config.pending - self._pending - len(self._finished)
 
     @property
     def idle(self) -> bool:
@@ -162,14 +167,17 @@ class RequestAgent:
         t_req = self.config.t_req
         self._outstanding.t_req = TIMERS["T_REQ"].tu * tu if t_req is None else t_req
 
-    def submit(self, access: Access, now: int) -> Ticket:
-        """Begin an access; a hit is finished on return. ConfigError for an illegal access, or when `full`."""
+    def submit(self, access: Access, now: int, *, collected: bool = True) -> Ticket:
+        """Begin an access; a hit is finished on return. ConfigError for an illegal access, or when `full`.
+
+        A ticket that is not `collected` is watched by the caller and does not come out of `completions`.
+        """
         check_access(access)
         if self.full:
             raise ConfigError(
                 f"{self.config.pending} accesses are pending or not collected, which is the limit"
             )
-        ticket = Ticket(access, self.nid, now)
+        ticket = Ticket(access, self.nid, now, collected)
         self._now = now
         self._pending += 1
         if self._gone():
@@ -227,7 +235,7 @@ class RequestAgent:
         for request in [request for request in self._leaving if request.dst == nid]:
             self._leaving.remove(request)
             self.close(request)
-        for line in [line for line in self.cache.lines.values() if self._home(line.addr) == nid]:
+        for line in [line for line in self.cache.lines.values() if self._home_of(line) == nid]:
             self._run(Turn(self, line, "home_lost", now))
             self._settle(line, now)
         self._ncr.lost(nid, now)
@@ -269,19 +277,21 @@ class RequestAgent:
             ticket.data = data
             ticket.poison = poison
             self._pending -= 1
-            self._finished.append(ticket)
+            if ticket.collected:
+                self._finished.append(ticket)
 
     def finish(
         self, ticket: Ticket, now: int, err: Err = Err.OK, data: bytes = b"", poison: bool = False
     ) -> None:
         """The access is performed, or will never be; a fence waits for it no more."""
         self.report(ticket, now, err, data, poison)
+        ticket.performed = True
         self._unperformed[KINDS[ticket.access.kind].order] -= 1
 
     def send(self, line: Line, op: Op, ticket: Ticket | None, now: int) -> None:
         """Send a request for a line; `_reserve` has made sure of the MSHR."""
         access = ticket.access if ticket else None
-        home = self._home(line.addr)
+        home = self._home_of(line)
         assert home is not None
         request = self._outstanding.open(op, home, wire.answer_len(op, access), ticket, line, now)
         line.request = request
@@ -302,6 +312,7 @@ class RequestAgent:
         self._mshrs -= 1
         self._outstanding.close(request)
         if request.reported and request.ticket is not None:
+            request.ticket.performed = True
             self._unperformed[KINDS[request.ticket.access.kind].order] -= 1
 
     # ---- turns
@@ -309,6 +320,10 @@ class RequestAgent:
     def _home(self, addr: int) -> int | None:
         entry = self.config.address_map.lookup(addr)
         return None if entry is None or entry.type == SamType.MMIO else entry.home_of(addr)
+
+    def _home_of(self, line: Line) -> int | None:
+        """Who serves the line: of a copy, who gave it."""
+        return self._home(line.addr) if line.state == "I" or line.home is None else line.home
 
     def _run(self, turn: Turn) -> None:
         line = turn.line
@@ -330,7 +345,7 @@ class RequestAgent:
         kind = ticket.access.kind
         op = self._sends.get((line.state, kind))
         if op is not None:
-            home = self._home(line.addr)
+            home = line.home = self._home_of(line)
             if home is None or home in self.lost:
                 self.finish(ticket, now, Err.DECODE if home is None else Err.UNREACH)
                 return False
@@ -350,7 +365,7 @@ class RequestAgent:
         line = self.cache.lines.get(message.addr)
         # A node that is not the line's home gets the answer of an agent that does not hold it (T11): it
         # learns and takes nothing.
-        known = line is not None and self._home(message.addr) == message.src
+        known = line is not None and self._home_of(line) == message.src
         seen = line if line is not None and known else Line(message.addr)
         self._run(Turn(self, seen, SNOOPS[message.op], now, message=message))
         if known:

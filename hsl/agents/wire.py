@@ -56,7 +56,7 @@ BODIES: dict[int, Callable[[Message, Line, Access | None], Message]] = {
 
 def coherent(op: int, src: int, dst: int, txn: int, line: Line, access: Access | None) -> Message:
     """The REQ or RWD message of a request for `line`; `access` gives the data of a write or an atomic."""
-    base = Message(op, src, dst, txn, LINE_LEN, line.addr)
+    base = Message(op, src, dst, txn, LINE_LEN, line.addr, dom=access.dom if access else 0)
     return BODIES.get(op, _dataless)(base, line, access)
 
 
@@ -68,16 +68,49 @@ def answer_len(op: int, access: Access | None) -> int:
     return LINE_LEN
 
 
-NCR_OPS = {"ncread": Op.NcRead, "ncwrite": Op.NcWrite, "intr": Op.Intr}
+NCR_OPS = {
+    "ncread": Op.NcRead,
+    "ncwrite": Op.NcWrite,
+    "ncenq": Op.NcEnq,
+    "intr": Op.Intr,
+    "trans_req": Op.TransReq,
+    "trans_inv": Op.TransInv,
+    "page_req": Op.PageReq,
+    "page_rsp": Op.PageRsp,
+    "mgmt": Op.MgmtMsg,
+    "cfg_read": Op.CfgRead,
+    "cfg_write": Op.CfgWrite,
+}
+PASID_LOW = 8  # bits of PASID in X; the rest is in DOM (2.6)
+
+
+def ncr_len(access: Access) -> int:
+    """LEN of an NCR request, and of the CmpData it asks for. HSL 5.14."""
+    lengths = OPCODES[NCR_OPS[access.kind]].len
+    return lengths[0] if len(lengths) == 1 else span(access).len
 
 
 def non_coherent(access: Access, src: int, txn: int) -> Message:
-    """The NCR message of an access; byte enables only when not all bytes are meant."""
+    """The NCR message of an access; byte enables only when not all bytes are meant. HSL 5.14."""
     op = NCR_OPS[access.kind]
-    base = Message(op, src, access.dst, txn, aop=access.stream)
-    if op == Op.Intr:
-        return base._replace(data=access.data)
+    info = OPCODES[op]
+    base = Message(
+        op,
+        src,
+        access.dst,
+        txn,
+        len=ncr_len(access),
+        addr=access.addr,
+        data=access.data,
+        aop=access.stream if info.aop == "stream" else 0,
+        dom=access.dom,
+    )
+    if info.x != "zero":
+        x = access.pasid & (1 << PASID_LOW) - 1 | access.perms << PASID_LOW
+        return base._replace(dom=access.pasid >> PASID_LOW, x=x)
+    if info.be != "any":
+        return base
     where = span(access)
     whole = where.be == (1 << (8 << where.len)) - 1
-    data = spread(access, where) if OPCODES[op].data else b""
-    return base._replace(addr=where.addr, len=where.len, be=None if whole else where.be, data=data)
+    data = spread(access, where) if info.data else b""
+    return base._replace(addr=where.addr, be=None if whole else where.be, data=data)

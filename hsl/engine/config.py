@@ -8,6 +8,7 @@ from functools import reduce
 from operator import or_
 
 from hsl._generated.constants import Role
+from hsl.agents.atc import AtcConfig
 from hsl.agents.home import HomeConfig
 from hsl.agents.io import IoConfig
 from hsl.agents.memory import Memory
@@ -28,7 +29,7 @@ class NodeConfig:
     `homes` and `targets` come each with their memory; a home of nothing but HDM-H has none. Every NID must
     lie in the NID range of every port, and the roles that the ports name must be those of the agents;
     ConfigError otherwise. `l1_idle_tu`: TU for which a port is idle before low power is permitted on it
-    (3.7), 0: never.
+    (3.7), 0: never. `atc`: the translation cache of one agent; needs `io`.
     """
 
     name: str = "node"
@@ -37,6 +38,7 @@ class NodeConfig:
     homes: Sequence[tuple[HomeConfig, Memory | None]] = field(default=(), repr=False)
     targets: Sequence[tuple[TargetConfig, Memory]] = field(default=(), repr=False)
     io: IoConfig | None = None
+    atc: AtcConfig | None = None
     l1_idle_tu: int = 0
 
     def __post_init__(self) -> None:
@@ -47,6 +49,10 @@ class NodeConfig:
         nids = self.nids
         if len(set(nids)) != len(nids):
             raise ConfigError(f"node {self.name}: NIDs {sorted(nids)}; each agent needs its own")
+        if self.atc is not None and (self.io is None or self.atc.agent not in {a.nid for a in self.agents}):
+            raise ConfigError(
+                f"node {self.name}: the ATC needs an I/O agent and a request agent {self.atc.agent}"
+            )
         for index, port in enumerate(self.ports):
             legal = range(port.nid_base, port.nid_base + port.nid_count)
             if outside := [nid for nid in nids if nid not in legal]:

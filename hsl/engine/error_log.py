@@ -3,15 +3,20 @@
 from __future__ import annotations
 
 from collections import deque
+from collections.abc import Callable
 from dataclasses import dataclass
 from typing import Final
 
 from hsl._generated.constants import ERROR_LOG_ENTRIES, ErrorCode, Severity
-from hsl._generated.tables import ERROR_SEVERITY
+from hsl._generated.layouts import LOG_ENTRY
+from hsl._generated.tables import ERROR_SEVERITY, VC_HEADER
 from hsl.codec.message import Message
+from hsl.codec.reference import encode_message
+from hsl.errors import CodecError
 
 __all__ = ["ErrorLog", "LogEntry"]
 
+HEAD_BYTES: Final = 32  # of the message or flit, in an entry (6.5)
 COUNTER_MAX: Final = (1 << 32) - 1  # counters are u32 and stay there (6.5)
 
 
@@ -32,6 +37,38 @@ class LogEntry:
     message: Message | None = None
     data: bytes = b""
 
+    @property
+    def addr(self) -> int:
+        """ADDR of its message, else 0."""
+        return 0 if self.message is None else self.message.addr
+
+    def encode(self) -> bytes:
+        """The 64 bytes of 6.5 [HSL-RAS-006]."""
+        message = self.message or Message(0)
+        fields = {
+            "time": self.time,
+            "code": self.code,
+            "severity": self.severity,
+            "link": self.link,
+            "flags": int(self.first),
+            "op": message.op,
+            "src": message.src,
+            "dst": message.dst,
+            "txn": message.txn,
+            "zero": 0,
+            "addr": message.addr,
+            "head": self._head()[:HEAD_BYTES].ljust(HEAD_BYTES, b"\0"),
+        }
+        return bytes(LOG_ENTRY.build(fields))
+
+    def _head(self) -> bytes:
+        if self.message is None or self.message.op >> 5 not in VC_HEADER:
+            return self.data
+        try:
+            return encode_message(self.message)
+        except CodecError:  # what a peer may send is wider than what we may send
+            return b""
+
 
 class ErrorLog:
     """A ring of ERROR_LOG_ENTRIES entries, the oldest is overwritten, and a saturating counter per code."""
@@ -39,6 +76,9 @@ class ErrorLog:
     def __init__(self) -> None:
         self._entries: deque[LogEntry] = deque(maxlen=ERROR_LOG_ENTRIES)
         self.counters: dict[ErrorCode, int] = {}
+        # Told the first entry of severity 2 or more since the log was cleared: ErrMsg ERROR (6.5).
+        self.report: Callable[[LogEntry], None] = lambda entry: None
+        self._reported = False
 
     def __len__(self) -> int:
         """Entries held."""
@@ -74,9 +114,13 @@ class ErrorLog:
             data=data,
         )
         self._entries.append(entry)
+        if severity >= Severity.non_fatal and not self._reported:
+            self._reported = True
+            self.report(entry)
         return entry
 
     def clear(self) -> None:
         """Forget entries, first flags and counters (MgmtMsg LOG clear, 5.14)."""
         self._entries.clear()
         self.counters.clear()
+        self._reported = False

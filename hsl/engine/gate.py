@@ -9,6 +9,7 @@ from typing import Final
 from hsl._generated.constants import PROTO_LIMIT, PROTO_WINDOW_TU, ErrorCode, Vc
 from hsl.codec.message import Message
 from hsl.engine.error_log import ErrorLog
+from hsl.engine.token_bucket import TokenBucket
 from hsl.link.port import Port
 
 __all__ = ["Gate"]
@@ -32,12 +33,14 @@ class Gate:
         self.nids = range(0)  # who is behind the port; empty while it is down
         self.known = range(0)  # who was behind it in the last session
         self.log = ErrorLog()
+        self.bucket = TokenBucket()
         self._inbound: dict[int, deque[Message]] = {vc: deque() for vc in Vc}
         self._outbound: dict[int, deque[Message]] = {vc: deque() for vc in Vc}
         self._window = 0  # of PROTO errors
         self._protos = 0
         self._since = 0
         self._tu = 1
+        self._now = 0
 
     # ---- session
     def open(self, nids: range, tu: int, now: int) -> None:
@@ -45,11 +48,13 @@ class Gate:
         self.nids, self._tu, self._since = nids, tu, now
         self.known = nids
         self._window = self._protos = 0
+        self.bucket.tu = tu
 
     def close(self) -> None:
         """The port is down: what was under way is gone, also its credits. HSL 6.2 F8."""
         self.nids = range(0)
         self.port.messages()
+        self.bucket.clear()
         for queue in (*self._inbound.values(), *self._outbound.values()):
             queue.clear()
 
@@ -66,13 +71,14 @@ class Gate:
     # ---- in
     def collect(self, now: int) -> None:
         """Take what the port delivered; drop what 6.3 refuses. HSL 6.3 [HSL-SEC-001]."""
+        self._now = now
         for message in self.port.messages():
             if message.src in self.nids and message.dst in self.local:
                 self._inbound[message.vc].append(message)
             else:
                 text = f"SRC {message.src} is not of {self.nids} or DST {message.dst} is not here"
                 self.log.add(now, ErrorCode.SRC_SPOOF, text, message=message)
-                self.port.release(message.vc)
+                self.release(message.vc)
 
     def answers(self) -> list[Message]:
         """All RSP and DAT: they always sink. HSL 5.2 D1, D4 [HSL-TXN-006]."""
@@ -91,8 +97,21 @@ class Gate:
         return taken
 
     def release(self, vc: int) -> None:
-        """The buffer of a message is free. HSL 3.5 F3."""
-        self.port.release(vc)
+        """The buffer of a message is free; a peer that floods gets its credit back later. HSL 3.5 F3, 6.3."""
+        waited = bool(self.bucket.delayed)
+        if self.bucket.take(vc, self._now):
+            self.port.release(vc)
+        elif not waited:
+            self.log.add(self._now, ErrorCode.RATE, "requests come faster than the register RATE allows")
+
+    def tick(self, now: int) -> None:
+        """Return the credits that have waited long enough. HSL 6.3."""
+        for vc in self.bucket.due(now):
+            self.port.release(vc)
+
+    def next_deadline(self) -> int | None:
+        """When `tick` has something to do."""
+        return self.bucket.next_deadline()
 
     # ---- out
     def send(self, message: Message) -> None:

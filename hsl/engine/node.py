@@ -8,18 +8,21 @@ from dataclasses import replace
 from functools import partial
 from typing import Final
 
-from hsl._generated.constants import Err, ErrorCode, Op, SamType, Vc
+from hsl._generated.constants import Err, ErrMsgKind, ErrorCode, Op, SamType, Vc
 from hsl.agents.access import Access, Ticket
+from hsl.agents.atc import Atc
 from hsl.agents.home import HomeAgent, Recall
 from hsl.agents.home_actions import ErrorEntry
-from hsl.agents.io import IoAgent
+from hsl.agents.io import IoAgent, err_msg
 from hsl.agents.request import RequestAgent
 from hsl.agents.target import MemoryTarget
 from hsl.codec.message import Message
 from hsl.engine.config import NodeConfig
-from hsl.engine.error_log import ErrorLog
+from hsl.engine.error_log import ErrorLog, LogEntry
 from hsl.engine.gate import Gate
 from hsl.engine.idle_watch import IdleWatch
+from hsl.engine.management import NodeServices
+from hsl.engine.own_maps import OwnMaps
 from hsl.errors import ConfigError
 from hsl.link.events import ErrorLogged, Event, LinkDown, LinkUp
 from hsl.link.port import Port
@@ -28,8 +31,6 @@ __all__ = ["EVENT_LIMIT", "Node", "NodeConfig"]
 
 # Events that nobody has fetched; a link that retrains for ever would fill any list. The oldest go first.
 EVENT_LIMIT: Final = 4096
-# STATUS register bit 2: log not empty (5.14).
-STATUS_LOG: Final = 1 << 2
 REQUESTS: Final = frozenset({Vc.REQ, Vc.RWD, Vc.MEM, Vc.NCR})  # end with a completion
 # Order of delivery in a round: what frees things first; of the requests of one instant RWD (5.4 T5).
 DELIVERY: Final = {
@@ -49,13 +50,24 @@ class Node:
     def __init__(self, config: NodeConfig) -> None:
         self.config = config
         self.name = config.name
-        self.agents = {agent.nid: RequestAgent(agent) for agent in sorted(config.agents, key=lambda a: a.nid)}
-        self.homes = {home.nid: HomeAgent(home, memory) for home, memory in config.homes}
-        self.targets = {target.nid: MemoryTarget(target, memory) for target, memory in config.targets}
+        mine = OwnMaps()
+        configs = sorted(config.agents, key=lambda agent: agent.nid)
+        self.agents = {agent.nid: RequestAgent(mine.of(agent)) for agent in configs}
+        self.homes = {home.nid: HomeAgent(mine.of(home), memory) for home, memory in config.homes}
+        self.targets = {
+            target.nid: MemoryTarget(mine.of(target), memory) for target, memory in config.targets
+        }
+        self._nids = frozenset(config.nids)
+        self.ports = [Port(port) for port in config.ports]
+        self._gates = [Gate(index, port, self._nids) for index, port in enumerate(self.ports)]
+        self._own_log = ErrorLog()  # of a node without ports
+        self._services = NodeServices(self.agents, self.homes, self._gates, self._own_log)
+        self.atc = None if config.atc is None else Atc(config.atc, self.agents[config.atc.agent])
         self.io: IoAgent | None = None
         if config.io is not None:
             guid = config.ports[0].guid if config.ports else config.io.guid
-            self.io = IoAgent(replace(config.io, guid=guid, roles=config.roles, status=self._status))
+            io_config = replace(mine.of(config.io), guid=guid, roles=config.roles)
+            self.io = IoAgent(io_config, self._services, self.atc)
         # Agents that take requests, and all agents in the order in which their messages leave.
         self._servers: list[HomeAgent | MemoryTarget | IoAgent] = [
             *self.homes.values(),
@@ -66,13 +78,11 @@ class Node:
             *self.agents.values(),
             *self._servers,
         ]
-        self._nids = frozenset(config.nids)
-        self.ports = [Port(port) for port in config.ports]
-        self._gates = [Gate(index, port, self._nids) for index, port in enumerate(self.ports)]
         self._watches = [IdleWatch(gate, config.l1_idle_tu) for gate in self._gates]
         self._local: deque[Message] = deque()  # between agents of this node; bounded by their MSHRs and TSHRs
         self._events: deque[tuple[int, Event]] = deque(maxlen=EVENT_LIMIT)
-        self._own_log = ErrorLog()  # of a node without ports
+        for log in self.error_logs:
+            log.report = self._report
         self._handlers: dict[int, Callable[[Message, Gate | None, int], None]] = {
             Vc.REQ: self._to_home,
             Vc.RWD: self._to_home,
@@ -116,9 +126,9 @@ class Node:
         deadlines = (timed.next_deadline() for timed in self._timed())
         return min((deadline for deadline in deadlines if deadline is not None), default=None)
 
-    def _timed(self) -> list[Port | HomeAgent | RequestAgent | IdleWatch]:
+    def _timed(self) -> list[Port | HomeAgent | RequestAgent | Gate | IdleWatch]:
         """What has timers, in the order of one instant."""
-        return [*self.ports, *self.homes.values(), *self.agents.values(), *self._watches]
+        return [*self.ports, *self.homes.values(), *self.agents.values(), *self._gates, *self._watches]
 
     @property
     def home(self) -> HomeAgent | None:
@@ -133,7 +143,7 @@ class Node:
         if nid not in self.agents:
             raise ConfigError(f"node {self.name} has no request agent {nid}; there are {list(self.agents)}")
         agent = self.agents[nid]
-        if access.kind in ("ncread", "ncwrite"):
+        if access.kind in ("ncread", "ncwrite", "ncenq"):
             entry = agent.config.address_map.lookup(access.addr)
             if entry is not None and entry.type == SamType.MMIO:
                 access = access._replace(dst=entry.home_of(access.addr))
@@ -214,8 +224,24 @@ class Node:
         """Every port is up, and the nodes behind it can be reached."""
         return all(gate.nids and gate.port.up for gate in self._gates)
 
-    def _status(self) -> int:
-        return STATUS_LOG if any(len(log) for log in self.error_logs) else 0
+    def go_viral(self, reason: str, now: int) -> None:
+        """A fatal internal error: what this node says is not to be trusted until reset. HSL 6.1."""
+        if not self._services.viral:
+            self._services.viral = True
+            self.error_log.add(now, ErrorCode.VIRAL, reason)
+        for port in self.ports:
+            port.viral = True
+
+    def _report(self, entry: LogEntry) -> None:
+        """Send ErrMsg ERROR to ERRDST; it is posted, so it is dropped where there is no room. HSL 6.5."""
+        dst = None if self.io is None else self.io.registers.error_destination
+        if self.io is None or dst is None:
+            return
+        gate = self._gate(dst)
+        if dst in self._nids or (gate is not None and gate.port.room(Vc.NCR)):
+            nid = self.io.nid
+            about = {"severity": entry.severity, "code": entry.code, "addr": entry.addr}
+            self._route(err_msg(ErrMsgKind.ERROR, nid, dst, nid, **about))
 
     @property
     def idle(self) -> bool:
@@ -350,6 +376,8 @@ class Node:
                 for code, text, about in errors:
                     self._log(code, text, about, now)
         self._free()
+        for polled in (self.io, self.atc):
+            sent = (polled is not None and polled.poll(now)) or sent
         for home in self.homes.values():
             sent = sent or bool(home.fences)
             self._fence(home, now)

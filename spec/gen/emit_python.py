@@ -169,6 +169,16 @@ def _layouts(spec: Spec) -> Iterator[str]:
     yield from _ctl_layouts(spec)
     for entry in spec["address_map"]["entry"]:
         yield from _entry_layout(entry)
+    registers = (row for row in spec["address_map"]["register"] if "fields" in row)
+    for owner in (*registers, *spec["non_coherent"]["record"]):
+        for granule in sorted({f["granule"] for f in owner["fields"]}):
+            fields = [f for f in owner["fields"] if f["granule"] == granule]
+            yield from _bit_fields(f"{owner['name']}_D{granule}", fields, "Int64ul")
+    for record in spec["non_coherent"]["record"]:
+        yield f"{record['name']}_BYTES = {record['bytes']}"
+    log = spec["non_coherent"]["log_entry"]
+    yield f"LOG_ENTRY = {_struct(log['fields'], log['bytes'])}"
+    yield f"LOG_ENTRY_BYTES = {log['bytes']}"
 
 
 def _formats(spec: Spec) -> Iterator[str]:
@@ -279,6 +289,14 @@ class FloatInfo(NamedTuple):
     nan: int
 
 
+class RegisterInfo(NamedTuple):
+    """8 bytes of configuration space: the register, which of its granules, which bits can be written."""
+
+    name: str
+    granule: int
+    writable: int
+
+
 class Cell(NamedTuple):
     """A cell of the link table: action codes in order, next state or None. "i" ignores, "-" cannot happen."""
 
@@ -318,6 +336,7 @@ def _tables(spec: Spec) -> Iterator[str]:
     yield HEADER.format(doc="Tables of the profile.", sources="spec/*.toml")
     yield TABLE_TYPES.strip("\n") + "\n\n"
     yield from _opcode_table(spec)
+    yield from _register_table(spec)
     yield from _credit_tables(spec)
     yield from _link_tables(spec)
     yield from _coherence_tables(spec)
@@ -350,6 +369,24 @@ def _opcode_table(spec: Spec) -> Iterator[str]:
     for f in spec["atomics"]["float"]:
         nan = f"0x{f['nan']:X}"
         yield f"    {aops[f['aop']]}: FloatInfo({f['lanes']}, {f['exponent']}, {f['fraction']}, {nan}),"
+    yield "}"
+
+
+def _register_table(spec: Spec) -> Iterator[str]:
+    yield "REGISTERS: dict[int, RegisterInfo] = {"
+    for register in spec["address_map"]["register"]:
+        fields = register.get("fields", [])
+        for granule in range(max((f["granule"] for f in fields), default=0) + 1):
+            ranges = [bit_range(f["bits"]) for f in fields if f["granule"] == granule]
+            bits = sum(((1 << width) - 1) << low for low, width in ranges)
+            writable = bits if register["access"] == "RW" else 0
+            offset = register["offset"] + 8 * granule
+            yield f"    0x{offset:04X}: RegisterInfo({_quote(register['name'])}, {granule}, 0x{writable:X}),"
+    yield "}"
+    yield "# Operation of the upper tester: kind of access, what it moves."
+    yield "UT_OPS: dict[int, tuple[str, str]] = {"
+    for op in spec["non_coherent"]["ut_op"]:
+        yield f"    {op['code']}: {_py((op['access'], op['moves']))},"
     yield "}"
 
 

@@ -35,6 +35,12 @@ ENUMS: dict[str, Enum] = {  # by table
     "sam_type": Enum("address_map", "code", "SamType"),
     "right": Enum("address_map", "bit", "Right"),
     "register": Enum("address_map", "offset", "Register"),
+    "err_msg": Enum("non_coherent", "code", "ErrMsgKind"),
+    "page_code": Enum("non_coherent", "code", "PageCode"),
+    "fence_command": Enum("non_coherent", "code", "FenceCommand"),
+    "mgmt_type": Enum("non_coherent", "code", "MgmtType"),
+    "log_op": Enum("non_coherent", "code", "LogOp"),
+    "ut_op": Enum("non_coherent", "code", "UtOp"),
 }
 
 

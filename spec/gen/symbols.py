@@ -30,6 +30,12 @@ PREFIXES = {
     "sam_type": "SAM_TYPE",
     "right": "RIGHT",
     "register": "REGISTER",
+    "err_msg": "ERR_MSG_KIND",
+    "page_code": "PAGE_CODE",
+    "fence_command": "FENCE_COMMAND",
+    "mgmt_type": "MGMT_TYPE",
+    "log_op": "LOG_OP",
+    "ut_op": "UT_OP",
 }
 
 
@@ -151,7 +157,7 @@ def _field_bits(spec: Spec, table: str) -> Iterator[int]:
     rows: list[Row] = [
         f for doc in ("flits", "messages") for h in spec.rows(doc, "header") for f in h["fields"]
     ]
-    rows += [field for entry in spec.rows("address_map", "entry") for field in entry["fields"]]
+    rows += [field for owner in granule_layouts(spec) for field in owner["fields"]]
     ctl = spec["ctl"]
     rows += [
         *ctl["header"]["fields"],
@@ -163,17 +169,22 @@ def _field_bits(spec: Spec, table: str) -> Iterator[int]:
             yield 8 * type_size(row["type"]) if "type" in row else bit_range(row["bits"])[1]
 
 
+def granule_layouts(spec: Spec) -> list[Row]:
+    """What is laid out in granules: entries of map and access list, registers, records."""
+    registers = [row for row in spec.rows("address_map", "register") if "fields" in row]
+    return [*spec.rows("address_map", "entry"), *registers, *spec.rows("non_coherent", "record")]
+
+
 def layouts(spec: Spec) -> Iterator[Layout]:
     """The link headers, message headers, CTL header and bodies, CAPS record, map and access list entries."""
     for header in spec.rows("flits", "header"):
         yield Layout(header["name"], header["bits"], False, _bits(header["fields"]))
     for name in ("COMMON", "A0", "A1", "B0"):
         yield Layout(name, 64, False, _bits(header_fields(spec, name)))
-    for entry in spec.rows("address_map", "entry"):
-        for granule in range(entry["stride"] // 8):
-            fields = [field for field in entry["fields"] if field["granule"] == granule]
-            if fields:
-                yield Layout(f"{entry['name']}_D{granule}", 64, False, _bits(fields))
+    for owner in granule_layouts(spec):
+        for granule in sorted({field["granule"] for field in owner["fields"]}):
+            fields = [field for field in owner["fields"] if field["granule"] == granule]
+            yield Layout(f"{owner['name']}_D{granule}", 64, False, _bits(fields))
     ctl = spec["ctl"]
     yield Layout("CTL_HEADER", 8 * ctl["header"]["bytes"], True, _bytes(ctl["header"]["fields"]))
     for row in ctl["ctl"]:

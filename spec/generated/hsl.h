@@ -130,16 +130,16 @@ enum hsl_state {
     HSL_ST_M = 0x3,
 };
 
-/* err: values of 3 bits. */
+/* err: values of 8 bits. */
 enum hsl_err {
-    HSL_ERR_OK = 0x0, /* done */
-    HSL_ERR_DECODE = 0x1, /* no such address */
-    HSL_ERR_ACCESS = 0x2, /* not allowed */
-    HSL_ERR_DATA = 0x3, /* data poisoned */
-    HSL_ERR_PROTO = 0x4, /* request breaks the protocol */
-    HSL_ERR_UNREACH = 0x5, /* time-out or link down */
-    HSL_ERR_UNSUP = 0x6, /* not supported or not negotiated */
-    HSL_ERR_BUSY = 0x7, /* queue full (NcEnq, PageReq) */
+    HSL_ERR_OK = 0x00, /* done */
+    HSL_ERR_DECODE = 0x01, /* no such address */
+    HSL_ERR_ACCESS = 0x02, /* not allowed */
+    HSL_ERR_DATA = 0x03, /* data poisoned */
+    HSL_ERR_PROTO = 0x04, /* request breaks the protocol */
+    HSL_ERR_UNREACH = 0x05, /* time-out or link down */
+    HSL_ERR_UNSUP = 0x06, /* not supported or not negotiated */
+    HSL_ERR_BUSY = 0x07, /* queue full (NcEnq, PageReq) */
 };
 
 /* role: masks of 8 bits. */
@@ -254,13 +254,13 @@ enum hsl_ctl {
 #define HSL_FEATURE_Recall 64u /* recall of lines */
 #define HSL_FEATURE_UT 0x80000000u /* upper tester */
 
-/* severity: values of 3 bits. */
+/* severity: values of 8 bits. */
 enum hsl_severity {
-    HSL_SEVERITY_info = 0x0, /* nothing lost */
-    HSL_SEVERITY_corrected = 0x1, /* repaired by the link */
-    HSL_SEVERITY_non_fatal = 0x2, /* contained */
-    HSL_SEVERITY_link_fatal = 0x3, /* the link goes to DEAD */
-    HSL_SEVERITY_port_fatal = 0x4, /* all links of the port go to DEAD */
+    HSL_SEVERITY_info = 0x00, /* nothing lost */
+    HSL_SEVERITY_corrected = 0x01, /* repaired by the link */
+    HSL_SEVERITY_non_fatal = 0x02, /* contained */
+    HSL_SEVERITY_link_fatal = 0x03, /* the link goes to DEAD */
+    HSL_SEVERITY_port_fatal = 0x04, /* all links of the port go to DEAD */
 };
 
 /* error: values of 16 bits. */
@@ -317,6 +317,63 @@ enum hsl_register {
     HSL_REGISTER_RECALL = 0x30, /* D0 first, D1 last address; Cmp when no line of the range is listed */
     HSL_REGISTER_RATE = 0x40, /* 31:0 messages per 1024 TU, 63:32 bucket size; 0 = off */
     HSL_REGISTER_CFGMASTER = 0x48, /* 9:0 NID, 10 on: CfgWrite of any other SRC ends with ERR=ACCESS */
+};
+
+/* err_msg: values of 8 bits. */
+enum hsl_err_msg {
+    HSL_ERR_MSG_KIND_ERROR = 0x01, /* the first error of severity 2 or more; NID: reporter */
+    HSL_ERR_MSG_KIND_FENCED = 0x02, /* the receiver is declared lost; NID: the home that does so */
+    HSL_ERR_MSG_KIND_FENCED_ACK = 0x03, /* the loss procedure is done (6.2 F6); NID: the home */
+};
+
+/* page_code: values of 4 bits. */
+enum hsl_page_code {
+    HSL_PAGE_CODE_RETRY = 0x0, /* ask again: the pages are there now */
+    HSL_PAGE_CODE_FAULT = 0x1, /* the pages may not be had */
+    HSL_PAGE_CODE_FAILURE = 0x2, /* the service has failed */
+};
+
+/* fence_command: values of 2 bits. */
+enum hsl_fence_command {
+    HSL_FENCE_COMMAND_FENCE = 0x1, /* declare the node lost (6.2 F1) */
+    HSL_FENCE_COMMAND_READMIT = 0x2, /* admit it again (6.2 F5) */
+    HSL_FENCE_COMMAND_LIFT = 0x3, /* lift the fence of a memory target (M5) */
+};
+
+/* mgmt_type: values of 8 bits. */
+enum hsl_mgmt_type {
+    HSL_MGMT_TYPE_LOG = 0x01, /* the error log */
+    HSL_MGMT_TYPE_COUNTERS = 0x02, /* u32 counters of codes ARG..ARG+15, raw */
+    HSL_MGMT_TYPE_CONTENT_LOST = 0x03, /* MT to HA: D1 first, D2 last address (M5) */
+    HSL_MGMT_TYPE_UT = 0x10, /* upper tester: an access by a cache of the node */
+    HSL_MGMT_TYPE_SEC = 0x20, /* key exchange (6.4) */
+    HSL_MGMT_TYPE_KEY_NEXT = 0x21, /* next key (6.4) */
+};
+
+/* log_op: values of 1 bits. */
+enum hsl_log_op {
+    HSL_LOG_OP_READ = 0x0, /* ARG = index, 0 = oldest; raw: the entry, all 0 if there is none */
+    HSL_LOG_OP_CLEAR = 0x1, /* forget entries, first flags, counters */
+};
+
+/* ut_op: values of 4 bits. */
+enum hsl_ut_op {
+    HSL_UT_OP_PROBE = 0x0, /* state of the line, at once */
+    HSL_UT_OP_LOAD = 0x1, /* coherent load */
+    HSL_UT_OP_STORE = 0x2, /* coherent store */
+    HSL_UT_OP_STORE_LINE = 0x3, /* coherent store of 64 bytes */
+    HSL_UT_OP_EVICT = 0x4, /* give the line back */
+    HSL_UT_OP_READ_ONCE = 0x5, /* snapshot */
+    HSL_UT_OP_WRITE_FULL = 0x6, /* write of 64 bytes without a copy */
+    HSL_UT_OP_WRITE_PTL = 0x7, /* write with byte enables */
+    HSL_UT_OP_ATOMIC_LOAD = 0x8, /* atomic with the old value */
+    HSL_UT_OP_ATOMIC_STORE = 0x9, /* atomic without it */
+    HSL_UT_OP_FLUSH = 0xA, /* bring the line to memory */
+    HSL_UT_OP_NCREAD = 0xB, /* NcRead */
+    HSL_UT_OP_NCWRITE = 0xC, /* NcWrite */
+    HSL_UT_OP_NCENQ = 0xD, /* NcEnq */
+    HSL_UT_OP_INTR = 0xE, /* interrupt */
+    HSL_UT_OP_FENCE = 0xF, /* done when all earlier accesses are */
 };
 
 /* link_state: values of 3 bits. */
@@ -476,6 +533,142 @@ enum hsl_ra_state {
 #define HSL_ACL_D2_DOM_MASK_MASK 0x0000000000000FFFull
 #define HSL_ACL_D2_RIGHTS_SHIFT 44u /* rights given */
 #define HSL_ACL_D2_RIGHTS_MASK 0x000000000000001Full
+
+/* STATUS_D0, 8 bytes. */
+#define HSL_STATUS_D0_VIRAL_SHIFT 0u /* own VIRAL */
+#define HSL_STATUS_D0_VIRAL_MASK 0x0000000000000001ull
+#define HSL_STATUS_D0_LOST_SHIFT 1u /* the lost list has overflowed */
+#define HSL_STATUS_D0_LOST_MASK 0x0000000000000001ull
+#define HSL_STATUS_D0_LOG_SHIFT 2u /* the error log is not empty */
+#define HSL_STATUS_D0_LOG_MASK 0x0000000000000001ull
+
+/* ERRDST_D0, 8 bytes. */
+#define HSL_ERRDST_D0_NID_SHIFT 0u /* who gets ErrMsg ERROR */
+#define HSL_ERRDST_D0_NID_MASK 0x00000000000003FFull
+#define HSL_ERRDST_D0_ON_SHIFT 10u /* send it */
+#define HSL_ERRDST_D0_ON_MASK 0x0000000000000001ull
+
+/* FENCE_D0, 8 bytes. */
+#define HSL_FENCE_D0_NID_SHIFT 0u /* which node */
+#define HSL_FENCE_D0_NID_MASK 0x00000000000003FFull
+#define HSL_FENCE_D0_COMMAND_SHIFT 16u /* see below */
+#define HSL_FENCE_D0_COMMAND_MASK 0x0000000000000003ull
+
+/* DRAIN_D0, 8 bytes. */
+#define HSL_DRAIN_D0_NID_SHIFT 0u /* one node */
+#define HSL_DRAIN_D0_NID_MASK 0x00000000000003FFull
+#define HSL_DRAIN_D0_OTHER_SHIFT 16u /* the other */
+#define HSL_DRAIN_D0_OTHER_MASK 0x00000000000003FFull
+
+/* RECALL_D0, 8 bytes. */
+#define HSL_RECALL_D0_FIRST_SHIFT 0u /* first address */
+#define HSL_RECALL_D0_FIRST_MASK 0x000FFFFFFFFFFFFFull
+
+/* RECALL_D1, 8 bytes. */
+#define HSL_RECALL_D1_LAST_SHIFT 0u /* last address */
+#define HSL_RECALL_D1_LAST_MASK 0x000FFFFFFFFFFFFFull
+
+/* RATE_D0, 8 bytes. */
+#define HSL_RATE_D0_MESSAGES_SHIFT 0u /* messages per 1024 TU; 0 = off */
+#define HSL_RATE_D0_MESSAGES_MASK 0x00000000FFFFFFFFull
+#define HSL_RATE_D0_BUCKET_SHIFT 32u /* bucket size */
+#define HSL_RATE_D0_BUCKET_MASK 0x00000000FFFFFFFFull
+
+/* CFGMASTER_D0, 8 bytes. */
+#define HSL_CFGMASTER_D0_NID_SHIFT 0u /* who may write */
+#define HSL_CFGMASTER_D0_NID_MASK 0x00000000000003FFull
+#define HSL_CFGMASTER_D0_ON_SHIFT 10u /* nobody else may */
+#define HSL_CFGMASTER_D0_ON_MASK 0x0000000000000001ull
+
+/* INTR_D0, 8 bytes. */
+#define HSL_INTR_D0_VECTOR_SHIFT 0u /* which interrupt */
+#define HSL_INTR_D0_VECTOR_MASK 0x00000000FFFFFFFFull
+#define HSL_INTR_D0_DATA_SHIFT 32u /* its data */
+#define HSL_INTR_D0_DATA_MASK 0x00000000FFFFFFFFull
+
+/* TRANSLATION_D0, 8 bytes. */
+#define HSL_TRANSLATION_D0_PERMS_SHIFT 0u /* R, W, X, priv */
+#define HSL_TRANSLATION_D0_PERMS_MASK 0x000000000000000Full
+#define HSL_TRANSLATION_D0_SIZE_SHIFT 4u /* log2 of the 4 KiB pages that the entry covers */
+#define HSL_TRANSLATION_D0_SIZE_MASK 0x000000000000001Full
+#define HSL_TRANSLATION_D0_GLOBAL_SHIFT 9u /* holds for all PASIDs */
+#define HSL_TRANSLATION_D0_GLOBAL_MASK 0x0000000000000001ull
+#define HSL_TRANSLATION_D0_PA_SHIFT 12u /* physical page */
+#define HSL_TRANSLATION_D0_PA_MASK 0x000000FFFFFFFFFFull
+
+/* INVALIDATE_D0, 8 bytes. */
+#define HSL_INVALIDATE_D0_SIZE_SHIFT 0u /* log2 of the 4 KiB pages; 31: all addresses */
+#define HSL_INVALIDATE_D0_SIZE_MASK 0x000000000000001Full
+#define HSL_INVALIDATE_D0_ALL_SHIFT 5u /* all PASIDs */
+#define HSL_INVALIDATE_D0_ALL_MASK 0x0000000000000001ull
+
+/* PAGE_REQUEST_D0, 8 bytes. */
+#define HSL_PAGE_REQUEST_D0_GROUP_SHIFT 0u /* page request group */
+#define HSL_PAGE_REQUEST_D0_GROUP_MASK 0x00000000000001FFull
+#define HSL_PAGE_REQUEST_D0_LAST_SHIFT 9u /* last of its group */
+#define HSL_PAGE_REQUEST_D0_LAST_MASK 0x0000000000000001ull
+
+/* PAGE_RESPONSE_D0, 8 bytes. */
+#define HSL_PAGE_RESPONSE_D0_GROUP_SHIFT 0u /* page request group */
+#define HSL_PAGE_RESPONSE_D0_GROUP_MASK 0x00000000000001FFull
+#define HSL_PAGE_RESPONSE_D0_CODE_SHIFT 16u /* what became of it */
+#define HSL_PAGE_RESPONSE_D0_CODE_MASK 0x000000000000000Full
+
+/* ERR_MSG_D0, 8 bytes. */
+#define HSL_ERR_MSG_D0_KIND_SHIFT 0u /* ERROR, FENCED, FENCED_ACK */
+#define HSL_ERR_MSG_D0_KIND_MASK 0x00000000000000FFull
+#define HSL_ERR_MSG_D0_SEVERITY_SHIFT 8u /* of the error */
+#define HSL_ERR_MSG_D0_SEVERITY_MASK 0x00000000000000FFull
+#define HSL_ERR_MSG_D0_CODE_SHIFT 16u /* error code */
+#define HSL_ERR_MSG_D0_CODE_MASK 0x000000000000FFFFull
+#define HSL_ERR_MSG_D0_NID_SHIFT 32u /* reporter, or the home */
+#define HSL_ERR_MSG_D0_NID_MASK 0x00000000000003FFull
+
+/* ERR_MSG_D1, 8 bytes. */
+#define HSL_ERR_MSG_D1_ADDR_SHIFT 0u /* ERROR: ADDR of the log entry */
+#define HSL_ERR_MSG_D1_ADDR_MASK 0xFFFFFFFFFFFFFFFFull
+
+/* MGMT_D0, 8 bytes. */
+#define HSL_MGMT_D0_TYPE_SHIFT 0u /* what it is about */
+#define HSL_MGMT_D0_TYPE_MASK 0x00000000000000FFull
+#define HSL_MGMT_D0_SUB_SHIFT 8u /* operation */
+#define HSL_MGMT_D0_SUB_MASK 0x00000000000000FFull
+#define HSL_MGMT_D0_ID_SHIFT 16u /* copied into the answer */
+#define HSL_MGMT_D0_ID_MASK 0x000000000000FFFFull
+#define HSL_MGMT_D0_ARG_SHIFT 32u /* argument */
+#define HSL_MGMT_D0_ARG_MASK 0x00000000FFFFFFFFull
+
+/* MGMT_ANSWER_D0, 8 bytes. */
+#define HSL_MGMT_ANSWER_D0_TYPE_SHIFT 0u /* copied */
+#define HSL_MGMT_ANSWER_D0_TYPE_MASK 0x00000000000000FFull
+#define HSL_MGMT_ANSWER_D0_SUB_SHIFT 8u /* copied */
+#define HSL_MGMT_ANSWER_D0_SUB_MASK 0x00000000000000FFull
+#define HSL_MGMT_ANSWER_D0_ID_SHIFT 16u /* copied */
+#define HSL_MGMT_ANSWER_D0_ID_MASK 0x000000000000FFFFull
+#define HSL_MGMT_ANSWER_D0_STATUS_SHIFT 32u /* how it ended */
+#define HSL_MGMT_ANSWER_D0_STATUS_MASK 0x00000000000000FFull
+#define HSL_MGMT_ANSWER_D0_POISON_SHIFT 40u /* UT: the data are poisoned */
+#define HSL_MGMT_ANSWER_D0_POISON_MASK 0x0000000000000001ull
+#define HSL_MGMT_ANSWER_D0_STATE_SHIFT 41u /* UT: RA state of the line, I = 0 */
+#define HSL_MGMT_ANSWER_D0_STATE_MASK 0x000000000000000Full
+
+/* UT_D0, 8 bytes. */
+#define HSL_UT_D0_SIZE_SHIFT 32u /* 2^s bytes, 0..5 */
+#define HSL_UT_D0_SIZE_MASK 0x0000000000000007ull
+#define HSL_UT_D0_AOP_SHIFT 35u /* atomic operation */
+#define HSL_UT_D0_AOP_MASK 0x000000000000001Full
+#define HSL_UT_D0_DST_SHIFT 40u /* target of ncread, ncwrite, ncenq, intr */
+#define HSL_UT_D0_DST_MASK 0x00000000000003FFull
+#define HSL_UT_D0_STREAM_SHIFT 50u /* stream of these */
+#define HSL_UT_D0_STREAM_MASK 0x000000000000001Full
+
+/* UT_D1, 8 bytes. */
+#define HSL_UT_D1_ADDR_SHIFT 0u /* byte address */
+#define HSL_UT_D1_ADDR_MASK 0x000FFFFFFFFFFFFFull
+
+/* UT_D2, 8 bytes. */
+#define HSL_UT_D2_BE_SHIFT 0u /* write_ptl: byte enables */
+#define HSL_UT_D2_BE_MASK 0x00000000FFFFFFFFull
 
 /* CTL_HEADER, 12 bytes. */
 #define HSL_CTL_HEADER_CTL_OP_OFFSET 0u /* which CTL */

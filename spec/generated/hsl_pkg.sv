@@ -129,15 +129,15 @@ package hsl_pkg;
   } state_e;
 
   // err
-  typedef enum logic [2:0] {
-    ERR_OK = 3'h0, // done
-    ERR_DECODE = 3'h1, // no such address
-    ERR_ACCESS = 3'h2, // not allowed
-    ERR_DATA = 3'h3, // data poisoned
-    ERR_PROTO = 3'h4, // request breaks the protocol
-    ERR_UNREACH = 3'h5, // time-out or link down
-    ERR_UNSUP = 3'h6, // not supported or not negotiated
-    ERR_BUSY = 3'h7 // queue full (NcEnq, PageReq)
+  typedef enum logic [7:0] {
+    ERR_OK = 8'h0, // done
+    ERR_DECODE = 8'h1, // no such address
+    ERR_ACCESS = 8'h2, // not allowed
+    ERR_DATA = 8'h3, // data poisoned
+    ERR_PROTO = 8'h4, // request breaks the protocol
+    ERR_UNREACH = 8'h5, // time-out or link down
+    ERR_UNSUP = 8'h6, // not supported or not negotiated
+    ERR_BUSY = 8'h7 // queue full (NcEnq, PageReq)
   } err_e;
 
   // role
@@ -253,12 +253,12 @@ package hsl_pkg;
   localparam logic [31:0] FEATURE_UT = 32'h80000000; // upper tester
 
   // severity
-  typedef enum logic [2:0] {
-    SEVERITY_info = 3'h0, // nothing lost
-    SEVERITY_corrected = 3'h1, // repaired by the link
-    SEVERITY_non_fatal = 3'h2, // contained
-    SEVERITY_link_fatal = 3'h3, // the link goes to DEAD
-    SEVERITY_port_fatal = 3'h4 // all links of the port go to DEAD
+  typedef enum logic [7:0] {
+    SEVERITY_info = 8'h0, // nothing lost
+    SEVERITY_corrected = 8'h1, // repaired by the link
+    SEVERITY_non_fatal = 8'h2, // contained
+    SEVERITY_link_fatal = 8'h3, // the link goes to DEAD
+    SEVERITY_port_fatal = 8'h4 // all links of the port go to DEAD
   } severity_e;
 
   // error
@@ -316,6 +316,63 @@ package hsl_pkg;
     REGISTER_RATE = 7'h40, // 31:0 messages per 1024 TU, 63:32 bucket size; 0 = off
     REGISTER_CFGMASTER = 7'h48 // 9:0 NID, 10 on: CfgWrite of any other SRC ends with ERR=ACCESS
   } register_e;
+
+  // err_msg
+  typedef enum logic [7:0] {
+    ERR_MSG_KIND_ERROR = 8'h1, // the first error of severity 2 or more; NID: reporter
+    ERR_MSG_KIND_FENCED = 8'h2, // the receiver is declared lost; NID: the home that does so
+    ERR_MSG_KIND_FENCED_ACK = 8'h3 // the loss procedure is done (6.2 F6); NID: the home
+  } err_msg_e;
+
+  // page_code
+  typedef enum logic [3:0] {
+    PAGE_CODE_RETRY = 4'h0, // ask again: the pages are there now
+    PAGE_CODE_FAULT = 4'h1, // the pages may not be had
+    PAGE_CODE_FAILURE = 4'h2 // the service has failed
+  } page_code_e;
+
+  // fence_command
+  typedef enum logic [1:0] {
+    FENCE_COMMAND_FENCE = 2'h1, // declare the node lost (6.2 F1)
+    FENCE_COMMAND_READMIT = 2'h2, // admit it again (6.2 F5)
+    FENCE_COMMAND_LIFT = 2'h3 // lift the fence of a memory target (M5)
+  } fence_command_e;
+
+  // mgmt_type
+  typedef enum logic [7:0] {
+    MGMT_TYPE_LOG = 8'h1, // the error log
+    MGMT_TYPE_COUNTERS = 8'h2, // u32 counters of codes ARG..ARG+15, raw
+    MGMT_TYPE_CONTENT_LOST = 8'h3, // MT to HA: D1 first, D2 last address (M5)
+    MGMT_TYPE_UT = 8'h10, // upper tester: an access by a cache of the node
+    MGMT_TYPE_SEC = 8'h20, // key exchange (6.4)
+    MGMT_TYPE_KEY_NEXT = 8'h21 // next key (6.4)
+  } mgmt_type_e;
+
+  // log_op
+  typedef enum logic {
+    LOG_OP_READ = 1'h0, // ARG = index, 0 = oldest; raw: the entry, all 0 if there is none
+    LOG_OP_CLEAR = 1'h1 // forget entries, first flags, counters
+  } log_op_e;
+
+  // ut_op
+  typedef enum logic [3:0] {
+    UT_OP_PROBE = 4'h0, // state of the line, at once
+    UT_OP_LOAD = 4'h1, // coherent load
+    UT_OP_STORE = 4'h2, // coherent store
+    UT_OP_STORE_LINE = 4'h3, // coherent store of 64 bytes
+    UT_OP_EVICT = 4'h4, // give the line back
+    UT_OP_READ_ONCE = 4'h5, // snapshot
+    UT_OP_WRITE_FULL = 4'h6, // write of 64 bytes without a copy
+    UT_OP_WRITE_PTL = 4'h7, // write with byte enables
+    UT_OP_ATOMIC_LOAD = 4'h8, // atomic with the old value
+    UT_OP_ATOMIC_STORE = 4'h9, // atomic without it
+    UT_OP_FLUSH = 4'hA, // bring the line to memory
+    UT_OP_NCREAD = 4'hB, // NcRead
+    UT_OP_NCWRITE = 4'hC, // NcWrite
+    UT_OP_NCENQ = 4'hD, // NcEnq
+    UT_OP_INTR = 4'hE, // interrupt
+    UT_OP_FENCE = 4'hF // done when all earlier accesses are
+  } ut_op_e;
 
   // link_state
   typedef enum logic [2:0] {
@@ -446,6 +503,135 @@ package hsl_pkg;
     logic [9:0] src_mask; // 19:10 bits of SRC that are compared
     logic [9:0] src; // 9:0 source node id
   } acl_d2_t;
+
+  typedef struct packed { // 8 bytes
+    logic [60:0] zero_3; // 63:3 sent 0
+    logic log; // 2:2 the error log is not empty
+    logic lost; // 1:1 the lost list has overflowed
+    logic viral; // 0:0 own VIRAL
+  } status_d0_t;
+
+  typedef struct packed { // 8 bytes
+    logic [52:0] zero_11; // 63:11 sent 0
+    logic on; // 10:10 send it
+    logic [9:0] nid; // 9:0 who gets ErrMsg ERROR
+  } errdst_d0_t;
+
+  typedef struct packed { // 8 bytes
+    logic [45:0] zero_18; // 63:18 sent 0
+    logic [1:0] command; // 17:16 see below
+    logic [5:0] zero_10; // 15:10 sent 0
+    logic [9:0] nid; // 9:0 which node
+  } fence_d0_t;
+
+  typedef struct packed { // 8 bytes
+    logic [37:0] zero_26; // 63:26 sent 0
+    logic [9:0] other; // 25:16 the other
+    logic [5:0] zero_10; // 15:10 sent 0
+    logic [9:0] nid; // 9:0 one node
+  } drain_d0_t;
+
+  typedef struct packed { // 8 bytes
+    logic [11:0] zero_52; // 63:52 sent 0
+    logic [51:0] first; // 51:0 first address
+  } recall_d0_t;
+
+  typedef struct packed { // 8 bytes
+    logic [11:0] zero_52; // 63:52 sent 0
+    logic [51:0] last; // 51:0 last address
+  } recall_d1_t;
+
+  typedef struct packed { // 8 bytes
+    logic [31:0] bucket; // 63:32 bucket size
+    logic [31:0] messages; // 31:0 messages per 1024 TU; 0 = off
+  } rate_d0_t;
+
+  typedef struct packed { // 8 bytes
+    logic [52:0] zero_11; // 63:11 sent 0
+    logic on; // 10:10 nobody else may
+    logic [9:0] nid; // 9:0 who may write
+  } cfgmaster_d0_t;
+
+  typedef struct packed { // 8 bytes
+    logic [31:0] data; // 63:32 its data
+    logic [31:0] vector; // 31:0 which interrupt
+  } intr_d0_t;
+
+  typedef struct packed { // 8 bytes
+    logic [11:0] zero_52; // 63:52 sent 0
+    logic [39:0] pa; // 51:12 physical page
+    logic [1:0] zero_10; // 11:10 sent 0
+    logic global_; // 9:9 holds for all PASIDs
+    logic [4:0] size; // 8:4 log2 of the 4 KiB pages that the entry covers
+    logic [3:0] perms; // 3:0 R, W, X, priv
+  } translation_d0_t;
+
+  typedef struct packed { // 8 bytes
+    logic [57:0] zero_6; // 63:6 sent 0
+    logic all; // 5:5 all PASIDs
+    logic [4:0] size; // 4:0 log2 of the 4 KiB pages; 31: all addresses
+  } invalidate_d0_t;
+
+  typedef struct packed { // 8 bytes
+    logic [53:0] zero_10; // 63:10 sent 0
+    logic last; // 9:9 last of its group
+    logic [8:0] group; // 8:0 page request group
+  } page_request_d0_t;
+
+  typedef struct packed { // 8 bytes
+    logic [43:0] zero_20; // 63:20 sent 0
+    logic [3:0] code; // 19:16 what became of it
+    logic [6:0] zero_9; // 15:9 sent 0
+    logic [8:0] group; // 8:0 page request group
+  } page_response_d0_t;
+
+  typedef struct packed { // 8 bytes
+    logic [21:0] zero_42; // 63:42 sent 0
+    logic [9:0] nid; // 41:32 reporter, or the home
+    logic [15:0] code; // 31:16 error code
+    logic [7:0] severity; // 15:8 of the error
+    logic [7:0] kind; // 7:0 ERROR, FENCED, FENCED_ACK
+  } err_msg_d0_t;
+
+  typedef struct packed { // 8 bytes
+    logic [63:0] addr; // 63:0 ERROR: ADDR of the log entry
+  } err_msg_d1_t;
+
+  typedef struct packed { // 8 bytes
+    logic [31:0] arg; // 63:32 argument
+    logic [15:0] id; // 31:16 copied into the answer
+    logic [7:0] sub; // 15:8 operation
+    logic [7:0] type_; // 7:0 what it is about
+  } mgmt_d0_t;
+
+  typedef struct packed { // 8 bytes
+    logic [18:0] zero_45; // 63:45 sent 0
+    logic [3:0] state; // 44:41 UT: RA state of the line, I = 0
+    logic poison; // 40:40 UT: the data are poisoned
+    logic [7:0] status; // 39:32 how it ended
+    logic [15:0] id; // 31:16 copied
+    logic [7:0] sub; // 15:8 copied
+    logic [7:0] type_; // 7:0 copied
+  } mgmt_answer_d0_t;
+
+  typedef struct packed { // 8 bytes
+    logic [8:0] zero_55; // 63:55 sent 0
+    logic [4:0] stream; // 54:50 stream of these
+    logic [9:0] dst; // 49:40 target of ncread, ncwrite, ncenq, intr
+    logic [4:0] aop; // 39:35 atomic operation
+    logic [2:0] size; // 34:32 2^s bytes, 0..5
+    logic [31:0] zero_0; // 31:0 sent 0
+  } ut_d0_t;
+
+  typedef struct packed { // 8 bytes
+    logic [11:0] zero_52; // 63:52 sent 0
+    logic [51:0] addr; // 51:0 byte address
+  } ut_d1_t;
+
+  typedef struct packed { // 8 bytes
+    logic [31:0] zero_32; // 63:32 sent 0
+    logic [31:0] be; // 31:0 write_ptl: byte enables
+  } ut_d2_t;
 
   typedef struct packed { // 12 bytes
     logic [31:0] peer; // 95:64 EPOCH of the peer as known to the sender, 0 = none

@@ -11,7 +11,6 @@ from hsl._generated.constants import (
     VERSION,
     Err,
     ErrorCode,
-    Feature,
     Op,
     Register,
     Right,
@@ -19,9 +18,12 @@ from hsl._generated.constants import (
     SamType,
 )
 from hsl._generated.layouts import SAM_BASE
+from hsl._generated.tables import OPCODES
 from hsl.agents.address_map import AddressMap, SamEntry, encode_entry
 from hsl.agents.home_actions import ERRORS_LIMIT
 from hsl.agents.io import MMIO_LIMIT, Doorbell, Interrupt, IoAgent, IoConfig
+from hsl.agents.iommu import Iommu
+from hsl.agents.services import Alone
 from hsl.codec.checks import Negotiated
 from hsl.codec.message import Message
 from hsl.errors import ConfigError
@@ -45,7 +47,8 @@ class Rig:
 
     def __init__(self, **config: Any) -> None:
         values: dict[str, Any] = {"nid": NID, "address_map": MAP, "guid": 0x1122, "roles": Role.HA | Role.IOA}
-        self.io = IoAgent(IoConfig(**(values | config)))
+        services = config.pop("services", None)
+        self.io = IoAgent(IoConfig(**(values | config)), services)
         self.txn = 0
 
     def send(self, op: int, src: int = A, *, viral: bool = False, **fields: Any) -> list[Message]:
@@ -168,7 +171,8 @@ def test_mmio_is_capped() -> None:
     [
         (0xFF, {}, "UNSUP"),
         (Op.MgmtMsg, {"len": 3, "data": bytes(64)}, "UNSUP"),
-        (Op.NcEnq, {"len": 3, "data": bytes(64), "addr": 1}, "UNSUP"),
+        (Op.MgmtMsg, {"len": 2, "data": bytes(32)}, "PROTO"),
+        (Op.NcEnq, {"len": 3, "data": bytes(64), "addr": MMIO}, "DECODE"),
         (Op.TransReq, {"len": 1}, "UNSUP"),
         (Op.NcRead, {"addr": MMIO + 3 * PAGE, "len": 0}, "DECODE"),
         (Op.NcRead, {"addr": MMIO + PAGE}, "DECODE"),
@@ -182,8 +186,10 @@ def test_mmio_is_capped() -> None:
         (Op.NcRead, {"addr": MMIO + 2 * PAGE}, "ACCESS"),
         (Op.NcWrite, {"poison": 1}, "DATA"),
         (Op.Intr, {"poison": 1}, "DATA"),
-        (Op.CfgRead, {"addr": 0x18}, "DECODE"),
-        (Op.CfgRead, {"addr": 0x10, "len": 1}, "DECODE"),  # STATUS and a register that is not here
+        (Op.CfgRead, {"addr": Register.FENCE}, "DECODE"),  # without a home
+        (Op.CfgRead, {"addr": Register.DRAIN}, "DECODE"),  # of switches only
+        (Op.CfgRead, {"addr": 0x48, "len": 1}, "DECODE"),  # CFGMASTER and none
+        (Op.CfgRead, {"addr": 0x2400}, "DECODE"),
         (Op.CfgRead, {"addr": 0, "len": 3}, "PROTO"),
     ],
 )
@@ -196,11 +202,13 @@ def test_refused_requests(op: int, fields: dict[str, Any], err: str) -> None:
     assert len(rig.io.taken) == 1
 
 
-def test_negotiated_feature_without_a_handler() -> None:
-    """NcEnq that was negotiated is still UNSUP where nothing serves it."""
-    rig = Rig()
-    rig.io.attach(range(A, A + 1), Negotiated(0, Feature.NcEnq, 4096, 52))
-    assert rig.err(Op.NcEnq, addr=MMIO, len=3, data=bytes(64)) == "UNSUP"
+@pytest.mark.parametrize("op", [Op.TransReq, Op.PageReq, Op.NcEnq, Op.TransInv, Op.PageRsp])
+def test_features_that_were_not_negotiated(op: Op) -> None:
+    """ATS, PRI and NcEnq end with UNSUP before anything else is looked at. HSL 5.14."""
+    rig = Rig(queues={MMIO: 1}, iommu=Iommu())
+    rig.io.attach(range(A, A + 1), Negotiated(0, 0, 4096, 52))
+    data = bytes(64 if op == Op.NcEnq else 0 if op == Op.TransReq else 8)
+    assert rig.err(op, len=OPCODES[op].len[0], data=data, addr=1 << 50) == "UNSUP"
 
 
 def test_viral_port() -> None:
@@ -241,7 +249,9 @@ def test_configuration_registers() -> None:
 
     HSL 5.14.
     """
-    rig = Rig(status=lambda: 4)
+    services = Alone()
+    services.status = lambda: 4  # type: ignore[method-assign]
+    rig = Rig(services=services)
     (done,) = rig.send(Op.CfgRead, addr=Register.ID, dst=77)
     assert done.data == MAGIC + bytes([*VERSION, Role.HA | Role.IOA, 0])
     assert done.src == 77
@@ -252,7 +262,6 @@ def test_configuration_registers() -> None:
     for index in (1, 60):
         (done,) = rig.send(Op.CfgRead, addr=SAM_BASE + 32 * index, len=2)
         assert done.data == encode_entry(MAP.entries[index] if index == 1 else None)
-    assert rig.err(Op.CfgWrite, addr=SAM_BASE, len=2, data=bytes(32)) == "UNSUP"
 
 
 def test_completion_copies_qos_and_trace() -> None:

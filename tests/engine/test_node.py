@@ -7,7 +7,7 @@ from typing import Any
 
 import pytest
 
-from hsl._generated.constants import LINE_BYTES, Aop, Err, ErrorCode, LinkState, Op, Role
+from hsl._generated.constants import LINE_BYTES, Aop, Err, ErrorCode, LinkState, Op, Register, Role
 from hsl.agents.access import Access, Ticket
 from hsl.agents.home import HomeConfig
 from hsl.agents.memory import Memory
@@ -311,9 +311,9 @@ def test_status_register_tells_of_the_log(wire: Wire) -> None:
     """STATUS bit 2 is set when the error log is not empty. HSL 5.14."""
     left, _ = ends(wire)
     assert left.io is not None
-    assert left.io.config.status() == 0
+    assert left.io.registers.read(Register.STATUS, 8) == bytes(8)
     left.error_log.add(0, ErrorCode.PROTO, "x")
-    assert left.io.config.status() == 4
+    assert left.io.registers.read(Register.STATUS, 8) == (4).to_bytes(8, "little")
     assert left.io.config.roles == Role.RA | Role.HA | Role.IOA
 
 

@@ -23,12 +23,23 @@ def check(spec: Spec) -> Iterator[Refusal]:
         yield from _bits(spec, header, header["fields"], header["bits"])
     yield from _message_headers(spec)
     for entry in spec.rows("address_map", "entry"):
-        yield from _entry(spec, entry)
+        yield from _granules(spec, entry, entry["stride"] // 8, entry.get("sparse", False))
+    yield from _records(spec)
     yield from _byte_layouts(spec)
     for crc in spec.rows("flits", "crc"):
         yield from _crc(crc)
     wrong = [refusal for fmt in spec.rows("flits", "format") for refusal in _format(spec, fmt)]
     yield from wrong or (r for golden in spec.rows("flits", "golden") for r in _golden(spec, golden))
+
+
+def _records(spec: Spec) -> Iterator[Refusal]:
+    for register in spec.rows("address_map", "register"):
+        if "fields" in register:
+            yield from _granules(spec, register, max(f["granule"] for f in register["fields"]) + 1, True)
+    for record in spec.rows("non_coherent", "record"):
+        yield from _granules(spec, record, record["bytes"] // 8, True)
+    log = spec["non_coherent"]["log_entry"]
+    yield from _bytes(spec, log, log["fields"], log["bytes"], whole=True)
 
 
 class Extent(NamedTuple):
@@ -136,16 +147,15 @@ def _message_headers(spec: Spec) -> Iterator[Refusal]:
             yield from _bits(spec, header, fields, 64)
 
 
-def _entry(spec: Spec, entry: Row) -> Iterator[Refusal]:
-    granules = entry["stride"] // 8
-    for field in entry["fields"]:
+def _granules(spec: Spec, owner: Row, granules: int, sparse: bool) -> Iterator[Refusal]:
+    for field in owner["fields"]:
         if field["granule"] >= granules:
             yield field.refuse(
                 f"{field['name']} is in granule {field['granule']}, the last one is {granules - 1}", "granule"
             )
     for granule in range(granules):
-        fields = [f for f in entry["fields"] if f["granule"] == granule]
-        yield from _bits(spec, entry, fields, 64, sparse=entry.get("sparse", False))
+        fields = [f for f in owner["fields"] if f["granule"] == granule]
+        yield from _bits(spec, owner, fields, 64, sparse=sparse)
 
 
 def _byte_layouts(spec: Spec) -> Iterator[Refusal]:

@@ -23,6 +23,7 @@ UNIQUE = (  # document, table, keys that no two rows share
     ("bindings", "binding", ("name", "uri")),
     ("bindings", "frame", ("binding",)),
     ("address_map", "entry", ("name", "base")),
+    ("non_coherent", "record", ("name",)),
     ("errors", "check", ("name",)),
     ("timers", "timer", ("name", "order")),
     ("timers", "count", ("name",)),
@@ -61,6 +62,7 @@ IDENTIFIERS = (  # document, table, key whose values become names in Python and 
     ("flits", "crc", "ident"),
     ("messages", "header", "name"),
     ("address_map", "entry", "name"),
+    ("non_coherent", "record", "name"),
     ("timers", "count", "name"),
 )
 WORDS = (  # document, table, key, legal words
@@ -72,6 +74,7 @@ WORDS = (  # document, table, key, legal words
     ("opcodes", "opcode", "aop", "zero atomic stream"),
     ("ctl", "caps.fields", "rule", "version highest guid min nack max bits security result zero"),
     ("address_map", "register", "access", "RO RW"),
+    ("non_coherent", "ut_op", "moves", "none write line operand read intr"),
     ("timers", "timer", "scope", "link port transaction"),
     ("requirements", "requirement", "level", "MUST SHOULD MAY"),
     ("requirements", "requirement", "role", "link home cache memory io"),

@@ -1,0 +1,90 @@
+"""The access list: who may do what in a range, beyond the default rights of the map (HSL 5.14, 6.3)."""
+
+from __future__ import annotations
+
+from typing import NamedTuple
+
+from hsl._generated.constants import ACL_ENTRIES, ADDRESS_BITS, Right
+from hsl._generated.layouts import ACL_ENTRY, ACL_STRIDE
+from hsl.errors import ConfigError
+
+__all__ = ["AccessList", "AclEntry", "decode_acl", "encode_acl"]
+
+PAGE_BITS = 12
+PAGE_BYTES = 1 << PAGE_BITS
+ALL_BITS = (1 << 10) - 1  # a mask that compares the whole SRC
+
+
+class AclEntry(NamedTuple):
+    """One entry; `base`, `last` as in SamEntry. A 1 in a mask is a bit of SRC or DOM that is compared."""
+
+    base: int
+    last: int
+    src: int = 0
+    src_mask: int = ALL_BITS
+    dom: int = 0
+    dom_mask: int = 0
+    rights: Right = Right(0)
+
+    def matches(self, addr: int, src: int, dom: int) -> bool:
+        """Does this entry decide about `addr` for a message of `src` and `dom`."""
+        inside = self.base <= addr <= self.last
+        return inside and not (self.src ^ src) & self.src_mask and not (self.dom ^ dom) & self.dom_mask
+
+
+def check_acl(entry: AclEntry) -> None:
+    """ConfigError unless the range is one of whole pages."""
+    good = entry.base % PAGE_BYTES == 0 and (entry.last + 1) % PAGE_BYTES == 0
+    if not (good and 0 <= entry.base <= entry.last < 1 << ADDRESS_BITS):
+        raise ConfigError(f"access list: {entry.base:#x}..{entry.last:#x} is no range of pages")
+
+
+def encode_acl(entry: AclEntry | None) -> bytes:
+    """The four granules of an ACL register; None is an entry that is not valid. HSL 5.14."""
+    if entry is None:
+        return bytes(ACL_STRIDE)
+    check_acl(entry)
+    names = ("src", "src_mask", "dom", "dom_mask", "rights")
+    words = {
+        "d0": {"valid": 1, "base": entry.base >> PAGE_BITS},
+        "d1": {"last": entry.last >> PAGE_BITS},
+        "d2": {name: int(getattr(entry, name)) for name in names},
+        "d3": {},
+    }
+    return bytes(ACL_ENTRY.build(words))
+
+
+def decode_acl(data: bytes) -> AclEntry | None:
+    """The entry of an ACL register (32 bytes), None if it is not valid; ConfigError for an illegal range."""
+    if len(data) != ACL_STRIDE:
+        raise ConfigError(f"access list: an entry has {ACL_STRIDE} bytes, not {len(data)}")
+    words = ACL_ENTRY.parse(data)
+    if not words.d0["valid"]:
+        return None
+    fields = dict(words.d2)
+    fields["rights"] = Right(fields["rights"])
+    base, last = words.d0["base"] << PAGE_BITS, (words.d1["last"] << PAGE_BITS) + PAGE_BYTES - 1
+    entry = AclEntry(base, last, **fields)
+    check_acl(entry)
+    return entry
+
+
+class AccessList:
+    """ACL_ENTRIES entries; of those that match, the lowest decides. HSL 5.14."""
+
+    def __init__(self) -> None:
+        self.entries: list[AclEntry | None] = [None] * ACL_ENTRIES
+        self._valid: list[AclEntry] = []
+
+    def put(self, index: int, entry: AclEntry | None) -> None:
+        """Replace an entry. ConfigError for one that is not legal, or an index that is none."""
+        if not 0 <= index < ACL_ENTRIES:
+            raise ConfigError(f"access list: entry {index}; there are {ACL_ENTRIES}")
+        if entry is not None:
+            check_acl(entry)
+        self.entries[index] = entry
+        self._valid = [each for each in self.entries if each is not None]
+
+    def rights(self, addr: int, src: int, dom: int) -> Right | None:
+        """What the list gives, None when it says nothing of this access. HSL 6.3 [HSL-SEC-002]."""
+        return next((entry.rights for entry in self._valid if entry.matches(addr, src, dom)), None)

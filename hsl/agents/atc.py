@@ -1,0 +1,284 @@
+"""The translation cache of a device: virtual accesses in, physical ones out (HSL 5.10, 5.14).
+
+An access whose translation is not here waits for a *walk*: TransReq, and when the page may not be had, a
+page request and TransReq again. An invalidation takes entries away at once, makes running walks start anew
+(their answer may be the old one, since it comes on another channel), and ends only when all accesses that
+use an old translation are performed.
+"""
+
+from __future__ import annotations
+
+from collections import OrderedDict
+from collections.abc import Callable, Sequence
+from dataclasses import dataclass, field
+from typing import Final
+
+from hsl._generated.constants import GRANULE_BYTES, Err, PageCode
+from hsl._generated.layouts import INVALIDATE_D0, PAGE_REQUEST_D0, PAGE_RESPONSE_D0, TRANSLATION_D0
+from hsl.agents.access import Access, Perm, Ticket
+from hsl.agents.iommu import ALL_SIZES, PAGE_BITS, Mapping, pasid_of
+from hsl.agents.request import RequestAgent
+from hsl.codec.message import Message
+from hsl.errors import ConfigError
+
+__all__ = ["Atc", "AtcConfig", "PageGroup", "Translated"]
+
+MAX_ENTRIES: Final = 1 << 16
+# Accesses that wait for a translation, and page request groups that wait for their answer: what a device of
+# this size has under way, and far below the 512 numbers of groups.
+WAITING_LIMIT: Final = 1024
+GROUP_LIMIT: Final = 64
+# Page requests for one access: a host that answers RETRY for ever must not keep it for ever.
+ATTEMPTS: Final = 3
+PAGE_MASK: Final = (1 << PAGE_BITS) - 1
+VA_BITS: Final = 64
+READS: Final = frozenset({"load", "read_once", "ncread", "evict", "flush"})
+READS_AND_WRITES: Final = frozenset({"atomic_load", "atomic_store"})
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class AtcConfig:
+    """`agent`: NID of the request agent that uses it; `iommu`: NID of the I/O agent that translates.
+
+    `entries`: translations kept; `page_requests`: ask for pages that may not be had (needs PRI).
+    """
+
+    agent: int
+    iommu: int
+    entries: int = 64
+    page_requests: bool = False
+
+    def __post_init__(self) -> None:
+        if not 1 <= self.entries <= MAX_ENTRIES:
+            raise ConfigError(f"ATC: {self.entries} entries; legal are 1..{MAX_ENTRIES}")
+
+
+class Translated:
+    """A virtual access: `ticket` is the physical one, once there is one; `err` why there will be none."""
+
+    __slots__ = ("access", "attempts", "err", "needs", "page", "pasid", "ticket")
+
+    def __init__(self, access: Access, pasid: int) -> None:
+        self.access = access
+        self.pasid = pasid
+        self.page = access.addr >> PAGE_BITS
+        writes = Perm.R | Perm.W if access.kind in READS_AND_WRITES else Perm.W
+        self.needs = Perm.R if access.kind in READS else writes
+        self.ticket: Ticket | None = None
+        self.err = Err.OK
+        self.attempts = 0
+
+    @property
+    def done(self) -> bool:
+        """It has ended, well or not."""
+        return bool(self.err) or (self.ticket is not None and self.ticket.done)
+
+
+class PageGroup:
+    """Pages asked for together; `code` is None until the one PageRsp has come, or a PageReq has failed."""
+
+    def __init__(self, number: int, pasid: int, tickets: list[Ticket]) -> None:
+        self.number = number
+        self.pasid = pasid
+        self.tickets = tickets
+        self.code: PageCode | None = None
+        self.err = Err.OK
+
+
+@dataclass(slots=True)
+class _Walk:
+    """The way to one translation, and who waits for it."""
+
+    needs: Perm
+    ticket: Ticket | None = None
+    group: PageGroup | None = None
+    stale: bool = False
+    waiting: list[Translated] = field(default_factory=list)
+
+
+Key = tuple[int, int]  # PASID, virtual page
+
+
+class Atc:
+    """Translations of one request agent. The node calls `poll` when something may have ended."""
+
+    def __init__(self, config: AtcConfig, agent: RequestAgent) -> None:
+        self.config = config
+        self._agent = agent
+        self._entries: OrderedDict[tuple[int | None, int, int], Mapping] = OrderedDict()
+        self._walks: dict[Key, _Walk] = {}
+        self._groups: dict[int, PageGroup] = {}
+        # (PASID, page, access under way): at most the agent's pending accesses, and what ended since `poll`
+        self._users: list[tuple[int | None, int, Ticket]] = []
+
+    # ---- the device's programs
+    def access(self, pasid: int, access: Access, now: int) -> Translated:
+        """Begin an access whose `addr` is virtual. ConfigError for an illegal one, or when too many wait."""
+        if not 0 <= access.addr < 1 << VA_BITS:
+            raise ConfigError(f"{access.kind} at {access.addr:#x}: virtual addresses have {VA_BITS} bits")
+        if sum(len(walk.waiting) for walk in self._walks.values()) >= WAITING_LIMIT or self._agent.full:
+            raise ConfigError(f"ATC: {WAITING_LIMIT} accesses wait, or the agent is full")
+        translated = Translated(access, pasid)
+        self._begin(translated, now)
+        return translated
+
+    def request_pages(self, pasid: int, pages: Sequence[int], perms: Perm, now: int) -> PageGroup:
+        """Ask for pages by one group. ConfigError for none, or more groups than GROUP_LIMIT."""
+        if not 0 < len(pages) <= self._agent.room or len(self._groups) >= GROUP_LIMIT:
+            raise ConfigError(
+                f"ATC: {len(pages)} pages; legal are 1..{self._agent.room}, in {GROUP_LIMIT} groups at once"
+            )
+        number = next(n for n in range(GROUP_LIMIT) if n not in self._groups)
+        group = self._groups[number] = PageGroup(number, pasid, [])
+        for i, page in enumerate(pages):
+            data = PAGE_REQUEST_D0.build({"group": number, "last": int(i == len(pages) - 1)})
+            group.tickets.append(self._ask("page_req", pasid, page, perms, now, data))
+        return group
+
+    def _ask(self, kind: str, pasid: int, page: int, perms: Perm, now: int, data: bytes = b"") -> Ticket:
+        access = Access(kind, page, data=data, dst=self.config.iommu, pasid=pasid, perms=perms)
+        return self._agent.submit(access, now, collected=False)
+
+    # ---- translation
+    def _find(self, pasid: int, page: int) -> Mapping | None:
+        for key, mapping in self._entries.items():
+            owner, size, place = key
+            if owner in (pasid, None) and page >> size == place:
+                self._entries.move_to_end(key)
+                return mapping
+        return None
+
+    def _begin(self, translated: Translated, now: int) -> None:
+        mapping = self._find(translated.pasid, translated.page)
+        if mapping is not None and not translated.needs & ~mapping.perms:
+            inside = translated.page & (1 << mapping.size) - 1
+            physical = mapping.pa + (inside << PAGE_BITS) + (translated.access.addr & PAGE_MASK)
+            try:
+                ticket = self._agent.submit(translated.access._replace(addr=physical), now, collected=False)
+            except ConfigError:
+                translated.err = Err.PROTO
+                return
+            translated.ticket = ticket
+            owner = None if mapping.shared else translated.pasid
+            self._users.append((owner, translated.page, ticket))
+            return
+        walk = self._walks.setdefault((translated.pasid, translated.page), _Walk(translated.needs))
+        walk.needs |= translated.needs
+        walk.waiting.append(translated)
+
+    def poll(self, now: int) -> bool:
+        """Take what has come; True when something moved."""
+        self._users = [user for user in self._users if not user[2].performed]
+        moved = False
+        for key, walk in list(self._walks.items()):
+            moved |= self._step(key, walk, now)
+        for number in [n for n, group in self._groups.items() if self._failed(group)]:
+            del self._groups[number]
+        return moved
+
+    @staticmethod
+    def _failed(group: PageGroup) -> bool:
+        """A PageReq of the group was not taken, so no PageRsp will come."""
+        group.err = next((ticket.err for ticket in group.tickets if ticket.done and ticket.err), Err.OK)
+        return bool(group.err)
+
+    def _step(self, key: Key, walk: _Walk, now: int) -> bool:
+        """One step of a walk: ask, take the translation, ask for the page, take that answer."""
+        if walk.group is not None:
+            return self._paged(key, walk)
+        if walk.ticket is None:
+            if self._agent.full:
+                return False
+            walk.ticket, walk.stale = self._ask("trans_req", *key, walk.needs, now), False
+            return True
+        if not walk.ticket.done:
+            return False
+        ticket, walk.ticket = walk.ticket, None
+        if walk.stale:  # what came may be the old translation
+            return True
+        if ticket.err == Err.ACCESS and self.config.page_requests:
+            return self._ask_page(key, walk, now)
+        mapping = None if ticket.err else self._mapping(key, ticket, walk.needs)
+        del self._walks[key]
+        if mapping is None:
+            self._end(walk, ticket.err or Err.ACCESS)
+            return True
+        self._keep(key[0], mapping)
+        for translated in walk.waiting:
+            self._begin(translated, now)
+        return True
+
+    @staticmethod
+    def _mapping(key: Key, ticket: Ticket, needs: Perm) -> Mapping | None:
+        """The translation that came, None when it does not give what was asked for."""
+        word = TRANSLATION_D0.parse(ticket.data[:GRANULE_BYTES])
+        size = word["size"]
+        if ticket.poison or size >= ALL_SIZES or needs & ~Perm(word["perms"]):
+            return None
+        base = word["pa"] >> size << size << PAGE_BITS
+        return Mapping(key[1] >> size << size, base, Perm(word["perms"]), size, bool(word["global"]))
+
+    def _keep(self, pasid: int, mapping: Mapping) -> None:
+        if len(self._entries) >= self.config.entries:
+            self._entries.popitem(last=False)
+        key = None if mapping.shared else pasid, mapping.size, mapping.page >> mapping.size
+        self._entries[key] = mapping
+
+    @staticmethod
+    def _end(walk: _Walk, err: Err) -> None:
+        for translated in walk.waiting:
+            translated.err = err
+        walk.waiting.clear()
+
+    # ---- page requests
+    def _ask_page(self, key: Key, walk: _Walk, now: int) -> bool:
+        if self._agent.full:
+            return False  # the translation is asked for again when it is not
+        for translated in walk.waiting:
+            translated.attempts += 1
+        if len(self._groups) >= GROUP_LIMIT or max(t.attempts for t in walk.waiting) > ATTEMPTS:
+            del self._walks[key]
+            self._end(walk, Err.ACCESS)
+        else:
+            walk.group = self.request_pages(key[0], [key[1]], walk.needs, now)
+        return True
+
+    def _paged(self, key: Key, walk: _Walk) -> bool:
+        group = walk.group
+        assert group is not None
+        if group.code is None and not self._failed(group):
+            return False
+        walk.group = None
+        if group.code != PageCode.RETRY:
+            del self._walks[key]
+            self._end(walk, group.err or Err.ACCESS)
+        return True
+
+    def page_response(self, message: Message, now: int) -> bool:
+        """Take a PageRsp; False when no such group waits for one. HSL 5.10 [HSL-ATS-003]."""
+        fields = PAGE_RESPONSE_D0.parse(message.data)
+        group = self._groups.get(fields["group"])
+        if group is None or message.src != self.config.iommu or group.pasid != pasid_of(message):
+            return False
+        known = fields["code"] in PageCode.__members__.values()
+        group.code = PageCode(fields["code"]) if known else PageCode.FAILURE
+        del self._groups[group.number]
+        return True
+
+    # ---- invalidation
+    def invalidate(self, message: Message) -> Callable[[], bool]:
+        """Take a TransInv: drop entries; the result tells when no access uses one. HSL 5.10 [HSL-ATS-002]."""
+        word = INVALIDATE_D0.parse(message.data)
+        size = VA_BITS if word["size"] >= ALL_SIZES else word["size"]
+        place, pasid = message.addr >> size, pasid_of(message)
+
+        def hit(owner: int | None, page: int, page_size: int = 0) -> bool:
+            wide = max(size, page_size)
+            return (bool(word["all"]) or owner in (pasid, None)) and page >> wide == place << size >> wide
+
+        for key in [key for key, each in self._entries.items() if hit(key[0], each.page, each.size)]:
+            del self._entries[key]
+        for (_, page), walk in self._walks.items():
+            walk.stale |= hit(None, page)  # of any PASID: the answer under way may be a shared one
+        users = [ticket for owner, page, ticket in self._users if hit(owner, page)]
+        return lambda: all(ticket.performed for ticket in users)

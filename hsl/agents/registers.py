@@ -1,0 +1,179 @@
+"""The configuration registers of a node, and what writing them does (HSL 5.14)."""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Mapping
+
+from hsl._generated.constants import GRANULE_BYTES, MAGIC, VERSION, Err, FenceCommand, Op, Register
+from hsl._generated.layouts import (
+    ACL_BASE,
+    ACL_COUNT,
+    ACL_STRIDE,
+    CFGMASTER_D0,
+    ERRDST_D0,
+    FENCE_D0,
+    RATE_D0,
+    RECALL_D0,
+    RECALL_D1,
+    SAM_BASE,
+    SAM_COUNT,
+    SAM_STRIDE,
+)
+from hsl._generated.tables import REGISTERS
+from hsl.agents.access_list import decode_acl, encode_acl
+from hsl.agents.address_map import AddressMap, decode_entry, encode_entry
+from hsl.agents.services import Later, Services
+from hsl.codec.message import Message
+from hsl.errors import ConfigError
+
+__all__ = ["Registers"]
+
+OF_A_HOME = frozenset({"FENCE", "RECALL"})
+OF_A_SWITCH = frozenset({"DRAIN"})  # no node here is one
+
+
+def _word(value: int) -> bytes:
+    return value.to_bytes(GRANULE_BYTES, "little")
+
+
+class Registers:
+    """The registers of one node: by offset in bytes. `guid`, `roles` fill ID and GUID.
+
+    A register that only a home or a switch has is not there without one.
+    """
+
+    def __init__(self, guid: int, roles: int, address_map: AddressMap, services: Services) -> None:
+        self._map = address_map
+        self._services = services
+        self._values = dict.fromkeys(REGISTERS, 0)
+        self._values[Register.ID] = int.from_bytes(MAGIC + bytes([*VERSION, roles]), "little")
+        self._values[Register.GUID] = guid
+        self._missing = OF_A_SWITCH if services.has_home else OF_A_SWITCH | OF_A_HOME
+        self._effects: Mapping[str, Callable[[int], Later | Err]] = {
+            "FENCE": self._fence,
+            "RECALL": self._recall,
+            "RATE": self._rate,
+        }
+
+    # ---- what they mean to others
+    def may_write(self, src: int) -> bool:
+        """CFGMASTER: may `src` write registers."""
+        master = CFGMASTER_D0.parse(_word(self._values[Register.CFGMASTER]))
+        return not master["on"] or bool(master["nid"] == src)
+
+    def set_master(self, nid: int) -> None:
+        """Let only `nid` write registers from now on."""
+        self._values[Register.CFGMASTER] = self._build(CFGMASTER_D0, nid=nid, on=1)
+
+    @property
+    def error_destination(self) -> int | None:
+        """ERRDST: who gets ErrMsg ERROR, None while it is off."""
+        fields = ERRDST_D0.parse(_word(self._values[Register.ERRDST]))
+        return int(fields["nid"]) if fields["on"] else None
+
+    @staticmethod
+    def _build(layout: type, **fields: int) -> int:
+        return int.from_bytes(layout.build(fields), "little")  # type: ignore[attr-defined]
+
+    # ---- access
+    def exists(self, offset: int, size: int) -> bool:
+        """Is there a register at each of the granules."""
+        return all(self._there(offset + at) for at in range(0, size, GRANULE_BYTES))
+
+    def _there(self, offset: int) -> bool:
+        if self._entry(offset) is not None:
+            return True
+        info = REGISTERS.get(offset - offset % GRANULE_BYTES)
+        return info is not None and info.name not in self._missing
+
+    @staticmethod
+    def _entry(offset: int) -> tuple[str, int, int] | None:
+        """(table, index, offset inside) of an entry of the map or the access list."""
+        tables = (("SAM", SAM_BASE, SAM_COUNT, SAM_STRIDE), ("ACL", ACL_BASE, ACL_COUNT, ACL_STRIDE))
+        for name, base, count, stride in tables:
+            if base <= offset < base + count * stride:
+                return name, *divmod(offset - base, stride)
+        return None
+
+    def read(self, offset: int, size: int) -> bytes:
+        """The bytes of registers that exist."""
+        return b"".join(self._granule(offset + at) for at in range(0, size, GRANULE_BYTES))
+
+    def _granule(self, offset: int) -> bytes:
+        if (entry := self._entry(offset)) is not None:
+            name, index, at = entry
+            return self._encoded(name, index)[at : at + GRANULE_BYTES]
+        return _word(self._services.status() if offset == Register.STATUS else self._values[offset])
+
+    def _encoded(self, table: str, index: int) -> bytes:
+        if table == "ACL":
+            return encode_acl(self._map.access_list.entries[index])
+        entries = self._map.entries
+        return encode_entry(entries[index] if index < len(entries) else None)
+
+    def write(self, offset: int, data: bytes, now: int) -> Later | Err:
+        """Write registers that exist. Later: RECALL, which ends when no line of the range is listed."""
+        self._now = now
+        if (entry := self._entry(offset)) is not None:
+            return self._put(*entry, data)
+        written: dict[str, int] = {}
+        for at in range(0, len(data), GRANULE_BYTES):
+            info = REGISTERS[offset + at]
+            written[info.name] = written.get(info.name, 0) + 1
+        if written.get("RECALL") == 1:  # both addresses or none
+            return Err.PROTO
+        for at in range(0, len(data), GRANULE_BYTES):
+            info = REGISTERS[offset + at]
+            value = int.from_bytes(data[at : at + GRANULE_BYTES], "little")
+            if info.writable:
+                self._values[offset + at] = value & info.writable
+        for name in written:
+            if name in self._effects:
+                return self._effects[name](now)
+        return Err.OK
+
+    def _put(self, table: str, index: int, at: int, data: bytes) -> Err:
+        """Replace an entry whole: one that is half old and half new must never be looked at."""
+        if at or len(data) != SAM_STRIDE:
+            return Err.PROTO
+        try:
+            if table == "ACL":
+                self._map.access_list.put(index, decode_acl(data))
+                return Err.OK
+            entry = decode_entry(data)
+            if entry is not None and not self._services.can_serve(entry):
+                return Err.PROTO
+            self._map.put(index, entry)
+        except ConfigError:
+            return Err.PROTO
+        return Err.OK
+
+    # ---- effects
+    def _fence(self, now: int) -> Err:
+        fields = FENCE_D0.parse(_word(self._values[Register.FENCE]))
+        commands = {
+            FenceCommand.FENCE: self._services.fence,
+            FenceCommand.READMIT: self._services.readmit,
+            FenceCommand.LIFT: self._services.lift,
+        }
+        command = commands.get(fields["command"])
+        return Err.PROTO if command is None else command(fields["nid"], now)
+
+    def _rate(self, now: int) -> Err:
+        fields = RATE_D0.parse(_word(self._values[Register.RATE]))
+        self._services.set_rate(fields["messages"], fields["bucket"], now)
+        return Err.OK
+
+    def _recall(self, now: int) -> Later | Err:
+        first = RECALL_D0.parse(_word(self._values[Register.RECALL]))["first"]
+        last = RECALL_D1.parse(_word(self._values[Register.RECALL + GRANULE_BYTES]))["last"]
+        if first > last:
+            return Err.PROTO
+        done: Callable[[], bool] | None = None
+
+        def poll(now: int) -> Message | None:
+            nonlocal done
+            done = done or self._services.recall(first, last, now)
+            return Message(Op.Cmp) if done is not None and done() else None
+
+        return Later(poll)

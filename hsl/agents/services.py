@@ -1,0 +1,128 @@
+"""What an I/O agent asks of its node: register effects, the error log, caches for the upper tester."""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+from typing import NamedTuple, Protocol
+
+from hsl._generated.constants import Err
+from hsl._generated.layouts import LOG_ENTRY_BYTES
+from hsl.agents.address_map import SamEntry
+from hsl.agents.request import RequestAgent
+from hsl.codec.message import Message
+
+__all__ = ["Alone", "Later", "Services"]
+
+
+class Later(NamedTuple):
+    """A request that was taken and is completed later: `poll(now)` gives the completion when there is one."""
+
+    poll: Callable[[int], Message | None]
+
+
+class Services(Protocol):
+    """A node as its I/O agent sees it. `now` in ns; an Err of OK is success."""
+
+    has_home: bool
+
+    def status(self) -> int:
+        """The STATUS register."""
+        ...
+
+    def fence(self, nid: int, now: int) -> Err:
+        """Declare a node lost (6.2 F1)."""
+        ...
+
+    def readmit(self, nid: int, now: int) -> Err:
+        """Admit a node again (6.2 F5)."""
+        ...
+
+    def lift(self, nid: int, now: int) -> Err:
+        """Lift the fence of a memory target (M5)."""
+        ...
+
+    def recall(self, first: int, last: int, now: int) -> Callable[[], bool] | None:
+        """Take all lines of a range back: tells when it is done. None: not now, too many are open."""
+        ...
+
+    def can_serve(self, entry: SamEntry) -> bool:
+        """Have the homes of the node what an entry of the map says they have."""
+        ...
+
+    def set_rate(self, messages: int, bucket: int, now: int) -> None:
+        """The token bucket of 6.3: messages per 1024 TU, 0 = off."""
+        ...
+
+    def content_lost(self, nid: int, first: int, last: int, now: int) -> Err:
+        """The memory target `nid` has lost what was in a range (M5)."""
+        ...
+
+    def log_entry(self, src: int, index: int) -> bytes:
+        """Entry of the error log that `src` is shown: 64 bytes, 0 = oldest, zeros where there is none."""
+        ...
+
+    def clear_log(self, src: int) -> None:
+        """Forget entries, first flags and counters."""
+        ...
+
+    def counter(self, src: int, code: int) -> int:
+        """How often a code came: u32."""
+        ...
+
+    def cache(self, nid: int) -> RequestAgent | None:
+        """The request agent `nid`, or the first one for another NID of the node."""
+        ...
+
+    def home_lost(self, src: int, home: int, now: int) -> bool:
+        """ErrMsg FENCED came: fence `home`, if `src` may speak for it (6.2 F6)."""
+        ...
+
+
+class Alone:
+    """The services of an I/O agent without a node around it."""
+
+    has_home = False
+
+    def status(self) -> int:
+        """Nothing to tell."""
+        return 0
+
+    def fence(self, nid: int, now: int) -> Err:
+        """There is no home."""
+        return Err.UNSUP
+
+    readmit = lift = fence
+
+    def recall(self, first: int, last: int, now: int) -> Callable[[], bool] | None:
+        """There is no home."""
+        return None
+
+    def can_serve(self, entry: SamEntry) -> bool:
+        """There is no home that could not."""
+        return True
+
+    def set_rate(self, messages: int, bucket: int, now: int) -> None:
+        """There is no port."""
+
+    def content_lost(self, nid: int, first: int, last: int, now: int) -> Err:
+        """There is no home."""
+        return Err.UNSUP
+
+    def log_entry(self, src: int, index: int) -> bytes:
+        """There is no log."""
+        return bytes(LOG_ENTRY_BYTES)
+
+    def clear_log(self, src: int) -> None:
+        """There is no log."""
+
+    def counter(self, src: int, code: int) -> int:
+        """There is no log."""
+        return 0
+
+    def cache(self, nid: int) -> RequestAgent | None:
+        """There is none."""
+        return None
+
+    def home_lost(self, src: int, home: int, now: int) -> bool:
+        """There is nobody to tell."""
+        return False

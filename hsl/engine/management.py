@@ -1,0 +1,123 @@
+"""What a node does for management: fences, recalls, its error logs, the rate of ports (5.14, 6.2, 6.5)."""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Mapping, Sequence
+
+from hsl._generated.constants import Err, ErrorCode
+from hsl._generated.layouts import LOG_ENTRY_BYTES, STATUS_D0
+from hsl.agents.address_map import SamEntry
+from hsl.agents.home import HomeAgent
+from hsl.agents.request import RequestAgent
+from hsl.engine.error_log import ErrorLog
+from hsl.engine.gate import Gate
+from hsl.errors import ConfigError
+
+__all__ = ["NodeServices"]
+
+
+class NodeServices:
+    """A node as its I/O agent sees it (hsl.agents.services.Services)."""
+
+    def __init__(
+        self,
+        agents: Mapping[int, RequestAgent],
+        homes: Mapping[int, HomeAgent],
+        gates: Sequence[Gate],
+        own_log: ErrorLog,
+    ) -> None:
+        self.has_home = bool(homes)
+        self.viral = False
+        self._agents = agents
+        self._homes = homes
+        self._gates = gates
+        self._own_log = own_log
+
+    def _gate(self, nid: int) -> Gate | None:
+        return next((gate for gate in self._gates if nid in gate.nids), None)
+
+    def _log(self, src: int) -> ErrorLog:
+        """The log of the port behind which `src` is; what concerns no port is in that of port 0."""
+        gate = self._gate(src) or next(iter(self._gates), None)
+        return self._own_log if gate is None else gate.log
+
+    def status(self) -> int:
+        """The STATUS register."""
+        logged = any(len(log) for log in [gate.log for gate in self._gates] or [self._own_log])
+        lost = any(home.viral for home in self._homes.values())
+        fields = {"viral": int(self.viral or lost), "lost": int(lost), "log": int(logged)}
+        return int.from_bytes(STATUS_D0.build(fields), "little")
+
+    # ---- fences
+    def fence(self, nid: int, now: int) -> Err:
+        """Declare a node lost at every home; who is a neighbour sees its port go down. HSL 6.2 F1, F4."""
+        for home in self._homes.values():
+            if not home.fenced(nid):
+                home.fence(nid, now)
+                home.fences.append(nid)
+        self._log(nid).add(now, ErrorCode.FENCED, f"node {nid} is declared lost by management")
+        return Err.OK
+
+    def readmit(self, nid: int, now: int) -> Err:
+        """A new session admits by itself (F5); UNREACH without one: old messages may be left."""
+        here = nid in self._agents or self._gate(nid) is not None
+        fenced = any(home.fenced(nid) for home in self._homes.values())
+        lost = any(nid in agent.lost for agent in self._agents.values())
+        return Err.OK if here and not fenced and not lost else Err.UNREACH
+
+    def lift(self, nid: int, now: int) -> Err:
+        """Lift the fence of a memory target; UNSUP for a node that is none. HSL 5.6 M5."""
+        lifted = [home.lift(nid) for home in self._homes.values()]
+        return Err.OK if any(lifted) else Err.UNSUP
+
+    def content_lost(self, nid: int, first: int, last: int, now: int) -> Err:
+        """The memory target has lost what was in a range; PROTO when it is none of this node. HSL 5.6 M5."""
+        if not self._homes:
+            return Err.UNSUP
+        known = [home.content_lost(nid, first, last) for home in self._homes.values()]
+        return Err.OK if any(known) else Err.PROTO
+
+    def home_lost(self, src: int, home: int, now: int) -> bool:
+        """ErrMsg FENCED came: believed only of a home behind the port that it came by. HSL 6.2 F4, F6."""
+        gate = self._gate(src)
+        if gate is None or home not in gate.nids:
+            return False
+        for agent in self._agents.values():
+            agent.home_lost(home, now)
+        return True
+
+    def recall(self, first: int, last: int, now: int) -> Callable[[], bool] | None:
+        """Take all lines of a range back, from every home of the node. HSL 5.4 T10."""
+        try:
+            recalls = [home.recall(first, last, now) for home in self._homes.values()]
+        except ConfigError:  # as many as may be are open
+            return None
+        return lambda: all(recall.done for recall in recalls)
+
+    def can_serve(self, entry: SamEntry) -> bool:
+        """Have the homes what an entry of the map says they have."""
+        return all(home.can_serve(entry) for home in self._homes.values())
+
+    # ---- ports and logs
+    def set_rate(self, messages: int, bucket: int, now: int) -> None:
+        """The token bucket of every port. HSL 6.3."""
+        for gate in self._gates:
+            gate.bucket.set(messages, bucket, now)
+
+    def log_entry(self, src: int, index: int) -> bytes:
+        """An entry as 64 bytes. HSL 6.5."""
+        entries = self._log(src).entries
+        return entries[index].encode() if index < len(entries) else bytes(LOG_ENTRY_BYTES)
+
+    def clear_log(self, src: int) -> None:
+        """Forget entries, first flags and counters."""
+        self._log(src).clear()
+
+    def counter(self, src: int, code: int) -> int:
+        """How often a code came."""
+        return {int(known): count for known, count in self._log(src).counters.items()}.get(code, 0)
+
+    # ---- upper tester
+    def cache(self, nid: int) -> RequestAgent | None:
+        """The request agent `nid`, or the first one."""
+        return self._agents.get(nid) or next(iter(self._agents.values()), None)

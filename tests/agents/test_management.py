@@ -1,0 +1,250 @@
+"""MgmtMsg and NcEnq at an I/O agent (HSL 5.14)."""
+
+from __future__ import annotations
+
+from typing import Any
+
+import pytest
+
+from hsl._generated.constants import Aop, Err, ErrMsgKind, LogOp, MgmtType, Op, UtOp
+from hsl._generated.layouts import MGMT_ANSWER_D0, MGMT_D0, UT_D0, UT_D1, UT_D2
+from hsl._generated.tables import RA_STATES
+from hsl.agents.access import Access
+from hsl.agents.io import REPORTS_LIMIT, Report, err_msg
+from hsl.agents.mmio import Command
+from hsl.agents.request import RequestAgent
+from hsl.agents.services import Alone
+from hsl.agents.upper_tester import HELD_LIMIT
+from hsl.codec.message import Message
+from hsl.errors import ConfigError
+from tests.agents.test_io import MMIO, NID, A, Rig
+from tests.support.agents import A as LINE
+from tests.support.agents import drain
+from tests.support.coherence import FIRST, agent
+
+
+class Shown(Alone):
+    """Services with a log of two codes and one cache."""
+
+    def __init__(self) -> None:
+        self.agent = agent(ncrs=2)
+        self.cleared: list[int] = []
+        self.fenced: list[int] = []
+
+    def log_entry(self, src: int, index: int) -> bytes:
+        return bytes([src, index]) * 32
+
+    def clear_log(self, src: int) -> None:
+        self.cleared.append(src)
+
+    def counter(self, src: int, code: int) -> int:
+        return 100 + code
+
+    def cache(self, nid: int) -> RequestAgent | None:
+        return self.agent
+
+    def home_lost(self, src: int, home: int, now: int) -> bool:
+        self.fenced.append(home)
+        return home == 9
+
+
+def record(kind: int, sub: int = 0, arg: int = 0, body: bytes = b"") -> dict[str, Any]:
+    head = MGMT_D0.build({"type": kind, "sub": sub, "id": 0xABCD, "arg": arg})
+    return {"len": 3, "data": (head + body).ljust(64, b"\0")}
+
+
+def ut(
+    sub: int, addr: int = LINE, size: int = 3, data: bytes = b"", be: int = 0, **d0: int
+) -> dict[str, Any]:
+    """A record of the upper tester."""
+    first = int.from_bytes(MGMT_D0.build({"type": MgmtType.UT, "sub": sub, "id": 7}), "little")
+    first |= int.from_bytes(UT_D0.build({"size": size} | d0), "little")
+    head = first.to_bytes(8, "little") + UT_D1.build({"addr": addr}) + UT_D2.build({"be": be})
+    return {"len": 3, "data": (head.ljust(32, b"\0") + data).ljust(64, b"\0")}
+
+
+def answered(message: Message) -> dict[str, int]:
+    assert (message.op, message.len) == (Op.CmpData, 3)
+    return dict(MGMT_ANSWER_D0.parse(message.data[:8]))
+
+
+def test_log_and_counters() -> None:
+    """LOG reads an entry and clears; COUNTERS reads 16 counters, all of the log that the asker is shown."""
+    services = Shown()
+    rig = Rig(services=services)
+    (done,) = rig.send(Op.MgmtMsg, **record(MgmtType.LOG, LogOp.READ, 5))
+    assert done.data == bytes([A, 5]) * 32
+    (done,) = rig.send(Op.MgmtMsg, **record(MgmtType.COUNTERS, 0, 20))
+    assert [int.from_bytes(done.data[i : i + 4], "little") for i in (0, 60)] == [120, 135]
+    (done,) = rig.send(Op.MgmtMsg, **record(MgmtType.LOG, LogOp.CLEAR))
+    assert answered(done) == {"type": 1, "sub": 1, "id": 0xABCD, "status": 0, "poison": 0, "state": 0}
+    assert services.cleared == [A]
+
+
+@pytest.mark.parametrize(
+    ("fields", "err"),
+    [
+        (record(0x55), "UNSUP"),
+        (record(MgmtType.SEC), "UNSUP"),
+        (record(MgmtType.LOG, 2), "UNSUP"),
+        (record(MgmtType.LOG, 0, 64), "PROTO"),
+        (record(MgmtType.COUNTERS, 1), "UNSUP"),
+        (record(MgmtType.COUNTERS, 0, 1 << 16), "PROTO"),
+        (record(MgmtType.CONTENT_LOST, 1), "UNSUP"),
+        (record(MgmtType.CONTENT_LOST, body=(8).to_bytes(8, "little")), "PROTO"),
+        (record(MgmtType.CONTENT_LOST), "UNSUP"),  # no home
+        (ut(16), "UNSUP"),
+        (ut(UtOp.LOAD, size=6), "PROTO"),
+        (ut(UtOp.LOAD, addr=LINE + 4), "PROTO"),
+        (ut(UtOp.ATOMIC_LOAD, aop=12), "PROTO"),
+        (ut(UtOp.STORE_LINE, addr=LINE + 8), "PROTO"),
+    ],
+)
+def test_refused_records(fields: dict[str, Any], err: str) -> None:
+    """Unknown TYPE or SUB: UNSUP; a field out of range: PROTO."""
+    rig = Rig(services=Shown())
+    assert rig.err(Op.MgmtMsg, **fields) == err
+    assert rig.io.idle
+
+
+def test_no_cache_no_upper_tester() -> None:
+    """A node without a request agent has no upper tester to offer."""
+    assert Rig().err(Op.MgmtMsg, **ut(UtOp.LOAD)) == "UNSUP"
+
+
+def test_upper_tester_answers_when_the_access_is_done() -> None:
+    """A load is answered with its bytes and the state of the line; until then the record's credit is free."""
+    services = Shown()
+    rig = Rig(services=services)
+    assert rig.send(Op.MgmtMsg, **ut(UtOp.LOAD, addr=LINE + 8)) == []
+    assert len(rig.io.taken) == 1
+    assert not rig.io.idle
+    (request,) = drain(services.agent)
+    line = bytes(range(64))
+    fill = Message(Op.CmpData, request.dst, FIRST, request.txn, st=2, len=3, data=line, poison=1)
+    services.agent.receive(fill, 5)
+    assert rig.io.poll(5)
+    (done,) = rig.sent()
+    assert answered(done) == {
+        "type": MgmtType.UT,
+        "sub": UtOp.LOAD,
+        "id": 7,
+        "status": 0,
+        "poison": 1,
+        "state": RA_STATES.index("E"),
+    }
+    assert done.data[32:] == line[8:16].ljust(32, b"\0")
+    assert services.agent.completions() == []  # programs of the node never see it
+    (done,) = rig.send(Op.MgmtMsg, **ut(UtOp.PROBE))
+    assert answered(done)["state"] == RA_STATES.index("E")
+    (done,) = rig.send(Op.MgmtMsg, **ut(UtOp.STORE_LINE, data=b"a" * 32))
+    assert services.agent.peek(LINE) == b"a" * 64
+    cas = b"a" * 8 + bytes(8) + b"b" * 8
+    (done,) = rig.send(Op.MgmtMsg, **ut(UtOp.ATOMIC_LOAD, data=cas, aop=Aop.CAS))
+    assert done.data[32:40] == b"a" * 8
+    assert services.agent.peek(LINE) == b"b" * 8 + b"a" * 56
+
+
+def test_upper_tester_ncr_goes_where_it_says() -> None:
+    """DST, stream, byte enables and data of an NcWrite and a WritePtl are those of the record."""
+    services = Shown()
+    rig = Rig(services=services)
+    rig.send(Op.MgmtMsg, **ut(UtOp.NCWRITE, addr=0x102, size=1, data=b"xy", dst=40, stream=3))
+    rig.send(Op.MgmtMsg, **ut(UtOp.WRITE_PTL, size=5, data=b"z" * 32, be=0x80000001))
+    rig.send(Op.MgmtMsg, **ut(UtOp.INTR, data=b"12345678", dst=41))
+    write, partial, intr = drain(services.agent)
+    assert (write.dst, write.aop, write.addr, write.be, write.data[2:4]) == (40, 3, 0x100, 0b1100, b"xy")
+    assert (partial.op, partial.len, partial.be) == (Op.WritePtl, 2, 0x80000001)
+    assert (intr.op, intr.dst, intr.data) == (Op.Intr, 41, b"12345678")
+
+
+def test_upper_tester_holds_64() -> None:
+    """The 65th record waits in its buffer until one of the 64 accesses has ended. HSL 5.14."""
+    services = Shown()
+    rig = Rig(services=services)
+    for i in range(HELD_LIMIT + 1):
+        rig.send(Op.MgmtMsg, **ut(UtOp.NCREAD, addr=8 * i, dst=40))
+    assert len(rig.io.taken) == HELD_LIMIT
+    first = drain(services.agent)[0]
+    services.agent.receive(Message(Op.Cmp, 40, FIRST, first.txn, err=Err.DECODE), 0)
+    rig.io.poll(0)
+    (done,) = rig.sent()
+    assert answered(done)["status"] == Err.DECODE
+    assert len(rig.io.taken) == HELD_LIMIT + 1
+
+
+def test_full_upper_tester_waits() -> None:
+    """An agent that takes no more accesses makes the record wait, not fail."""
+    services = Shown()
+    services.agent = agent(pending=1)
+    load = services.agent.submit(Access("load", LINE, 8), 0)
+    rig = Rig(services=services)
+    assert rig.send(Op.MgmtMsg, **ut(UtOp.LOAD, addr=LINE)) == []
+    assert rig.io.taken == []
+    assert not load.done
+
+
+def test_shared_queue() -> None:
+    """NcEnq puts 64 bytes in the queue; on a full one BUSY and no effect. [HSL-NCR-004]."""
+    rig = Rig(queues={MMIO + 64: 2})
+    for i in range(3):
+        data = bytes([i]) * 64
+        err = rig.err(Op.NcEnq, addr=MMIO + 64, len=3, data=data)
+        assert err == ("OK" if i < 2 else "BUSY")
+    assert rig.err(Op.NcEnq, addr=MMIO + 128, len=3, data=bytes(64)) == "DECODE"
+    assert rig.err(Op.NcEnq, addr=MMIO + 72, len=3, data=bytes(64)) == "PROTO"
+    assert rig.err(Op.NcEnq, addr=MMIO + 64, len=3, data=bytes(64), viral=True) == "DATA"
+    assert rig.err(Op.NcEnq, addr=MMIO + 64, len=3, data=bytes(64), poison=1) == "DATA"
+    assert rig.io.commands(MMIO + 64, 1) == [Command(MMIO + 64, bytes(64), A)]
+    assert rig.err(Op.NcEnq, addr=MMIO + 64, len=3, data=b"9" * 64) == "OK"
+    assert [command.data[0] for command in rig.io.commands(MMIO + 64)] == [1, ord("9")]
+
+
+@pytest.mark.parametrize("queues", [{MMIO: 0}, {MMIO: 257}, {MMIO + 8: 1}, {0: 1}])
+def test_bad_queues(queues: dict[int, int]) -> None:
+    """A queue must lie in the agent's MMIO and hold 1..256 commands."""
+    with pytest.raises(ConfigError, match="queue of"):
+        Rig(queues=queues)
+
+
+def test_err_msg() -> None:
+    """ERROR is kept for software, FENCED fences and is acknowledged, others and bad ones are dropped."""
+    services = Shown()
+    rig = Rig(services=services)
+
+    def tell(kind: int, nid: int, **fields: Any) -> list[Message]:
+        message = err_msg(kind, A, NID, nid, severity=2, code=19, addr=0x40)  # type: ignore[arg-type]
+        rig.io.receive(message._replace(**fields), 0)
+        return rig.sent()
+
+    assert tell(ErrMsgKind.ERROR, 5) == tell(0, 5) == tell(ErrMsgKind.FENCED, 8) == []
+    assert tell(ErrMsgKind.ERROR, 6, len=0) == tell(ErrMsgKind.ERROR, 6, addr=0, be=0) == []
+    assert list(rig.io.reports) == [Report(A, 5, 19, 2, 0x40)]
+    assert tell(ErrMsgKind.FENCED, 9) == [err_msg(ErrMsgKind.FENCED_ACK, NID, A, 9)]
+    assert services.fenced == [8, 9]
+    for _ in range(REPORTS_LIMIT):
+        tell(ErrMsgKind.ERROR, 7)
+    assert [report.nid for report in rig.io.reports] == [7] * REPORTS_LIMIT
+
+
+def test_cfg_writes_of_others_than_the_master() -> None:
+    """With CFGMASTER on, CfgWrite of another SRC ends with ACCESS and changes nothing; reads go on."""
+    rig = Rig(master=9)
+    assert rig.err(Op.CfgWrite, addr=0x18, data=bytes([1, 4]) + bytes(6)) == "ACCESS"
+    assert rig.io.registers.error_destination is None
+    assert rig.err(Op.CfgRead, addr=0x18) == "OK"
+    rig.send(Op.CfgWrite, 9, addr=0x18, data=bytes([1, 4]) + bytes(6))
+    assert rig.io.registers.error_destination == 1
+
+
+def test_lost_nodes_are_not_heard() -> None:
+    """What a lost node says after its loss has no effect and no answer, but gives its buffer back (F3)."""
+    rig = Rig(services=Shown())
+    rig.send(Op.MgmtMsg, **ut(UtOp.LOAD))
+    rig.io.lost(A)
+    assert rig.io.idle
+    assert rig.send(Op.NcWrite) == []
+    assert not rig.io.has_doorbell()
+    assert rig.io.counters["late"] == 1
+    rig.io.readmit(A)
+    assert rig.err(Op.NcWrite) == "OK"

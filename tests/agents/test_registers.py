@@ -1,0 +1,180 @@
+"""Configuration registers (HSL 5.14)."""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+
+import pytest
+
+from hsl._generated.constants import Err, FenceCommand, Register, Right, SamType
+from hsl._generated.layouts import (
+    ACL_BASE,
+    CFGMASTER_D0,
+    ERRDST_D0,
+    FENCE_D0,
+    RATE_D0,
+    SAM_BASE,
+    SAM_STRIDE,
+)
+from hsl.agents.access_list import AccessList, AclEntry, decode_acl, encode_acl
+from hsl.agents.address_map import AddressMap, SamEntry, encode_entry
+from hsl.agents.registers import Registers
+from hsl.agents.services import Alone, Later
+from hsl.errors import ConfigError
+
+PAGE = 4096
+
+
+class Recorder(Alone):
+    """Services that note what they are asked for; a recall is done when `done` says so."""
+
+    has_home = True
+
+    def __init__(self) -> None:
+        self.asked: list[tuple[object, ...]] = []
+        self.open = True
+        self.done = False
+
+    def fence(self, nid: int, now: int) -> Err:
+        self.asked.append(("fence", nid))
+        return Err.OK
+
+    def readmit(self, nid: int, now: int) -> Err:
+        self.asked.append(("readmit", nid))
+        return Err.UNREACH
+
+    def lift(self, nid: int, now: int) -> Err:
+        self.asked.append(("lift", nid))
+        return Err.OK
+
+    def set_rate(self, messages: int, bucket: int, now: int) -> None:
+        self.asked.append(("rate", messages, bucket))
+
+    def recall(self, first: int, last: int, now: int) -> Callable[[], bool] | None:
+        self.asked.append(("recall", first, last))
+        return (lambda: self.done) if self.open else None
+
+
+def registers() -> tuple[Registers, Recorder, AddressMap]:
+    services, amap = Recorder(), AddressMap([SamEntry(0, PAGE - 1)])
+    return Registers(7, 0, amap, services), services, amap
+
+
+def word(value: int) -> bytes:
+    return value.to_bytes(8, "little")
+
+
+def test_writable_bits_are_kept_and_others_have_no_effect() -> None:
+    """A write to a field is read back; reserved and read-only bits stay as they are."""
+    regs, _, _ = registers()
+    assert regs.write(Register.ERRDST, b"\xff" * 8, 0) == Err.OK
+    assert regs.read(Register.ERRDST, 8) == word((1 << 11) - 1)
+    before = regs.read(Register.ID, 16)
+    assert regs.write(Register.ID, b"\xff" * 16, 0) == Err.OK
+    assert regs.read(Register.ID, 16) == before
+
+
+def test_error_destination_and_master() -> None:
+    """ERRDST names a node while it is on; CFGMASTER on lets only its NID write."""
+    regs, _, _ = registers()
+    before = regs.error_destination
+    regs.write(Register.ERRDST, ERRDST_D0.build({"nid": 5, "on": 1}), 0)
+    assert (before, regs.error_destination) == (None, 5)
+    assert [regs.may_write(nid) for nid in (5, 9)] == [True, True]
+    regs.write(Register.CFGMASTER, CFGMASTER_D0.build({"nid": 5, "on": 1}), 0)
+    assert [regs.may_write(nid) for nid in (5, 9)] == [True, False]
+
+
+@pytest.mark.parametrize(
+    ("command", "asked", "err"),
+    [
+        (FenceCommand.FENCE, [("fence", 9)], Err.OK),
+        (FenceCommand.READMIT, [("readmit", 9)], Err.UNREACH),
+        (FenceCommand.LIFT, [("lift", 9)], Err.OK),
+        (0, [], Err.PROTO),
+    ],
+)
+def test_fence_commands(command: int, asked: list[object], err: Err) -> None:
+    """Each command of FENCE does its part of 6.2; what is none ends with PROTO."""
+    regs, services, _ = registers()
+    assert regs.write(Register.FENCE, FENCE_D0.build({"nid": 9, "command": command}), 0) == err
+    assert services.asked == asked
+
+
+def test_rate() -> None:
+    """RATE hands messages per 1024 TU and bucket size to the ports."""
+    regs, services, _ = registers()
+    regs.write(Register.RATE, RATE_D0.build({"messages": 3, "bucket": 4}), 0)
+    assert services.asked == [("rate", 3, 4)]
+
+
+def test_recall_ends_when_no_line_is_listed() -> None:
+    """RECALL needs both addresses, waits for a free place, and ends when it is done."""
+    regs, services, _ = registers()
+    assert regs.write(Register.RECALL, word(0), 0) == Err.PROTO
+    assert regs.write(Register.RECALL + 8, word(0), 0) == Err.PROTO
+    assert regs.write(Register.RECALL, word(64) + word(0), 0) == Err.PROTO
+    assert services.asked == []
+    later = regs.write(Register.RECALL, word(0) + word(127), 0)
+    assert isinstance(later, Later)
+    services.open = False
+    assert later.poll(0) is None
+    services.open = True
+    assert later.poll(0) is None
+    services.done = True
+    done = later.poll(0)
+    assert done is not None
+    assert done.err == Err.OK
+    assert services.asked == [("recall", 0, 127)] * 2
+
+
+def test_map_entries_are_replaced_whole() -> None:
+    """A SAM entry is written by LEN=2 only, and rules from then on; a bad one changes nothing."""
+    regs, _, amap = registers()
+    at = SAM_BASE + 3 * SAM_STRIDE
+    entry = SamEntry(PAGE, 2 * PAGE - 1, SamType.HDM_D, home=4)
+    assert regs.write(at, encode_entry(entry)[:8], 0) == Err.PROTO
+    assert regs.write(at + 16, encode_entry(entry)[:16], 0) == Err.PROTO
+    bad = bytearray(encode_entry(entry))
+    bad[0] |= 0xE  # a reserved type
+    assert regs.write(at, bytes(bad), 0) == Err.PROTO
+    assert amap.lookup(PAGE) is None
+    assert regs.write(at, encode_entry(entry), 0) == Err.OK
+    assert amap.lookup(PAGE) == entry
+    assert regs.read(at, 32) == encode_entry(entry)
+    assert regs.write(at, bytes(32), 0) == Err.OK
+    assert amap.lookup(PAGE) is None
+
+
+def test_access_list_entries() -> None:
+    """An ACL entry decides by range, SRC and DOM, the lowest first; without one the defaults hold.
+
+    [HSL-SEC-002].
+    """
+    regs, _, amap = registers()
+    only = AclEntry(0, PAGE - 1, src=5, dom=3, dom_mask=0xFFF, rights=Right.R)
+    every = AclEntry(0, PAGE - 1, src=4, src_mask=0x3FC, rights=Right.W)
+    for index, entry in ((2, every), (1, only)):
+        assert regs.write(ACL_BASE + 32 * index, encode_acl(entry), 0) == Err.OK
+        assert decode_acl(regs.read(ACL_BASE + 32 * index, 32)) == entry
+    assert amap.rights(8, 5, 3) == Right.R
+    assert amap.rights(8, 5, 2) == amap.rights(8, 7, 0) == Right.W
+    assert amap.rights(8, 8, 0) == Right.C | Right.R | Right.W | Right.A | Right.N
+    assert amap.rights(PAGE, 5, 3) == Right(0)  # outside the map
+    assert amap.copy().rights(8, 5, 3) == Right.R
+    regs.write(ACL_BASE + 32, bytes(32), 0)
+    assert amap.rights(8, 5, 3) == Right.W
+
+
+def test_illegal_access_list_entries() -> None:
+    """Ranges that are no pages and indices beyond the last are refused."""
+    entries = AccessList()
+    for bad in (AclEntry(8, PAGE - 1), AclEntry(0, PAGE), AclEntry(PAGE, PAGE - 1)):
+        with pytest.raises(ConfigError, match="no range"):
+            entries.put(0, bad)
+    with pytest.raises(ConfigError, match="there are 32"):
+        entries.put(32, None)
+    with pytest.raises(ConfigError, match="32 bytes"):
+        decode_acl(bytes(31))
+    with pytest.raises(ConfigError, match="there are 64"):
+        AddressMap([]).put(64, None)
