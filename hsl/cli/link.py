@@ -1,4 +1,4 @@
-"""`hsl link`: the link layer alone, in virtual time: a long run with faults."""
+"""`hsl link`: the link layer alone, in virtual time: a long run with faults, and a model of its speed."""
 
 from __future__ import annotations
 
@@ -19,6 +19,7 @@ from hsl.cli.capture import capture_options, check_size, open_sink, view
 from hsl.cli.exits import ExitCode
 from hsl.cli.meter import Meter
 from hsl.cli.node import deliver, draw_seed
+from hsl.cli.predict import predict_command
 from hsl.codec.crc import ENGINES
 from hsl.codec.flit import FORMATS
 from hsl.engine.select import VARIABLE, engines
@@ -33,7 +34,10 @@ KILL = re.compile(r"(\d+)@(\d+)")
 
 @click.group("link")
 def command() -> None:
-    """The link layer alone, over the loopback: long runs with faults, every promise checked."""
+    """The link layer alone, over the loopback: long runs with faults, and modelled time."""
+
+
+command.add_command(predict_command)
 
 
 def kills_of(context: click.Context, option: click.Parameter, values: tuple[str, ...]) -> Any:

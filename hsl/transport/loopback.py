@@ -7,6 +7,7 @@ from collections.abc import Callable, Sequence
 from enum import IntEnum
 from functools import partial
 from heapq import heappop, heappush
+from math import ceil
 from typing import NamedTuple
 
 from hsl._generated.constants import LinkState
@@ -33,7 +34,7 @@ class Wire(NamedTuple):
     a: Place
     b: Place
     latency_ns: int = LATENCY_NS
-    ps_per_byte: int = PS_PER_BYTE
+    ps_per_byte: float = PS_PER_BYTE  # each flit takes a whole number of ps, rounded up
     faults: tuple[FaultPlan, FaultPlan] = (NO_FAULTS, NO_FAULTS)
 
 
@@ -66,7 +67,7 @@ class Lane:
 
     def occupy(self, size: int, now: int) -> int:
         """Put `size` bytes on the line; the time of delivery, rounded up to ns."""
-        self.free_ps = max(now * PS_PER_NS, self.free_ps) + size * self.wire.ps_per_byte
+        self.free_ps = max(now * PS_PER_NS, self.free_ps) + ceil(size * self.wire.ps_per_byte)
         return -(-self.free_ps // PS_PER_NS) + self.wire.latency_ns
 
 

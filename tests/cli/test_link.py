@@ -85,3 +85,49 @@ def test_soak_usage(arguments: list[str]) -> None:
     result = run(*SOAK, *arguments)
     assert (result.exit_code, result.stdout) == (ExitCode.USAGE, "")
     assert "Traceback" not in result.stderr
+
+
+PREDICT = ["link", "predict", "--links", "1", "--messages", "200", "--seed", "1"]
+
+
+def test_predict_report() -> None:
+    """The document is that of the schema and marked as modelled; the same seed gives the same bytes."""
+    arguments = [
+        *PREDICT,
+        "--rate",
+        "16GT/s",
+        "--lanes",
+        "8",
+        "--ber",
+        "1e-6",
+        "--slow-link",
+        "0:8",
+        "--json",
+    ]
+    one, two = run(*arguments), run(*arguments)
+    report = valid(json.loads(one.stdout), "link_predict")
+    assert (one.exit_code, report["modelled"], one.stdout) == (ExitCode.OK, True, two.stdout)
+    assert (report["model"]["rate"], report["model"]["slow_links"]) == (16.0, {"0": 8.0})
+
+
+def test_predict_for_a_person() -> None:
+    """Without --json there is a table, and the words that its times are modelled."""
+    assert "modelled time, not measured; seed 1" in run(*PREDICT).stdout
+
+
+@pytest.mark.parametrize(
+    "arguments",
+    [
+        ["--links", "0..3"],
+        ["--links", "x"],
+        ["--links", "9"],
+        ["--rate", "fast"],
+        ["--slow-link", "1"],
+        ["--window", "512"],
+        ["--ber", "nan"],
+    ],
+)
+def test_predict_usage(arguments: list[str]) -> None:
+    """What cannot be modelled is refused with exit code 4."""
+    result = run(*PREDICT, *arguments)
+    assert (result.exit_code, result.stdout) == (ExitCode.USAGE, "")

@@ -1,0 +1,1 @@
+"""Measurements: what the modelled link gives, beside what arithmetic says."""
