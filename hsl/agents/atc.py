@@ -258,7 +258,7 @@ class Atc:
         """Take a PageRsp; False when no such group waits for one. HSL 5.10 [HSL-ATS-003]."""
         fields = PAGE_RESPONSE_D0.parse(message.data)
         group = self._groups.get(fields["group"])
-        if group is None or message.src != self.config.iommu or group.pasid != pasid_of(message):
+        if group is None or group.pasid != pasid_of(message):
             return False
         known = fields["code"] in PageCode.__members__.values()
         group.code = PageCode(fields["code"]) if known else PageCode.FAILURE

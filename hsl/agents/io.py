@@ -372,7 +372,8 @@ class IoAgent:
         return Later(lambda now: Message(Op.Cmp) if done() else None)
 
     def _page_rsp(self, message: Message) -> Answer:
-        if self._atc is None or not self._atc.page_response(message, self._now):
+        mine = self._atc is not None and self._services.together(message.src, self._atc.config.iommu)
+        if self._atc is None or not mine or not self._atc.page_response(message, self._now):
             self._error(ErrorCode.PROTO, "PageRsp for a group that was not asked for", message)
             return Message(Op.Cmp, err=Err.PROTO)
         return Message(Op.Cmp)

@@ -73,6 +73,10 @@ class Services(Protocol):
         """The request agent `nid`, or the first one for another NID of the node."""
         ...
 
+    def together(self, one: int, other: int) -> bool:
+        """Are two nodes behind one port, or both here: may one speak for the other."""
+        ...
+
     def home_lost(self, src: int, home: int, now: int) -> bool:
         """ErrMsg FENCED came: fence `home`, if `src` may speak for it (6.2 F6)."""
         ...
@@ -122,6 +126,10 @@ class Alone:
     def cache(self, nid: int) -> RequestAgent | None:
         """There is none."""
         return None
+
+    def together(self, one: int, other: int) -> bool:
+        """There is one world."""
+        return True
 
     def home_lost(self, src: int, home: int, now: int) -> bool:
         """There is nobody to tell."""

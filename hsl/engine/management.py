@@ -77,10 +77,13 @@ class NodeServices:
         known = [home.content_lost(nid, first, last) for home in self._homes.values()]
         return Err.OK if any(known) else Err.PROTO
 
+    def together(self, one: int, other: int) -> bool:
+        """Are two nodes behind one port, or both here."""
+        return self._gate(one) is self._gate(other)
+
     def home_lost(self, src: int, home: int, now: int) -> bool:
         """ErrMsg FENCED came: believed only of a home behind the port that it came by. HSL 6.2 F4, F6."""
-        gate = self._gate(src)
-        if gate is None or home not in gate.nids:
+        if self._gate(src) is None or not self.together(src, home):
             return False
         for agent in self._agents.values():
             agent.home_lost(home, now)

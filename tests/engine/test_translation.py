@@ -1,0 +1,393 @@
+"""Translation between two nodes: IOMMU at one, translation cache at the other (HSL 5.10, 5.14)."""
+
+from __future__ import annotations
+
+from dataclasses import replace
+from typing import Any
+
+import pytest
+
+from hsl._generated.constants import Aop, Err, Feature, Op, PageCode
+from hsl._generated.layouts import INVALIDATE_D0, PAGE_RESPONSE_D0, TRANSLATION_D0
+from hsl.agents.access import Access, Perm
+from hsl.agents.atc import ATTEMPTS, GROUP_LIMIT, WAITING_LIMIT, Atc, AtcConfig, Translated
+from hsl.agents.io import IoConfig
+from hsl.agents.iommu import MAPPING_LIMIT, Iommu, Mapping, PageRequest
+from hsl.codec.message import Message
+from hsl.engine.config import NodeConfig
+from hsl.engine.node import Node
+from hsl.errors import ConfigError
+from tests.engine.wires import HOST, MAP, PAGE, Peer, Wire, node
+
+FEATURES = int(Feature.ATS | Feature.PRI)
+CPU_IO, CPU_CORE, GPU_IO, GPU_AGENT = 1, 2, 17, 18
+PASID = 0x12345
+VA = 0xFFFF_8000_0000_0000  # a high one: all 64 bits count
+PAGE_OF_VA = VA >> 12
+RW = Perm.R | Perm.W
+DATA = b"datadata"
+
+
+def device(**atc: Any) -> Node:
+    """A GPU node whose agent 18 translates at node 1."""
+    config = node(16, features=FEATURES).config
+    return Node(replace(config, atc=AtcConfig(**({"agent": GPU_AGENT, "iommu": CPU_IO} | atc))))
+
+
+class System:
+    """A CPU node with an IOMMU and a device on a wire."""
+
+    def __init__(self, queue: int = 64, **atc: Any) -> None:
+        self.iommu = Iommu(queue)
+        config = node(0, features=FEATURES).config
+        self.cpu = Node(replace(config, io=IoConfig(nid=CPU_IO, address_map=MAP, iommu=self.iommu)))
+        self.gpu = device(**atc)
+        self.wire = Wire(self.cpu, self.gpu)
+        self.wire.connect()
+
+    @property
+    def atc(self) -> Atc:
+        assert self.gpu.atc is not None
+        return self.gpu.atc
+
+    def begin(self, kind: str, va: int, data: bytes = b"", **fields: Any) -> Translated:
+        values: dict[str, Any] = {"size": len(data) or 8, "data": data} | fields
+        return self.atc.access(PASID, Access(kind, va, **values), self.wire.now)
+
+    def do(self, kind: str, va: int, data: bytes = b"", **fields: Any) -> Translated:
+        access = self.begin(kind, va, data, **fields)
+        self.wire.run(lambda: access.done)
+        return access
+
+    def tell(self, kind: str, page: int, data: bytes, pasid: int = PASID) -> Err:
+        """The CPU's software sends a TransInv or PageRsp to the device."""
+        access = Access(kind, page, data=data, dst=GPU_IO, pasid=pasid)
+        ticket = self.cpu.submit(CPU_CORE, access, self.wire.now)
+        self.wire.finish(ticket)
+        return ticket.err
+
+    def host(self, addr: int) -> bytes:
+        ticket = self.cpu.load(CPU_CORE, addr, 8, self.wire.now)
+        self.wire.finish(ticket)
+        return ticket.result()
+
+    def asked(self) -> int:
+        assert self.cpu.io is not None
+        return self.cpu.io.counters["TransReq"]
+
+
+def test_accesses_go_where_the_page_tables_say() -> None:
+    """Stores, loads and atomics by virtual address reach the physical page; TransReq is sent once."""
+    system = System()
+    system.iommu.map(PASID, Mapping(PAGE_OF_VA, HOST + 3 * PAGE, RW))
+    assert system.do("store", VA + 8, DATA).err == Err.OK
+    load = system.do("load", VA + 8)
+    assert load.ticket is not None
+    assert load.ticket.result() == DATA
+    assert system.host(HOST + 3 * PAGE + 8) == DATA
+    system.do("atomic_store", VA + 16, (5).to_bytes(8, "little"), aop=Aop.ADD)
+    assert system.host(HOST + 3 * PAGE + 16) == (5).to_bytes(8, "little")
+    assert system.asked() == 1
+
+
+def test_large_pages_and_shared_mappings() -> None:
+    """A mapping of 2^n pages covers them all, a global one holds for every PASID, a small one goes first."""
+    system = System()
+    system.iommu.map(0, Mapping(PAGE_OF_VA, HOST, RW, size=4, shared=True))
+    system.do("store", VA + 5 * PAGE + 24, DATA)
+    assert system.host(HOST + 5 * PAGE + 24) == DATA
+    other = system.atc.access(7, Access("load", VA + 5 * PAGE + 24, 8), system.wire.now)
+    system.wire.run(lambda: other.done)
+    assert other.ticket is not None
+    assert other.ticket.result() == DATA
+    assert system.asked() == 1
+    own = Mapping(PAGE_OF_VA + 5, HOST + PAGE, RW)
+    system.iommu.map(PASID, own)
+    assert system.iommu.lookup(PASID, PAGE_OF_VA + 5) == own
+    system.iommu.unmap(PASID, own)
+    assert system.iommu.lookup(PASID, PAGE_OF_VA + 5) == system.iommu.lookup(9, PAGE_OF_VA)
+
+
+@pytest.mark.parametrize(
+    ("perms", "kind", "data", "err"),
+    [
+        (Perm.R, "load", b"", Err.OK),
+        (Perm.R, "store", DATA, Err.ACCESS),
+        (Perm.W, "load", b"", Err.ACCESS),
+        (Perm.W, "atomic_store", DATA, Err.ACCESS),
+        (RW, "atomic_store", DATA, Err.OK),
+        (Perm.X | Perm.PRIV, "load", b"", Err.ACCESS),
+        (None, "load", b"", Err.ACCESS),
+    ],
+)
+def test_a_page_gives_no_more_than_it_has(perms: Perm | None, kind: str, data: bytes, err: Err) -> None:
+    """A page that is not there, or lacks a right that is wanted, is a fault: ACCESS, nothing is touched.
+
+    [HSL-ATS-001].
+    """
+    system = System()
+    if perms is not None:
+        system.iommu.map(PASID, Mapping(PAGE_OF_VA, HOST + PAGE, perms))
+    access = system.do(kind, VA, data)
+    assert (access.err, access.ticket is None) == (err, err != Err.OK)
+    wanted = Access("trans_req", PAGE_OF_VA, dst=CPU_IO, pasid=PASID, perms=Perm.R)
+    ticket = system.gpu.submit(GPU_AGENT, wanted, system.wire.now)
+    system.wire.finish(ticket)
+    granted = perms is not None and Perm.R in perms
+    assert ticket.err == (Err.OK if granted else Err.ACCESS)
+    if granted:
+        assert TRANSLATION_D0.parse(ticket.data[:8])["perms"] == perms
+    assert system.iommu.faults == (not granted) + (err != Err.OK)
+
+
+def invalidate(size: int = 0, every: int = 0) -> bytes:
+    return bytes(INVALIDATE_D0.build({"size": size, "all": every}))
+
+
+@pytest.mark.parametrize(
+    ("page", "pasid", "data", "dropped"),
+    [
+        (PAGE_OF_VA, PASID, invalidate(), True),
+        (PAGE_OF_VA + 1, PASID, invalidate(), False),
+        (PAGE_OF_VA & ~0xF, PASID, invalidate(size=4), True),
+        (PAGE_OF_VA, 1, invalidate(), False),
+        (PAGE_OF_VA, 1, invalidate(every=1), True),
+        (0, PASID, invalidate(size=31), True),
+    ],
+)
+def test_what_an_invalidation_drops(page: int, pasid: int, data: bytes, dropped: bool) -> None:
+    """TransInv takes the pages of its size and PASID, of all with the flag, of every address with size 31."""
+    system = System()
+    system.iommu.map(PASID, Mapping(PAGE_OF_VA, HOST + PAGE, RW))
+    system.do("store", VA, DATA)
+    system.iommu.map(PASID, Mapping(PAGE_OF_VA, HOST + 2 * PAGE, RW))
+    assert system.tell("trans_inv", page, data, pasid) == Err.OK
+    system.do("store", VA, b"newdata!")
+    assert (system.host(HOST + 2 * PAGE) == b"newdata!") == dropped
+
+
+class Scripted:
+    """A device that a bare peer plays the host of."""
+
+    def __init__(self, **atc: Any) -> None:
+        self.gpu = device(**atc)
+        self.peer = Peer(0, features=FEATURES)
+        self.wire = Wire(self.gpu, self.peer)
+        self.wire.connect()
+        assert self.gpu.atc is not None
+        self.atc = self.gpu.atc
+
+    def rest(self) -> None:
+        for _ in range(30):
+            self.wire.step()
+
+    def begin(self, kind: str = "load", va: int = VA) -> Translated:
+        data = b"" if kind == "load" else DATA
+        access = self.atc.access(PASID, Access(kind, va, 8, data), self.wire.now)
+        self.rest()
+        return access
+
+    def took(self, op: Op) -> Message:
+        (message,) = self.peer.took(op)
+        return message
+
+    def translate(self, pa: int, perms: Perm = RW, size: int = 0) -> None:
+        """Answer the one TransReq."""
+        request = self.took(Op.TransReq)
+        assert (request.dom << 8 | request.x & 0xFF, request.addr) == (PASID, PAGE_OF_VA)
+        word = TRANSLATION_D0.build({"pa": pa >> 12, "perms": int(perms), "size": size})
+        self.say(Op.CmpData, CPU_IO, request.src, txn=request.txn, len=1, data=word.ljust(16, b"\0"))
+
+    def say(self, op: int, src: int, dst: int, **fields: Any) -> None:
+        self.peer.send(op, src, dst, **fields)
+        self.rest()
+
+    def refuse(self) -> None:
+        """Answer the one TransReq with a fault."""
+        request = self.took(Op.TransReq)
+        self.say(Op.Cmp, CPU_IO, request.src, txn=request.txn, err=Err.ACCESS)
+
+    def respond(self, request: Message, code: int) -> None:
+        """Send the PageRsp of a PageReq."""
+        group = int.from_bytes(request.data, "little") & 0x1FF
+        data = PAGE_RESPONSE_D0.build({"group": group, "code": code})
+        self.say(Op.PageRsp, CPU_IO, GPU_IO, txn=8, x=request.x & 0xFF, dom=request.dom, data=data)
+
+    def invalidate(self) -> None:
+        x, dom = PASID & 0xFF, PASID >> 8
+        self.say(Op.TransInv, CPU_IO, GPU_IO, txn=9, addr=PAGE_OF_VA, x=x, dom=dom, data=invalidate())
+
+    def invalidated(self) -> bool:
+        return any(m.src == GPU_IO and m.txn == 9 for m in self.peer.took(Op.Cmp))
+
+
+def test_invalidation_ends_after_the_accesses_that_use_the_page() -> None:
+    """Cmp of TransInv comes only when the read that went out with the old translation is completed.
+
+    A report of T_REQ to the program is no completion. [HSL-ATS-002].
+    """
+    for late in (False, True):
+        host = Scripted()
+        access = host.begin()
+        host.translate(HOST + PAGE)
+        read = host.took(Op.ReadShared)
+        host.invalidate()
+        assert not host.invalidated()
+        if late:
+            deadline = host.gpu.agents[GPU_AGENT].next_deadline()
+            assert deadline is not None
+            host.wire.now = deadline
+            host.rest()
+            assert access.done
+            assert access.ticket is not None
+            assert access.ticket.err == Err.UNREACH
+            assert not host.invalidated()
+        fields = {"txn": read.txn, "st": 1, "len": 3, "data": bytes(64)}
+        host.say(Op.CmpData, 0, read.src, **fields)
+        assert access.done
+        assert host.invalidated()
+
+
+def test_translation_that_crosses_an_invalidation_is_asked_for_again() -> None:
+    """TransInv may overtake the answer of an older TransReq: that answer is not used. [HSL-ATS-002]."""
+    host = Scripted()
+    access = host.begin()
+    (request,) = [m for m in host.peer.messages if m.op == Op.TransReq]
+    host.invalidate()
+    assert host.invalidated()
+    host.translate(HOST + PAGE)
+    assert not access.done
+    host.translate(HOST + 2 * PAGE)
+    assert host.took(Op.ReadShared).addr == HOST + 2 * PAGE
+    assert request.dst == CPU_IO
+
+
+@pytest.mark.parametrize(("perms", "size"), [(Perm.W, 0), (Perm(0), 0), (RW, 31)])
+def test_answers_that_are_no_translation_are_faults(perms: Perm, size: int) -> None:
+    """A host that answers with fewer rights than asked for, or the size code 31, gives nothing."""
+    host = Scripted()
+    access = host.begin()
+    host.translate(HOST, perms, size)
+    assert access.err == Err.ACCESS
+
+
+def test_a_page_is_asked_for_and_the_access_goes_on() -> None:
+    """A fault becomes a PageReq; software maps the page and answers its group once. [HSL-ATS-003]."""
+    system = System(page_requests=True)
+    access = system.begin("store", VA, DATA)
+    taken: list[PageRequest] = []
+
+    def asked() -> bool:
+        taken.extend(system.iommu.page_requests())
+        return bool(taken)
+
+    system.wire.run(asked)
+    (request,) = taken
+    assert (request.src, request.pasid, request.page, request.perms) == (GPU_AGENT, PASID, PAGE_OF_VA, Perm.W)
+    assert request.last
+    system.iommu.map(PASID, Mapping(PAGE_OF_VA, HOST + PAGE, RW))
+    response = PAGE_RESPONSE_D0.build({"group": request.group, "code": PageCode.RETRY})
+    assert system.tell("page_rsp", 0, response) == Err.OK
+    system.wire.run(lambda: access.done)
+    assert access.err == Err.OK
+    assert system.host(HOST + PAGE) == DATA
+    assert system.tell("page_rsp", 0, response) == Err.PROTO  # the group has its answer
+
+
+@pytest.mark.parametrize(
+    ("code", "err"), [(PageCode.FAULT, Err.ACCESS), (PageCode.FAILURE, Err.ACCESS), (9, Err.ACCESS)]
+)
+def test_refused_pages_end_the_access(code: int, err: Err) -> None:
+    """FAULT, FAILURE and codes that are none end the accesses that wait for the page."""
+    host = Scripted(page_requests=True)
+    access = host.begin()
+    host.refuse()
+    page = host.took(Op.PageReq)
+    host.say(Op.Cmp, CPU_IO, page.src, txn=page.txn)
+    assert not access.done
+    host.respond(page, code)
+    assert access.err == err
+
+
+def test_busy_host_ends_the_access_with_busy() -> None:
+    """A PageReq that finds the host's queue full ends with BUSY, and so do the accesses. HSL 5.10."""
+    system = System(queue=0, page_requests=True)
+    assert system.do("load", VA).err == Err.BUSY
+    assert not system.iommu.page_requests()
+    assert system.do("load", VA).err == Err.BUSY  # the group is free again
+
+
+def test_host_that_answers_retry_for_ever() -> None:
+    """After ATTEMPTS page requests an access ends with ACCESS."""
+    host = Scripted(page_requests=True)
+    access = host.begin()
+    for _ in range(ATTEMPTS):
+        assert not access.done
+        host.refuse()
+        host.respond(host.took(Op.PageReq), PageCode.RETRY)
+    host.refuse()
+    assert access.err == Err.ACCESS
+
+
+def test_groups_of_pages() -> None:
+    """Several pages make a group: its last PageReq says so, one PageRsp answers it. [HSL-ATS-003]."""
+    system = System()
+    group = system.atc.request_pages(PASID, [1, 2, 3], Perm.R, system.wire.now)
+    system.wire.run(lambda: all(ticket.done for ticket in group.tickets))
+    assert [(r.page, r.group, r.last) for r in system.iommu.page_requests()] == [
+        (1, group.number, False),
+        (2, group.number, False),
+        (3, group.number, True),
+    ]
+    response = PAGE_RESPONSE_D0.build({"group": group.number, "code": PageCode.FAULT})
+    assert system.tell("page_rsp", 0, response, pasid=1) == Err.PROTO  # of another PASID
+    assert group.code is None
+    assert system.tell("page_rsp", 0, response) == Err.OK
+    assert group.code == PageCode.FAULT
+
+
+def test_caps() -> None:
+    """Entries, waiting accesses, groups and mappings are bounded, and each bound is said."""
+    system = System(entries=2)
+    for i in range(4):
+        system.iommu.map(PASID, Mapping(PAGE_OF_VA + i, HOST + i * PAGE, RW))
+        system.do("load", VA + i * PAGE)
+    assert len(system.atc._entries) == 2
+    for i in range(WAITING_LIMIT):
+        system.begin("load", i * PAGE)
+    with pytest.raises(ConfigError, match=str(WAITING_LIMIT)):
+        system.begin("load", 0)
+    for _ in range(GROUP_LIMIT):
+        system.atc.request_pages(PASID, [1], Perm.R, system.wire.now)
+    with pytest.raises(ConfigError, match=f"{GROUP_LIMIT} groups"):
+        system.atc.request_pages(PASID, [1], Perm.R, system.wire.now)
+    system.iommu._tables = dict.fromkeys(((0, 0, i) for i in range(MAPPING_LIMIT)), Mapping(0, 0, RW))
+    with pytest.raises(ConfigError, match="MAPPING_LIMIT"):
+        system.iommu.map(PASID, Mapping(0, 0, RW))
+
+
+@pytest.mark.parametrize(
+    ("pasid", "mapping"),
+    [
+        (0, Mapping(1, 0, RW, size=1)),
+        (0, Mapping(0, PAGE, RW, size=1)),
+        (0, Mapping(0, 0, RW, size=31)),
+        (0, Mapping(1 << 52, 0, RW)),
+        (0, Mapping(0, 1 << 52, RW)),
+        (1 << 20, Mapping(0, 0, RW)),
+    ],
+)
+def test_bad_mappings(pasid: int, mapping: Mapping) -> None:
+    """A mapping must be aligned to its size and lie in both address spaces."""
+    with pytest.raises(ConfigError, match="IOMMU"):
+        Iommu().map(pasid, mapping)
+
+
+def test_bad_configurations() -> None:
+    """An ATC needs an agent, an I/O agent and entries; an access an address of 64 bits."""
+    with pytest.raises(ConfigError, match="entries"):
+        AtcConfig(agent=2, iommu=1, entries=0)
+    with pytest.raises(ConfigError, match="ATC needs"):
+        NodeConfig(atc=AtcConfig(agent=2, iommu=1))
+    with pytest.raises(ConfigError, match="64 bits"):
+        System().begin("load", 1 << 64)
