@@ -19,7 +19,7 @@ BUILD_TOOLS  := $(VENV)/.build-tools
 INSTALLED    := $(VENV)/.installed
 NATIVE_FILES := $(shell find native -type f)
 
-.PHONY: help demo test venv lint types drift layers ctest bench differential models clean
+.PHONY: help demo test venv lint types drift layers ctest bench differential models shortmodels clean
 
 help: ## this list
 	@sed -n 's/^\([a-z]*\):[^#]*## /\1\t/p' Makefile | expand -t 10
@@ -61,9 +61,12 @@ FLITS := 10000000
 differential: venv ## both codecs on FLITS (10 million) damaged flits: not one may differ
 	$(BIN)/python -m tests.differential.long_run --flits $(FLITS)
 
-models: venv ## all states of the models of the link, then every planted fault (needs rumur; 5 minutes)
+models: venv ## all states of the models of the link, then every planted fault (needs rumur; 8 minutes of one core)
 	$(BIN)/hsl model link
 	$(BIN)/hsl model link --mutants
+
+shortmodels: venv ## all states of the models of the link that are marked short (needs rumur; 90 s of two cores)
+	$(BIN)/hsl model link --short
 
 clean: ## remove what was built, and the environment
 	rm -rf build $(VENV)

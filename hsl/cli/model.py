@@ -47,12 +47,15 @@ def command() -> None:
 @command.command("link")
 @click.option("--mutants", is_flag=True, help="The planted faults instead: each must be caught.")
 @click.option("--only", multiple=True, metavar="NAME", help="Only this model or mutant; may be repeated.")
+@click.option("--short", is_flag=True, help="Only the models that are marked short: a minute and a half.")
 @click.option("--jobs", type=click.IntRange(1, 64), default=2, show_default=True, help="Models at once.")
 @click.option("--json", "as_json", is_flag=True, help="One JSON document on stdout.")
 @click.option(
     "--cache", type=click.Path(path_type=Path, file_okay=False), help="Compiled models; default build/models."
 )
-def link(mutants: bool, only: tuple[str, ...], jobs: int, as_json: bool, cache: Path | None) -> int:
+def link(
+    mutants: bool, only: tuple[str, ...], short: bool, jobs: int, as_json: bool, cache: Path | None
+) -> int:
     """Search every state of the models of the link layer: safety, and that nothing sticks.
 
     Exit status 0 only if every model is clean, or with --mutants if every mutant is caught by the
@@ -67,7 +70,12 @@ def link(mutants: bool, only: tuple[str, ...], jobs: int, as_json: bool, cache: 
     known = {run.id for run in runs}
     if unknown := sorted(set(only) - known):
         raise click.UsageError(f"no {', '.join(unknown)}; there are {', '.join(sorted(known))}")
-    chosen = [run for run in runs if not only or run.id in only]
+    if short and mutants:
+        raise click.UsageError("--short is about models: name mutants with --only")
+    chosen = [run for run in runs if (not only or run.id in only) and (run.short or not short)]
+    if not chosen:
+        click.echo("hsl: nothing selected: none of these models is short", err=True)
+        return ExitCode.NOTHING
     start = time.monotonic()
     rows = search(checker, chosen, jobs)
     report = {

@@ -29,6 +29,7 @@ class Run:
     expected: str
     cost: int  # states, roughly: what takes longest starts first
     text: str
+    short: bool = False  # in the short form that every commit runs
 
 
 def load(spec: Path, kind: str) -> list[Run]:
@@ -61,6 +62,7 @@ def _run(entry: Mapping[str, Any], model: Mapping[str, Any], folder: Path, table
         expected=_rest(text) if entry.get("expected") == REST else entry.get("expected", ""),
         cost=model["states"],
         text=cells(text, edited(table, entry.get("cells", ()))),
+        short=entry.get("short", False),
     )
 
 

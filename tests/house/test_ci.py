@@ -9,6 +9,7 @@ from pathlib import Path
 import pytest
 
 ROOT = Path(__file__).parents[2]
+TARGETS = ["host", "venv", "test", "lint", "types", "drift", "layers", "ctest"]  # steps that are called so
 STUB = '#!/bin/sh\necho "$HSL_CI $(basename "$0") $*" >> "$CALLS"\ncase "$*" in "$FAIL") exit 9;; esac\n'
 
 
@@ -39,8 +40,8 @@ def test_every_step_in_order(tree: Path) -> None:
     assert done.returncode == 0, done.stderr
     assert calls[0] == "1 apt-get -q update"
     made = [call.removeprefix("1 make ") for call in calls if "make " in call and "apt-get" not in call]
-    assert made == ["host", "venv", "test", "lint", "types", "drift", "layers", "ctest"]
-    assert re.findall(r"\d+ s  (\w+)", done.stdout)[-len(made) - 1 :] == [*made, "in"]
+    assert made == [*TARGETS, "shortmodels"]
+    assert re.findall(r"\d+ s  (\w+)", done.stdout)[-len(made) - 1 :] == [*TARGETS, "models", "in"]
 
 
 @pytest.mark.parametrize("name", ["test", "lint", "types", "drift", "layers", "ctest"])
@@ -50,6 +51,13 @@ def test_first_failure_ends_it(tree: Path, name: str) -> None:
     assert done.returncode == 9
     assert calls[-1] == f"1 make {name}"
     assert f"FAILED: {name} (exit 9)" in done.stdout
+
+
+def test_the_models_are_a_step(tree: Path) -> None:
+    """A model that is not clean fails the run, under the name of the step."""
+    done, calls = run(tree, fail="shortmodels")
+    assert (done.returncode, calls[-1]) == (9, "1 make shortmodels")
+    assert "FAILED: models (exit 9)" in done.stdout
 
 
 def test_tools_of_the_tests_are_installed() -> None:

@@ -152,6 +152,23 @@ def test_unknown_name() -> None:
     assert "bring-up" in result.stderr
 
 
+@pytest.mark.tool("rumur", apt="rumur")
+def test_short_form() -> None:
+    """--short leaves out the long models, of --only too; nothing left is exit code 5; mutants have none."""
+    document = report(run("--json", "--short", *only("low-power-both", "replay")))
+    assert [row["id"] for row in document["runs"]] == ["low-power-both"]
+    assert run("--short", *only("replay")).exit_code == ExitCode.NOTHING
+    assert run("--short", "--mutants").exit_code == ExitCode.USAGE
+
+
+def test_the_short_form_has_every_text() -> None:
+    """What every commit runs has a model of each text, and fail-over with 2 and with 3 links."""
+    entries = tomllib.loads((ROOT / "model/models.toml").read_text())["model"]
+    short = [entry for entry in entries if entry.get("short")]
+    assert {entry["file"] for entry in short} == {entry["file"] for entry in entries}
+    assert {entry["id"] for entry in short} >= {"bond-2", "bond-3"}
+
+
 def test_mutants_differ() -> None:
     """Each mutant is a text of its own, and names a property that its model has."""
     models = {entry.id: entry for entry in MODELS}
