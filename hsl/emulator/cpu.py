@@ -69,10 +69,12 @@ class CpuDevice(Device):
         yield from core.write(RING, bytes(2 * LINE_BYTES))
         if self.kernel.feed is None:
             yield from core.write(INPUT, self.data)
-        units = int.from_bytes((yield from wait_for(core.ncread(self.topology.gpu_units_register))), "little")
+        units = int.from_bytes(
+            (yield from wait_for(core.ncread(self.topology.gpu_units_register(0)))), "little"
+        )
         yield from core.write(DESCRIPTOR, self.job.encode())
         yield from wait_for(core.fence())
-        yield from wait_for(core.ncwrite(self.topology.gpu_doorbell, DESCRIPTOR))
+        yield from wait_for(core.ncwrite(self.topology.gpu_doorbell(0), DESCRIPTOR))
         if self.kernel.feed is not None:
             yield from self.kernel.feed(core, self.job, self.data)
         interrupts = yield from self.interrupt(VECTOR_DONE)
@@ -80,7 +82,7 @@ class CpuDevice(Device):
         yield Condition(lambda: len(self.scheduler.threads) == 1)
         yield from self.verify(core, units, interrupts)
         self.quiescing = True
-        yield from wait_for(core.ncwrite(self.topology.gpu_exit_doorbell, 0))
+        yield from wait_for(core.ncwrite(self.topology.gpu_exit_doorbell(0), 0))
         yield from self.interrupt(VECTOR_BYE)
         self.finished = True
 

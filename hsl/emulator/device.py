@@ -2,9 +2,11 @@
 
 from __future__ import annotations
 
+from collections import Counter
 from collections.abc import Iterator
 
-from hsl._generated.constants import LINE_BYTES, Aop
+from hsl._generated.constants import LINE_BYTES, Aop, Op, Vc
+from hsl._generated.tables import OPCODES
 from hsl.agents.access import Access, Ticket
 from hsl.emulator.program import Pause, Program, Scheduler
 from hsl.emulator.topology import Topology
@@ -16,6 +18,12 @@ MAX_LATENCIES = 1 << 16  # read latencies kept for the percentiles; later ones r
 MAX_ROUNDS = 2  # of programs and local messages in one instant; then the link has its turn
 ROUND_NS = 1000  # after which the programs go on: what their local work costs in virtual time
 WINDOW = 16  # accesses that a bulk copy keeps in flight
+
+# Messages that an access sends over a link: its request, or a snoop of its home in this node.
+ASKING = frozenset(op for op, info in OPCODES.items() if info.vc in (Vc.REQ, Vc.RWD, Vc.SNP)) - {
+    Op.Evict,
+    Op.WbFull,
+}
 
 
 def lines_of(address: int, data: bytes) -> Iterator[tuple[int, bytes]]:
@@ -76,6 +84,22 @@ class Device:
     def pause(self, tu: int) -> Pause:
         """A pause of `tu` time units: as long as a link takes for something, in virtual and in real time."""
         return Pause(tu << self.topology.tu)
+
+    def traffic(self) -> Counter[str]:
+        """What was done so far: accesses of the caches, and messages that left by a port.
+
+        `link_accesses` are those that sent a request, or a snoop, over a link; the others stayed in the node.
+        """
+        counts: Counter[str] = Counter()
+        for agent in self.node.agents.values():
+            counts["accesses"] += agent.counters.hits + agent.counters.misses
+            counts["hits"] += agent.counters.hits
+        for port in self.node.ports:
+            for op, number in port.messages_sent.items():
+                counts["messages"] += number
+                counts["snoops"] += number * (OPCODES[op].vc == Vc.SNP)
+                counts["link_accesses"] += number * (op in ASKING)
+        return counts
 
     def _measure(self, ticket: Ticket) -> None:
         if ticket.access.kind == "load" and ticket.missed and ticket.finished is not None:

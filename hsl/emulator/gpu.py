@@ -2,15 +2,18 @@
 
 from __future__ import annotations
 
+from collections import Counter
 from collections.abc import Callable, Iterator
+from typing import Any, Final, Protocol
 
 import numpy as np
 from numpy.typing import NDArray
 
 from hsl._generated.constants import LINE_BYTES
 from hsl.agents.io import Doorbell
+from hsl.emulator.array_kernels import ARRAY_KERNELS, TILE
 from hsl.emulator.device import Core, Device, wait_for
-from hsl.emulator.kernels import COMPLETION, KERNEL_OF, Job, Kernel
+from hsl.emulator.kernels import COMPLETION, KERNELS, LANE_BYTES
 from hsl.emulator.program import Condition, Program
 from hsl.emulator.topology import Topology
 
@@ -19,6 +22,45 @@ __all__ = ["VECTOR_BYE", "VECTOR_DONE", "VECTOR_FAULT", "GpuDevice", "Wavefront"
 LANES = 64
 VECTOR_DONE, VECTOR_BYE, VECTOR_FAULT = 1, 2, 3
 SLOT = 8  # bytes of a scratch line that one writer owns
+
+
+class Work(Protocol):
+    """What a GPU must know of any job."""
+
+    @property
+    def groups(self) -> int:
+        """Workgroups."""
+        ...
+
+    @property
+    def completion(self) -> int:
+        """Address of the line that the GPU writes last."""
+        ...
+
+    @property
+    def written(self) -> list[int]:
+        """Lines that must be in memory when the job is done."""
+        ...
+
+
+class GpuKernel(Protocol):
+    """What a GPU must know of any kernel."""
+
+    @property
+    def unit(self) -> Callable[[Wavefront, Any, Any], Program[None]]:
+        """What a compute unit does."""
+        ...
+
+    def job(self, line: bytes) -> Any:
+        """The job in a descriptor, a `Work`."""
+        ...
+
+
+# By the number that a descriptor begins with.
+PROGRAMS: Final[dict[int, GpuKernel]] = {
+    **{kernel.code: kernel for kernel in KERNELS.values()},
+    **{kernel.code: kernel for kernel in ARRAY_KERNELS.values()},
+}
 
 
 class Wavefront:
@@ -44,6 +86,22 @@ class Wavefront:
         loaded: NDArray[np.uint8] = memory[lane_line[:, None], offsets].reshape(-1)[:size]
         return loaded
 
+    def floats(self, address: int, count: int) -> Program[NDArray[np.float32]]:
+        """`count` numbers from `address`, four to a lane."""
+        step = LANE_BYTES * self.lanes
+        parts = []
+        for start in range(0, 4 * count, step):
+            size = min(4 * count - start, step)
+            parts.append((yield from self.gather(address + start, size, LANE_BYTES)))
+        loaded: NDArray[np.float32] = np.concatenate(parts).view(np.float32)
+        return loaded
+
+    def rows(self, address: int, stride: int) -> Program[NDArray[np.float32]]:
+        """A tile of 16 x 16 numbers: a line from `address`, from `address` + `stride`, and so on."""
+        tickets = [self.core.load(address + stride * row, LINE_BYTES) for row in range(TILE)]
+        yield tickets
+        return np.frombuffer(b"".join(ticket.result() for ticket in tickets), np.float32).reshape(TILE, TILE)
+
     def bounce(self, line: int) -> Program[None]:
         """Count up this unit's slot of a scratch line that CPU cores write too: the line changes owners."""
         slot = line + SLOT * (1 + self.unit)
@@ -55,14 +113,17 @@ class Wavefront:
 class GpuDevice(Device):
     """A GPU that knows nothing but its doorbells and memory."""
 
-    def __init__(self, topology: Topology, epoch: Callable[[], int]) -> None:
-        super().__init__(topology.gpu_node(epoch), topology)
-        self.core = Core(self, topology.gpu_agent)
+    def __init__(self, topology: Topology, epoch: Callable[[], int], index: int = 0) -> None:
+        super().__init__(topology.gpu_node(epoch, index), topology)
+        self.index = index
+        self.caches = [Core(self, nid) for nid in topology.gpu_agents(index)]
+        self.core = self.caches[0]  # that of the command processor
+        self.kernel_traffic: Counter[str] = Counter()  # of the compute units
         self.jobs = 0
         io = self.node.io
         assert io is not None  # the topology gives the node one
         self.io = io
-        io.write_register(topology.gpu_units_register, topology.units)
+        io.write_register(topology.gpu_units_register(index), topology.units)
 
     def boot(self) -> None:
         """Start the command processor."""
@@ -74,12 +135,12 @@ class GpuDevice(Device):
         while True:
             yield Condition(self.io.has_doorbell)
             bells += self.io.doorbells()
-            while bells and bells[0].addr != self.topology.gpu_exit_doorbell:
+            while bells and bells[0].addr != self.topology.gpu_exit_doorbell(self.index):
                 address = int.from_bytes(bells.pop(0).data, "little")
-                job = Job.decode((yield from wait_for(self.core.load(address, LINE_BYTES))))
-                kernel = KERNEL_OF.get(job.kernel)
+                line = yield from wait_for(self.core.load(address, LINE_BYTES))
+                kernel = PROGRAMS.get(int.from_bytes(line[:8], "little"))
                 if kernel is not None:
-                    yield from self.run(job, kernel)
+                    yield from self.run(kernel.job(line), kernel)
                 vector = VECTOR_FAULT if kernel is None else VECTOR_DONE
                 yield from wait_for(self.core.intr(self.topology.cpu_io, vector, self.jobs))
             if bells:
@@ -88,16 +149,20 @@ class GpuDevice(Device):
         yield from wait_for(self.core.intr(self.topology.cpu_io, VECTOR_BYE))
         self.finished = True
 
-    def run(self, job: Job, kernel: Kernel) -> Program[None]:
-        """All workgroups of a job on the compute units, then everything this GPU wrote is in memory."""
+    def run(self, job: Work, kernel: GpuKernel) -> Program[None]:
+        """All workgroups of a job on the compute units, then what the job says is in memory."""
         groups: Iterator[int] = iter(range(job.groups))
-        waves = [Wavefront(self.core, unit) for unit in range(self.topology.units)]
-        units = [self.scheduler.spawn(f"unit {wave.unit}", kernel.unit(wave, job, groups)) for wave in waves]
-        yield Condition(lambda: all(unit.finished for unit in units))
+        units = self.topology.units
+        waves = [Wavefront(self.caches[unit % len(self.caches)], unit) for unit in range(units)]
+        before = self.traffic()
+        threads = [
+            self.scheduler.spawn(f"unit {wave.unit}", kernel.unit(wave, job, groups)) for wave in waves
+        ]
+        yield Condition(lambda: all(thread.finished for thread in threads))
+        self.kernel_traffic += self.traffic() - before
         record = COMPLETION.pack(self.jobs + 1, sum(wave.bounces for wave in waves))
         yield from wait_for(self.core.store(job.completion, record))
-        written = [*range(job.scratch, job.completion, LINE_BYTES), job.completion]
-        flushes = [self.core.flush(line) for line in written]
+        flushes = [self.core.flush(line) for line in job.written]
         yield [*flushes, self.core.fence()]
         for flush in flushes:
             flush.result()

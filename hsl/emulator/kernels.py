@@ -66,6 +66,11 @@ class Job(NamedTuple):
         return self.scratch + LINE_BYTES * SCRATCH_LINES
 
     @property
+    def written(self) -> list[int]:
+        """Lines that the GPU brings to memory at the end: the scratch lines and the completion."""
+        return [*range(self.scratch, self.completion, LINE_BYTES), self.completion]
+
+    @property
     def group_bytes(self) -> int:
         """Bytes of the input that one workgroup counts: whole waves, at most MAX_GROUPS groups."""
         wave = LANE_BYTES * 64
@@ -87,6 +92,10 @@ class Kernel:
     words: bool  # counts words too
     unit: Callable[[Wavefront, Job, Any], Program[None]]
     feed: Callable[[Core, Job, bytes], Program[None]] | None = None  # what the CPU does meanwhile (ring)
+
+    def job(self, line: bytes) -> Job:
+        """The job in a descriptor."""
+        return Job.decode(line)
 
     def expected(self, data: bytes) -> dict[str, Any]:
         """Python's own count of `data`."""

@@ -1,0 +1,132 @@
+"""A whole run of an array kernel on the loopback, and what it moved, phase by phase."""
+
+from __future__ import annotations
+
+import random
+from collections import Counter
+from collections.abc import Callable
+from functools import partial
+from typing import Any
+
+from hsl.emulator.array_cpu import ArrayCpuDevice
+from hsl.emulator.device import Device
+from hsl.emulator.gpu import GpuDevice
+from hsl.emulator.memory import MemoryDevice
+from hsl.emulator.topology import Topology
+from hsl.link.events import Event
+from hsl.transport.base import Place
+from hsl.transport.faults import Arrival, FaultPlan
+from hsl.transport.loopback import Loopback, Wire
+
+__all__ = ["ARRAYS_SCHEMA", "ArrayRun"]
+
+ARRAYS_SCHEMA = "hsl.arrays/1"
+EPOCH_BITS = 32
+# Virtual time after which a run counts as hung: the greatest task takes less.
+MAX_VIRTUAL_NS = 1 << 40
+HOW = "the result in memory compared bit by bit with numpy's in the same order of rounding"
+
+
+class ArrayRun:
+    """CPU, GPUs and perhaps a memory node, joined by wires in virtual time; everything is from `seed`.
+
+    ConfigError as ArrayCpuDevice.
+    """
+
+    def __init__(
+        self,
+        topology: Topology,
+        kernel: str,
+        *,
+        homed: str = "device",
+        size: int | None = None,
+        seed: int = 0,
+        faults: FaultPlan | None = None,
+    ) -> None:
+        epoch = partial(random.Random(seed).getrandbits, EPOCH_BITS)
+        self.topology = topology
+        self.seed = seed
+        self.cpu = ArrayCpuDevice(topology, epoch, kernel, homed=homed, size=size, seed=seed)
+        self.gpus = [GpuDevice(topology, epoch, gpu) for gpu in range(topology.gpus)]
+        memories = [MemoryDevice(topology, epoch) for _ in range(topology.memory_nodes)]
+        self.devices: list[Device] = [self.cpu, *self.gpus, *memories]
+        plan = faults or FaultPlan()
+        self.wires = [Wire(a, b, faults=(plan, plan)) for a, b in topology.wires()]
+        self.wire_bytes = 0
+        self.now = 0
+        self._began: list[tuple[str, int, int, Counter[str]]] = []  # phase, ns, bytes, traffic before it
+        self.cpu.phase = self._phase
+
+    def run(
+        self,
+        observe: Callable[[Place, Event], None] | None = None,
+        tap: Callable[[int, Place, bytes, list[Arrival] | None], None] | None = None,
+    ) -> dict[str, Any]:
+        """Run to the end; the report. LinkError and TransportError as Loopback.run."""
+
+        def count(now: int, place: Place, flit: bytes, arrivals: list[Arrival] | None) -> None:
+            if arrivals is not None:
+                self.wire_bytes += len(flit)
+            if tap is not None:
+                tap(now, place, flit, arrivals)
+
+        self.loopback = Loopback(self.devices, self.wires, seed=self.seed, observe=observe, tap=count)
+        self.loopback.run(max_time=MAX_VIRTUAL_NS)
+        return self.report()
+
+    def _phase(self, name: str) -> None:
+        self._began.append((name, self.loopback.now, self.wire_bytes, self._traffic()))
+
+    def _traffic(self) -> Counter[str]:
+        total: Counter[str] = Counter()
+        for device in self.devices:
+            total += device.traffic()
+        return total
+
+    def report(self) -> dict[str, Any]:
+        """What was done, as plain data (schema hsl.arrays/1)."""
+        phases = {}
+        for (name, ns, sent, before), (_, end, sent_after, after) in zip(
+            self._began, self._began[1:], strict=False
+        ):
+            moved = after - before
+            phases[name] = {
+                "ns": end - ns,
+                "wire_bytes": sent_after - sent,
+                "messages": moved["messages"],
+                "snoops": moved["snoops"],
+            }
+        errors = sum(len(log.entries) for device in self.devices for log in device.node.error_logs)
+        verified = self.cpu.verified and all(device.finished for device in self.devices)
+        return {
+            "schema": ARRAYS_SCHEMA,
+            "verified": verified,
+            "how": HOW,
+            "kernel": self.cpu.kernel.name,
+            "size": self.cpu.size,
+            "homed": self.cpu.homed,
+            "gpus": self.topology.gpus,
+            "shape": self.topology.shape,
+            "seed": self.seed,
+            "checks": self.cpu.checks,
+            "elapsed_ns": self.loopback.now,
+            "wire_bytes": self.wire_bytes,
+            "errors": errors,
+            "phases": phases,
+            "gpu_kernels": [gpu_report(gpu) for gpu in self.gpus],
+        }
+
+
+def gpu_report(gpu: GpuDevice) -> dict[str, Any]:
+    """What the compute units of a GPU did: accesses, and how many of them needed nothing from a link."""
+    counts = gpu.kernel_traffic
+    over = min(counts["link_accesses"], counts["accesses"])
+    return {
+        "node": gpu.node.name,
+        "accesses": counts["accesses"],
+        "hits": counts["hits"],
+        "device_local": counts["accesses"] - over,
+        "over_links": over,
+        "messages_sent": counts["messages"],
+        "snoops_sent": counts["snoops"],
+    }
