@@ -17,13 +17,15 @@ import click
 
 from hsl._generated.constants import TIMERS, TU_EXPONENT_HARDWARE, TU_EXPONENT_SOFTWARE
 from hsl.capture import Clock, both_ends
+from hsl.cli.arrays import refuse, run_arrays, show_arrays
 from hsl.cli.capture import captured_apart, recording, view
 from hsl.cli.exits import ExitCode
 from hsl.cli.node import EPOCH_BITS, common_options, deliver, draw_seed, load_topology, read_input
 from hsl.cli.progress import LISTENING, Progress, parse_line
 from hsl.cli.view import show_demo
-from hsl.emulator import KERNELS, CpuDevice, GpuDevice
+from hsl.emulator import ARRAY_KERNELS, HOMED, KERNELS, CpuDevice, GpuDevice
 from hsl.emulator.report import History, demo_report, node_report
+from hsl.emulator.topology import MAX_GPUS
 from hsl.engine.select import engines
 from hsl.errors import PeerLost
 from hsl.link.events import Event
@@ -56,15 +58,37 @@ class NodeFailed(Exception):
     type=click.Path(path_type=Path),
     help="File to count (default: the profile's own prose).",
 )
-@click.option("--kernel", type=click.Choice(list(KERNELS)), default="wordcount", show_default=True)
-@click.option("--transport", type=click.Choice(["tcp", "unix", "loopback"]), default="tcp", show_default=True)
+@click.option(
+    "--kernel", type=click.Choice([*KERNELS, *ARRAY_KERNELS]), default="wordcount", show_default=True
+)
+@click.option(
+    "--transport",
+    type=click.Choice(["tcp", "unix", "loopback"]),
+    help="Default: tcp; saxpy, reduction and matmul run on loopback.",
+)
+@click.option("--gpus", type=click.IntRange(1, MAX_GPUS), help="GPUs that share the work of an array kernel.")
+@click.option("--homed", type=click.Choice(HOMED), help="Where its data are (default: device).")
+@click.option("--size", type=click.IntRange(min=1), help="Elements of its vectors, or rows of its matrices.")
 @common_options
-def command(path: Path | None, kernel: str, transport: str, **options: Any) -> int:
+def command(path: Path | None, kernel: str, transport: str | None, **options: Any) -> int:
     """A CPU and a GPU process share memory coherently: reads, atomics, snoops, doorbell, interrupt.
 
-    Exit status 0 only if the result equals Python's own count and the counters of both ends agree.
+    Exit status 0 only if the result equals Python's own count and the counters of both ends agree. saxpy,
+    reduction and matmul work on arrays in device memory, with up to four GPUs; --homed: hostmem (of the
+    CPU), host (of the device, home at the CPU), device (home there too), interleaved (home at both by turns),
+    memory (in a node of its own). Their result must equal numpy's to the bit.
     """
     seed = draw_seed(options["seed"])
+    homed, size = options["homed"], options["size"]
+    if kernel in ARRAY_KERNELS:
+        sockets = None if transport == "loopback" else transport
+        refuse(kernel, {"--input": path, f"--transport {sockets}": sockets})
+        arrays = run_arrays(kernel, homed or "device", size, options | {"seed": seed})
+        with view(options):
+            deliver(arrays, options["as_json"], options["out"], show_arrays)
+        return ExitCode.OK if arrays["verified"] else ExitCode.FAILED
+    refuse(kernel, {"--gpus": options["gpus"], "--homed": homed, "--size": size})
+    transport = transport or "tcp"
     with as_file(files("hsl._generated") / "prose.txt") as prose:
         source = path or prose
         read_input(source)

@@ -24,7 +24,7 @@ from hsl.cli.view import show_node
 from hsl.codec.flit import FORMATS
 from hsl.emulator import KERNELS, CpuDevice, GpuDevice, Topology
 from hsl.emulator.report import History, node_report
-from hsl.emulator.topology import LIMITS
+from hsl.emulator.topology import LIMITS, SHAPES
 from hsl.engine.select import engines
 from hsl.errors import ConfigError
 from hsl.link.events import Event
@@ -59,7 +59,12 @@ def common_options(function: Callable[..., Any]) -> Callable[..., Any]:
             type=click.Choice(["reference", "native"]),
             help="Default: HSL_ENGINE, or what there is.",
         ),
-        click.option("--topology", type=FILE, help="TOML file with sizes, caches and link."),
+        click.option(
+            "--topology",
+            type=FILE,
+            metavar="star|mesh|FILE",
+            help="How GPUs are joined, or a TOML file with that, sizes, caches and link.",
+        ),
         click.option(
             "--tu", type=click.IntRange(0, 30), help="TU = 2^N ns (default: 20 on sockets, 6 on loopback)."
         ),
@@ -192,8 +197,11 @@ def draw_seed(given: int | None) -> int:
 
 def load_topology(options: dict[str, Any], tu: int) -> Topology:
     """The topology of the options; `tu` is the exponent where neither they nor the file say another."""
-    values = Topology.read(options["topology"]) if options["topology"] else {}
-    values |= {name: options[name] for name in ("tu", "flit") if options[name] is not None}
+    path = options["topology"]
+    values: dict[str, Any] = {}
+    if path is not None:
+        values = {"shape": str(path)} if str(path) in SHAPES else Topology.read(path)
+    values |= {name: options[name] for name in ("tu", "flit", "gpus") if options.get(name) is not None}
     return Topology.of({"tu": tu} | values)
 
 

@@ -33,6 +33,8 @@ class CpuDevice(Device):
     ) -> None:
         if kernel not in KERNELS:
             raise ConfigError(f"no kernel {kernel!r}; there are {', '.join(KERNELS)}")
+        if topology.gpus > 1 or topology.memory_nodes:
+            raise ConfigError(f"kernel {kernel} is for one GPU and no memory node; array kernels use more")
         room = topology.memory_bytes - INPUT
         if len(data) > room:
             raise ConfigError(f"input of {len(data)} bytes does not fit host memory: at most {room} bytes")

@@ -1,0 +1,102 @@
+"""`hsl demo` with array kernels: every place of the data, star and mesh, and what is refused."""
+
+from __future__ import annotations
+
+import json
+from pathlib import Path
+from typing import Any
+
+import pytest
+from click.testing import CliRunner
+
+from hsl.cli import main
+from tests.cli.test_demo import validate
+
+SMALL = {"saxpy": "1024", "reduction": "2048", "matmul": "32"}
+
+
+def invoke(*arguments: str) -> tuple[int, str, str]:
+    """Exit code, stdout, stderr of `hsl demo`."""
+    done = CliRunner().invoke(main, ["demo", *arguments])
+    return done.exit_code, done.stdout, done.stderr
+
+
+def demo(kernel: str, *arguments: str) -> dict[str, Any]:
+    """The report of a small run that must be verified."""
+    code, out, err = invoke("--kernel", kernel, "--size", SMALL[kernel], "--seed", "3", "--json", *arguments)
+    assert code == 0, err + out
+    report: dict[str, Any] = json.loads(out)
+    validate(report, "arrays")
+    assert report["verified"]
+    assert (report["errors"] == 0) == (report["faults"] == "none")
+    return report
+
+
+@pytest.mark.parametrize("kernel", SMALL)
+@pytest.mark.parametrize("homed", ["hostmem", "host", "device", "interleaved"])
+def test_result_is_exact_wherever_the_data_are(kernel: str, homed: str) -> None:
+    """Each kernel in each memory gives numpy's result to the bit; snoops and bytes are told."""
+    report = demo(kernel, "--homed", homed)
+    assert all(report["checks"].values())
+    assert sum(phase["wire_bytes"] for phase in report["phases"].values()) <= report["wire_bytes"]
+
+
+def test_kernel_in_its_own_memory_needs_no_link() -> None:
+    """Data that the CPU's caches have let go cost the GPU no message: device bias. [HSL-COH-033]."""
+    device, host = (demo("matmul", "--homed", homed)["gpu_kernels"][0] for homed in ("device", "host"))
+    assert device["accesses"] == host["accesses"]
+    assert device["over_links"] == device["snoops_sent"] <= 64  # the lines that the CPU still has
+    assert device["device_local"] == device["accesses"] - device["over_links"]
+    assert host["over_links"] > device["over_links"]
+
+
+@pytest.mark.parametrize(("gpus", "shape"), [(2, "star"), (4, "star"), (2, "mesh")])
+def test_gpus_share_the_work(gpus: int, shape: str) -> None:
+    """Up to four GPUs, each with its share, give the very result of one."""
+    size = ["--gpus", str(gpus), "--topology", shape]
+    report = demo("reduction" if gpus < 4 else "saxpy", *size, "--size", "4096")
+    assert [gpu["node"] for gpu in report["gpu_kernels"]] == [f"gpu{k}" for k in range(gpus)]
+    assert all(gpu["accesses"] for gpu in report["gpu_kernels"])
+
+
+def test_memory_node_and_faults(tmp_path: Path) -> None:
+    """Data in a node that is nothing but memory; damaged and lost flits do not show in the result."""
+    path = tmp_path / "topology.toml"
+    path.write_text('memory_nodes = 1\nl2s = 2\nflit = "B256"\n')
+    report = demo("matmul", "--homed", "memory", "--topology", str(path), "--faults", "crc:0.01")
+    assert report["checks"]["result"]
+
+
+def test_same_seed_same_run() -> None:
+    """A run is its seed, to the nanosecond and the byte."""
+    one, two = (demo("reduction") for _ in range(2))
+    assert one == two
+
+
+REFUSED = {
+    ("--kernel", "saxpy", "--transport", "tcp"): "no use for --transport tcp",
+    ("--kernel", "saxpy", "--input", "x"): "no use for --input",
+    ("--kernel", "wordcount", "--homed", "host"): "no use for --homed",
+    ("--kernel", "saxpy", "--size", "1000"): "no multiple of 1024",
+    ("--kernel", "saxpy", "--gpus", "3", "--size", "4096"): "no multiple of 3072",
+    ("--kernel", "matmul", "--size", "2048"): "legal is 1..1024",
+    ("--kernel", "saxpy", "--size", str(1 << 22)): "does not fit",
+    ("--kernel", "saxpy", "--homed", "memory"): "memory_nodes = 1",
+    ("--kernel", "saxpy", "--homed", "interleaved", "--gpus", "2"): "mesh",
+}
+
+
+@pytest.mark.parametrize(("arguments", "text"), REFUSED.items(), ids=lambda value: str(value)[:60])
+def test_refused(arguments: tuple[str, ...], text: str) -> None:
+    """What cannot be done is said before anything runs, with exit code 4."""
+    code, out, err = invoke(*arguments)
+    assert (code, out) == (4, "")
+    assert text in err
+
+
+def test_view_for_a_person() -> None:
+    """Without --json there are tables, and the verdict is the last line."""
+    code, out, _ = invoke("--kernel", "matmul", "--size", "16", "--homed", "host")
+    assert code == 0
+    assert "device local" in out
+    assert out.rstrip().endswith("VERIFIED")
