@@ -46,7 +46,7 @@ def drop(link: Link, got: Input, now: int) -> End:
 def new_session(link: Link, got: Input, now: int) -> End:
     """`N` [HSL-LNK-002]. HELLO becomes due with the entry into DETECT."""
     if link.state in SESSION_STATES:
-        link.port.session_over(link, got.event, now)
+        link.port.session_over(got.event, now)
     link.reset()
     link.new_epoch()
     return None
@@ -67,18 +67,23 @@ def take_peer(link: Link, got: Input, now: int) -> End:
     if link.port.hold:
         return LinkState.DETECT
     link.peer, link.peer_guid = got.ctl.epoch, got.ctl.body["guid"]
+    link.peer_links = got.ctl.body["links"]
     link.due["HELLO"] = 0
     return None
 
 
 def link_down(link: Link, got: Input, now: int) -> End:
     """`L` [HSL-LNK-023]."""
-    link.port.session_over(link, got.event, now)
+    if link.port.session_over(got.event, now):
+        link.port.tell_others(link, "port_down", now)
     return None
 
 
 def peer_disabled(link: Link, got: Input, now: int) -> End:
-    """`L2` of the last link: L, N, >DETECT [HSL-LNK-035]."""
+    """`L2`: the loss of one link of several; of the last one L, N, >DETECT [HSL-LNK-035]."""
+    if link.port.bond.survives(link):
+        link.port.bond.lose(link, got.event, now)
+        return LinkState.DEAD
     link_down(link, got, now)
     new_session(link, got, now)
     return LinkState.DETECT
@@ -86,7 +91,8 @@ def peer_disabled(link: Link, got: Input, now: int) -> End:
 
 def peer_fatal(link: Link, got: Input, now: int) -> End:
     """`L3`."""
-    link.port.session_over(link, got.event, now, others="port_fatal")
+    if link.port.session_over(got.event, now):
+        link.port.tell_others(link, "port_fatal", now)
     return None
 
 
@@ -94,28 +100,29 @@ def disable(link: Link, got: Input, now: int) -> End:
     """`Q`."""
     if link.state is not LinkState.DETECT:
         link.send_last("DISABLE", 0)
-    if link.state in SESSION_STATES:
-        link.port.session_over(link, got.event, now)
+    link.port.bond.lose(link, got.event, now)
     link.reset_numbers()
     return None
 
 
 def stop(link: Link, got: Input, now: int) -> End:
     """`X` of rows 4, 5 and 54; rows 13 and the ladders come here through `lost`."""
-    return _stop(link, got.event, ErrorCode.LOST if got.event == "bond_drop" else got.code, now)
+    if got.event == "bond_drop":
+        link.dropped = True
+        return _stop(link, got.event, ErrorCode.LOST, now)
+    return _stop(link, got.event, got.code, now)
 
 
 def _stop(link: Link, cause: str, code: ErrorCode | None, now: int) -> End:
     if code is not None:
         link.send_last("ERR_FATAL", code)
-    if link.state in SESSION_STATES:
-        link.port.session_over(link, cause, now)
+    link.port.bond.lose(link, cause, now)
     return None
 
 
 def revive(link: Link, got: Input, now: int) -> End:
     """`B?`: the only link of a port is never DEAD by bond loss, so it stays DEAD."""
-    return LinkState.DEAD
+    return None if link.dropped else LinkState.DEAD
 
 
 def refuse(link: Link, got: Input, now: int) -> End:
@@ -143,7 +150,8 @@ def fatal(link: Link, got: Input, now: int) -> End:
     link.log(got.code, got.text, now, got.data)
     if link.state is not LinkState.DEAD:
         link.send_last("ERR_FATAL", got.code)
-    link.port.session_over(link, got.event, now, others="port_fatal", code=got.code)
+    link.port.session_over(got.event, now)
+    link.port.tell_others(link, "port_fatal", now, got.code)
     return None
 
 
@@ -300,8 +308,7 @@ def accept(link: Link, got: Input, now: int) -> End:
         _see_next(link, flit.seq)
     elif got.event == "PROT_in_sequence":
         link.accepted_prot(now)
-        if (fault := link.port.merge(flit)) is not None:
-            link.handle(fault._replace(data=got.data), now)
+        if link.port.take(link, flit, got.data, now):
             return link.state
     elif got.event == "PROT_duplicate":
         link.ack_now = True  # [HSL-LNK-015]
@@ -432,5 +439,10 @@ def pm_enter(link: Link, got: Input, now: int) -> End:
 
 
 def bond(link: Link, got: Input, now: int) -> End:
-    """`BB`, step R7 of 4.6: a BOND message has no effect where there is no epoch but the one link's."""
-    return None
+    """`BB`: the cell ends where the flit has ended the link."""
+    assert got.ctl is not None
+    state = link.state
+    fault = link.port.bond.receive(link, got.ctl, now)
+    if fault is not None:
+        link.handle(fault._replace(flit=got.flit, data=got.data), now)
+    return None if link.state is state else link.state

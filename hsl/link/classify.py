@@ -160,9 +160,7 @@ def _err_fatal(link: Link, flit: Flit, ctl: Ctl) -> Input:
 
 
 def _bond(link: Link, flit: Flit, ctl: Ctl) -> Input:
-    return Input(
-        "BOND_bonded" if len(link.port.links) > 1 else "BOND_single", text="BOND on a port of one link"
-    )
+    return Input("BOND_bonded" if link.bond_width > 1 else "BOND_single", text="BOND on a port of one link")
 
 
 def _unknown(link: Link, flit: Flit, ctl: Ctl) -> Input:

@@ -9,6 +9,7 @@ from typing import Any, Final, NamedTuple
 from hsl._generated.constants import (
     ADDRESS_BITS,
     MAX_CREDITS,
+    MAX_LINKS,
     MAX_NID,
     MAX_TXN,
     MAX_WINDOW,
@@ -43,9 +44,10 @@ class PortConfig:
 
     `epoch` gives the next EPOCH (32 bits; 0 and the previous value are skipped); `credits` is what this side
     advertises per VC, where it is not 32 for a VC that its roles receive on and 0 for another; `tu_exp` is
-    offered, `handshake_tu_exp` holds until CONFIG is left (None: the same); `queue_cap` is in messages per
-    VC; `codec` is the engine that makes and reads the flits. ConfigError for a value that the profile does
-    not allow, or that needs what this engine has not: more than one link, IDE.
+    offered, `handshake_tu_exp` holds until CONFIG is left (None: the same); `links` is what the port has and
+    `max_links` what it bonds (None: all); `queue_cap` is in messages per VC; `codec` is the engine that makes
+    and reads the flits. ConfigError for a value that the profile does not allow, or that needs what this
+    engine has not: IDE.
     """
 
     guid: int
@@ -60,7 +62,7 @@ class PortConfig:
     address_bits: int = ADDRESS_BITS
     atomics: AtomicClass = AtomicClass.INT
     vc_mask: int = VC_MASK_ALL
-    max_links: int = 1
+    max_links: int | None = None
     links: int = 1
     power: int = 0
     flit_sizes: FlitSize = FlitSize.L64
@@ -75,6 +77,8 @@ class PortConfig:
     def __post_init__(self) -> None:
         for name, low, high in _RANGES:
             value = getattr(self, name)
+            if value is None and name in _OPTIONAL:
+                continue
             if not isinstance(value, int) or not low <= value <= high:
                 raise ConfigError(f"{name} is {value!r}; legal is {low}..{high}")
         if self.nid_base + self.nid_count > MAX_NID + 1:
@@ -83,13 +87,6 @@ class PortConfig:
             raise ConfigError(f"flit_sizes is {self.flit_sizes!r}; L64 is always among them")
         if self.vc_mask & ~VC_MASK_ALL:
             raise ConfigError(f"vc_mask is {self.vc_mask:#x}; legal bits are {VC_MASK_ALL:#x}")
-        if (
-            not isinstance(self.handshake_tu_exp, int | None)
-            or not 0 <= self.handshake_tu <= TU_EXPONENT_LIMIT
-        ):
-            raise ConfigError(
-                f"handshake_tu_exp is {self.handshake_tu_exp!r}; legal is 0..{TU_EXPONENT_LIMIT}"
-            )
         if self.codec not in ENGINES:
             raise ConfigError(f"codec {self.codec!r} is none of {', '.join(ENGINES)}")
         if self.min_version > self.max_version:
@@ -105,6 +102,11 @@ class PortConfig:
         """The TU exponent until CONFIG is left."""
         return self.tu_exp if self.handshake_tu_exp is None else self.handshake_tu_exp
 
+    @property
+    def bond_links(self) -> int:
+        """The most links that this side bonds."""
+        return self.links if self.max_links is None else self.max_links
+
     def advertised(self, vc_mask: int) -> tuple[int, ...]:
         """The credits of VC1..VC7 that INITFC carries: 0 outside the VC mask. HSL 3.5 F1 [HSL-LNK-029]."""
         return tuple(self.credits.get(vc, self._default(vc)) if vc_mask >> vc & 1 else 0 for vc in Vc)
@@ -116,10 +118,10 @@ class PortConfig:
         """The CAPS record that this side sends."""
         own = {name: getattr(self, name) for name in CAPS_RULES if hasattr(self, name)}
         major, minor = self.max_version
-        return _build(own | {"major": major, "minor": minor, "security": 0})
+        return _build(own | {"major": major, "minor": minor, "security": 0, "max_links": self.bond_links})
 
 
-# What this engine implements bounds max_links and links.
+_OPTIONAL: Final = ("handshake_tu_exp", "max_links")  # None: as another field
 _RANGES: Final = (
     ("guid", 0, (1 << 64) - 1),
     ("nid_base", 0, MAX_NID),
@@ -127,10 +129,11 @@ _RANGES: Final = (
     ("window", 1, MAX_WINDOW),
     ("n_ack", 1, 255),
     ("tu_exp", 0, TU_EXPONENT_LIMIT),
+    ("handshake_tu_exp", 0, TU_EXPONENT_LIMIT),
     ("address_bits", 1, ADDRESS_BITS),
     ("atomics", 0, 255),
-    ("max_links", 1, 1),
-    ("links", 1, 1),
+    ("max_links", 1, MAX_LINKS),
+    ("links", 1, MAX_LINKS),
     ("power", 0, int(Power.L1)),
     ("flit_sizes", FlitSize.L64, FlitSize.L64 | FlitSize.B256),
     ("features", 0, (1 << 32) - 1),

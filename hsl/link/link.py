@@ -82,6 +82,8 @@ class Link:
         """All of 3.2.1 but EPOCH, codes N and D."""
         self.peer = 0
         self.peer_guid: int | None = None
+        self.peer_links = 1  # of the peer's port, as its HELLO says
+        self.dropped = False  # DEAD by bond loss, or not in the bond: row 3 brings it back. HSL 4.1, 4.6
         self.seen = False
         self.rn = 0
         self.storm = self.storm_start = self.storm_window = 0
@@ -134,6 +136,7 @@ class Link:
             self.due.clear()
             self.viral_seen = self.viral_seen and state is not LinkState.DETECT
             self._forget_peer()
+            self.port.bond.left(self)
         exponent = self.config.handshake_tu if state in _DEFAULT_TU or not self.result else self.result.tu_exp
         self.timers.tu = 1 << exponent
         if state is LinkState.ACTIVE:
@@ -156,7 +159,7 @@ class Link:
         if old is LinkState.INIT:
             self.storm = self.storm_window = 0
             self.storm_start = now
-            self.port.link_active(now)
+        self.port.bond.joined(self, now)
 
     def state_ctl_due(self) -> None:
         """The CTL of the state is due."""
@@ -275,7 +278,13 @@ class Link:
     @property
     def idle(self) -> bool:
         """Idle in the sense of 3.7, of which "L1 negotiated" is part."""
-        return self.settled and self.port.idle and self._l1
+        return self.settled and self.port.idle_but(self) and self._l1
+
+    @property
+    def bond_width(self) -> int:
+        """How many links the port has for both sides: those below are configured. HSL 4.1."""
+        most = self.config.bond_links if self.result is None else self.result.max_links
+        return max(1, min(most, self.config.links, self.peer_links))
 
     @property
     def _l1(self) -> bool:
@@ -283,7 +292,7 @@ class Link:
 
     def idle_after(self, flit: Flit) -> bool:
         """Whether the link will be idle after G has processed `flit`: so rows 43 to 46 judge it."""
-        if not self._l1 or not self.port.quiet:
+        if not self._l1 or not self.port.idle_but(self):
             return False
         acked = distance(flit.ack + 1, self.tx.base) == self.tx.unacked or not self.tx.unacked
         naked = flit.seq != self.rx.exp and (self.rx.naked or self.rx.ahead(flit.seq))
@@ -355,6 +364,17 @@ class Link:
         self._sent(FlitType.CTL, now)
         return data
 
+    def send_bond(self, item: str, now: int) -> bytes | None:
+        """A BOND flit that is due on this link of the port. HSL 4.6."""
+        body = self.port.bond.message(item, self)
+        if body is None:
+            return None
+        form = self.form if self.state is LinkState.ACTIVE else _COMMON
+        data = self._encode_ctl(item, body, form)
+        self.port.bond.sent(item, now)
+        self._sent(FlitType.CTL, now)
+        return data
+
     def send_replay(self, item: str, now: int) -> bytes | None:
         """The stored flit RP with the current ACK and VIRAL. HSL 3.4.2 [HSL-LNK-016]."""
         if not self.tx.replaying:
@@ -365,15 +385,16 @@ class Link:
 
     def send_new(self, item: str, now: int) -> bytes | None:
         """A new PROT as NEXT, which is RP when rank 8 is reached. HSL 3.4.2 [HSL-LNK-010] [HSL-LNK-011]."""
-        if not self.port.up or self.result is None or self.tx.unacked >= self.result.window:
+        if self.result is None or self.tx.unacked >= self.result.window or not self.port.turn(self):
             return None
-        content = self.port.next_content(self.form, now)
-        if content is None:
+        new = self.port.next_new(self.form, now)
+        if new is None:
             return None
-        flit = Flit(self.form, FlitType.PROT, int(self.port.viral), self.tx.next, self.rx.ack, *content)
+        bsn, content = new
+        flit = content._replace(viral=int(self.port.viral), seq=self.tx.next, ack=self.rx.ack)
         if not self.tx.unacked:
             self.timers.start("T_REPLAY", now)
-        self.tx.store(flit)
+        self.tx.store(flit, bsn)
         self.cancel_pm()
         return self._send_prot(flit, now)
 
@@ -429,16 +450,15 @@ def _caps(link: Link) -> dict[str, Any]:
 _SENDERS: Final[Mapping[str, Callable[[Link, str, int], bytes | None]]] = {
     "ERR_FATAL": Link.send_urgent,
     "DISABLE": Link.send_urgent,
+    "BOND_RESUME_ACK": Link.send_bond,
+    "BOND_FAIL": Link.send_bond,
+    "BOND_RESUME": Link.send_bond,
     "REPLAY": Link.send_replay,
     "PROT": Link.send_new,
     "NOP": Link.send_nop,
 } | dict.fromkeys(_BODIES, Link.send_ctl)
-# By state: the items it may send, in order. BOND items are those of a port of more links.
+# By state: the items it may send, in order.
 _ORDER: Final = {
-    state: tuple(
-        (item.item, _SENDERS[item.item])
-        for item in TRANSMIT_ORDER
-        if state in item.states and item.item in _SENDERS
-    )
+    state: tuple((item.item, _SENDERS[item.item]) for item in TRANSMIT_ORDER if state in item.states)
     for state in LinkState
 }

@@ -1,4 +1,6 @@
-"""A port: the links of one neighbour and what they share (HSL 3.5, 4.1): queues, credits, packing, LINK_UP.
+"""A port: the links of one neighbour and what they share (HSL 3.5): queues, credits, packing, LINK_UP.
+
+How several links make one port is `hsl.link.bond`; what flows through it is here.
 
 The owner drives it: frames and PAL events in, flits out when the PAL can take one, messages both ways,
 time as an argument. At one instant: `receive` first, then PAL events, `tick`, local calls, `transmit` (3.1).
@@ -7,7 +9,7 @@ time as an argument. At one instant: `receive` first, then PAL events, `tick`, l
 from __future__ import annotations
 
 from collections import Counter, deque
-from collections.abc import Callable, Iterator
+from collections.abc import Callable, Iterator, Mapping
 from typing import Final
 
 from hsl._generated.constants import TIMERS, ErrorCode, FlitType, LinkState, Vc
@@ -16,9 +18,11 @@ from hsl.codec.flit import FORMATS, Flit
 from hsl.codec.message import Message
 from hsl.codec.reference import Packer
 from hsl.errors import ConfigError, LinkError
+from hsl.link.bond import Bond
 from hsl.link.classify import ENDED_STATES, SESSION_STATES, Input
 from hsl.link.config import CapsResult, PortConfig
 from hsl.link.credit import Arbiter, Credits
+from hsl.link.epoch import links_of
 from hsl.link.events import Event, LinkDown, LinkUp
 from hsl.link.link import Link
 from hsl.link.timers import NEVER, TIMER_ORDER, TimerSet
@@ -29,10 +33,11 @@ __all__ = ["EVENT_CAP", "Port"]
 # which there are at most two before the owner has to act, are kept beyond it.
 EVENT_CAP: Final = 4096
 _NOTHING: Final = (0,) * len(Vc)
+MERGED_STATES: Final = SESSION_STATES | {LinkState.DEAD}  # where row 28 has a cell
 
 
 class Port:
-    """One port of one link. The module says in which order its owner calls."""
+    """One port of 1 to 8 links. The module says in which order its owner calls."""
 
     def __init__(self, config: PortConfig) -> None:
         self.config = config
@@ -52,9 +57,10 @@ class Port:
         self._delivered: list[Message] = []  # capped by the credits of the session
         # Opcode and granules of each message that waits: it is encoded once.
         self._queues: dict[int, deque[tuple[int, bytes]]] = {int(vc): deque() for vc in Vc}
-        self._timers = TimerSet()
+        self.timers = TimerSet()
+        self.bond = Bond(self)
         self.links = [Link(self, index, config) for index in range(config.links)]
-        self._reset(up=False)
+        self._reset(opened=False)
 
     # ------------------------------------------------------------------------------------- calls of the owner
 
@@ -86,7 +92,11 @@ class Port:
     def link_down_done(self, now: int) -> None:
         """The loss procedure after LINK_DOWN is finished. HSL 6.2 F5 (2)."""
         self.hold = False
-        self.link_active(now)
+        self.bond.form(now)
+
+    def disable_link(self, link: int, now: int) -> None:
+        """sw_disable of one link: a port that has others alive goes on without it. HSL 4.6."""
+        self._link(link).handle(Input("sw_disable"), now)
 
     def _all(self, event: str, now: int, code: ErrorCode | None = None) -> None:
         for link in self.links:
@@ -119,6 +129,11 @@ class Port:
         """The state of a link."""
         return self._link(link).state
 
+    @property
+    def dead(self) -> bool:
+        """Every link is DEAD: nothing brings the port up again but its owner."""
+        return all(link.state is LinkState.DEAD for link in self.links)
+
     def events(self) -> list[Event]:
         """What has happened since the last call, in order."""
         events, self._events = self._events, []
@@ -134,7 +149,14 @@ class Port:
     @property
     def result(self) -> CapsResult | None:
         """What was negotiated for the present session, or the last one; None before the first."""
-        return self.links[0].result
+        known = [link for link in self.links if link.result is not None]
+        best = next((link for link in known if link.state not in ENDED_STATES), None)
+        return best.result if best is not None else known[0].result if known else None
+
+    @property
+    def alive(self) -> int:
+        """The alive mask: bit i is link i; 0 while the port has none. HSL 4.1."""
+        return self.bond.alive
 
     @property
     def peer_viral(self) -> bool:
@@ -145,7 +167,7 @@ class Port:
 
     def next_deadline(self) -> int | None:
         """When `tick` has something to do, None for never."""
-        deadline = min(self._timers.next(), *(link.timers.next() for link in self.links))
+        deadline = min(self.timers.next(), *(link.timers.next() for link in self.links))
         return None if deadline >= NEVER else deadline
 
     def tick(self, now: int) -> None:
@@ -155,50 +177,72 @@ class Port:
             return
         for name in TIMER_ORDER:
             if TIMERS[name].scope == "port":
-                if self._timers.expired(name, now):
-                    self._credits.due = True  # T_CR in any state: the return is due after a wake too. F9 (c)
-                    self.links[0].handle(Input(name), now)  # the link of the turn
+                if self.timers.expired(name, now):
+                    _PORT_TIMERS[name](self, now)
                 continue
             for link in self.links:
                 if link.timers.expired(name, now):
                     link.handle(Input(name), now)
 
+    def expire_port(self, now: int) -> None:
+        """T_PORT. HSL 4.1."""
+        self.bond.expire(now)
+
+    def expire_bond(self, now: int) -> None:
+        """T_BOND, row 15, goes to the lowest link of AM."""
+        self.bond.repeat()
+        if self.bond.lowest is not None:
+            self.bond.lowest.handle(Input("T_BOND"), now)
+
+    def expire_credit(self, now: int) -> None:
+        """T_CR, row 19, goes to the link of the turn; after a wake the return is due too. F9 (c)."""
+        self._credits.due = True
+        self.links[self.bond.tx.turn].handle(Input("T_CR"), now)
+
     # ------------------------------------------------------------------------------------------ the session
 
-    def link_active(self, now: int) -> None:
-        """A port of one link is up when the link becomes ACTIVE, and HOLD is 0. HSL 4.1, 3.2.1."""
-        ready = all(link.state in SESSION_STATES for link in self.links)
-        if ready and not self.up and not self.hold:
-            self._reset(up=True)
-            self._delivered = []
+    def open_session(self) -> None:
+        """AM is set: credits, queues and streams begin. HSL 4.1."""
+        self._reset(opened=True)
+        self._delivered = []
+
+    def link_up(self, now: int) -> None:
+        """Both epochs are the alive mask: LINK_UP, the first time. HSL 4.1."""
+        if not self.up:
+            self.up = True
             self.tell(LinkUp(now=now))
 
-    def _reset(self, up: bool) -> None:
+    def _reset(self, opened: bool) -> None:
         """Credits, arbiter, queues and granule streams of a session that begins, or of none."""
-        self.up = up
-        self._credits = Credits(self.advertised if up else _NOTHING, self.granted or _NOTHING)
+        self.up = False
+        self._credits = Credits(self.advertised if opened else _NOTHING, self.granted or _NOTHING)
         self._returning = False  # a credit became returnable: T_CR starts when the time is known
         self._arbiter = Arbiter()
         self._packer = Packer()
         self._unpacker = self.codec.Unpacker()
-        self._timers = TimerSet()
-        self._timers.tu = self.links[0].timers.tu
+        self.timers = TimerSet()
+        self.timers.tu = self.links[0].timers.tu if self.result is None else self.result.tu
         for queue in self._queues.values():
             queue.clear()
 
-    def session_over(
-        self, link: Link, cause: str, now: int, others: str = "port_down", code: ErrorCode | None = None
-    ) -> None:
-        """Code L: the port goes down, once; the other links of the port get `others`. HSL 3.2.3."""
-        if not self.up:
-            return
+    def session_over(self, cause: str, now: int) -> bool:
+        """The port goes down, if AM was set; LINK_DOWN is told if LINK_UP was. HSL 3.2.3, code L."""
+        if not self.bond.alive:
+            return False
+        told = self.up
         self.granted = None
-        self._reset(up=False)
-        self.hold = True
-        self.tell(LinkDown(cause=cause, now=now))
+        self._reset(opened=False)
+        self.bond.close()
+        if told:
+            self.hold = True
+            self.tell(LinkDown(cause=cause, now=now))
+        return True
+
+    def tell_others(self, link: Link, event: str, now: int, code: ErrorCode | None = None) -> None:
+        """Every other link of the port gets `event`: port_down or port_fatal."""
         for other in self.links:
             if other is not link:
-                other.handle(Input(others, code=code), now)
+                other.handle(Input(event, code=code), now)
 
     def forget(self, link: Link) -> None:
         """The session of `link` has ended; the peer's credits go with that of the last link. HSL 3.3.2."""
@@ -244,7 +288,12 @@ class Port:
         return vc in self._queues and self._credits.granted[vc] > 0
 
     def messages(self) -> list[Message]:
-        """Messages delivered since the last call, in order. Each holds a credit until it is released."""
+        """Messages delivered since the last call, in order. Each holds a credit until it is released.
+
+        What comes before LINK_UP is held until then. HSL 3.2.3.
+        """
+        if self.bond.alive and not self.up:
+            return []
         delivered, self._delivered = self._delivered, []
         return delivered
 
@@ -263,14 +312,25 @@ class Port:
     @property
     def idle(self) -> bool:
         """Idle as in 3.7, whether L1 was negotiated or not; a port that is down is idle."""
-        return self.quiet and all(link.settled for link in self.links)
+        return self.quiet and (self.bond.idle or not self.up) and all(link.settled for link in self._members)
+
+    @property
+    def _members(self) -> list[Link]:
+        """The links of the alive mask; all before it is set."""
+        return [self.links[index] for index in links_of(self.bond.alive)] or self.links
+
+    def idle_but(self, link: Link) -> bool:
+        """Idle but for what `link` has not acknowledged or received. HSL 3.7."""
+        others = all(other.settled for other in self._members if other is not link)
+        return self.quiet and self.bond.idle and others
 
     @property
     def quiesced(self) -> bool:
         """Idle, no ACK due, and the peer has returned all credits; a port that is down is quiesced."""
         # An ACK that is due in L1 says nothing new: the peer had all its flits acknowledged. HSL 3.7
-        acked = not any(link.ack_due or link.ack_now for link in self.links if link.state is not LinkState.L1)
-        return not self.up or (self.idle and acked and self._credits.home)
+        awake = [link for link in self._members if link.state is not LinkState.L1]
+        acked = not any(link.ack_due or link.ack_now for link in awake)
+        return not self.up or (self.idle and acked and self._credits.home and not self.bond.rx.held)
 
     # ---------------------------------------------------------------------------------- content of PROT flits
 
@@ -289,36 +349,52 @@ class Port:
                     yield link.index, data
 
     def _settle(self, now: int) -> None:
-        """What local calls, which bring no time, have made due."""
+        """What local calls, which bring no time, have made due; and what this instant has completed."""
         if self._returning:
             self._returning = False
-            if "T_CR" not in self._timers.running and not self._credits.due:
-                self._timers.start("T_CR", now)
-        for link in self.links:
-            if link.state is LinkState.L1 and self._has_content():
-                link.handle(Input("tx_work"), now)
+            if "T_CR" not in self.timers.running and not self._credits.due:
+                self.timers.start("T_CR", now)
+        self.bond.propose(now)
+        turn, lowest = self.links[self.bond.tx.turn], self.bond.lowest
+        if turn.state is LinkState.L1 and self.turn(turn) and self._has_content():
+            turn.handle(Input("tx_work"), now)
+        if lowest is not None and self.bond.due and lowest.state is LinkState.L1:
+            lowest.handle(Input("tx_work"), now)
+
+    def turn(self, link: Link) -> bool:
+        """Whether `link` sends the next new PROT. HSL 3.3.3 rank 8, 4.3 [HSL-BND-001]."""
+        return self.up and self.bond.sending and self.bond.tx.turn == link.index
 
     def _eligible(self, vc: int) -> bool:
         return bool(self._queues[vc]) and self._credits.available[vc] > 0
 
     def _has_content(self) -> bool:
         """F9: whether a new PROT is built."""
-        return (
-            self._packer.unfinished or any(map(self._eligible, self._queues)) or self._credits.must_return()
-        )
+        waiting = self._packer.unfinished or any(map(self._eligible, self._queues))
+        return waiting or self._credits.must_return() or bool(self.bond.tx.resend)
 
-    def next_content(self, form: str, now: int) -> tuple[int, int, bytes, int] | None:
-        """CVC, CCNT, payload, SOM of the next new PROT, None if it would carry nothing; F9 [HSL-LNK-041]."""
+    def next_new(self, form: str, now: int) -> tuple[int, Flit] | None:
+        """BSN and content of the next new PROT, None if it would carry nothing; F9 [HSL-LNK-041].
+
+        A missing list leads: its flits keep their BSN and content. HSL 4.6 S5 [HSL-BND-005].
+        """
         if not self._has_content():
             return None
+        tx = self.bond.tx
+        tx.pass_turn()
+        if tx.resend:
+            return tx.resend.popleft()
+        return tx.label(), self._content(form, now)
+
+    def _content(self, form: str, now: int) -> Flit:
         cvc, ccnt = self._credits.pick()
         if ccnt:
             self.credits_sent[cvc] += ccnt
-            self._timers.stop("T_CR")
+            self.timers.stop("T_CR")
             if any(self._credits.returnable):
-                self._timers.start("T_CR", now)
+                self.timers.start("T_CR", now)
         payload, som = self._packer.fill_encoded(self._next_granules, form)
-        return cvc, ccnt, payload, som
+        return Flit(form, FlitType.PROT, cvc=cvc, ccnt=ccnt, payload=payload, som=som)
 
     def _next_granules(self) -> bytes:
         vc = self._arbiter.next(self._eligible)  # F10
@@ -329,8 +405,30 @@ class Port:
         self.messages_sent[op] += 1
         return granules
 
-    def merge(self, flit: Flit) -> Input | None:
-        """The content of an accepted PROT, checked as P7 says; the port-fatal fault, if one. HSL 2.5, 4.4."""
+    def take(self, link: Link, flit: Flit, data: bytes, now: int) -> bool:
+        """An accepted PROT of `link`: deliver what is complete in BSN order; True when that was fatal.
+
+        HSL 4.4, F11 [HSL-BND-002]. Row 28 concerns the link on which the fatal flit came.
+        """
+        assert link.result is not None
+        rx = self.bond.rx
+        if text := rx.accept(link.index, flit, data, link.result.window):
+            link.handle(Input("merge_fatal", flit, code=ErrorCode.MALFORMED, text=text, data=data), now)
+            return True
+        while (held := rx.pop()) is not None:
+            fault = self._merge(held.flit)
+            if fault is not None:
+                self._blamed(held.link, link).handle(fault._replace(data=held.data), now)
+                return True
+        return False
+
+    def _blamed(self, index: int, link: Link) -> Link:
+        """The link that gets row 28, which a link that was disabled since would ignore: then `link` does."""
+        found = self.links[index]
+        return found if found.state in MERGED_STATES else link
+
+    def _merge(self, flit: Flit) -> Input | None:
+        """The content of a flit, checked as P7 says; the port-fatal fault, if one. HSL 2.5, 4.4."""
         if flit.ft == FlitType.PROT_S:
             return Input("merge_fatal", flit, code=ErrorCode.MAC, text="PROT_S without IDE")
         fault = self._credits.take(flit.cvc, flit.ccnt)
@@ -348,3 +446,10 @@ class Port:
         if error is None:
             return None
         return Input("merge_fatal", flit, code=ErrorCode(error.code), text=str(error))
+
+
+_PORT_TIMERS: Final[Mapping[str, Callable[[Port, int], None]]] = {
+    "T_PORT": Port.expire_port,
+    "T_BOND": Port.expire_bond,
+    "T_CR": Port.expire_credit,
+}

@@ -23,11 +23,12 @@ def distance(a: int, b: int) -> int:
 class ReplaySender:
     """BASE, NEXT, RP and the flits between. HSL 3.4.1."""
 
-    __slots__ = ("base", "buffer", "sent")
+    __slots__ = ("base", "buffer", "labels", "sent")
 
     def __init__(self) -> None:
         self.base = 0
-        self.buffer: deque[Flit] = deque()  # capped by the window: `room` is asked before `store`
+        self.buffer: deque[Flit] = deque()  # capped by the window, which is asked before `store`
+        self.labels: deque[int] = deque()  # the BSN of each, for a re-send on another link. HSL 4.2
         self.sent = 0  # d(RP, BASE): flits of the buffer before RP
 
     @property
@@ -50,9 +51,10 @@ class ReplaySender:
         """RP != NEXT."""
         return self.sent != len(self.buffer)
 
-    def store(self, flit: Flit) -> None:
+    def store(self, flit: Flit, bsn: int = 0) -> None:
         """A new PROT is sent as NEXT; RP = NEXT before and after."""
         self.buffer.append(flit)
+        self.labels.append(bsn)
         self.sent += 1
 
     def replay(self) -> Flit:
@@ -60,6 +62,10 @@ class ReplaySender:
         flit = self.buffer[self.sent]
         self.sent += 1
         return flit
+
+    def labelled(self, first: int) -> list[tuple[int, Flit]]:
+        """(BSN, flit) from the flit BASE + `first` on."""
+        return list(zip(self.labels, self.buffer, strict=True))[first:]
 
     def restart(self) -> None:
         """RP := BASE."""
@@ -75,6 +81,7 @@ class ReplaySender:
             return None
         for _ in range(count):
             self.buffer.popleft()
+            self.labels.popleft()
         self.base = (self.base + count) % SEQ_MODULUS
         self.sent = max(0, self.sent - count)  # if RP was passed, RP = BASE
         return count

@@ -82,6 +82,11 @@ class PortLike(Protocol):
         ...
 
     @property
+    def dead(self) -> bool:
+        """Every link is DEAD."""
+        ...
+
+    @property
     def config(self) -> PortConfig:
         """What it offers; `handshake_tu` is the TU exponent until CONFIG is left."""
         ...

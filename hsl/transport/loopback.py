@@ -10,7 +10,6 @@ from heapq import heappop, heappush
 from math import ceil
 from typing import NamedTuple
 
-from hsl._generated.constants import LinkState
 from hsl.codec.flit import FORMATS
 from hsl.errors import ConfigError, LinkError, TransportError
 from hsl.link.events import Event, LinkDown, StateChanged
@@ -216,10 +215,11 @@ class Loopback:
         self.devices[device].node.receive(port, link, arrival.data, self.now, error)
 
     def _tell(self, index: int) -> None:
-        for port, event in self.devices[index].node.events():
+        node = self.devices[index].node
+        for port, event in node.events():
             if self._observe is not None:
                 self._observe(Place(index, port), event)
-            refused = isinstance(event, StateChanged) and event.new is LinkState.DEAD
+            refused = isinstance(event, StateChanged) and node.ports[port].dead
             if not self.failure and (refused or isinstance(event, LinkDown)):
                 self.failure = f"device {index} port {port}: {event}"
 

@@ -125,20 +125,42 @@ def message(op: Op = Op.CmpData, txn: int = 0) -> Message:
 OF_VC = {1: Op.ReadShared, 2: Op.WbFull, 3: Op.SnpInv, 4: Op.Cmp, 5: Op.CmpData, 6: Op.MemWr, 7: Op.NcWrite}
 
 
-class Side:
-    """One end: its port, what it was told and sent, and the line that leads away from it."""
+class Wire:
+    """One direction of a link."""
 
-    def __init__(self, port: Port) -> None:
-        self.port = port
+    def __init__(self) -> None:
         self.hook: Hook = whole
         self.line: deque[tuple[int, bytes, bool]] = deque()  # time of delivery at the other end
         self.free = 0  # when the line takes the next flit
+        self.latency = LATENCY
         self.sent: list[tuple[int, bytes]] = []  # all flits that entered the line
+
+
+class Side:
+    """One end: its port, what it was told and sent, and the wires that lead away from it, one a link."""
+
+    def __init__(self, port: Port) -> None:
+        self.port = port
+        self.wires = [Wire() for _ in port.links]
+        self.sent: list[tuple[int, bytes]] = []  # all flits that entered a wire
         self.events: list[Event] = []
         self.got: list[Message] = []
         self.waiting: deque[Message] = deque()  # sent to the port when it is up and has room
         self.releasing = True  # gives credits back at once
         self.finishing = True  # answers LINK_DOWN with link_down_done at once
+
+    @property
+    def line(self) -> deque[tuple[int, bytes, bool]]:
+        return self.wires[0].line
+
+    @property
+    def hook(self) -> Hook:
+        return self.wires[0].hook
+
+    @hook.setter
+    def hook(self, hook: Hook) -> None:
+        for wire in self.wires:
+            wire.hook = hook
 
     @property
     def link(self) -> Any:
@@ -148,8 +170,8 @@ class Side:
     def counters(self) -> Any:
         return self.port.links[0].counters
 
-    def state(self) -> LinkState:
-        return self.port.state(0)
+    def state(self, link: int = 0) -> LinkState:
+        return self.port.state(link)
 
     def of_type(self, ft: FlitType) -> list[tuple[int, Flit]]:
         return [(now, decode(data)) for now, data in self.sent if flit_type(data) == ft]
@@ -201,27 +223,34 @@ class Pair:
     def plug(self) -> None:
         self.wired = True
         for side, _ in self.sides:
-            side.port.pal_up(0, self.now)
+            for link in side.port.links:
+                side.port.pal_up(link.index, self.now)
 
     def unplug(self) -> None:
         """PAL_DOWN on both sides; what is under way is lost."""
         self.wired = False
-        for side, _ in self.sides:
-            side.line.clear()
-            side.port.pal_down(0, self.now)
+        for link in self.a.port.links:
+            self.cut(link.index)
 
-    def inject(self, side: Side, data: bytes, error: bool = False) -> None:
+    def cut(self, link: int) -> None:
+        """PAL_DOWN of one link on both sides."""
+        for side, _ in self.sides:
+            side.wires[link].line.clear()
+            side.port.pal_down(link, self.now)
+
+    def inject(self, side: Side, data: bytes, error: bool = False, link: int = 0) -> None:
         """A frame for `side` that the other side has not sent."""
-        side.port.receive(0, data, self.now, error)
+        side.port.receive(link, data, self.now, error)
 
     def restart(self, side: Side) -> None:
         """Power loss of one side: a new port, nothing kept but the run of EPOCH values."""
         side.port = Port(side.port.config)
-        side.line.clear()
         side.waiting.clear()
         side.port.enable(self.now)
-        if self.wired:
-            side.port.pal_up(0, self.now)
+        for index, wire in enumerate(side.wires):
+            wire.line.clear()
+            if self.wired:
+                side.port.pal_up(index, self.now)
 
     def run(self, duration: int, until: Callable[[], bool] | None = None) -> bool:
         """Run for `duration` ns, or until `until` holds after an instant; whether it did."""
@@ -242,23 +271,28 @@ class Pair:
 
     def quiesced(self) -> bool:
         return not any(
-            side.line or side.waiting or not side.port.quiesced or side.link.tx.replaying
+            side.waiting
+            or not side.port.quiesced
+            or any(wire.line for wire in side.wires)
+            or any(link.tx.replaying for link in side.port.links)
             for side, _ in self.sides
         )
 
     def _next(self, side: Side) -> int | None:
         times = [deadline] if (deadline := side.port.next_deadline()) is not None else []
-        if side.line:
-            times.append(side.line[0][0])
-        if side.free > self.now:
-            times.append(side.free)
+        for wire in side.wires:
+            if wire.line:
+                times.append(wire.line[0][0])
+            if wire.free > self.now:
+                times.append(wire.free)
         return min(times, default=None)
 
     def _instant(self) -> None:
         for side, other in self.sides:
-            while side.line and side.line[0][0] <= self.now:
-                _, data, error = side.line.popleft()
-                other.port.receive(0, data, self.now, error)
+            for link, wire in enumerate(side.wires):
+                while wire.line and wire.line[0][0] <= self.now:
+                    _, data, error = wire.line.popleft()
+                    other.port.receive(link, data, self.now, error)
         for side, _ in self.sides:
             side.port.tick(self.now)
         for side, _ in self.sides:
@@ -280,11 +314,13 @@ class Pair:
             side.port.send(side.waiting.popleft())
 
     def _transmit(self, side: Side) -> None:
-        for _, data in side.port.transmit(self.now, lambda link: side.free <= self.now):
-            side.free = self.now + FLIT_NS
+        for link, data in side.port.transmit(self.now, lambda link: side.wires[link].free <= self.now):
+            wire = side.wires[link]
+            wire.free = self.now + FLIT_NS
+            wire.sent.append((self.now, data))
             side.sent.append((self.now, data))
-            for arrived, error in side.hook(data):
-                side.line.append((self.now + LATENCY, arrived, error))
+            for arrived, error in wire.hook(data):
+                wire.line.append((self.now + wire.latency, arrived, error))
 
 
 def ctl_from(side: Side, op: int, body: dict[str, Any] | None = None, **changes: Any) -> bytes:

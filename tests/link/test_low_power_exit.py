@@ -285,7 +285,7 @@ def test_a_sleeping_port_is_quiesced() -> None:
     ask(pair)
     pair.run(FLIT_NS)
     pair.a.link.ack_now = True  # T_KA in the instant before the PM_ACK
-    pair.a.free = pair.now + 10**4
+    pair.a.wires[0].free = pair.now + 10**4
     pair.run(9 * TU)
     assert states(pair) == (L1, L1)
     assert pair.a.port.quiesced

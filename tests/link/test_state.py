@@ -147,8 +147,10 @@ def made_up(link: Link, event: str) -> Input:
     """An Input of any event, for cells that no received flit reaches in this state."""
     if event == "merge_fatal":
         return Input(event, code=ErrorCode.MALFORMED, text="made up")
-    if event in ("PM_REQ_idle", "PM_ACK_open", "BOND_bonded"):
+    if event in ("PM_REQ_idle", "PM_ACK_open"):
         data = FLITS["PM_REQ_busy"](link)
+    elif event == "BOND_bonded":
+        data = FLITS["BOND_single"](link)
     elif event in FLITS:
         data = FLITS[event](link)
     else:

@@ -48,7 +48,7 @@ def test_timers_of_one_instant_fire_in_the_order_of_the_spec(monkeypatch: pytest
     pair.a.link.timers.running = {
         name: 5000 for name in reversed(TIMER_ORDER) if name not in ("T_CR", "T_PORT", "T_BOND")
     }
-    pair.a.port._timers.running = {"T_CR": 5000}
+    pair.a.port.timers.running = {"T_CR": 5000}
     assert pair.a.port.next_deadline() == 5000
     pair.a.port.tick(4999)
     assert fired == []
