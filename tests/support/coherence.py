@@ -5,7 +5,7 @@ from __future__ import annotations
 from collections.abc import Sequence
 from random import Random
 
-from hsl._generated.constants import LINE_BYTES, Aop, Err, Op, Vc
+from hsl._generated.constants import LINE_BYTES, Aop, Err, Op, SamType, Vc
 from hsl._generated.tables import OPCODES, RA_EVENTS, RA_TABLE
 from hsl.agents.access import KINDS, Access, Ticket
 from hsl.agents.address_map import AddressMap, SamEntry
@@ -14,6 +14,7 @@ from hsl.agents.interpreter import Table
 from hsl.agents.invariants import InvariantError, ReferenceMemory, directory_exact, single_writer
 from hsl.agents.memory import Memory
 from hsl.agents.request import RequestAgent, RequestConfig
+from hsl.agents.target import MemoryTarget, TargetConfig
 from hsl.codec.message import Message
 
 HOME = 0
@@ -24,31 +25,57 @@ MAX_STEPS = 20_000  # messages that a few hundred pending accesses need to end, 
 # What an access list may refuse: never Evict and WbFull (T14).
 REFUSABLE = frozenset(op for op, info in OPCODES.items() if info.vc in (Vc.REQ, Vc.RWD) and info.right)
 AMAP = AddressMap([SamEntry(BASE, BASE + SIZE - 1, home=HOME)])
+# A memory target behind the home; two homes by turns; one home with a target and one with its own memory.
+TARGET = 4
+HALF = BASE + SIZE // 2
+TARGET_MAP = AddressMap([SamEntry(BASE, BASE + SIZE - 1, SamType.HDM_H, home=HOME, mt=TARGET)])
+TWO_HOMES_MAP = AddressMap([SamEntry(BASE, BASE + SIZE - 1, home=HOME, ways=1, granule=8)])
+MIXED_MAP = AddressMap(
+    [
+        SamEntry(BASE, HALF - 1, SamType.HDM_H, home=HOME, mt=TARGET),
+        SamEntry(HALF, BASE + SIZE - 1, home=HOME + 1),
+    ]
+)
 
 
-def agent(nid: int = FIRST, table: Table = RA_TABLE, **config: int) -> RequestAgent:
+def agent(nid: int = FIRST, table: Table = RA_TABLE, amap: AddressMap = AMAP, **config: int) -> RequestAgent:
     """A request agent with a cache of two sets of two ways, unless `config` says otherwise."""
     defaults = {"sets": 2, "ways": 2, "mshrs": 4, "ncrs": 4, "pending": 64}
-    return RequestAgent(RequestConfig(nid=nid, address_map=AMAP, **{**defaults, **config}), table)
+    return RequestAgent(RequestConfig(nid=nid, address_map=amap, **{**defaults, **config}), table)
 
 
 class Network:
-    """Agents, one home, and what is under way between them; `rng` chooses what arrives next.
+    """Agents, homes, a memory target, and what is under way; `rng` chooses what arrives next.
 
+    `amap` says which homes and whether a target; lines are `stride` lines apart.
     `refuse`: the share of requests that end with ERR=ACCESS at arrival, as an access list would do it (T15).
     """
 
     def __init__(
-        self, rng: Random, agents: Sequence[RequestAgent], lines: int = 4, refuse: float = 0, tshrs: int = 2
+        self,
+        rng: Random,
+        agents: Sequence[RequestAgent],
+        lines: int = 4,
+        refuse: float = 0,
+        tshrs: int = 2,
+        amap: AddressMap = AMAP,
+        stride: int = 1,
     ) -> None:
         self.rng = rng
         self.refuse = refuse
         self.agents = {one.nid: one for one in agents}
-        self.lines = [BASE + LINE_BYTES * i for i in range(lines)]
+        self.amap = amap
+        self.lines = [BASE + LINE_BYTES * stride * i for i in range(lines)]
         self.memory = Memory(BASE, SIZE)
         for addr in self.lines:
             self.memory.write_line(addr, rng.randbytes(LINE_BYTES))
-        self.home = HomeAgent(HomeConfig(nid=HOME, address_map=AMAP, tshrs=tshrs), self.memory)
+        nids = {nid for entry in amap for nid in entry.homes}
+        self.homes = {
+            nid: HomeAgent(HomeConfig(nid=nid, address_map=amap, tshrs=tshrs), self.memory) for nid in nids
+        }
+        self.home = self.homes[HOME]
+        mine = any(entry.mt == TARGET for entry in amap)
+        self.target = MemoryTarget(TargetConfig(nid=TARGET, address_map=amap), self.memory) if mine else None
         self.reference = ReferenceMemory(lambda addr: self.memory.read_line(addr)[0])
         for addr in self.lines:
             self.reference.value(addr)  # taken before anything changes it
@@ -71,13 +98,19 @@ class Network:
             refusal = Message(Op.Cmp, message.dst, message.src, message.txn, err=Err.ACCESS)
             self.reference.answered(refusal)
             self.flying.append(refusal)
-        elif message.dst == HOME:
-            self.home.receive(message, self.now)
-            for answer in self.home.outbox:
-                self.reference.answered(answer)
-            self.flying += self.home.outbox
-            self.home.outbox.clear()
-            self.home.taken.clear()
+        elif (home := self.homes.get(message.dst)) is not None:
+            home.receive(message, self.now)
+            for answer in home.outbox:
+                if answer.vc != Vc.MEM:
+                    self.reference.answered(answer)
+            self.flying += home.outbox
+            home.outbox.clear()
+            home.taken.clear()
+        elif self.target is not None and message.dst == TARGET:
+            self.target.receive(message, self.now)
+            self.flying += self.target.outbox
+            self.target.outbox.clear()
+            self.target.taken.clear()
         else:
             one = self.agents[message.dst]
             one.receive(message, self.now)
@@ -127,7 +160,7 @@ class Network:
     def judge_rest(self) -> None:
         """What must hold when nothing is under way."""
         for addr in self.lines:
-            listing = self.home.directory_of(addr)
+            listing = self.homes[self.amap.home(addr)].directory_of(addr)
             directory_exact(self.agents.values(), addr, listing)
             owners = [one for one in self.agents.values() if one.state_of(addr) == "M"]
             if not owners:
@@ -137,8 +170,9 @@ class Network:
                 raise InvariantError(f"node {one.nid} waits for ever")
             if one.errors or one.counters.odd or one.counters.proto:
                 raise InvariantError(f"node {one.nid} logged {one.errors}")
-        if self.home.errors:
-            raise InvariantError(f"the home logged {list(self.home.errors)}")
+        for home in self.homes.values():
+            if home.errors or not home.idle:
+                raise InvariantError(f"home {home.nid} is not at rest; it logged {list(home.errors)}")
 
 
 INTEGER_AOPS = [Aop.ADD, Aop.CLR, Aop.EOR, Aop.SET, Aop.SMAX, Aop.SMIN, Aop.UMAX, Aop.UMIN, Aop.SWAP, Aop.CAS]
