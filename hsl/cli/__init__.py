@@ -19,6 +19,7 @@ COMMANDS = {
     "info": "hsl.cli.info",
     "link": "hsl.cli.link",
     "model": "hsl.cli.model",
+    "telemetry": "hsl.cli.telemetry",
 }
 
 

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import asyncio
+import contextlib
 import json
 import random
 import signal
@@ -20,8 +21,9 @@ from hsl.capture import Clock, both_ends
 from hsl.cli.arrays import refuse, run_arrays, show_arrays
 from hsl.cli.capture import captured_apart, recording, view
 from hsl.cli.exits import ExitCode
-from hsl.cli.node import EPOCH_BITS, common_options, deliver, draw_seed, load_topology, read_input
+from hsl.cli.node import EPOCH_BITS, common_options, deliver, draw_seed, load_topology, read_input, tap_of
 from hsl.cli.progress import LISTENING, Progress, parse_line
+from hsl.cli.telemetry import report_of, reporting, telemetry_broker
 from hsl.cli.view import show_demo
 from hsl.emulator import ARRAY_KERNELS, HOMED, KERNELS, CpuDevice, GpuDevice
 from hsl.emulator.report import History, demo_report, node_report
@@ -38,6 +40,8 @@ __all__ = ["command"]
 # Largest JSON document and longest line that a node may print: a node that runs wild cannot fill our memory.
 MAX_OUTPUT = 1 << 24
 NS_PER_S = 1_000_000_000
+TELEMETRY_SECONDS = 10.0  # what a node may give a broker that hangs, besides
+TELEMETRY_NS = 1_000_000  # of virtual time between two snapshots of the counters
 EXIT_SECONDS = 1.0  # what a node needs to print its report, once its link has ended
 # Virtual time after which a loopback run counts as hung: a gigabyte takes less.
 MAX_VIRTUAL_NS = 1 << 40
@@ -93,14 +97,23 @@ def command(path: Path | None, kernel: str, transport: str | None, **options: An
         source = path or prose
         read_input(source)
         try:
-            nodes = run(source, kernel, transport, options | {"seed": seed})
+            with telemetry_broker(options["telemetry"]) as broker:
+                nodes = run(source, kernel, transport, options | {"seed": seed, "telemetry": broker})
         except NodeFailed as failed:
             return failed.status
     setup = {"input": str(path or "the profile's own prose"), "kernel": kernel, "transport": transport}
     report = demo_report(nodes, setup | {"seed": seed, "faults": options["faults"]})
+    report |= told(nodes)
     with view(options):
         deliver(report, options["as_json"], options["out"], show_demo)
     return ExitCode.OK if report["verified"] else ExitCode.FAILED
+
+
+def told(nodes: dict[str, Any]) -> dict[str, Any]:
+    """What became of the telemetry of all nodes; nothing without one."""
+    parts = [node["telemetry"] for node in nodes.values() if "telemetry" in node]
+    counts = {name: sum(part[name] for part in parts) for name in ("published", "dropped")}
+    return {"telemetry": {"broker": parts[0]["broker"], **counts}} if parts else {}
 
 
 def run(source: Path, kernel: str, transport: str, options: dict[str, Any]) -> dict[str, Any]:
@@ -114,7 +127,7 @@ def run(source: Path, kernel: str, transport: str, options: dict[str, Any]) -> d
     ):
         listen = f"unix://{folder}/link" if transport == "unix" else "tcp://127.0.0.1:0"
         shared = ["--json", "--seed", str(options["seed"]), "--faults", options["faults"]]
-        for name in ("engine", "topology", "tu", "flit"):
+        for name in ("engine", "topology", "tu", "flit", "telemetry"):
             if options[name] is not None:
                 shared += [f"--{name}", str(options[name])]
         cpu = ["cpu", "--listen", listen, "--input", str(source), "--kernel", kernel, *shared]
@@ -126,7 +139,8 @@ def run(source: Path, kernel: str, transport: str, options: dict[str, Any]) -> d
 def patience(options: dict[str, Any]) -> float:
     """Seconds that a node may need to notice that the other one is gone: silence, RECOVERY, and its exit."""
     tu = load_topology(options, TU_EXPONENT_SOFTWARE).tu
-    return ((TIMERS["T_DEADKA"].tu + TIMERS["T_STATE"].tu) << tu) / NS_PER_S + EXIT_SECONDS
+    silence = ((TIMERS["T_DEADKA"].tu + TIMERS["T_STATE"].tu) << tu) / NS_PER_S
+    return silence + EXIT_SECONDS + (TELEMETRY_SECONDS if options["telemetry"] else 0)
 
 
 def run_loopback(source: Path, kernel: str, options: dict[str, Any]) -> dict[str, Any]:
@@ -144,21 +158,32 @@ def run_loopback(source: Path, kernel: str, options: dict[str, Any]) -> dict[str
     with (
         recording(options, options["seed"], Clock.VIRTUAL, nodes, tapped) as recorder,
         Progress() as progress,
+        contextlib.ExitStack() as stack,
     ):
+        reporters = [
+            stack.enter_context(reporting(options["telemetry"], options["seed"], node, TELEMETRY_NS))
+            for node in nodes
+        ]
 
         def observe(place: Place, event: Event) -> None:
             histories[place.device].see(event)
             if recorder is not None:
                 recorder.event(place, event)
+            if (reporter := reporters[place.device]) is not None:
+                reporter.event(place.port, event)
 
-        tap = None if recorder is None else recorder.flit
+        tap = tap_of(recorder, dict(enumerate(reporters)))
         loopback = Loopback(devices, wires, seed=options["seed"], observe=observe, tap=tap)
         cpu.progress = progress.show
         loopback.run(max_time=MAX_VIRTUAL_NS)
+        for device, reporter in zip(devices, reporters, strict=True):
+            if reporter is not None:
+                reporter.end(loopback.now, bool(getattr(device, "verified", device.finished)))
     return {
         device.node.name: node_report(device, history, loopback.lanes[Place(index)].injector, loopback.now)
         | {"engines": chosen}
-        for index, (device, history) in enumerate(zip(devices, histories, strict=True))
+        | ({} if reporter is None else {"telemetry": report_of(reporter)})
+        for index, (device, history, reporter) in enumerate(zip(devices, histories, reporters, strict=True))
     }
 
 

@@ -9,17 +9,18 @@ import math
 import os
 import secrets
 import stat
-from collections.abc import Callable
+from collections.abc import Callable, Mapping
 from pathlib import Path
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
 import click
 
 from hsl._generated.constants import TU_EXPONENT_SOFTWARE
-from hsl.capture import Clock, one_end, wall_offset
+from hsl.capture import Clock, Recorder, one_end, wall_offset
 from hsl.cli.capture import capture_options, recording, view
 from hsl.cli.exits import ExitCode
 from hsl.cli.progress import LISTENING, Progress
+from hsl.cli.telemetry import report_of, reporting, telemetry_broker, telemetry_option
 from hsl.cli.view import show_node
 from hsl.codec.flit import FORMATS
 from hsl.emulator import KERNELS, CpuDevice, GpuDevice, Topology
@@ -29,11 +30,15 @@ from hsl.engine.select import engines
 from hsl.errors import ConfigError
 from hsl.link.events import Event
 from hsl.session import Attachment, Session
-from hsl.transport.base import Place
-from hsl.transport.faults import FaultPlan
+from hsl.transport.base import Place, Tap
+from hsl.transport.faults import Arrival, FaultPlan
 
-__all__ = ["command", "common_options", "deliver", "draw_seed", "load_topology", "read_input"]
+if TYPE_CHECKING:
+    from hsl.telemetry import Reporter
 
+__all__ = ["command", "common_options", "deliver", "draw_seed", "load_topology", "read_input", "tap_of"]
+
+TELEMETRY_NS = 250_000_000  # between two snapshots of the counters
 EPOCH_BITS = 32
 SEED_BITS = 32
 MAX_MEMORY = LIMITS["memory_bytes"][1]  # bytes that the greatest host memory has
@@ -71,7 +76,7 @@ def common_options(function: Callable[..., Any]) -> Callable[..., Any]:
         click.option("--flit", type=click.Choice(list(FORMATS)), help="Flit format to offer (default: L64)."),
     ):
         function = option(function)
-    return capture_options(function)
+    return capture_options(telemetry_option(function))
 
 
 def number(context: click.Context, option: click.Parameter, value: float) -> float:
@@ -142,12 +147,19 @@ def run(
     node = device.node
     tapped = one_end(node.name, PEERS[node.name], [Place(0, attachment.port, attachment.link)])
     gc.freeze()  # what is loaded by now stays; a full collection would stop the link for a third of T_REPLAY
-    with recording(options, seed, Clock.WALL, [node], tapped) as recorder, Progress() as progress:
+    with (
+        telemetry_broker(options["telemetry"]) as broker,
+        reporting(broker, seed, node, TELEMETRY_NS) as reporter,
+        recording(options, seed, Clock.WALL, [node], tapped) as recorder,
+        Progress() as progress,
+    ):
 
         def observe(port: int, event: Event) -> None:
             history.see(event)
             if recorder is not None:
                 recorder.event(Place(0, port), event)
+            if reporter is not None:
+                reporter.event(port, event)
 
         # The CPU's program knows when all is done: it ends the link, the GPU follows.
         session = Session(
@@ -156,7 +168,7 @@ def run(
             seed=seed,
             passive=isinstance(device, GpuDevice),
             observe=observe,
-            tap=None if recorder is None else recorder.flit,
+            tap=tap_of(recorder, {0: reporter}),
         )
         if recorder is not None:
             recorder.base = wall_offset() + session.began
@@ -165,15 +177,33 @@ def run(
         session.run_blocking(
             lambda uris: progress.say(f"{LISTENING}{uris[0]}") if attachment.listen else None
         )
+        if reporter is not None:
+            reporter.end(session.now, bool(getattr(device, "verified", device.finished)))
     (end,) = session.ends.values()
     report = node_report(device, history, end.link.injector, session.now, end.link.connections - 1) | {
         "engines": chosen,
         "seed": seed,
         "faults": options["faults"],
     }
+    if reporter is not None:
+        report["telemetry"] = report_of(reporter)
     with view(options):
         deliver(report, options["as_json"], options["out"], show_node)
     return ExitCode.OK if report["verified"] else ExitCode.FAILED
+
+
+def tap_of(recorder: Recorder | None, reporters: Mapping[int, Reporter | None]) -> Tap | None:
+    """Who sees each flit: the capture, and the telemetry of the node (device) at whose end it is seen."""
+    told = {device: reporter for device, reporter in reporters.items() if reporter is not None}
+    if not told:
+        return None if recorder is None else recorder.flit
+
+    def tap(now: int, place: Place, flit: bytes, arrivals: list[Arrival] | None) -> None:
+        if recorder is not None:
+            recorder.flit(now, place, flit, arrivals)
+        told[place.device].flit(now)
+
+    return tap
 
 
 def attach(options: dict[str, Any]) -> Attachment:

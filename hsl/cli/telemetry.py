@@ -1,0 +1,172 @@
+"""`hsl telemetry`, and `--telemetry` of the commands that run nodes."""
+
+from __future__ import annotations
+
+import asyncio
+import contextlib
+import json
+import sys
+from collections.abc import Callable, Iterator
+from functools import partial
+from importlib import import_module
+from types import ModuleType
+from typing import TYPE_CHECKING, Any
+
+import click
+from rich.console import Console
+from rich.live import Live
+from rich.table import Table
+
+from hsl.cli.exits import ExitCode
+from hsl.engine.node import Node
+
+if TYPE_CHECKING:
+    from hsl.telemetry import Reporter, Watcher
+
+__all__ = ["command", "report_of", "reporting", "telemetry_broker", "telemetry_option"]
+
+PIP = "pip install 'hsl-interconnect[mqtt]'"
+EXTRA = ("aiomqtt", "amqtt")  # modules of the `mqtt` extra
+DEFAULT = "mqtt://127.0.0.1:1883"
+
+telemetry_option = click.option(
+    "--telemetry",
+    metavar="URI",
+    help="Publish to mqtt://host:port; mqtt: starts a broker.",
+)
+
+
+def library() -> ModuleType:
+    """`hsl.telemetry`; leaves with code 3 and the pip line where the extra is missing."""
+    try:
+        return import_module("hsl.telemetry")
+    except ModuleNotFoundError as missing:
+        if str(missing.name).split(".")[0] not in EXTRA:
+            raise
+        click.echo(f"hsl: {missing.name} is not installed: {PIP}", err=True)
+        raise SystemExit(ExitCode.INTERNAL) from None
+
+
+@contextlib.contextmanager
+def telemetry_broker(uri: str | None) -> Iterator[str | None]:
+    """The URI of the broker to publish to, with one of our own running while it is asked for."""
+    if uri is None:
+        yield None
+        return
+    module = library()
+    broker = module.Broker.parse(uri)
+    if broker.host:
+        yield str(broker)
+        return
+    with module.EmbeddedBroker() as embedded:
+        click.echo(f"telemetry at {embedded.address}", err=True)
+        yield str(embedded.address)
+
+
+@contextlib.contextmanager
+def reporting(uri: str | None, seed: int, node: Node, interval: int) -> Iterator[Reporter | None]:
+    """A reporter of a node; an error in the body is told as the node's end. `interval` in ns."""
+    if uri is None:
+        yield None
+        return
+    module = library()
+
+    def trouble(line: str) -> None:
+        click.echo(f"hsl: {line}", err=True)
+
+    publisher = module.Publisher(module.Broker.parse(uri), f"{seed:016x}", node.name, trouble)
+    reporter: Reporter = module.Reporter(node, publisher, interval)
+    try:
+        yield reporter
+    except BaseException:
+        reporter.end(0, None)
+        raise
+
+
+def report_of(reporter: Reporter) -> dict[str, Any]:
+    """What became of the messages, once the reporter has ended."""
+    publisher = reporter.publisher
+    return {"broker": str(publisher.broker), "published": publisher.published, "dropped": publisher.dropped}
+
+
+@click.group("telemetry")
+def command() -> None:
+    """Counters, link states and events of nodes over MQTT (needs the `mqtt` extra)."""
+
+
+@command.command("broker")
+@click.option("--port", type=click.IntRange(0, 65535), default=1883, show_default=True, help="0 picks one.")
+@click.option("--seconds", type=click.FloatRange(0), help="End after so long.")
+def broker(port: int, seconds: float | None) -> int:
+    """Run a broker on 127.0.0.1 until interrupted; its address is the first line printed."""
+    with library().EmbeddedBroker(port) as embedded:
+        click.echo(str(embedded.address))
+        sys.stdout.flush()
+        asyncio.run(sleep(seconds))
+    return ExitCode.OK
+
+
+async def sleep(seconds: float | None) -> None:
+    """Wait; for ever when None."""
+    if seconds is None:
+        await asyncio.Event().wait()
+    else:
+        await asyncio.sleep(seconds)
+
+
+@command.command("watch")
+@click.argument("uri", default=DEFAULT)
+@click.option("--json", "as_json", is_flag=True, help="One JSON document on stdout at the end.")
+@click.option("--count", type=click.IntRange(1), help="End after so many messages.")
+@click.option("--seconds", type=click.FloatRange(0), help="End after so long.")
+def watch(uri: str, as_json: bool, count: int | None, seconds: float | None) -> int:
+    """Show what nodes publish at a broker, until all that were seen alive have ended."""
+    module = library()
+    broker = module.Broker.parse(uri)
+    if not broker.host:
+        raise click.UsageError("watch needs a broker that runs: mqtt://host:port")
+    with shower(as_json) as (watcher, _):
+        ready = partial(click.echo, f"watching {broker}", err=True)
+        asyncio.run(watcher.watch_for(broker, count, seconds, ready))
+    report = {
+        "schema": "hsl.telemetry/1",
+        "broker": str(broker),
+        "messages": watcher.messages,
+        "bad": watcher.bad,
+        "nodes": watcher.nodes,
+    }
+    if as_json:
+        click.echo(json.dumps(report, indent=2))
+    elif sys.stdout.isatty():
+        Console(highlight=False).print(table(watcher))
+    return ExitCode.OK if watcher.nodes else ExitCode.NOTHING
+
+
+@contextlib.contextmanager
+def shower(as_json: bool) -> Iterator[tuple[Watcher, Live | None]]:
+    """A watcher that shows a live table on a terminal, lines in a pipe."""
+    make: Callable[..., Watcher] = library().Watcher
+    if as_json or not sys.stdout.isatty():
+        yield make(lambda line: click.echo(line, err=as_json)), None
+        return
+    with Live(console=Console(highlight=False), refresh_per_second=4, transient=True) as live:
+
+        def show(line: str) -> None:
+            if line.startswith("bad message"):
+                live.console.print(line, markup=False)
+            live.update(table(watcher))
+
+        watcher = make(show)
+        yield watcher, live
+
+
+def table(watcher: Watcher) -> Table:
+    """The nodes, a row each."""
+    made = Table(box=None, pad_edge=False)
+    for name in ("node", "state", "links", "events"):
+        made.add_column(name, justify="right" if name == "events" else "left")
+    for key, node in watcher.nodes.items():
+        links = ", ".join(f"{place} {state}" for place, state in node["links"].items())
+        made.add_row(key, node["state"], links, str(node["events"]))
+    made.caption = f"{watcher.messages} messages, {watcher.bad} bad"
+    return made

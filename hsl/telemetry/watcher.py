@@ -1,0 +1,111 @@
+"""What a watcher of a broker knows of the nodes that publish there; it trusts no message."""
+
+from __future__ import annotations
+
+import asyncio
+import logging
+from collections.abc import Callable
+from typing import Any
+
+from aiomqtt import Client, MqttError
+
+from hsl.errors import PeerLost, PeerUnreachable
+from hsl.telemetry.topics import ENDS, FILTER, ONLINE, BadMessage, Broker, Reading, parse_message
+
+__all__ = ["Watcher"]
+
+CONNECT_SECONDS = 5.0
+MAX_NODES = 256  # nodes that are shown; what more there are is a bad message each
+MAX_LINKS = 64  # of a node: 8 ports of 8 links
+MAX_INCOMING = 1024  # messages that wait for us; aiomqtt drops what comes above
+QUIET = logging.getLogger("hsl.telemetry.watch")
+QUIET.addHandler(logging.NullHandler())
+QUIET.propagate = False
+
+
+class Watcher:
+    """Keeps the last state of each node; `show(line)` gets a line for each message."""
+
+    def __init__(self, show: Callable[[str], None]) -> None:
+        self.show = show
+        self.messages = self.bad = 0
+        self.nodes: dict[str, dict[str, Any]] = {}
+        self._alive: set[str] = set()
+        self._met = False
+
+    @property
+    def over(self) -> bool:
+        """Whether a node was seen alive, and none is any more."""
+        return self._met and not self._alive
+
+    async def watch(self, broker: Broker, count: int | None, ready: Callable[[], None]) -> None:
+        """Follow until all nodes are gone or `count` messages came; `ready` is called once nothing is missed.
+
+        Raises PeerUnreachable, PeerLost.
+        """
+        client = Client(
+            broker.host, broker.port, timeout=CONNECT_SECONDS, logger=QUIET,
+            max_queued_incoming_messages=MAX_INCOMING,
+        )  # fmt: skip
+        connected = False
+        try:
+            async with client:
+                await client.subscribe(FILTER, 1)
+                connected = True
+                ready()
+                async for message in client.messages:
+                    self.take(message.topic.value, message.payload)
+                    if self.over or self.messages == count:
+                        return
+        except MqttError as error:
+            kind = PeerLost if connected else PeerUnreachable
+            raise kind(f"{broker}: {error}") from None
+
+    async def watch_for(
+        self, broker: Broker, count: int | None, seconds: float | None, ready: Callable[[], None]
+    ) -> None:
+        """As `watch`, for at most `seconds`."""
+        task = asyncio.create_task(self.watch(broker, count, ready))
+        done, _ = await asyncio.wait([task], timeout=seconds)
+        if not done:
+            task.cancel()
+            await asyncio.wait([task])
+            return
+        task.result()
+
+    def take(self, name: str, data: object) -> None:
+        """One message of the broker."""
+        self.messages += 1
+        try:
+            self._note(parse_message(name, data))
+        except BadMessage as bad:
+            self.bad += 1
+            self.show(f"bad message: {bad}")
+
+    def _note(self, reading: Reading) -> None:
+        key = f"{reading.run}/{reading.node}"
+        if key not in self.nodes and len(self.nodes) == MAX_NODES:
+            raise BadMessage(f"{key}: more than {MAX_NODES} nodes")
+        node = self.nodes.setdefault(key, {"state": "", "links": {}, "counters": None, "events": 0})
+        body = reading.body
+        match reading.leaf:
+            case "state":
+                node["state"] = body["state"]
+                if body["state"] == ONLINE:
+                    self._alive.add(key)
+                    self._met = True
+                elif body["state"] in ENDS:
+                    self._alive.discard(key)
+                self.show(f"{key}: {body['state']}")
+            case "link":
+                place = f"{body['port']}.{body['link']}"[:20]
+                if place not in node["links"] and len(node["links"]) == MAX_LINKS:
+                    raise BadMessage(f"{key}: more than {MAX_LINKS} links")
+                node["links"][place] = body["state"]
+                self.show(f"{key}: link {place}: {body['state']} ({body['cause'][:80]!r})")
+            case "counters":
+                node["counters"] = body["ports"]
+                self.show(f"{key}: counters at {str(body['now_ns'])[:20]} ns")
+            case "event":
+                node["events"] += 1
+                self.show(f"{key}: {body['event'][:40]!r}: {body['text'][:200]!r}")
