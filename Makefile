@@ -19,7 +19,7 @@ BUILD_TOOLS  := $(VENV)/.build-tools
 INSTALLED    := $(VENV)/.installed
 NATIVE_FILES := $(shell find native -type f)
 
-.PHONY: help demo test venv lint types drift layers ctest bench differential models shortmodels clean
+.PHONY: help demo test venv lint types drift layers ctest bench differential models shortmodels coverage clean
 
 help: ## this list
 	@sed -n 's/^\([a-z]*\):[^#]*## /\1\t/p' Makefile | expand -t 10
@@ -67,6 +67,11 @@ models: venv ## all states of the models of the link, then every planted fault (
 
 shortmodels: venv ## all states of the models of the link that are marked short (needs rumur; 90 s of two cores)
 	$(BIN)/hsl model link --short
+
+coverage: venv ## which cells of the link table two ports over the loopback reach
+	rm -rf build/coverage/link
+	$(BIN)/python -m pytest -q tests/link/test_cells.py tests/link/test_state.py --link-coverage build/coverage/link
+	$(BIN)/hsl coverage link
 
 clean: ## remove what was built, and the environment
 	rm -rf build $(VENV)

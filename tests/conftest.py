@@ -5,7 +5,12 @@ from hypothesis import settings
 
 from hsl.codec.crc import ENGINES
 
-pytest_plugins = ["pytester", "tests.support.engine_counts", "tests.support.external_tools"]
+pytest_plugins = [
+    "pytester",
+    "tests.support.engine_counts",
+    "tests.support.external_tools",
+    "tests.support.link_coverage",
+]
 
 # No deadline: the clock on the wall decides nothing here. The blob reproduces a failure anywhere.
 settings.register_profile("hsl", deadline=None, print_blob=True)

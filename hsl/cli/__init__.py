@@ -18,6 +18,7 @@ COMMANDS = {
     "codec": "hsl.cli.codec",
     "info": "hsl.cli.info",
     "link": "hsl.cli.link",
+    "coverage": "hsl.cli.coverage",
     "model": "hsl.cli.model",
     "telemetry": "hsl.cli.telemetry",
 }
