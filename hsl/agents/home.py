@@ -332,11 +332,16 @@ class HomeAgent:
         if nid in self._fenced:
             return
         self._fenced.add(nid)
+        self._do.poisonings = self._do.poisoned = 0
         self._purge(nid)
         running = [line for line, t in self._busy.items() if t.r == nid or nid in t.pending]
         for line in sorted({*self._do.directory.held_by(nid), *running}):
             t = self._busy.get(line) or self._stray(line, Message(0, src=nid))
             self._step(t, "lost", q=nid)
+        if count := self._do.poisonings:  # one entry for the one cause
+            first = Message(0, src=nid, addr=self._do.poisoned)
+            text = f"node {nid} is lost: {count} lines that it owned are poisoned, from {first.addr:#x} on"
+            self._do.error(ErrorCode.DATA_LOST, text, first)
         for t, event in self._leg.fence(nid):  # HSL 5.6 M4
             self._step(t, event, q=nid)
 

@@ -47,6 +47,8 @@ class HomeActions:
         self.leg = MemoryLeg(nid, address_map, memory, self.outbox, lost_limit)
         self.errors: deque[ErrorEntry] = deque(maxlen=ERRORS_LIMIT)
         self.counters: Counter[str] = Counter()
+        self.poisonings = 0  # lines marked lost since `fence` began, and the first of them
+        self.poisoned = 0
         self.snoops: dict[int, Transaction] = {}  # by snoop TXN
         self.acks: dict[int, Transaction] = {}  # by HTXN
         self.outstanding: dict[int, set[int]] = {}  # TXNs not completed, by SRC; at most max_txn each
@@ -141,6 +143,8 @@ class HomeActions:
 
     def do_poison_line(self, t: Transaction) -> None:
         """The current data are gone. HSL 5.6 M3 [HSL-COH-040]."""
+        self.poisoned = self.poisoned if self.poisonings else t.line
+        self.poisonings += 1
         if code := self.leg.lose(t.line):
             self.error(code, f"line {t.line:#x} is lost and cannot be marked", t.message)
 

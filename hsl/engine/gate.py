@@ -31,6 +31,7 @@ class Gate:
         self.port = port
         self.local = local
         self.nids = range(0)  # who is behind the port; empty while it is down
+        self.known = range(0)  # who was there last, for the log
         self.known = range(0)  # who was behind it in the last session
         self.log = ErrorLog()
         self.bucket = TokenBucket()
@@ -45,7 +46,7 @@ class Gate:
     # ---- session
     def open(self, nids: range, tu: int, now: int) -> None:
         """The port is up; `nids` are behind it, `tu` in ns."""
-        self.nids, self._tu, self._since = nids, tu, now
+        self.nids, self.known, self._tu, self._since = nids, nids, tu, now
         self.known = nids
         self._window = self._protos = 0
         self.bucket.tu = tu

@@ -462,7 +462,9 @@ class Node:
     def _log(self, code: ErrorCode, text: str, message: Message | None, now: int) -> None:
         """Log an error of an agent with the port of the node it is about; PROTO counts. HSL 6.3, 6.5."""
         gate = None if message is None else self._gate(message.src)
-        log = self.error_log if gate is None else gate.log
+        was = (each for each in self._gates if message is not None and message.src in each.known)
+        logged = gate or next(was, None)  # also the loss of a node is in the log of its port
+        log = self.error_log if logged is None else logged.log
         log.add(now, code, text, message=message)
         if gate is not None and code == ErrorCode.PROTO:
             gate.proto(now)

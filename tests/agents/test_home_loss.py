@@ -131,7 +131,7 @@ def test_late_messages_of_a_fenced_node_change_nothing() -> None:
     assert rig.send(Op.CmpAck, A, txn=grant.htxn) == []
     assert rig.home.counters["late"] == 5
     assert rig.memory.read_line(LINE) == (OLD, True)
-    assert rig.errors() == []
+    assert rig.errors() == [ErrorCode.DATA_LOST] * 2  # of the fences: each poisoned the line of an owner
     assert rig.home.idle
 
 
