@@ -1,0 +1,408 @@
+"""Protection and RAS between nodes: hostile third node, access lists, rate, log, management (6.1 to 6.5)."""
+
+from __future__ import annotations
+
+from functools import partial
+from random import Random
+from typing import Any
+
+import pytest
+
+from hsl._generated.constants import (
+    Aop,
+    Err,
+    ErrMsgKind,
+    ErrorCode,
+    FenceCommand,
+    LogOp,
+    MgmtType,
+    Op,
+    Register,
+    Right,
+    Role,
+    UtOp,
+)
+from hsl._generated.layouts import (
+    ACL_BASE,
+    ERR_MSG_D0,
+    ERRDST_D0,
+    FENCE_D0,
+    LOG_ENTRY,
+    MGMT_ANSWER_D0,
+    MGMT_D0,
+    RATE_D0,
+    SAM_BASE,
+    UT_D0,
+    UT_D1,
+)
+from hsl.agents.access import Access
+from hsl.agents.access_list import AclEntry, encode_acl
+from hsl.agents.address_map import encode_entry
+from hsl.codec.checks import request_fault
+from hsl.codec.message import Message
+from hsl.engine.error_log import ErrorLog
+from hsl.engine.token_bucket import TokenBucket
+from hsl.link.port import Port
+from tests.engine.star import CPU_CORES, CPU_HOME, CPU_IO, GPUS, MAP, SIZE, Star, port
+from tests.engine.test_hostile_peer import random_message
+from tests.engine.wires import Peer
+
+A, B = GPUS["a"], GPUS["b"]
+LINE = 64
+ONE = (1).to_bytes(8, "little")
+CORE = CPU_CORES[0]
+
+
+def word(value: int) -> bytes:
+    return value.to_bytes(8, "little")
+
+
+def configure(star: Star, offset: int, data: bytes, *, src: int = CORE, dst: int = CPU_IO) -> Err:
+    """CfgWrite."""
+    return star.do(src, Access("cfg_write", offset, len(data), data, dst=dst)).err
+
+
+# ---- a hostile third node
+
+
+class Attacker(Peer):
+    """A bare port behind the CPU's second port that says what a test wants."""
+
+    def __init__(self) -> None:
+        super().__init__()
+        self.ports = [Port(port(B, Role.RA | Role.HA | Role.IOA))]
+        self.port = self.ports[0]
+
+    def events(self) -> list[object]:
+        return []
+
+    def receive(self, port: int, link: int, data: bytes, now: int, error: bool = False) -> None:
+        self.port.receive(link, data, now, error)
+
+    def stop(self, now: int) -> None:
+        self.port.disable(now)
+
+    def pal_down(self, port: int, link: int, now: int) -> None:
+        self.port.pal_down(link, now)
+
+
+@pytest.mark.parametrize("seed", range(3))
+def test_a_hostile_third_node_harms_only_itself(seed: int) -> None:
+    """While it sends random well-formed messages, two good nodes work as if it were not there. HSL 6.3.
+
+    Its rights end at a page of its own (access list); CFGMASTER keeps its hands off the registers. Its port
+    may end, and does; then it comes back and goes on. [HSL-SEC-002, HSL-SEC-003].
+    """
+    rng = Random(seed)
+    attacker = Attacker()
+    star = Star(attacker, master=CORE)
+    own = SIZE - 4096
+    every = Right.C | Right.R | Right.W | Right.A | Right.N
+    rules = (
+        AclEntry(own, SIZE - 1, src=B, src_mask=0x3F0, rights=every),
+        AclEntry(0, (1 << 52) - 1, B, 0x3F0),
+    )
+    for index, rule in enumerate(rules):
+        assert configure(star, ACL_BASE + 32 * index, encode_acl(rule)) == Err.OK
+    model: dict[int, int] = {}
+    sessions = sent = 0
+    for _ in range(300):
+        if attacker.port.up and star.cpu.ports[1].up:
+            for _ in range(rng.randrange(4)):
+                op, fields = random_message(rng)
+                if fields.get("addr") and rng.random() < 0.5:
+                    fields["addr"] = fields["addr"] % 4096 + own
+                attacker.messages.clear()
+                if attacker.port.serves(op >> 5) and attacker.port.room(op >> 5):
+                    attacker.port.send(
+                        Message(op, rng.randrange(B, B + 16), rng.randrange(4), **legal(op, fields))
+                    )
+                    sent += 1
+        else:
+            sessions += 1
+            attacker.port.enable(star.now)
+            star.cpu.ports[1].enable(star.now)
+        star.touch(attacker)  # type: ignore[arg-type]
+        nid = rng.choice([*CPU_CORES, A])
+        addr = rng.randrange(0, own, 8)
+        if rng.random() < 0.6:
+            model[addr] = rng.getrandbits(64)
+            ticket = star.do(nid, Access("store", addr, 8, word(model[addr])))
+            assert (ticket.err, ticket.poison) == (Err.OK, False), f"seed {seed}: {ticket}"
+        else:
+            ticket = star.do(nid, Access("load", addr, 8))
+            assert ticket.result() == word(model.get(addr, 0)), f"seed {seed}: {ticket}"
+        for node in (star.cpu, star.gpus["a"]):
+            node.completions()
+            assert node.io is not None
+            node.io.doorbells()
+            node.io.interrupts()
+    assert sent > 100
+    assert sessions > 1
+    assert star.cpu.ports[0].up
+    assert len(star.cpu.error_logs[1]) > 0
+    assert {entry.code for entry in star.cpu.error_logs[0].entries} <= {ErrorCode.RETRAIN}
+    for addr, value in model.items():
+        assert star.load(A, addr).result() == word(value), f"seed {seed}, {addr:#x}"
+
+
+def legal(op: int, fields: dict[str, Any]) -> dict[str, Any]:
+    """The fields, snoops on whole lines: another would be malformed."""
+    return fields | {"addr": fields["addr"] & ~63} if op >> 5 == 3 else fields
+
+
+# ---- access lists
+
+
+def test_denied_access_has_no_effect_and_no_other_answer_time() -> None:
+    """Without the right: ACCESS, no snoop, memory and directory as before, for held and free lines alike.
+
+    The holder still gives its line back. [HSL-SEC-002, HSL-COH-034].
+    """
+    star = Star()
+    star.store(A, 0, 5)
+    star.store(A, LINE, 6)
+    rule = AclEntry(0, 4095, src=A, rights=Right(0))
+    assert configure(star, ACL_BASE, encode_acl(rule)) == Err.OK
+    before = {line: star.home.directory_of(line) for line in (0, LINE)}
+    assert star.store(A, 0, 7).err == Err.OK  # its own copy: nobody is asked
+    times = []
+    for line in (2 * LINE, 3 * LINE):
+        if line == 2 * LINE:
+            star.store(B, line, 1)
+        began = star.now
+        assert star.do(A, Access("read_once", line, 8)).err == Err.ACCESS
+        times.append(star.now - began)
+    assert star.home.counters["SnpCur"] == 0
+    assert abs(times[0] - times[1]) <= 100, "one flit time: the answer does not look at the directory"
+    assert {line: star.home.directory_of(line) for line in before} == before
+    for kind, fields in (
+        ("write_full", {"data": bytes(64), "size": 64}),
+        ("flush", {}),
+        ("load", {"size": 8}),
+    ):
+        assert star.do(A, Access(kind, 4 * LINE, **fields)).err == Err.ACCESS
+    assert star.do(A, Access("atomic_store", 4 * LINE, 8, ONE, aop=Aop.ADD)).err == Err.ACCESS
+    assert star.do(A, Access("evict", 0)).err == Err.OK
+    assert star.home.directory_of(0).dir == "I"
+    assert star.load(B, 0).result() == word(7)
+
+
+# ---- registers over the wire
+
+
+def test_recall_by_register() -> None:
+    """CfgWrite RECALL is completed when no line of the range has a holder; dirty data are in memory."""
+    star = Star()
+    for line in range(4):
+        star.store(A, line * LINE, line + 1)
+    assert configure(star, Register.RECALL, word(0) + word(4 * LINE - 1)) == Err.OK
+    assert all(star.home.directory_of(line * LINE).dir == "I" for line in range(4))
+    assert star.home.memory.read(3 * LINE, 8) == word(4)
+
+
+def test_fence_by_register() -> None:
+    """FENCE takes a neighbour's port down; the new session admits it again. 6.2 F1, F4, F5 [HSL-COH-037]."""
+    star = Star()
+    star.store(A, 0, 1)
+    assert (
+        configure(star, Register.FENCE, FENCE_D0.build({"nid": A, "command": FenceCommand.FENCE})) == Err.OK
+    )
+    assert star.home.memory.poisoned(0)
+    again = FENCE_D0.build({"nid": A, "command": FenceCommand.READMIT})
+    assert configure(star, Register.FENCE, again) == Err.UNREACH
+    star.run(lambda: star.cpu.connected and star.gpus["a"].connected)
+    assert configure(star, Register.FENCE, again) == Err.OK
+    assert star.store(A, LINE, 2).err == Err.OK
+    assert star.load(B, LINE).result() == word(2)
+
+
+def test_map_by_register() -> None:
+    """An entry written by CfgWrite rules at once, in that node only; what its home has not is refused."""
+    star = Star()
+    entry = MAP.entries[0]
+    assert entry is not None
+    too_large = encode_entry(entry._replace(last=2 * SIZE - 1))
+    assert configure(star, SAM_BASE + 32 * 9, too_large) == Err.PROTO
+    assert configure(star, SAM_BASE, bytes(32)) == Err.OK
+    assert star.load(A, 0).err == Err.DECODE
+    assert star.do(CORE, Access("load", 0, 8)).err == Err.DECODE
+    assert configure(star, SAM_BASE, encode_entry(entry)) == Err.OK
+    assert star.load(A, 0).result() == bytes(8)
+
+
+def test_lines_outlive_their_map_entry() -> None:
+    """A copy whose entry left the map in between is still written back to where it came from."""
+    star = Star()
+    star.store(A, 0, 3)
+    assert configure(star, SAM_BASE, bytes(32), dst=A + 1) == Err.OK
+    assert star.load(A, LINE).err == Err.DECODE
+    assert star.do(A, Access("evict", 0)).err == Err.OK
+    star.run(lambda: star.gpus["a"].idle)
+    assert star.home.memory.read(0, 8) == word(3)
+
+
+# ---- rate
+
+
+def test_token_bucket() -> None:
+    """Credits go back at once while there are tokens, then at the rate; other channels never wait."""
+    bucket = TokenBucket()
+    bucket.tu = 64
+    assert all(bucket.take(1, 0) for _ in range(100))
+    bucket.set(16, 2, 0)  # one in 4096 ns
+    assert [bucket.take(1, 10), bucket.take(2, 10), bucket.take(7, 10), bucket.take(1, 10)] == [
+        True,
+        True,
+        False,
+        False,
+    ]
+    assert bucket.take(4, 10)
+    assert bucket.next_deadline() == 4106
+    assert bucket.due(4105) == []
+    assert bucket.due(4106) == [7]
+    assert bucket.due(8202) == [1]
+    assert bucket.next_deadline() is None
+    assert bucket.take(1, 100_000)
+    assert bucket.take(1, 100_000)
+    assert not bucket.take(1, 100_000)
+    bucket.set(0, 0, 100_000)
+    assert bucket.due(100_000) == [1]
+
+
+def test_rate_slows_a_flood_and_nothing_else() -> None:
+    """With RATE the requests of a node are served at that rate, its log says so; none is lost. HSL 6.3."""
+    star = Star()
+    assert configure(star, Register.RATE, RATE_D0.build({"messages": 64, "bucket": 8})) == Err.OK
+    began = star.now
+    tickets = [star.submit(A, Access("read_once", LINE * (i % 64), 8)) for i in range(100)]
+    local = star.submit(CORE, Access("load", 0, 8))
+    star.finish([local])
+    assert star.now - began < 1024
+    star.finish(tickets)
+    assert all(ticket.err == Err.OK for ticket in tickets)
+    advertised = 32
+    assert star.now - began >= (100 - 8 - advertised) * 1024
+    assert star.cpu.error_logs[0].counters[ErrorCode.RATE] >= 1
+    assert ErrorCode.RATE not in star.cpu.error_logs[1].counters
+
+
+# ---- error log and reports
+
+
+def counted(log: ErrorLog, protos: int) -> bool:
+    return log.counters.get(ErrorCode.PROTO) == protos
+
+
+def test_first_error_is_reported_to_the_destination() -> None:
+    """The first entry of severity 2 makes one ErrMsg ERROR to ERRDST, until the log is cleared. HSL 6.5.
+
+    [HSL-RAS-006].
+    """
+    star = Star()
+    assert configure(star, Register.ERRDST, ERRDST_D0.build({"nid": B + 1, "on": 1})) == Err.OK
+    reports = star.gpus["b"].io
+    assert reports is not None
+    bogus = Message(Op.CmpAck, A, CPU_HOME, 77)
+    logged = 0
+    for count in (1, 1, 2):
+        star.gpus["a"].ports[0].send(bogus)
+        star.touch(star.gpus["a"])
+        logged += 1
+        star.run(partial(counted, star.cpu.error_log, logged))
+        star.do(CORE, Access("ncread", (1 << 40) + 33 * 4096, 8))  # behind the ErrMsg, if there is one
+        assert len(reports.reports) == count
+        if logged == 2:
+            clear = MGMT_D0.build({"type": MgmtType.LOG, "sub": LogOp.CLEAR}).ljust(64, b"\0")
+            assert star.do(A, Access("mgmt", size=64, data=clear, dst=CPU_IO)).err == Err.OK
+            logged = 0
+    report = reports.reports[0]
+    assert (report.src, report.nid, report.code, report.severity) == (CPU_IO, CPU_IO, ErrorCode.PROTO, 2)
+
+
+def test_log_entry_on_the_wire() -> None:
+    """MgmtMsg LOG gives the 64 bytes of 6.5 of the asker's own port. [HSL-RAS-006]."""
+    star = Star()
+    bogus = Message(Op.SnpRsp, A, CPU_HOME, 5)
+    star.gpus["a"].ports[0].send(bogus)
+    star.touch(star.gpus["a"])
+    star.run(lambda: bool(len(star.cpu.error_logs[0])))
+    read = MGMT_D0.build({"type": MgmtType.LOG, "sub": LogOp.READ, "arg": 0}).ljust(64, b"\0")
+    entry = LOG_ENTRY.parse(star.do(A, Access("mgmt", size=64, data=read, dst=CPU_HOME)).result())
+    assert (entry.code, entry.severity, entry.flags, entry.op) == (ErrorCode.PROTO, 2, 1, Op.SnpRsp)
+    assert (entry.src, entry.dst, entry.txn, entry.addr) == (A, CPU_HOME, 5, 0)
+    assert entry.head[:1] == bytes([Op.SnpRsp])
+    assert star.do(B, Access("mgmt", size=64, data=read, dst=CPU_IO)).result() == bytes(64)
+
+
+def test_err_msg_fenced_is_believed_only_of_ones_own_port() -> None:
+    """FENCED of a home behind another port is ignored; of one's own it fences that home. HSL 6.2 F4, F6.
+
+    [HSL-RAS-004].
+    """
+    star = Star()
+
+    def tell(src: int, dst: int, home: int) -> None:
+        data = ERR_MSG_D0.build({"kind": ErrMsgKind.FENCED, "nid": home}) + bytes(8)
+        star.node(src).ports[0].send(Message(Op.ErrMsg, src, dst, len=1, data=data))
+        star.touch(star.node(src))
+
+    star.store(A, 0, 1)
+    tell(B, CPU_IO, A)
+    assert star.do(CORE, Access("ncread", (1 << 40) + 17 * 4096, 8)).err == Err.OK
+    tell(CPU_IO, A + 1, CPU_HOME)
+    star.run(lambda: CPU_HOME in star.gpus["a"].agents[A].lost)
+    assert star.load(A, LINE).err == Err.UNREACH
+    assert star.gpus["a"].agents[A].state_of(0) == "I"
+
+
+# ---- viral
+
+
+def test_own_viral_is_contained() -> None:
+    """A VIRAL node's new requests end with DATA, its dirty lines come back poisoned. [HSL-RAS-005]."""
+    star = Star()
+    star.store(A, 0, 1)
+    star.gpus["a"].go_viral("a test", star.now)
+    star.gpus["a"].go_viral("again", star.now)
+    star.touch(star.gpus["a"])
+    star.run(lambda: star.cpu.ports[0].peer_viral)
+    assert star.load(A, LINE).err == Err.DATA
+    assert star.load(B, 0).poison
+    assert star.gpus["a"].error_log.counters[ErrorCode.VIRAL] == 1
+    status = star.do(CORE, Access("cfg_read", Register.STATUS, 8, dst=A + 1)).result()
+    assert status[0] & 1
+
+
+# ---- upper tester over the wire
+
+
+def test_upper_tester_over_the_wire() -> None:
+    """The CPU makes the device's cache store and then shows where the line is. HSL 5.14."""
+    star = Star()
+
+    def tested(sub: UtOp, data: bytes = b"") -> dict[str, int]:
+        first = int.from_bytes(MGMT_D0.build({"type": MgmtType.UT, "sub": sub}), "little")
+        first |= int.from_bytes(UT_D0.build({"size": 3}), "little")
+        record = (word(first) + UT_D1.build({"addr": 0})).ljust(32, b"\0") + data
+        ticket = star.do(CORE, Access("mgmt", size=64, data=record.ljust(64, b"\0"), dst=A + 1))
+        return dict(MGMT_ANSWER_D0.parse(ticket.result()[:8]))
+
+    assert tested(UtOp.STORE, word(9))["status"] == Err.OK
+    assert tested(UtOp.PROBE)["state"] == 3  # M
+    assert star.load(B, 0).result() == word(9)
+    assert tested(UtOp.PROBE)["state"] == 1  # S
+    assert star.gpus["a"].completions() == []
+
+
+def test_what_the_tests_rely_on() -> None:
+    """The random messages of the attacker reach the tables: most of them pass the format checks."""
+    rng = Random(1)
+    negotiated = Star().cpu.ports[0].result
+    assert negotiated is not None
+    passed = 0
+    for _ in range(200):
+        op, fields = random_message(rng)
+        if op >> 5 in (1, 2, 7):
+            passed += request_fault(Message(op, **fields), negotiated.negotiated) is None
+    assert passed > 20
