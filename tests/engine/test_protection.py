@@ -49,6 +49,7 @@ from tests.engine.wires import Peer
 
 A, B = GPUS["a"], GPUS["b"]
 LINE = 64
+CONTESTED = 16  # lines
 ONE = (1).to_bytes(8, "little")
 CORE = CPU_CORES[0]
 
@@ -110,8 +111,10 @@ def test_a_hostile_third_node_harms_only_itself(seed: int) -> None:
         if attacker.port.up and star.cpu.ports[1].up:
             for _ in range(rng.randrange(4)):
                 op, fields = random_message(rng)
-                if fields.get("addr") and rng.random() < 0.5:
-                    fields["addr"] = fields["addr"] % 4096 + own
+                if fields.get("addr"):  # mostly a page of its own, or lines that the good ones use
+                    low = fields["addr"] % LINE
+                    target = rng.choice([own + rng.randrange(4) * LINE, rng.randrange(CONTESTED) * LINE])
+                    fields["addr"] = rng.choice([fields["addr"], target, target + low])
                 attacker.messages.clear()
                 if attacker.port.serves(op >> 5) and attacker.port.room(op >> 5):
                     attacker.port.send(
@@ -124,7 +127,7 @@ def test_a_hostile_third_node_harms_only_itself(seed: int) -> None:
             star.cpu.ports[1].enable(star.now)
         star.touch(attacker)  # type: ignore[arg-type]
         nid = rng.choice([*CPU_CORES, A])
-        addr = rng.randrange(0, own, 8)
+        addr = rng.randrange(0, CONTESTED * LINE, 8)
         if rng.random() < 0.6:
             model[addr] = rng.getrandbits(64)
             ticket = star.do(nid, Access("store", addr, 8, word(model[addr])))
