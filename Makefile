@@ -70,7 +70,8 @@ shortmodels: venv ## all states of the models of the link that are marked short 
 
 coverage: venv ## which cells of the link table two ports over the loopback reach
 	rm -rf build/coverage/link
-	$(BIN)/python -m pytest -q tests/link/test_cells.py tests/link/test_state.py --link-coverage build/coverage/link
+	$(BIN)/python -m pytest -q tests/link/test_cells*.py tests/link/test_state.py \
+		--link-coverage build/coverage/link
 	$(BIN)/hsl coverage link
 
 clean: ## remove what was built, and the environment

@@ -33,6 +33,7 @@ _NO_SESSION: Final = ("DISABLED", "DETECT", "CONFIG", "INIT", "DEAD")
 _UNREACHABLE: Final[tuple[tuple[str, tuple[str, ...], str], ...]] = (
     ("tx_work", _NO_SESSION, "work is of a session, and goes to a link that is alive"),
     ("tx_work", ("ACTIVE", "RECOVERY"), "code U is the transmission that ends every instant"),
+    ("T_BOND", ("L1",), "a BOND flit is due from the start of the timer on, and wakes the link"),
     ("PM_ACK_open", ("DISABLED", "DETECT", "CONFIG", "INIT"), "codes N, D and Q end a request"),
     ("PM_ACK_open", ("RECOVERY", "L1"), "codes W, P1 and P6 end a request"),
 )

@@ -36,7 +36,7 @@ def malformed(link: Link) -> bytes:
 
 def power_caps(link: Link, seen: bool) -> bytes:
     """CAPS of a peer that offers L1."""
-    record = config(2, power=int(Power.L1)).record()
+    record = config(2, power=int(Power.L1), links=len(link.port.links)).record()
     cfg_hash = negotiate(link.record, 1, record, 2).cfg_hash if seen else 0
     return ctl(link, CtlOp.CAPS, {"record": record, "cfg_hash": cfg_hash}, seen=seen)
 
@@ -70,12 +70,15 @@ class CellCore(PortCore):
     def __init__(self, name: str, settings: PortConfig) -> None:
         super().__init__(name, settings)
         self.allow: Callable[[bytes], bool] = everything
-        self.frames: deque[bytes] = deque()
+        self.allow_on: dict[int, Callable[[bytes], bool]] = {}  # of one link, instead
+        self.frames: deque[tuple[int, bytes]] = deque()
 
     def transmit(self, now: int, ready: Callable[[int, int], bool]) -> Iterator[tuple[int, int, bytes]]:
-        while self.frames and ready(0, 0):
-            yield 0, 0, self.frames.popleft()
-        yield from (sent for sent in super().transmit(now, ready) if self.allow(sent[2]))
+        while self.frames and ready(0, self.frames[0][0]):
+            yield 0, *self.frames.popleft()
+        for port, link, data in super().transmit(now, ready):
+            if self.allow_on.get(link, self.allow)(data):
+                yield port, link, data
 
 
 class CellDevice:
@@ -101,26 +104,28 @@ class CellDevice:
 
 
 class Scene:
-    """Two ports on a loopback; the first is the one that is looked at."""
+    """Two ports on a loopback; link `index` of the first is the one that is looked at."""
 
-    def __init__(self, **changes: Any) -> None:
-        values = {"power": int(Power.L1)} | changes
+    def __init__(self, links: int = 1, index: int = 0, **changes: Any) -> None:
+        self.index = index
+        values = {"power": int(Power.L1), "links": links} | changes
         self.devices = (CellDevice("dut", config(1, **values)), CellDevice("peer", config(2, **values)))
         self.dut, self.peer = (device.node for device in self.devices)
         self.changes: list[StateChanged] = []
-        self.loopback = Loopback(self.devices, [Wire(DUT, PEER)], observe=self._see)
+        wires = [Wire(DUT._replace(link=link), PEER._replace(link=link)) for link in range(links)]
+        self.loopback = Loopback(self.devices, wires, observe=self._see)
 
     def _see(self, place: Place, event: Event) -> None:
-        if place == DUT and isinstance(event, StateChanged):
+        if place.device == DUT.device and isinstance(event, StateChanged) and event.link == self.index:
             self.changes.append(event)
 
     @property
     def link(self) -> Link:
-        return self.dut.port.links[0]
+        return self.dut.port.links[self.index]
 
     @property
     def state(self) -> LinkState:
-        return self.dut.port.state(0)
+        return self.link.state
 
     def run(self, until: Callable[[], bool], limit: int = LIMIT) -> bool:
         """Run until `until()`, for `limit` ns at most; whether it holds then."""
@@ -140,9 +145,10 @@ class Scene:
         """A local request, now."""
         self.loopback.call(self.loopback.now, place, lambda: action(self.loopback.now))
 
-    def give(self, make: Callable[[Link], bytes]) -> None:
-        """A frame as if the peer had sent it; it is made when it enters the line."""
-        self.call(lambda _: self.peer.frames.append(make(self.link)), PEER)
+    def give(self, make: Callable[[Link], bytes], index: int | None = None) -> None:
+        """A frame as if the peer had sent it, on the link or on another; made when it enters the line."""
+        link = self.dut.port.links[self.index if index is None else index]
+        self.call(lambda _: self.peer.frames.append((link.index, make(link))), PEER)
 
 
 def up(**changes: Any) -> Scene:
@@ -172,7 +178,7 @@ def detect(**changes: Any) -> Scene:
     scene.call(scene.dut.port.down)
     arrived(scene, LinkState.DETECT)
     scene.wait(TU)  # link_down_done has been called
-    scene.give(lambda link: hello(link, epoch=OTHER_EPOCH, peer=99))
+    scene.give(lambda link: hello(link, epoch=OTHER_EPOCH, peer=99, links=len(link.port.links)))
     assert scene.run(lambda: scene.link.peer == OTHER_EPOCH)
     return scene
 
@@ -196,13 +202,13 @@ def recovery(**changes: Any) -> Scene:
     return arrived(scene, LinkState.RECOVERY)
 
 
-def asleep(held: bool = False) -> Scene:
+def asleep(held: bool = False, **changes: Any) -> Scene:
     """L1; `held`: with the credit of a message that was delivered."""
-    scene = up()
+    scene = up(**changes)
     if held:
         hold_a_credit(scene)
     scene.call(scene.dut.port.pm_idle)
-    assert scene.run(lambda: scene.peer.port.state(0) is LinkState.L1)
+    assert scene.run(lambda: all(link.state is LinkState.L1 for link in scene.peer.port.links))
     arrived(scene, LinkState.L1)
     return silent(scene)
 
@@ -234,6 +240,6 @@ SCENES: dict[LinkState, Callable[..., Scene]] = {
     LinkState.INIT: lambda seen, **changes: shaking(LinkState.INIT, seen, **changes),
     LinkState.ACTIVE: lambda seen, **changes: silent(up(**changes)),
     LinkState.RECOVERY: lambda seen, **changes: recovery(**changes),
-    LinkState.L1: lambda seen: asleep(),
+    LinkState.L1: lambda seen, **changes: asleep(**changes),
     LinkState.DEAD: lambda seen, **changes: dead(**changes),
 }

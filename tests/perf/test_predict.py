@@ -88,3 +88,24 @@ def test_wrong_models(changes: dict[str, Any]) -> None:
     """What cannot be modelled is a ConfigError."""
     with pytest.raises(ConfigError):
         Model(**changes)
+
+
+def test_goodput_grows_with_links() -> None:
+    """4 links have at least 3.9 times the goodput of one, 8 at least 7.6 times, each within 2 % of the form.
+
+    [HSL-BND-001]
+    """
+    found = {row["links"]: row for row in rows([1, 4, 8], messages=2500)}
+    assert found[4]["times_first"] >= 3.9
+    assert found[8]["times_first"] >= 7.6
+    for row in found.values():
+        assert row["goodput_gb_per_s"]["ratio"] == pytest.approx(1, abs=0.02)
+
+
+def test_slow_link() -> None:
+    """A bond with one slow link runs at n times the slowest: the rotation waits (4.3)."""
+    (row,) = rows([3], slow={1: 8.0})
+    assert row["goodput_gb_per_s"]["expected"] == pytest.approx(
+        3 * bounds(Model(rate=8.0), 1)["line"], abs=1e-3
+    )
+    assert row["goodput_gb_per_s"]["ratio"] == pytest.approx(1, abs=0.02)

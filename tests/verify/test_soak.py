@@ -132,6 +132,7 @@ WRONG = [
     {"codec": "fast"},
     {"kills": ((1, 5),)},
     {"kills": ((0, 5),)},
+    {"links": 9},
     {"links": 2, "kills": ((0, 5), (1, 7))},
     {"links": 2, "kills": ((0, -1),)},
 ]
@@ -158,3 +159,15 @@ def test_command_repeats_the_run() -> None:
 def test_floor(codec: str) -> None:
     """The codec alone is measured on the flits of the plan."""
     assert floor(plan(codec=codec, flits=20)) > 0
+
+
+def test_links_that_are_killed() -> None:
+    """Two of four links are cut under load: nothing is lost or doubled, and all counts agree to the flit.
+
+    [HSL-BND-004] [HSL-BND-008]
+    """
+    report = Soak(plan("crc:1e-3,drop:1e-3", flits=1500, links=4, kills=((1, 300), (0, 600)))).run()
+    assert (report["failures"], report["verified"]) == ([], True)
+    for end in report["ends"].values():
+        assert [link["state"] for link in end["links"]] == ["DEAD", "DEAD", "ACTIVE", "ACTIVE"]
+        assert end["credits_home"]
