@@ -7,21 +7,24 @@ import logging
 import random
 import time
 from collections import Counter
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Iterator, Sequence
 from dataclasses import dataclass, field
+from pathlib import Path
 
 from hsl._generated.constants import PAL_FRAME_TIMEOUT_TU, TIMERS, ErrorCode, LinkState, Severity
 from hsl.errors import ConfigError, LinkError, PeerLost, PeerUnreachable
 from hsl.link.events import ErrorLogged, Event, LinkDown, StateChanged
-from hsl.transport.base import Address, Device, Place, Tap, parse_uri
+from hsl.transport.base import INTERNET, SCHEMES, Address, Device, Place, Tap, parse_uri
 from hsl.transport.faults import FaultInjector, FaultPlan
 from hsl.transport.stream import Connector, Listener, StreamLink
+from hsl.transport.udp import UdpLink
 
 __all__ = ["Attachment", "Session"]
 
 log = logging.getLogger(__name__)
 
 NS_PER_S = 1_000_000_000
+SOCKETS = [text for scheme, text in SCHEMES.items() if scheme != "loopback"]
 # Frames of one link that are handled before timers and the other links get their turn.
 FRAMES_PER_TURN = 2
 # The side that ends keeps quiet for so long first: no replay that was not needed is still under way then.
@@ -36,7 +39,10 @@ REFUSALS = frozenset({"ERR_FATAL_port", "ERR_FATAL_link"})
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Attachment:
-    """Where a link of a port goes; `wait`: seconds for which a connecting side calls at first."""
+    """Where a link of a port goes; `wait`: seconds for which a connecting side calls at first.
+
+    `incarnation_file`: keeps the last incarnation of a udp link, where the clock can go back.
+    """
 
     uri: str
     listen: bool = False
@@ -44,25 +50,44 @@ class Attachment:
     link: int = 0
     wait: float = 0.0
     faults: FaultPlan = field(default_factory=FaultPlan)
+    incarnation_file: Path | None = None
+
+
+def make_link(
+    attachment: Attachment, address: Address, injector: FaultInjector, wake: Callable[[], None]
+) -> StreamLink:
+    """The link of an attachment, as the scheme of its address demands."""
+    if address.scheme == "udp":
+        return UdpLink(
+            address,
+            injector,
+            wake,
+            attachment.wait,
+            listen=attachment.listen,
+            link=attachment.link,
+            incarnation_file=attachment.incarnation_file,
+        )
+    if attachment.listen:
+        return Listener(address, injector, wake)
+    return Connector(address, injector, wake, attachment.wait)
 
 
 class End:
     """One attached link, and what is known of its present connection."""
 
-    def __init__(self, attachment: Attachment, seed: int, wake: Callable[[], None]) -> None:
+    def __init__(
+        self, attachment: Attachment, seed: int, wake: Callable[[], None], bonded: bool = False
+    ) -> None:
         self.listens = attachment.listen
         self.place = (attachment.port, attachment.link)
         address = parse_uri(attachment.uri)
         if address.scheme == "loopback":
-            raise ConfigError("loopback: has no sockets: a session needs tcp://host:port or unix:///path")
-        if not attachment.listen and address.scheme == "tcp" and address.port == 0:
+            raise ConfigError(f"loopback: has no sockets: a session needs {', '.join(SOCKETS)}")
+        if not attachment.listen and address.scheme in INTERNET and address.port == 0:
             raise ConfigError(f"{address}: port 0 can only be listened at")
-        injector = FaultInjector(attachment.faults, random.Random(f"{seed} {self.place}"))
-        self.link: StreamLink = (
-            Listener(address, injector, wake)
-            if attachment.listen
-            else Connector(address, injector, wake, attachment.wait)
-        )
+        rng = random.Random(f"{seed} {self.place}")
+        injector = FaultInjector(attachment.faults, rng, whole=not bonded)
+        self.link = make_link(attachment, address, injector, wake)
         self.refused = ""  # why the link went to DEAD or was refused, until it is enabled again
         self.fatal: ErrorLogged | None = None  # the last error that ended it
         self.called_at: int | None = None  # when the first connection was made
@@ -136,11 +161,16 @@ class Session:
         self._stopped = False
         self._calm_since: int | None = None
         self._down: dict[int, str] = {}  # port -> cause of a LINK_DOWN of this turn
-        self.ends = {end.place: end for end in (End(one, seed, self._awake.set) for one in attachments)}
+        self.ends = {end.place: end for end in self._ends(attachments, seed)}
         if len(self.ends) < len(attachments):
             raise ConfigError("two attachments of one link of one port")
         if bad := [end.name for end in self.ends.values() if end.place[0] >= len(device.node.ports)]:
             raise ConfigError(f"{bad[0]}: the device has {len(device.node.ports)} ports")
+
+    def _ends(self, attachments: Sequence[Attachment], seed: int) -> Iterator[End]:
+        links = Counter(one.port for one in attachments)
+        for one in attachments:
+            yield End(one, seed, self._awake.set, bonded=links[one.port] > 1)
 
     @property
     def now(self) -> int:
@@ -210,7 +240,10 @@ class Session:
         """When a connecting side that never was up gives in, in ns."""
         if end.listens or end.called_at is None or self.device.started:
             return None
-        return end.called_at + HANDSHAKE_TU * self._tu(end)
+        wait = (
+            int(end.link.wait * NS_PER_S) if isinstance(end.link, UdpLink) else 0
+        )  # nothing refuses it sooner
+        return end.called_at + max(wait, HANDSHAKE_TU * self._tu(end))
 
     # ---- one turn, in the order of HSL 3.1
 
@@ -239,9 +272,9 @@ class Session:
         port, index = end.place
         count = 0
         for flit in link.connection.frames(FRAMES_PER_TURN, now):
-            if self._tap is not None:
+            if self._tap is not None and flit:
                 self._tap(now, Place(0, port, index), flit, None)
-            self.device.node.receive(port, index, flit, now)
+            self.device.node.receive(port, index, flit, now, error=not flit)
             count += 1
             if self.device.finished and not self.device.node.ports[port].up:
                 return False  # the peer has said good-bye: the repeats of its DISABLE are not waited for
@@ -256,7 +289,7 @@ class Session:
             end.disconnected(connection.ended or "replaced by a new one", connection.peer)
             link.drop()
             node.pal_down(*end.place, now)
-        if link.adopt():
+        if link.adopt(now):
             if end.refused:
                 end.refused = ""
                 node.ports[end.place[0]].enable(now)

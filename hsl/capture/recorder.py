@@ -13,6 +13,7 @@ from hsl.capture.sink import Sink
 from hsl.capture.trace import CaptureInfo, Lane, Writer
 from hsl.link.events import ErrorLogged, Event, FatalReceived, LinkDown, LinkUp, RetrainAsked, StateChanged
 from hsl.transport.base import Place
+from hsl.transport.fault_edits import EDITS
 from hsl.transport.faults import Arrival
 
 __all__ = ["MAX_COMMENT", "MAX_WAITING", "Recorder", "Tapped", "both_ends", "one_end", "wall_offset"]
@@ -142,10 +143,13 @@ def fate(data: bytes, arrivals: Sequence[Arrival]) -> tuple[list[str], PacketErr
         comments.append(f"fault: arrives {len(arrivals)} times")
     for arrival in arrivals:
         if arrival.delay_ns:
-            comments.append(f"fault: delayed by {arrival.delay_ns} ns")
+            how = "overtaken for" if arrival.overtaken else "delayed by"
+            comments.append(f"fault: {how} {arrival.delay_ns} ns")
         if len(arrival.data) != len(data):
             errors |= PacketError.SHORT
             comments.append(f"fault: truncated, arrives as {arrival.data.hex()}")
+        elif arrival.data != data and arrival.kind in EDITS:
+            comments.append(f"fault: {arrival.kind} changed, arrives as {arrival.data.hex()}")
         elif arrival.data != data:
             errors |= PacketError.CRC
             flipped = (int.from_bytes(arrival.data) ^ int.from_bytes(data)).bit_count()

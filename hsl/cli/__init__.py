@@ -19,6 +19,7 @@ COMMANDS = {
     "info": "hsl.cli.info",
     "link": "hsl.cli.link",
     "coverage": "hsl.cli.coverage",
+    "inject": "hsl.cli.inject",
     "model": "hsl.cli.model",
     "telemetry": "hsl.cli.telemetry",
 }

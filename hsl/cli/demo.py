@@ -21,7 +21,16 @@ from hsl.capture import Clock, both_ends
 from hsl.cli.arrays import refuse, run_arrays, show_arrays
 from hsl.cli.capture import captured_apart, recording, view
 from hsl.cli.exits import ExitCode
-from hsl.cli.node import EPOCH_BITS, common_options, deliver, draw_seed, load_topology, read_input, tap_of
+from hsl.cli.node import (
+    EPOCH_BITS,
+    common_options,
+    deliver,
+    draw_seed,
+    fault_plan,
+    load_topology,
+    read_input,
+    tap_of,
+)
 from hsl.cli.progress import LISTENING, Progress, parse_line
 from hsl.cli.telemetry import report_of, reporting, telemetry_broker
 from hsl.cli.view import show_demo
@@ -29,10 +38,10 @@ from hsl.emulator import ARRAY_KERNELS, HOMED, KERNELS, CpuDevice, GpuDevice
 from hsl.emulator.report import History, demo_report, node_report
 from hsl.emulator.topology import MAX_GPUS
 from hsl.engine.select import engines
-from hsl.errors import PeerLost
+from hsl.errors import HslError, PeerLost
 from hsl.link.events import Event
 from hsl.transport.base import Place
-from hsl.transport.faults import FaultPlan
+from hsl.transport.faults import FaultPlan, Outcome
 from hsl.transport.loopback import Loopback, Wire
 
 __all__ = ["command"]
@@ -67,7 +76,7 @@ class NodeFailed(Exception):
 )
 @click.option(
     "--transport",
-    type=click.Choice(["tcp", "unix", "loopback"]),
+    type=click.Choice(["tcp", "unix", "udp", "loopback"]),
     help="Default: tcp; saxpy, reduction and matmul run on loopback.",
 )
 @click.option("--gpus", type=click.IntRange(1, MAX_GPUS), help="GPUs that share the work of an array kernel.")
@@ -83,6 +92,8 @@ def command(path: Path | None, kernel: str, transport: str | None, **options: An
     memory (in a node of its own). Their result must equal numpy's to the bit.
     """
     seed = draw_seed(options["seed"])
+    plan = fault_plan(options)
+    options |= {"faults": str(plan), "nth": None, "burst": None}
     homed, size = options["homed"], options["size"]
     if kernel in ARRAY_KERNELS:
         sockets = None if transport == "loopback" else transport
@@ -100,9 +111,18 @@ def command(path: Path | None, kernel: str, transport: str | None, **options: An
             with telemetry_broker(options["telemetry"]) as broker:
                 nodes = run(source, kernel, transport, options | {"seed": seed, "telemetry": broker})
         except NodeFailed as failed:
+            warn(plan)
             return failed.status
-    setup = {"input": str(path or "the profile's own prose"), "kernel": kernel, "transport": transport}
-    report = demo_report(nodes, setup | {"seed": seed, "faults": options["faults"]})
+        except HslError:
+            warn(plan)
+            raise
+    setup: dict[str, Any] = {
+        "input": str(path or "the profile's own prose"),
+        "kernel": kernel,
+        "transport": transport,
+    }
+    setup |= {"seed": seed, "faults": str(plan), "worst_of_faults": plan.outcome}
+    report = demo_report(nodes, setup)
     report |= told(nodes)
     with view(options):
         deliver(report, options["as_json"], options["out"], show_demo)
@@ -116,6 +136,12 @@ def told(nodes: dict[str, Any]) -> dict[str, Any]:
     return {"telemetry": {"broker": parts[0]["broker"], **counts}} if parts else {}
 
 
+def warn(plan: FaultPlan) -> None:
+    """A run has failed: say so when its faults may have done that."""
+    if plan.outcome not in (None, Outcome.CORRECTED):
+        click.echo(f"hsl: the worst that the faults {plan} may do: {plan.outcome}", err=True)
+
+
 def run(source: Path, kernel: str, transport: str, options: dict[str, Any]) -> dict[str, Any]:
     """The reports of both nodes, by name."""
     if transport == "loopback":
@@ -125,7 +151,7 @@ def run(source: Path, kernel: str, transport: str, options: dict[str, Any]) -> d
         captured_apart(options, ("cpu", "gpu"), Path(folder)) as capture,
         Progress() as progress,
     ):
-        listen = f"unix://{folder}/link" if transport == "unix" else "tcp://127.0.0.1:0"
+        listen = f"unix://{folder}/link" if transport == "unix" else f"{transport}://127.0.0.1:0"
         shared = ["--json", "--seed", str(options["seed"]), "--faults", options["faults"]]
         for name in ("engine", "topology", "tu", "flit", "telemetry"):
             if options[name] is not None:

@@ -53,7 +53,10 @@ def kills_of(context: click.Context, option: click.Parameter, values: tuple[str,
     "--flits", type=click.IntRange(1), default=100_000, show_default=True, help="PROT flits to deliver."
 )
 @click.option(
-    "--faults", default="none", show_default=True, help="RATE (half crc, half drop) or KIND:RATE,..."
+    "--faults",
+    default="none",
+    show_default=True,
+    help="RATE (half crc, half drop), KIND:RATE,... or FILE.toml.",
 )
 @click.option("--seed", type=click.IntRange(0, 2**64 - 1), help="Seed of it all (default: drawn, printed).")
 @click.option("--links", type=click.IntRange(1, 8), default=1, show_default=True, help="Links of the port.")

@@ -31,12 +31,23 @@ from hsl.errors import ConfigError
 from hsl.link.events import Event
 from hsl.session import Attachment, Session
 from hsl.transport.base import Place, Tap
+from hsl.transport.fault_plan import MAX_BURST
 from hsl.transport.faults import Arrival, FaultPlan
+from hsl.transport.udp import UdpLink
 
 if TYPE_CHECKING:
     from hsl.telemetry import Reporter
 
-__all__ = ["command", "common_options", "deliver", "draw_seed", "load_topology", "read_input", "tap_of"]
+__all__ = [
+    "command",
+    "common_options",
+    "deliver",
+    "draw_seed",
+    "fault_plan",
+    "load_topology",
+    "read_input",
+    "tap_of",
+]
 
 TELEMETRY_NS = 250_000_000  # between two snapshots of the counters
 EPOCH_BITS = 32
@@ -57,7 +68,13 @@ def common_options(function: Callable[..., Any]) -> Callable[..., Any]:
             "--seed", type=click.IntRange(0, 2**64 - 1), help="Seed of the faults (default: drawn, printed)."
         ),
         click.option(
-            "--faults", default="none", help="RATE (half crc, half drop) or KIND:RATE,... of flits sent."
+            "--faults",
+            default="none",
+            help="RATE (half crc, half drop), KIND:RATE,... or a scenario FILE.toml; see hsl inject list.",
+        ),
+        click.option("--nth", type=click.IntRange(1), help="Each fault begins at the Nth flit it could hit."),
+        click.option(
+            "--burst", type=click.IntRange(1, MAX_BURST), help="Each hit takes N consecutive flits."
         ),
         click.option(
             "--engine",
@@ -90,9 +107,16 @@ def node_options(function: Callable[..., Any]) -> Callable[..., Any]:
     """The options of both node commands: where the link goes, and how long to call the other end."""
     for option in (
         click.option(
-            "--listen", metavar="URI", help="Wait there for the peer: tcp://127.0.0.1:0 or unix:///path."
+            "--listen",
+            metavar="URI",
+            help="Wait there for the peer: tcp://127.0.0.1:0, udp://127.0.0.1:0 or unix:///path.",
         ),
         click.option("--connect", metavar="URI", help="Connect to a peer that listens there."),
+        click.option(
+            "--incarnation-file",
+            type=FILE,
+            help="Keeps the last incarnation of udp, where the clock can go back.",
+        ),
         click.option(
             "--wait",
             type=click.FloatRange(0, 3600),
@@ -124,21 +148,21 @@ def command() -> None:
 def cpu(path: Path, kernel: str, **options: Any) -> int:
     """Host memory, its home agent and cores; gives the GPU its work and verifies the result."""
     data = read_input(path)
-    return run(options, lambda topology, epoch: CpuDevice(topology, epoch, data, kernel))
+    return run("cpu", options, lambda topology, epoch: CpuDevice(topology, epoch, data, kernel))
 
 
 @command.command("gpu")
 @node_options
 def gpu(**options: Any) -> int:
     """Compute units behind an L2 cache; works on what the doorbell says until the CPU is done."""
-    return run(options, GpuDevice)
+    return run("gpu", options, GpuDevice)
 
 
 def run(
-    options: dict[str, Any], build: Callable[[Topology, Callable[[], int]], CpuDevice | GpuDevice]
+    name: str, options: dict[str, Any], build: Callable[[Topology, Callable[[], int]], CpuDevice | GpuDevice]
 ) -> int:
-    """Run a node until its programs end; the report goes to stdout."""
-    attachment = attach(options)
+    """Run the node `name` until its programs end; the report goes to stdout."""
+    attachment = attach(options, name)
     logging.basicConfig(format="hsl: %(message)s", level=logging.WARNING)
     chosen = engines(options["engine"])
     seed = draw_seed(options["seed"])
@@ -183,10 +207,12 @@ def run(
     report = node_report(device, history, end.link.injector, session.now, end.link.connections - 1) | {
         "engines": chosen,
         "seed": seed,
-        "faults": options["faults"],
+        "faults": str(attachment.faults),
     }
     if reporter is not None:
         report["telemetry"] = report_of(reporter)
+    if isinstance(end.link, UdpLink):
+        report["datagrams"] = end.link.as_dict()
     with view(options):
         deliver(report, options["as_json"], options["out"], show_node)
     return ExitCode.OK if report["verified"] else ExitCode.FAILED
@@ -206,16 +232,22 @@ def tap_of(recorder: Recorder | None, reporters: Mapping[int, Reporter | None]) 
     return tap
 
 
-def attach(options: dict[str, Any]) -> Attachment:
-    """Where the link of a node goes."""
+def attach(options: dict[str, Any], end: str) -> Attachment:
+    """Where the link of the node `end` goes."""
     if bool(options["listen"]) == bool(options["connect"]):
         raise ConfigError("give either --listen URI or --connect URI")
     return Attachment(
         uri=options["listen"] or options["connect"],
         listen=bool(options["listen"]),
         wait=options["wait"],
-        faults=FaultPlan.parse(options["faults"]),
+        faults=fault_plan(options).part(end),
+        incarnation_file=options["incarnation_file"],
     )
+
+
+def fault_plan(options: dict[str, Any]) -> FaultPlan:
+    """The plan of --faults, --nth and --burst. Raises ConfigError."""
+    return FaultPlan.parse(options["faults"]).narrowed(nth=options["nth"], burst=options["burst"])
 
 
 def draw_seed(given: int | None) -> int:

@@ -26,9 +26,14 @@ def show_demo(report: dict[str, Any]) -> None:
     )
     console.print(table("Credits returned", ["by", *VC_NAMES, "waits"], credit_rows(nodes.values())))
     console.print(table("Caches", ["agent", *CACHE_COLUMNS], cache_rows(nodes.values())))
-    columns = [key for key in report["directions"][0] if key != "agree"]
-    rows = [[str(line[key]) for key in columns] + [yes(line["agree"])] for line in report["directions"]]
-    console.print(table("Flits, end to end", [key.replace("_", " ") for key in columns] + ["agree"], rows))
+    words = ("agree", "unbalanced_by")
+    columns = [key for key in report["directions"][0] if key not in words]
+    rows = [
+        [str(line[key]) for key in columns] + [yes(line["agree"]), " ".join(line["unbalanced_by"]) or "-"]
+        for line in report["directions"]
+    ]
+    titles = [key.replace("_", " ") for key in (*columns, *words)]
+    console.print(table("Flits, end to end", titles, rows))
     show_result(console, report)
 
 

@@ -1,10 +1,11 @@
 """Bindings: how whole flits travel over something that is no PHY (HSL 3.9)."""
 
 from hsl.transport.base import Address, Device, Place, parse_uri
-from hsl.transport.faults import Fault, FaultInjector, FaultKind, FaultPlan
+from hsl.transport.faults import KINDS, Fault, FaultInjector, FaultKind, FaultPlan, Outcome
 from hsl.transport.loopback import Loopback, Wire
 
 __all__ = [
+    "KINDS",
     "Address",
     "Device",
     "Fault",
@@ -12,6 +13,7 @@ __all__ = [
     "FaultKind",
     "FaultPlan",
     "Loopback",
+    "Outcome",
     "Place",
     "Wire",
     "parse_uri",

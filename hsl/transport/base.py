@@ -13,16 +13,24 @@ from hsl.transport.faults import Arrival
 
 __all__ = ["SCHEMES", "Address", "Core", "Device", "Pal", "Place", "PortLike", "Tap", "parse_uri"]
 
+INTERNET = ("tcp", "udp")  # schemes with host and port
 # The bindings that are built, with what an address of each looks like.
-SCHEMES = {"loopback": "loopback:", "tcp": "tcp://host:port", "unix": "unix:///path"}
-LOCALHOST = "127.0.0.1"  # the host of tcp://:port: nothing listens on all interfaces unless told to
+SCHEMES = {
+    "loopback": "loopback:",
+    "tcp": "tcp://host:port",
+    "unix": "unix:///path",
+    "udp": "udp://host:port",
+}
+LOCALHOST = (
+    "127.0.0.1"  # the host of tcp://:port and udp://:port: nothing listens on all interfaces unless told to
+)
 MAX_TCP_PORT = 65535
 # sun_path of Linux, one byte kept for its terminating zero.
 MAX_UNIX_PATH = 107
 
 
 class Address(NamedTuple):
-    """One address of a binding; `port` only in tcp (0 lets the system choose), `path` only in unix."""
+    """One address of a binding; `port` only in tcp, udp (0: the system chooses), `path` only in unix."""
 
     scheme: str
     host: str = ""
@@ -31,14 +39,14 @@ class Address(NamedTuple):
 
     def __str__(self) -> str:
         """The URI that parse_uri reads back as this address."""
-        if self.scheme == "tcp":
+        if self.scheme in INTERNET:
             host = f"[{self.host}]" if ":" in self.host else self.host
-            return f"tcp://{host}:{self.port}"
+            return f"{self.scheme}://{host}:{self.port}"
         return f"unix://{self.path}" if self.scheme == "unix" else f"{self.scheme}:"
 
 
 def parse_uri(text: str) -> Address:
-    """Read the address of a link; tcp without a host is this host. Raises ConfigError with what is legal."""
+    """Read the address of a link; without a host it is this one. Raises ConfigError with what is legal."""
     scheme = text.partition(":")[0]
     if ":" not in text or scheme not in SCHEMES or not text.isprintable():
         raise ConfigError(f"{text!r} is no address of a link: legal are {', '.join(SCHEMES.values())}")
@@ -50,15 +58,15 @@ def parse_uri(text: str) -> Address:
             f"{text!r}: {error}; legal is {SCHEMES[scheme]}, port 0 to {MAX_TCP_PORT}"
         ) from error
     rest = (parts.username, parts.query, parts.fragment)
-    address = Address(scheme, host or (LOCALHOST if scheme == "tcp" else ""), port or 0, parts.path)
+    address = Address(scheme, host or (LOCALHOST if scheme in INTERNET else ""), port or 0, parts.path)
     legal = {
         "loopback": text == "loopback:",
-        "tcp": port is not None and parts.path in ("", "/") and not any(rest),
+        **dict.fromkeys(INTERNET, port is not None and parts.path in ("", "/") and not any(rest)),
         "unix": text.startswith("unix:///") and not any(rest) and len(parts.path.encode()) <= MAX_UNIX_PATH,
     }
     if not legal[scheme]:
         raise ConfigError(f"{text!r} is no address of a link: legal is {SCHEMES[scheme]}")
-    return address._replace(path="") if scheme == "tcp" else address
+    return address._replace(path="") if scheme in INTERNET else address
 
 
 class Place(NamedTuple):

@@ -5,182 +5,137 @@ from __future__ import annotations
 import random
 from collections import Counter
 from collections.abc import Callable
-from dataclasses import dataclass
-from enum import StrEnum
 from typing import NamedTuple
 
 from hsl._generated.constants import FlitType
 from hsl.codec.flit import FORMATS, flit_type
-from hsl.errors import ConfigError
+from hsl.transport.fault_edits import EDITS, Starts
+from hsl.transport.fault_kinds import KINDS, FaultKind, Kind, Outcome
+from hsl.transport.fault_plan import Fault, FaultPlan
 
-__all__ = ["Arrival", "Fault", "FaultInjector", "FaultKind", "FaultPlan"]
+__all__ = ["KINDS", "Arrival", "Fault", "FaultInjector", "FaultKind", "FaultPlan", "Kind", "Outcome"]
 
 # A CRC sees every error of up to this many bits in a flit (2.4), so each damaged flit is noticed.
 MAX_FLIPS = 5
-# Length of a delay that does not say its own, in ns: several flits of a slow line.
-DELAY_NS = 10_000
-# Faults of one plan; every flit is compared with each.
-MAX_FAULTS = 64
 SIZES = frozenset(form.bytes for form in FORMATS.values())
 PROT_TYPES = (FlitType.PROT, FlitType.PROT_S)
-
-
-class FaultKind(StrEnum):
-    """What can happen to a flit."""
-
-    CRC = "crc"  # 1 to 5 bits flipped
-    DROP = "drop"  # never arrives
-    TRUNCATE = "truncate"  # arrives short
-    DUPLICATE = "duplicate"  # arrives twice: breaks the PHY contract (B1), to see it caught
-    DELAY = "delay"  # arrives late, and all later ones after it
-
-
-@dataclass(frozen=True, slots=True)
-class Fault:
-    """One fault: to each flit of type `only` (None: any) with probability `rate`, or to the next `count`."""
-
-    kind: FaultKind
-    rate: float = 0.0
-    count: int = 0
-    only: FlitType | None = None
-    delay_ns: int = DELAY_NS
-
-    def __str__(self) -> str:
-        """The spelling that FaultPlan.parse reads."""
-        name = self.kind if self.only is None else f"{self.kind}@{self.only.name}"
-        amount = f"x{self.count}" if self.count else repr(self.rate)
-        return f"{name}:{amount}:{self.delay_ns}" if self.kind is FaultKind.DELAY else f"{name}:{amount}"
-
-    @classmethod
-    def parse(cls, text: str) -> Fault:
-        """Read KIND[@TYPE]:AMOUNT[:NS]; AMOUNT is a rate, or xN for the next N flits."""
-        name, _, rest = text.partition(":")
-        amount, _, delay = rest.partition(":")
-        kind, at, only = name.partition("@")
-        try:
-            fault = cls(
-                FaultKind(kind),
-                count=int(amount[1:]) if amount.startswith("x") else 0,
-                rate=0.0 if amount.startswith("x") else float(amount),
-                only=FlitType[only] if at else None,
-                delay_ns=int(delay) if delay else DELAY_NS,
-            )
-        except (ValueError, KeyError):
-            raise _bad(text) from None
-        if not 0 <= fault.rate <= 1 or fault.count < 0 or fault.delay_ns < 0 or amount == "x0":
-            raise _bad(text)
-        if delay and fault.kind is not FaultKind.DELAY:
-            raise _bad(text)
-        return fault
-
-
-def _bad(text: str) -> ConfigError:
-    kinds = " ".join(FaultKind)
-    return ConfigError(
-        f"{text!r} is no fault: legal is RATE, or KIND[@TYPE]:RATE or KIND[@TYPE]:xN (the next N flits), "
-        f"delay also with :NS; KIND of {kinds}; TYPE of {' '.join(FlitType.__members__)}; "
-        "RATE 0 to 1, in sum at most 1"
-    )
-
-
-@dataclass(frozen=True, slots=True)
-class FaultPlan:
-    """The faults of one direction. Raises ConfigError when the rates that can meet in one flit exceed 1."""
-
-    faults: tuple[Fault, ...] = ()
-
-    def __post_init__(self) -> None:
-        for form in FlitType:
-            if sum(fault.rate for fault in self.faults if fault.only in (None, form)) > 1:
-                raise _bad(str(self))
-        if len(self.faults) > MAX_FAULTS:
-            raise ConfigError(f"{len(self.faults)} faults in a plan: at most {MAX_FAULTS}")
-
-    def __bool__(self) -> bool:
-        """Something can happen."""
-        return bool(self.faults)
-
-    def __str__(self) -> str:
-        """The spelling that parse reads."""
-        return ",".join(map(str, self.faults)) or "none"
-
-    @classmethod
-    def parse(cls, text: str) -> FaultPlan:
-        """Read `none`, a bare rate (half crc, half drop), or faults between commas. Raises ConfigError."""
-        if text.strip() in ("", "none"):
-            return cls()
-        if ":" not in text:
-            try:
-                half = float(text) / 2
-            except ValueError:
-                raise _bad(text) from None
-            return cls(tuple(Fault.parse(f"{kind}:{half!r}") for kind in (FaultKind.CRC, FaultKind.DROP)))
-        return cls(tuple(Fault.parse(part.strip()) for part in text.split(",")))
+DAMAGING = (FaultKind.CRC, FaultKind.TRUNCATE)
+LOSING = (FaultKind.DROP, FaultKind.LINK_DOWN)
 
 
 class Arrival(NamedTuple):
-    """What the other end gets: the bytes, how much later in ns, and whether the binding reports err=1."""
+    """What the other end gets: the bytes, how much later in ns, and whether the binding reports err=1.
+
+    `kind`: what was done to it. `overtaken`: later flits do not wait for it.
+    """
 
     data: bytes
     delay_ns: int = 0
     error: bool = False
+    kind: FaultKind | None = None
+    overtaken: bool = False
 
 
 class FaultInjector:
     """Applies a plan to the flits of one direction, in order, at PAL_TX.
 
     `counts[kind][type]` has the flits that each fault hit. A truncated flit arrives with err=1 where the
-    binding keeps the frame border (loopback); on a stream its frame is a framing error: the connection ends.
+    binding keeps the frame border (loopback, udp); on a stream its frame is a framing error: the connection
+    ends. After a link-down, `take_cut` tells the transport for how long to cut the wire. `whole`: all flits
+    of the port take this way, so that messages can be found in L64.
     """
 
-    def __init__(self, plan: FaultPlan, rng: random.Random) -> None:
+    def __init__(self, plan: FaultPlan, rng: random.Random, *, whole: bool = True) -> None:
         self.plan = plan
         self.rng = rng
         self.enabled = True
         self.sent: Counter[int] = Counter()  # per flit type, faulty or not
         self.counts: dict[FaultKind, Counter[int]] = {kind: Counter() for kind in FaultKind}
+        self.cut: Counter[int] = Counter()  # good flits that were under way when the wire was cut, per type
+        self.cut_damaged = 0  # damaged ones
+        self._cut_ns: int | None = None
         self._left = [fault.count for fault in plan.faults]
-        self._apply: dict[FaultKind, Callable[[bytes, Fault], list[Arrival]]] = {
+        self._seen = [0] * len(plan.faults)
+        self._burst = [0] * len(plan.faults)  # flits that a hit still goes on for
+        self._starts = Starts(whole) if any(f.kind is FaultKind.POISON for f in plan.faults) else None
+        self._apply: dict[FaultKind, Callable[[bytes, Fault], list[Arrival] | None]] = {
             FaultKind.CRC: self._crc,
             FaultKind.DROP: lambda data, fault: [],
             FaultKind.TRUNCATE: self._truncate,
-            FaultKind.DUPLICATE: lambda data, fault: [Arrival(data), Arrival(data)],
-            FaultKind.DELAY: lambda data, fault: [Arrival(data, fault.delay_ns)],
-        }
+            FaultKind.DUPLICATE: lambda data, fault: [Arrival(data, kind=fault.kind)] * 2,
+            FaultKind.DELAY: lambda data, fault: [Arrival(data, fault.delay_ns, kind=fault.kind)],
+            FaultKind.REORDER: lambda data, fault: [
+                Arrival(data, fault.delay_ns, kind=fault.kind, overtaken=True)
+            ],
+            FaultKind.LINK_DOWN: self._down,
+        } | dict.fromkeys(EDITS, self._edit)
 
     def apply(self, data: bytes) -> list[Arrival]:
         """What arrives for one flit, in order; at most one fault hits a flit."""
         form = flit_type(data)
         self.sent[form] += 1
-        fault = self._choose(form) if self.enabled and self.plan else None
-        if fault is None:
-            return [Arrival(data)]
-        self.counts[fault.kind][form] += 1
-        return self._apply[fault.kind](data, fault)
+        if self._starts is not None:
+            self._starts.see(data)
+        if self.enabled and self.plan:
+            draw = self.rng.random()
+            for index, fault in enumerate(self.plan.faults):
+                if not fault.can_hit(form):
+                    continue
+                hit, draw = self._hits(index, fault, draw)
+                arrivals = self._apply[fault.kind](data, fault) if hit else None
+                if arrivals is not None:
+                    self._count(index, fault, form)
+                    return arrivals
+        return [Arrival(data)]
 
-    def _choose(self, form: int) -> Fault | None:
-        for index, fault in enumerate(self.plan.faults):
-            if self._left[index] and fault.only in (None, form):
-                self._left[index] -= 1
-                return fault
-        draw = self.rng.random()
-        for fault in self.plan.faults:
-            if fault.only in (None, form):
-                draw -= fault.rate
-                if draw < 0:
-                    return fault
-        return None
+    def _hits(self, index: int, fault: Fault, draw: float) -> tuple[bool, float]:
+        """Whether this flit is due for the fault, and what is left of the draw for the next one."""
+        self._seen[index] += 1
+        if self._burst[index]:
+            return True, draw
+        if self._seen[index] < fault.nth:
+            return False, draw
+        draw -= fault.rate
+        return self._left[index] > 0 or (draw < 0 and fault.rate > 0), draw
+
+    def _count(self, index: int, fault: Fault, form: int) -> None:
+        self.counts[fault.kind][form] += 1
+        if self._burst[index]:
+            self._burst[index] -= 1
+        else:
+            self._burst[index] = fault.burst - 1
+            self._left[index] -= 1
 
     def _crc(self, data: bytes, fault: Fault) -> list[Arrival]:
         word = int.from_bytes(data, "little")
         for bit in self.rng.sample(range(8 * len(data)), self.rng.randint(1, MAX_FLIPS)):
             word ^= 1 << bit
-        return [Arrival(word.to_bytes(len(data), "little"))]
+        return [Arrival(word.to_bytes(len(data), "little"), kind=fault.kind)]
 
     def _truncate(self, data: bytes, fault: Fault) -> list[Arrival]:
         # A piece that has by chance the length of a flit would be no truncated one.
         lengths = [length for length in range(1, len(data)) if length not in SIZES]
-        return [Arrival(data[: self.rng.choice(lengths)], error=True)]
+        return [Arrival(data[: self.rng.choice(lengths)], error=True, kind=fault.kind)]
+
+    def _edit(self, data: bytes, fault: Fault) -> list[Arrival] | None:
+        edited = EDITS[fault.kind](data, self.rng, self._starts or Starts(False))
+        return None if edited is None else [Arrival(edited, kind=fault.kind)]
+
+    def _down(self, data: bytes, fault: Fault) -> list[Arrival]:
+        self._cut_ns = fault.delay_ns
+        return []
+
+    def take_cut(self) -> int | None:
+        """For how many ns the wire is to be cut now, once told; None when it is not."""
+        ns, self._cut_ns = self._cut_ns, None
+        return ns
+
+    def cut_off(self, arrival: Arrival) -> None:
+        """An arrival was under way when the wire was cut: it never comes."""
+        if arrival.kind in DAMAGING:
+            self.cut_damaged += 1
+        else:
+            self.cut[flit_type(arrival.data)] += 1
 
     def count(self, *kinds: FaultKind, types: tuple[int, ...] = ()) -> int:
         """Flits of `types` (none named: of all) that one of `kinds` hit."""
@@ -190,12 +145,12 @@ class FaultInjector:
     @property
     def damaged(self) -> int:
         """Flits that arrived and are bad: what the peer counts as code 1."""
-        return self.count(FaultKind.CRC, FaultKind.TRUNCATE)
+        return self.count(*DAMAGING) - self.cut_damaged
 
     @property
     def lost(self) -> int:
         """Flits that never arrived."""
-        return self.count(FaultKind.DROP)
+        return self.count(*LOSING) + sum(self.cut.values()) + self.cut_damaged
 
     @property
     def duplicated(self) -> int:
@@ -204,21 +159,32 @@ class FaultInjector:
 
     @property
     def prot_lost(self) -> int:
-        """PROT flits that the peer could not use: dropped or damaged."""
-        return self.count(FaultKind.CRC, FaultKind.TRUNCATE, FaultKind.DROP, types=PROT_TYPES)
+        """PROT flits that the peer could not use: dropped, cut off or damaged."""
+        return self.count(*DAMAGING, *LOSING, types=PROT_TYPES) + sum(self.cut[form] for form in PROT_TYPES)
 
     @property
     def prot_duplicated(self) -> int:
         """PROT flits that arrived once more than they were sent."""
         return self.count(FaultKind.DUPLICATE, types=PROT_TYPES)
 
+    @property
+    def inexact(self) -> list[str]:
+        """Kinds that have hit and with which the account of this direction need not hold to the flit."""
+        return [str(kind) for kind, hits in self.counts.items() if hits and not KINDS[kind].exact]
+
     def as_dict(self) -> dict[str, object]:
-        """The counters for a report, flit types by name."""
-        kinds = {str(kind): _named(hits) for kind, hits in self.counts.items()}
-        totals = {name: getattr(self, name) for name in ("damaged", "lost", "prot_lost", "prot_duplicated")}
-        return {"plan": str(self.plan), "sent": _named(self.sent), **totals, "kinds": kinds}
+        """The counters for a report, flit types by name; of kinds only those that hit."""
+        kinds = {str(kind): _named(hits) for kind, hits in self.counts.items() if hits}
+        names = ("damaged", "lost", "prot_lost", "duplicated", "prot_duplicated")
+        return {
+            "plan": str(self.plan),
+            "sent": _named(self.sent),
+            **{name: getattr(self, name) for name in names},
+            "cut_off": _named(self.cut),
+            "kinds": kinds,
+        }
 
 
 def _named(hits: Counter[int]) -> dict[str, int]:
     names = {int(form): form.name for form in FlitType}
-    return {names.get(form, f"reserved {form}"): number for form, number in sorted(hits.items())}
+    return {names.get(form, f"reserved {form}"): number for form, number in sorted(hits.items()) if number}

@@ -10,9 +10,10 @@ from heapq import heappop, heappush
 from math import ceil
 from typing import NamedTuple
 
+from hsl._generated.constants import Severity
 from hsl.codec.flit import FORMATS
 from hsl.errors import ConfigError, LinkError, TransportError
-from hsl.link.events import Event, LinkDown, StateChanged
+from hsl.link.events import ErrorLogged, Event, LinkDown, StateChanged
 from hsl.transport.base import Device, Place, Tap
 from hsl.transport.faults import Arrival, FaultInjector, FaultPlan
 
@@ -56,9 +57,9 @@ class Lane:
         self.injector = injector
         self.up = False
         self.cuts = 0  # flits under way when the wire is cut are lost
-        self.cut = 0  # so many were
         self.free_ps = 0
         self.last_delivery = 0
+        self.last_arrival = 0  # as last_delivery, but with what was overtaken
 
     def ready(self, now: int) -> bool:
         """The line is free before this nanosecond ends: several short flits may share one."""
@@ -91,6 +92,7 @@ class Loopback:
         self.now = 0
         self.lanes: dict[Place, Lane] = {}
         self.failure: str = ""  # the first link that went down or was refused
+        self._fatal = ""  # the last error that ended a link
         self._observe = observe
         self._tap = tap
         # Bounded by the flits that fit on the lines: a lane takes a flit only when it is free.
@@ -99,20 +101,26 @@ class Loopback:
         self._deadlines: list[int | None] = [None] * len(self.devices)
         self._started = False
         self._calm_from: int | None = None
-        for wire in self.wires:
-            self._add(wire, seed)
+        self._cut_until = [0] * len(self.wires)
+        self._wire_of: dict[Place, int] = {}
+        for index, wire in enumerate(self.wires):
+            self._add(index, wire, seed)
 
-    def _add(self, wire: Wire, seed: int) -> None:
+    def _add(self, index: int, wire: Wire, seed: int) -> None:
         if wire.latency_ns < 1 or wire.ps_per_byte < 0:
             raise ConfigError(
                 f"latency {wire.latency_ns} ns, {wire.ps_per_byte} ps a byte: legal are >= 1 and >= 0"
             )
-        for source, target, plan in ((wire.a, wire.b, wire.faults[0]), (wire.b, wire.a, wire.faults[1])):
+        bonded = any(other.a[:2] == wire.a[:2] for other in self.wires if other is not wire)
+        ends = ((wire.a, wire.b, wire.faults[0], "a"), (wire.b, wire.a, wire.faults[1], "b"))
+        for source, target, plan, end in ends:
             if source in self.lanes:
                 raise ConfigError(f"two wires end in {source}")
             if not 0 <= source.device < len(self.devices):
                 raise ConfigError(f"{source}: there are {len(self.devices)} devices")
-            injector = FaultInjector(plan, random.Random(f"{seed} {tuple(source)}"))
+            rng = random.Random(f"{seed} {tuple(source)}")
+            injector = FaultInjector(plan.part(end, source.link), rng, whole=not bonded)
+            self._wire_of[source] = index
             self.lanes[source] = Lane(source, target, wire, injector)
 
     # ---- what is to come
@@ -199,16 +207,32 @@ class Loopback:
         at = lane.occupy(len(flit), self.now)
         arrivals = lane.injector.apply(flit)
         for arrival in arrivals:
-            # A delay holds up all later flits too: the order is kept (B1).
-            lane.last_delivery = max(lane.last_delivery, at + arrival.delay_ns)
-            deliver = partial(self._deliver, lane, arrival, lane.cuts)
-            self._push(lane.last_delivery, Step.RECEIVE, lane.target, deliver)
+            due = max(lane.last_delivery, at + arrival.delay_ns)
+            if not arrival.overtaken:  # a delay holds up all later flits too: the order is kept (B1)
+                lane.last_delivery = due
+            lane.last_arrival = max(lane.last_arrival, due)
+            self._push(due, Step.RECEIVE, lane.target, partial(self._deliver, lane, arrival, lane.cuts))
         if self._tap is not None:
             self._tap(self.now, lane.source, flit, arrivals)
+        cut_ns = lane.injector.take_cut()
+        if cut_ns is not None:
+            self._cut(self._wire_of[lane.source], cut_ns)
+
+    def _cut(self, index: int, ns: int) -> None:
+        """A fault cuts a wire; of several cuts at a time the longest decides when it is joined."""
+        self._cut_until[index] = max(self._cut_until[index], self.now + ns)
+        self.set_wire(index, up=False)
+        wire = self.wires[index]
+        for place in (wire.a, wire.b):
+            self._push(self.now + ns, Step.PAL, place, partial(self._join, index, place))
+
+    def _join(self, index: int, place: Place) -> None:
+        if self.now >= self._cut_until[index] and not self.lanes[place].up:
+            self._pal(place, True)
 
     def _deliver(self, lane: Lane, arrival: Arrival, cuts: int) -> None:
         if lane.cuts != cuts:
-            lane.cut += 1
+            lane.injector.cut_off(arrival)
             return
         device, port, link = lane.target
         error = arrival.error or len(arrival.data) not in SIZES  # HSL 3.9 [HSL-PAL-001]
@@ -219,9 +243,11 @@ class Loopback:
         for port, event in node.events():
             if self._observe is not None:
                 self._observe(Place(index, port), event)
+            if isinstance(event, ErrorLogged) and event.severity > Severity.non_fatal:
+                self._fatal = f" ({event.code.name}: {event.text})"
             refused = isinstance(event, StateChanged) and node.ports[port].dead
             if not self.failure and (refused or isinstance(event, LinkDown)):
-                self.failure = f"device {index} port {port}: {event}"
+                self.failure = f"device {index} port {port}: {event}{self._fatal}"
 
     # ---- a whole run
 
@@ -261,5 +287,5 @@ class Loopback:
             return False
         if self._calm_from is None:
             # A replay that was not needed may still be under way, and would be counted by one side only.
-            self._calm_from = max((lane.last_delivery for lane in self.lanes.values()), default=0)
+            self._calm_from = max((lane.last_arrival for lane in self.lanes.values()), default=0)
         return self.now >= self._calm_from

@@ -197,6 +197,7 @@ class StreamLink:
         self._next: Connection | None = None
         self._wake = wake
         self._held: deque[tuple[int, bytes]] = deque()  # delayed flits; ready() counts them
+        self._late: list[tuple[int, bytes]] = []  # flits that later ones overtake; ready() counts them
 
     def _connected(self) -> Connection:
         """Make the protocol of a new connection; of several new ones the last wins."""
@@ -205,8 +206,8 @@ class StreamLink:
         self._next = Connection(self._wake)
         return self._next
 
-    def adopt(self) -> bool:
-        """Take the newest connection, if there is one and the old one is gone: PAL_UP."""
+    def adopt(self, now: int = 0) -> bool:
+        """Take the newest connection, if there is one and the old one is gone: PAL_UP at `now`."""
         if self.connection is not None or self._next is None or not self._next.made:
             return False
         self.connection, self._next = self._next, None
@@ -222,6 +223,7 @@ class StreamLink:
         """Forget the connection, cut it if it lives: PAL_DOWN."""
         connection, self.connection = self.connection, None
         self._held.clear()
+        self._late.clear()
         if connection is not None:
             torn = bool(connection.ended) and connection.backlog > 0  # EOF inside a frame
             self.framing_errors += connection.framing_error or torn
@@ -232,18 +234,28 @@ class StreamLink:
         """A whole flit can be taken now (B3)."""
         if self.connection is None or self.connection.ended:
             return False
-        return self.connection.queued() + len(self._held) < PAL_QUEUE_FLITS
+        return self.connection.queued() + len(self._held) + len(self._late) < PAL_QUEUE_FLITS
 
     def send(self, flit: bytes, now: int) -> list[Arrival]:
         """Take one flit and do to it what the fault plan says; what arrives of it."""
         arrivals = self.injector.apply(flit)
         for arrival in arrivals:
             due = now + arrival.delay_ns
-            if self._held or arrival.delay_ns:
+            if arrival.overtaken:
+                self._late.append((due, arrival.data))
+            elif self._held or arrival.delay_ns:
                 self._held.append((max(due, self._held[-1][0] if self._held else 0), arrival.data))
             elif self.connection is not None:
                 self.connection.write(arrival.data)
+        cut_ns = self.injector.take_cut()
+        if cut_ns is not None:
+            self._cut(now + cut_ns)
         return arrivals
+
+    def _cut(self, until: int) -> None:
+        """A fault cuts the link: on a stream the connection is closed, and made again by who calls."""
+        if self.connection is not None:
+            self.connection.abort()
 
     def flush(self, now: int) -> None:
         """Write what was taken and is not delayed."""
@@ -251,11 +263,15 @@ class StreamLink:
             return
         while self._held and self._held[0][0] <= now:
             self.connection.write(self._held.popleft()[1])
+        for item in [item for item in self._late if item[0] <= now]:
+            self._late.remove(item)
+            self.connection.write(item[1])
         self.connection.flush()
 
     def deadline(self, frame_timeout: int) -> int | None:
         """When a delayed flit is due or the patience with an unfinished frame ends, in ns."""
-        times = [self._held[0][0]] if self._held else []
+        times = [due for due, _ in self._late]
+        times += [self._held[0][0]] if self._held else []
         if self.connection is not None and self.connection.partial_since is not None:
             times.append(self.connection.partial_since + frame_timeout)
         return min(times, default=None)

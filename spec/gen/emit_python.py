@@ -46,6 +46,11 @@ def _constants(spec: Spec) -> Iterator[str]:
         yield f"{key.upper()}: Final = {spec['timers'][key]}"
     yield f"PAL_QUEUE_FLITS: Final = {spec['bindings']['queue_flits']}"
     yield f"PAL_FRAME_TIMEOUT_TU: Final = {spec['bindings']['frame_timeout_tu']}"
+    for binding in spec["bindings"]["binding"]:
+        if "magic" in binding:
+            name = binding["name"].upper()
+            yield f'{name}_MAGIC: Final = b"{binding["magic"]}"'
+            yield f"{name}_VERSION: Final = {binding['version']}"
     for crc in spec["flits"]["crc"]:
         for key in ("poly", "init", "xorout", "check"):
             yield f"{crc['ident']}_{key.upper()}: Final = {_hex(crc[key])}"

@@ -23,7 +23,7 @@ from hsl.codec.flit import FORMATS
 from hsl.codec.message import Message
 from hsl.emulator import KERNELS
 from hsl.emulator.gpu import Wavefront
-from hsl.transport.faults import FaultKind
+from hsl.transport.faults import KINDS, FaultKind, Outcome
 
 SCHEMAS = Path(__file__).parents[2] / "hsl" / "cli" / "schemas"
 TEXT = b"Home agents serialise; caches answer.\n\tSnoops, credits and flits \x00\xff. " * 40
@@ -129,14 +129,64 @@ def test_low_power_between_the_work(transport: str, text: str, tmp_path: Path) -
         assert node["states"]["entries"]["L1"] > 0
 
 
-@pytest.mark.parametrize("kind", FaultKind)
+# Faults of each kind that a run survives: link-down only in a session, and not as often as N_RECOV.
+SURVIVED = {
+    FaultKind.LINK_DOWN: "link-down@PROT:x2:nth=40:ns=5000",
+    FaultKind.EPOCH: "epoch:0.2,drop:0.02",
+    FaultKind.CTL_OP: "ctl-op:0.2,drop:0.02",
+    FaultKind.ACK: "ack@PROT:x2,ack:0.01",
+}
+REPAIRED = [
+    kind
+    for kind in FaultKind
+    if KINDS[kind].outcome is not Outcome.PORT_FATAL and kind is not FaultKind.POISON
+]
+
+
+@pytest.mark.parametrize("kind", REPAIRED)
 @pytest.mark.parametrize("transport", ["tcp", "unix", "loopback"])
-def test_every_kind_of_fault_is_repaired(kind: str, transport: str, text: str) -> None:
+def test_every_kind_of_fault_is_repaired(kind: FaultKind, transport: str, text: str) -> None:
     """Whatever happens to flits, on every transport, the result is right and both ends' counts agree."""
-    faults = f"{kind}@PROT:x2,{kind}:0.01"
+    faults = SURVIVED.get(kind, f"{kind}@PROT:x2,{kind}@PROT:0.01")
     report = demo("--input", text, "--faults", faults, "--seed", "7", "--transport", transport)
-    cut = kind == FaultKind.TRUNCATE and transport != "loopback"
-    assert all(bool(line["reconnections"]) == cut for line in report["directions"]), report["directions"]
+    assert sum(node["injected_kinds"].get(kind, 0) for node in report["nodes"].values()) > 0
+    cut = kind in (FaultKind.TRUNCATE, FaultKind.LINK_DOWN) and transport != "loopback"
+    for line in report["directions"]:
+        assert bool(line["reconnections"]) == cut
+        assert line["unbalanced_by"] == (["reconnection"] if cut else [])
+
+
+@pytest.mark.parametrize(
+    ("transport", "faults", "code", "says"),
+    [
+        ("loopback", "credit:x1:nth=5:from=cpu", 7, ("CREDIT_OVERFLOW", "port-fatal")),
+        ("tcp", "credit:x1:nth=5:from=cpu", 7, ("CREDIT_OVERFLOW", "port-fatal")),
+        ("loopback", "poison@PROT:x8:nth=20:from=cpu", 1, ("poisoned", "non-fatal")),
+        ("tcp", "poison@PROT:x8:nth=20:from=cpu", 7, ("poisoned", "non-fatal")),  # the CPU loses its peer
+    ],
+)
+def test_fatal_faults_end_as_announced(
+    transport: str, faults: str, code: int, says: tuple[str, str], text: str
+) -> None:
+    """A fault that no link repairs ends the run with its error, and the worst that it may do is told."""
+    done = hsl("demo", "--input", text, "--faults", faults, "--seed", "7", "--transport", transport)
+    assert done.returncode == code, done.stderr
+    for word in says:
+        assert word in done.stderr
+
+
+def test_faults_from_a_scenario_and_for_one_direction(text: str, tmp_path: Path) -> None:
+    """A scenario file, --nth and --burst reach both processes; what is from the GPU hits nothing else."""
+    path = tmp_path / "scenario.toml"
+    path.write_text('[[fault]]\nkind = "drop"\ntype = "PROT"\nfrom = "gpu"\n')
+    for transport in ("tcp", "loopback"):
+        report = demo(
+            *("--input", text, "--faults", str(path), "--nth", "7", "--burst", "3"),
+            *("--seed", "7", "--transport", transport),
+        )
+        assert report["faults"] == "drop@PROT:x1:nth=7:burst=3:from=b"
+        assert report["nodes"]["cpu"]["injected_kinds"] == {}
+        assert report["nodes"]["gpu"]["injected_kinds"] == {"drop": 3}
 
 
 @pytest.mark.parametrize("size", [0, 1, LINE_BYTES - 1, LINE_BYTES, LINE_BYTES + 1, 40_000])

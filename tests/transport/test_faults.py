@@ -1,6 +1,8 @@
 """Faults: their spelling, what they do to a flit, and that the counters are exact."""
 
 import random
+import re
+from pathlib import Path
 
 import pytest
 
@@ -8,7 +10,8 @@ from hsl._generated.constants import FlitType
 from hsl.codec.flit import FORMATS, Flit
 from hsl.codec.reference import decode_flit, encode_flit
 from hsl.errors import CodecError, ConfigError
-from hsl.transport import faults
+from hsl.transport.fault_plan import MAX_BURST, MAX_COUNT, MAX_FAULTS, MAX_NS
+from hsl.transport.fault_scenario import MAX_SCENARIO_BYTES
 from hsl.transport.faults import Arrival, Fault, FaultInjector, FaultKind, FaultPlan
 
 PROT = encode_flit(Flit("L64", FlitType.PROT, seq=5, payload=b""))
@@ -28,6 +31,15 @@ def injector(plan: str, seed: int = 1) -> FaultInjector:
         "0.01": (Fault(FaultKind.CRC, rate=0.005), Fault(FaultKind.DROP, rate=0.005)),
         "crc:1e-3, drop:x3": (Fault(FaultKind.CRC, rate=1e-3), Fault(FaultKind.DROP, count=3)),
         "truncate@PROT:1": (Fault(FaultKind.TRUNCATE, rate=1, only=FlitType.PROT),),
+        "seq:nth=7": (Fault(FaultKind.SEQ, count=1, nth=7),),
+        "link-down:x2:nth=5:from=gpu:link=3:ns=9": (
+            Fault(FaultKind.LINK_DOWN, count=2, nth=5, sender="b", link=3, delay_ns=9),
+        ),
+        "crc:0.6:from=a:burst=4,drop:0.6:from=b:link=0": (
+            Fault(FaultKind.CRC, rate=0.6, sender="a", burst=4),
+            Fault(FaultKind.DROP, rate=0.6, sender="b", link=0),
+        ),
+        "epoch:0.6,seq:0.6": (Fault(FaultKind.EPOCH, rate=0.6), Fault(FaultKind.SEQ, rate=0.6)),
         "delay:0.5:700,duplicate:0.5": (
             Fault(FaultKind.DELAY, rate=0.5, delay_ns=700),
             Fault(FaultKind.DUPLICATE, rate=0.5),
@@ -65,7 +77,25 @@ def test_plan_is_read(text: str, plan: tuple[Fault, ...]) -> None:
         "crc:0.6,drop:0.6",
         "crc:0.1,,drop:0.1",
         "crc@PROT:0.6,drop:0.6",
-        ",".join(["crc:0"] * (faults.MAX_FAULTS + 1)),
+        "epoch@PROT:0.1",
+        "seq@CTL:x1",
+        "crc:nth=0",
+        "crc:x1:nth=1.5",
+        "crc:x1:burst=0",
+        f"crc:x1:burst={MAX_BURST + 1}",
+        f"crc:x{MAX_COUNT + 1}",
+        "crc:x1:from=c",
+        "crc:x1:link=8",
+        "crc:x1:ns=5",
+        f"delay:x1:ns={MAX_NS + 1}",
+        "crc:x1:nth=2:nth=3",
+        "crc:x1:colour=red",
+        "seq:0.6,ack:0.6",
+        "crc:0.6:from=a,drop:0.6:from=cpu",
+        "crc:0.6:link=1,drop:0.6",
+        "nothing.toml",
+        "@/",
+        ",".join(["crc:0"] * (MAX_FAULTS + 1)),
     ],
 )
 def test_bad_plan_is_refused(text: str) -> None:
@@ -76,7 +106,7 @@ def test_bad_plan_is_refused(text: str) -> None:
 
 def test_largest_plan_is_taken() -> None:
     """A plan may have exactly MAX_FAULTS faults."""
-    assert len(FaultPlan.parse(",".join(["crc:0"] * faults.MAX_FAULTS)).faults) == faults.MAX_FAULTS
+    assert len(FaultPlan.parse(",".join(["crc:0"] * MAX_FAULTS)).faults) == MAX_FAULTS
 
 
 @pytest.mark.parametrize("flit", [PROT, WIDE])
@@ -111,8 +141,8 @@ def test_truncated_flit_is_short(flit: bytes) -> None:
 def test_other_kinds() -> None:
     """Drop delivers nothing, duplicate twice, delay late."""
     assert injector("drop:1").apply(NOP) == []
-    assert injector("duplicate:1").apply(NOP) == [Arrival(NOP), Arrival(NOP)]
-    assert injector("delay:1:123").apply(NOP) == [Arrival(NOP, delay_ns=123)]
+    assert injector("duplicate:1").apply(NOP) == [Arrival(NOP, kind=FaultKind.DUPLICATE)] * 2
+    assert injector("delay:1:ns=123").apply(NOP) == [Arrival(NOP, delay_ns=123, kind=FaultKind.DELAY)]
 
 
 def test_next_flits_of_a_type() -> None:
@@ -169,12 +199,123 @@ def test_report_names_types() -> None:
     for flit in (reserved, PROT, NOP):
         some.apply(flit)
     report = some.as_dict()
-    assert report["kinds"] == {
-        "crc": {},
-        "drop": {"reserved 7": 1},
-        "truncate": {},
-        "duplicate": {"PROT": 1},
-        "delay": {},
-    }
+    assert report["kinds"] == {"drop": {"reserved 7": 1}, "duplicate": {"PROT": 1}}
     assert (report["lost"], report["prot_duplicated"]) == (1, 1)
     assert report["sent"] == {"NOP": 1, "PROT": 1, "reserved 7": 1}
+
+
+def test_nth_and_burst() -> None:
+    """`nth` lets the flits before it pass, `burst` goes on over so many consecutive flits of the type."""
+    some = injector("drop@PROT:x2:nth=3:burst=2")
+    fate = [bool(some.apply(flit)) for flit in [PROT, NOP] * 8]
+    prots = fate[::2]
+    assert all(fate[1::2])
+    assert prots == [True, True, False, False, False, False, True, True]
+
+
+def test_burst_of_a_rate_is_counted_once_per_flit() -> None:
+    """A burst from a rate hits whole runs of flits, and each flit of it is counted."""
+    some = injector("drop:0.05:burst=3", seed=2)
+    fate = "".join("." if some.apply(PROT) else "x" for _ in range(3000))
+    runs = [len(run) for run in fate.split(".") if run]
+    assert runs
+    assert all(run % 3 == 0 for run in runs)
+    assert some.lost == sum(runs)
+
+
+def test_parts_of_a_plan() -> None:
+    """A direction gets its own faults and those of both, a link its own and those of all."""
+    plan = FaultPlan.parse("crc:x1:from=cpu,drop:x1:link=1,delay:x1:from=b:link=1,ack:x1")
+    assert str(plan.part("a", 0)) == "crc:x1,ack:x1"
+    assert str(plan.part("gpu", 1)) == "drop:x1,delay:x1:ns=10000,ack:x1"
+
+
+def test_narrowed() -> None:
+    """--nth and --burst stand in where a fault does not say its own."""
+    plan = FaultPlan.parse("crc:x1,drop:x1:nth=9,ack:x1:burst=4").narrowed(nth=5, burst=2)
+    assert str(plan) == "crc:x1:nth=5:burst=2,drop:x1:nth=9:burst=2,ack:x1:nth=5:burst=4"
+
+
+def test_worst_outcome() -> None:
+    """A plan says the worst that it may do, and which of its kinds cannot be balanced."""
+    worst = {
+        "none": None,
+        "0.1": "corrected",
+        "ack:x1,crc:x1": "non-fatal",
+        "credit:x1,drop:x1": "port-fatal",
+    }
+    assert {text: FaultPlan.parse(text).outcome for text in worst} == worst
+    assert FaultPlan.parse("credit:x1,drop:x1").inexact == ["credit"]
+
+
+SCENARIO = """# a scenario
+[[fault]]
+kind = "crc"
+rate = 1e-3
+type = "PROT"
+
+[[fault]]      # the second
+kind = "link-down"
+nth = 500
+from = "gpu"
+link = 2
+ns = 7000
+"""
+
+
+@pytest.mark.parametrize("spelled", ["{}", "@{}"])
+def test_scenario(spelled: str, tmp_path: Path) -> None:
+    """A TOML scenario is the plan that its spelling is, with and without @."""
+    path = tmp_path / "scenario.toml"
+    path.write_text(SCENARIO)
+    plan = FaultPlan.parse(spelled.format(path))
+    assert str(plan) == "crc@PROT:0.001,link-down:x1:nth=500:ns=7000:from=b:link=2"
+    assert FaultPlan.parse(str(plan)) == plan
+
+
+@pytest.mark.parametrize(
+    ("old", "new", "line", "says"),
+    [
+        ("1e-3", "2.0", 4, "0 to 1"),
+        ("1e-3", "nan", 4, "0 to 1"),
+        ("1e-3", "true", 4, "0 to 1"),
+        ('"crc"', '"melt"', 3, "link-down"),
+        ('"PROT"', '"PORT"', 5, "PROT_S"),
+        ("nth = 500", "nht = 500", 9, "nth"),
+        ("nth = 500", "nth = 0", 9, "1 to"),
+        ('"gpu"', '"npu"', 10, "cpu"),
+        ("link = 2", "link = 8", 11, "0 to 7"),
+        ('kind = "link-down"', 'kind = "crc"', 12, "has no length"),
+        ('kind = "link-down"', "", 7, "kind is missing"),
+        ("rate = 1e-3", "rate = 1e-3\ncount = 2", 4, "one of them"),
+        ("[[fault]]\nkind", "[[fault\nkind", 2, "line 2"),
+        ("# a scenario", "seed = 1", 1, "nothing else"),
+    ],
+)
+def test_bad_scenario(old: str, new: str, line: int, says: str, tmp_path: Path) -> None:
+    """What is wrong in a scenario is a ConfigError with file and line, and what is legal there."""
+    path = tmp_path / "scenario.toml"
+    assert old in SCENARIO
+    path.write_text(SCENARIO.replace(old, new, 1))
+    with pytest.raises(ConfigError, match=re.escape(says)) as caught:
+        FaultPlan.parse(str(path))
+    assert str(path) in str(caught.value)
+    assert f":{line}:" in str(caught.value) or f"line {line}" in str(caught.value)
+
+
+@pytest.mark.parametrize(
+    "raw", [b"\xff\xfe", b"fault = 3", b"fault = [1]", b"", b"#" * (MAX_SCENARIO_BYTES + 1)]
+)
+def test_no_scenario(raw: bytes, tmp_path: Path) -> None:
+    """A file that is no scenario, or larger than any, is a ConfigError that names it."""
+    path = tmp_path / "scenario.toml"
+    path.write_bytes(raw)
+    with pytest.raises(ConfigError, match=r"scenario\.toml"):
+        FaultPlan.parse(str(path))
+
+
+def test_largest_scenario_is_read(tmp_path: Path) -> None:
+    """A scenario may have exactly MAX_SCENARIO_BYTES."""
+    path = tmp_path / "scenario.toml"
+    path.write_text(SCENARIO + "#" * (MAX_SCENARIO_BYTES - len(SCENARIO)))
+    assert len(FaultPlan.parse(str(path)).faults) == 2

@@ -212,12 +212,12 @@ def test_run_ends_with_nothing_under_way() -> None:
     pair = Pair(count=0)
     loopback, lane = pair.loopback, pair.loopback.lanes[A]
     loopback.run(max_time=LIMIT)
-    lane.last_delivery = loopback.now + 500
+    lane.last_arrival = loopback.now + 500
     loopback._calm_from = None
     assert not loopback._settled()
     loopback.now += 499
     assert not loopback._settled()
-    lane.last_delivery += 100  # a keep-alive that began meanwhile is not waited for
+    lane.last_arrival += 100  # a keep-alive that began meanwhile is not waited for
     loopback.now += 1
     assert loopback._settled()
     pair.devices[0].count = 1
