@@ -148,6 +148,12 @@ CAPS_RECORD = Struct("major" / Int8ul, "minor" / Int8ul, "flit_sizes" / Int8ul, 
 CAPS_BYTES = 40
 UDP_FRAME = Struct("magic" / Bytes(4), "version" / Int8ul, "link" / Int8ul, "length" / Int16ul, "incarnation" / Int64ul, "counter" / Int64ul)
 TCP_FRAME = Struct("length" / Int16ul)
+UDP_MAGIC = b"HSLU"
+UDP_VERSION = 1
+SHM_MAGIC = b"HSLR"
+SHM_VERSION = 1
+MQTT_MAGIC = b"HSLM"
+MQTT_VERSION = 1
 SAM_D0_FIELDS: Rows = (
     ("valid", 0, 0x1),
     ("type", 1, 0x7),

@@ -18,8 +18,7 @@ from enum import StrEnum
 from pathlib import Path
 from typing import Any, Final, NamedTuple
 
-from hsl._generated.constants import UDP_MAGIC, UDP_VERSION
-from hsl._generated.layouts import UDP_FRAME
+from hsl._generated.layouts import UDP_FRAME, UDP_MAGIC, UDP_VERSION
 from hsl.codec.flit import FORMATS
 from hsl.errors import ConfigError
 from hsl.transport.base import Address

@@ -46,11 +46,6 @@ def _constants(spec: Spec) -> Iterator[str]:
         yield f"{key.upper()}: Final = {spec['timers'][key]}"
     yield f"PAL_QUEUE_FLITS: Final = {spec['bindings']['queue_flits']}"
     yield f"PAL_FRAME_TIMEOUT_TU: Final = {spec['bindings']['frame_timeout_tu']}"
-    for binding in spec["bindings"]["binding"]:
-        if "magic" in binding:
-            name = binding["name"].upper()
-            yield f'{name}_MAGIC: Final = b"{binding["magic"]}"'
-            yield f"{name}_VERSION: Final = {binding['version']}"
     for crc in spec["flits"]["crc"]:
         for key in ("poly", "init", "xorout", "check"):
             yield f"{crc['ident']}_{key.upper()}: Final = {_hex(crc[key])}"
@@ -236,6 +231,11 @@ def _ctl_layouts(spec: Spec) -> Iterator[str]:
     for frame in spec["bindings"]["frame"]:
         size = sum(type_size(f["type"]) for f in frame["fields"])
         yield f"{frame['binding'].upper()}_FRAME = {_struct(frame['fields'], size)}"
+    for binding in spec["bindings"]["binding"]:
+        if "magic" in binding:
+            name = binding["name"].upper()
+            yield f'{name}_MAGIC = b"{binding["magic"]}"'
+            yield f"{name}_VERSION = {binding['version']}"
 
 
 def _entry_layout(entry: dict[str, Any]) -> Iterator[str]:

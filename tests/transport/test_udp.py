@@ -12,8 +12,8 @@ from typing import Any
 
 import pytest
 
-from hsl._generated.constants import UDP_MAGIC, UDP_VERSION, FlitType, LinkState
-from hsl._generated.layouts import UDP_FRAME
+from hsl._generated.constants import FlitType, LinkState
+from hsl._generated.layouts import UDP_FRAME, UDP_MAGIC, UDP_VERSION
 from hsl.codec.flit import Flit
 from hsl.codec.reference import encode_flit
 from hsl.emulator.report import demo_report
