@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import contextlib
+import gc
 import os
 import re
 import sys
@@ -96,6 +97,7 @@ def soak(**options: Any) -> int:
         flit=options["flit"],
         codec=chosen["codec"],
     )
+    gc.freeze()  # what is loaded by now stays: no collection looks at it again
     with capturing(options, plan) as recorder, Meter("flits delivered") as meter:
         tap, observe = (None, None) if recorder is None else (recorder.flit, recorder.event)
         report = Soak(plan, tap=tap, observe=observe, progress=meter.show).run()

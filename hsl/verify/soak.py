@@ -29,6 +29,7 @@ NAMES: Final = ("a", "b")
 ROLES: Final = Role.RA | Role.HA | Role.MT | Role.IOA  # every VC is served
 SIZES: Final = {"L64": FlitSize.L64, "B256": FlitSize.L64 | FlitSize.B256}
 WINDOW: Final = 64
+PS_PER_BYTE: Final = 2  # eight L64 share an instant: what is done once an instant costs less
 EPOCH_BITS: Final = 32
 # Virtual time without one flit delivered after which a run has failed: several T_STATE and T_DEADKA.
 STALL_TU: Final = 1 << 14
@@ -122,7 +123,12 @@ class Soak:
             Endpoint(NAMES[1], plan.port(1), Source(rngs[1], 17, 1), (back, forth)),
         )
         wires = [
-            Wire(Place(0, 0, link), Place(1, 0, link), faults=(plan.faults, plan.faults))
+            Wire(
+                Place(0, 0, link),
+                Place(1, 0, link),
+                ps_per_byte=PS_PER_BYTE,
+                faults=(plan.faults, plan.faults),
+            )
             for link in range(plan.links)
         ]
         self._observe = observe

@@ -13,15 +13,15 @@ from hsl.codec.message import Message
 
 __all__ = ["MAX_FAULTS_TOLD", "Ledger", "Source"]
 
-# What each VC sends, as (opcode, LEN, BE): short and long, with and without data and byte enables.
-KINDS: Final[dict[Vc, tuple[tuple[Op, int, int | None], ...]]] = {
-    Vc.REQ: ((Op.ReadShared, 3, None), (Op.Evict, 3, None)),
-    Vc.RWD: ((Op.WbFull, 3, None), (Op.WritePtl, 1, 0x0FF0)),
-    Vc.SNP: ((Op.SnpInv, 3, None),),
-    Vc.RSP: ((Op.Cmp, 0, None), (Op.CmpAck, 0, None)),
-    Vc.DAT: ((Op.CmpData, 3, None), (Op.CmpData, 0, None)),
-    Vc.MEM: ((Op.MemWr, 3, None), (Op.MemRd, 3, None)),
-    Vc.NCR: ((Op.NcWrite, 2, 0xFFFFFFFF), (Op.NcRead, 0, None)),
+# What each VC sends, as (opcode, LEN, BE) and how many of each: short and long, with data and byte enables.
+KINDS: Final[dict[Vc, tuple[tuple[Op, int, int | None, int], ...]]] = {
+    Vc.REQ: ((Op.ReadShared, 3, None, 1), (Op.Evict, 3, None, 1)),
+    Vc.RWD: ((Op.WbFull, 3, None, 3), (Op.WritePtl, 1, 0x0FF0, 1)),
+    Vc.SNP: ((Op.SnpInv, 3, None, 1),),
+    Vc.RSP: ((Op.Cmp, 0, None, 1), (Op.CmpAck, 0, None, 1)),
+    Vc.DAT: ((Op.CmpData, 3, None, 3), (Op.CmpData, 0, None, 1)),
+    Vc.MEM: ((Op.MemWr, 3, None, 3), (Op.MemRd, 3, None, 1)),
+    Vc.NCR: ((Op.NcWrite, 2, 0xFFFFFFFF, 3), (Op.NcRead, 0, None, 1)),
 }
 TXN_MASK: Final = 0xFFF
 LINES: Final = 1 << 40  # addresses wrap there: 46 bits of bytes
@@ -38,7 +38,7 @@ class Source:
         self._choose = rng.choice
         self._numbers = dict.fromkeys(Vc, 0)
         self._templates = {
-            vc: tuple(_template(op, length, be, src, dst) for op, length, be in kinds)
+            vc: tuple(_template(*kind[:3], src, dst) for kind in kinds for _ in range(kind[3]))
             for vc, kinds in KINDS.items()
         }
 
