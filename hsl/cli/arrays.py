@@ -9,29 +9,21 @@ from rich.console import Console
 from hsl._generated.constants import TU_EXPONENT_HARDWARE
 from hsl.capture import Clock, both_ends
 from hsl.cli.capture import recording
-from hsl.cli.node import load_topology
+from hsl.cli.node import fault_plan, load_topology
 from hsl.cli.view import table, yes
 from hsl.emulator.array_run import ArrayRun
 from hsl.engine.select import engines
-from hsl.errors import ConfigError
 from hsl.link.events import Event
 from hsl.transport.base import Place
-from hsl.transport.faults import FaultPlan
 
-__all__ = ["refuse", "run_arrays", "show_arrays"]
-
-
-def refuse(name: str, given: dict[str, Any]) -> None:
-    """ConfigError for options that the kernel has no use for; `given` has those that were given."""
-    if used := [option for option, value in given.items() if value is not None]:
-        raise ConfigError(f"--kernel {name}: no use for {', '.join(used)}")
+__all__ = ["run_arrays", "show_arrays"]
 
 
 def run_arrays(kernel: str, homed: str, size: int | None, options: dict[str, Any]) -> dict[str, Any]:
     """The report of a run; the same seed gives the same run to the bit."""
     chosen = engines(options["engine"])
     topology = load_topology(options, TU_EXPONENT_HARDWARE)
-    faults = FaultPlan.parse(options["faults"])
+    faults = fault_plan(options)
     run = ArrayRun(topology, kernel, homed=homed, size=size, seed=options["seed"], faults=faults)
     nodes = [device.node for device in run.devices]
     tapped = both_ends([node.name for node in nodes], [wire[:2] for wire in run.wires])
@@ -42,7 +34,7 @@ def run_arrays(kernel: str, homed: str, size: int | None, options: dict[str, Any
                 recorder.event(place, event)
 
         report = run.run(observe, None if recorder is None else recorder.flit)
-    return report | {"transport": "loopback", "faults": options["faults"], "engines": chosen}
+    return report | {"transport": "loopback", "faults": str(faults), "engines": chosen}
 
 
 def show_arrays(report: dict[str, Any]) -> None:

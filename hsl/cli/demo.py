@@ -18,7 +18,7 @@ import click
 
 from hsl._generated.constants import TIMERS, TU_EXPONENT_HARDWARE, TU_EXPONENT_SOFTWARE
 from hsl.capture import Clock, both_ends
-from hsl.cli.arrays import refuse, run_arrays, show_arrays
+from hsl.cli.arrays import run_arrays, show_arrays
 from hsl.cli.capture import captured_apart, recording, view
 from hsl.cli.exits import ExitCode
 from hsl.cli.node import (
@@ -29,6 +29,7 @@ from hsl.cli.node import (
     fault_plan,
     load_topology,
     read_input,
+    refuse,
     tap_of,
 )
 from hsl.cli.progress import LISTENING, Progress, parse_line
@@ -97,7 +98,10 @@ def command(path: Path | None, kernel: str, transport: str | None, **options: An
     homed, size = options["homed"], options["size"]
     if kernel in ARRAY_KERNELS:
         sockets = None if transport == "loopback" else transport
-        refuse(kernel, {"--input": path, f"--transport {sockets}": sockets})
+        refuse(
+            kernel,
+            {"--input": path, f"--transport {sockets}": sockets, "--telemetry": options["telemetry"]},
+        )
         arrays = run_arrays(kernel, homed or "device", size, options | {"seed": seed})
         with view(options):
             deliver(arrays, options["as_json"], options["out"], show_arrays)

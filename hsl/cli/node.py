@@ -1,4 +1,4 @@
-"""`hsl node cpu` and `hsl node gpu`: one emulator as a process."""
+"""`hsl node cpu`, `hsl node gpu` and `hsl node memory`: one emulator as a process."""
 
 from __future__ import annotations
 
@@ -23,14 +23,24 @@ from hsl.cli.progress import LISTENING, Progress
 from hsl.cli.telemetry import report_of, reporting, telemetry_broker, telemetry_option
 from hsl.cli.view import show_node
 from hsl.codec.flit import FORMATS
-from hsl.emulator import KERNELS, CpuDevice, GpuDevice, Topology
+from hsl.emulator import (
+    ARRAY_KERNELS,
+    HOMED,
+    KERNELS,
+    ArrayCpuDevice,
+    CpuDevice,
+    Device,
+    GpuDevice,
+    MemoryDevice,
+    Topology,
+)
 from hsl.emulator.report import History, node_report
 from hsl.emulator.topology import LIMITS, SHAPES
 from hsl.engine.select import engines
 from hsl.errors import ConfigError
 from hsl.link.events import Event
 from hsl.session import Attachment, Session
-from hsl.transport.base import Place, Tap
+from hsl.transport.base import Address, Place, Tap
 from hsl.transport.fault_plan import MAX_BURST
 from hsl.transport.faults import Arrival, FaultPlan
 from hsl.transport.udp import UdpLink
@@ -46,6 +56,7 @@ __all__ = [
     "fault_plan",
     "load_topology",
     "read_input",
+    "refuse",
     "tap_of",
 ]
 
@@ -54,7 +65,7 @@ EPOCH_BITS = 32
 SEED_BITS = 32
 MAX_MEMORY = LIMITS["memory_bytes"][1]  # bytes that the greatest host memory has
 FILE = click.Path(dir_okay=False, path_type=Path)
-PEERS = {"cpu": "gpu", "gpu": "cpu"}
+PEERS = {"cpu": ("gpu", "memory"), "gpu": ("cpu",), "memory": ("cpu",)}  # by port
 
 
 def common_options(function: Callable[..., Any]) -> Callable[..., Any]:
@@ -141,35 +152,66 @@ def command() -> None:
 
 @command.command("cpu")
 @click.option(
-    "--input", "path", type=click.Path(path_type=Path), required=True, help="File that the GPU is to count."
+    "--input", "path", type=click.Path(path_type=Path), help="File that the GPU is to count, if it counts."
 )
-@click.option("--kernel", type=click.Choice(list(KERNELS)), default="wordcount", show_default=True)
+@click.option(
+    "--kernel", type=click.Choice([*KERNELS, *ARRAY_KERNELS]), default="wordcount", show_default=True
+)
+@click.option("--homed", type=click.Choice(HOMED), help="Where the data of an array kernel are.")
+@click.option("--size", type=click.IntRange(min=1), help="Its elements or rows.")
+@click.option("--memory", metavar="URI", help="Where the memory node is met, as --listen or --connect says.")
 @node_options
-def cpu(path: Path, kernel: str, **options: Any) -> int:
-    """Host memory, its home agent and cores; gives the GPU its work and verifies the result."""
+def cpu(path: Path | None, kernel: str, homed: str | None, size: int | None, **options: Any) -> int:
+    """Host memory, its homes and cores; gives the GPU its work and verifies the result."""
+    options["memory_nodes"] = int(options["memory"] is not None)
+    if kernel in ARRAY_KERNELS:
+        place = homed or "device"
+        return run(
+            "cpu",
+            options,
+            lambda topology, epoch, seed: ArrayCpuDevice(
+                topology, epoch, kernel, homed=place, size=size, seed=seed
+            ),
+        )
+    refuse(kernel, {"--homed": homed, "--size": size, "--memory": options["memory"]})
+    if path is None:
+        raise ConfigError(f"--kernel {kernel} counts a file: give --input FILE")
     data = read_input(path)
-    return run("cpu", options, lambda topology, epoch: CpuDevice(topology, epoch, data, kernel))
+    return run("cpu", options, lambda topology, epoch, seed: CpuDevice(topology, epoch, data, kernel))
 
 
 @command.command("gpu")
 @node_options
 def gpu(**options: Any) -> int:
     """Compute units behind an L2 cache; works on what the doorbell says until the CPU is done."""
-    return run("gpu", options, GpuDevice)
+    return run("gpu", options, lambda topology, epoch, seed: GpuDevice(topology, epoch))
+
+
+@command.command("memory")
+@node_options
+def memory(**options: Any) -> int:
+    """A memory target and nothing else; serves the CPU's home until the CPU ends."""
+    options["memory_nodes"] = 1
+    return run("memory", options, lambda topology, epoch, seed: MemoryDevice(topology, epoch))
 
 
 def run(
-    name: str, options: dict[str, Any], build: Callable[[Topology, Callable[[], int]], CpuDevice | GpuDevice]
+    name: str, options: dict[str, Any], build: Callable[[Topology, Callable[[], int], int], Device]
 ) -> int:
     """Run the node `name` until its programs end; the report goes to stdout."""
-    attachment = attach(options, name)
+    attachments = attach(options, name)
     logging.basicConfig(format="hsl: %(message)s", level=logging.WARNING)
     chosen = engines(options["engine"])
     seed = draw_seed(options["seed"])
-    device = build(load_topology(options, TU_EXPONENT_SOFTWARE), lambda: secrets.randbits(EPOCH_BITS))
+    topology = load_topology(options, TU_EXPONENT_SOFTWARE)
+    device = build(topology, lambda: secrets.randbits(EPOCH_BITS), seed)
     history = History()
     node = device.node
-    tapped = one_end(node.name, PEERS[node.name], [Place(0, attachment.port, attachment.link)])
+    tapped = [
+        tapped
+        for each, peer in zip(attachments, PEERS[node.name], strict=False)
+        for tapped in one_end(node.name, peer, [Place(0, each.port, each.link)])
+    ]
     gc.freeze()  # what is loaded by now stays; a full collection would stop the link for a third of T_REPLAY
     with (
         telemetry_broker(options["telemetry"]) as broker,
@@ -179,7 +221,8 @@ def run(
     ):
 
         def observe(port: int, event: Event) -> None:
-            history.see(event)
+            if port == 0:
+                history.see(event)
             if recorder is not None:
                 recorder.event(Place(0, port), event)
             if reporter is not None:
@@ -188,9 +231,9 @@ def run(
         # The CPU's program knows when all is done: it ends the link, the GPU follows.
         session = Session(
             device,
-            [attachment],
+            attachments,
             seed=seed,
-            passive=isinstance(device, GpuDevice),
+            passive=not isinstance(device, (CpuDevice, ArrayCpuDevice)),
             observe=observe,
             tap=tap_of(recorder, {0: reporter}),
         )
@@ -198,16 +241,19 @@ def run(
             recorder.base = wall_offset() + session.began
         if isinstance(device, CpuDevice):
             device.progress = progress.show
-        session.run_blocking(
-            lambda uris: progress.say(f"{LISTENING}{uris[0]}") if attachment.listen else None
-        )
+
+        def announce(uris: list[Address]) -> None:
+            for uri in uris:
+                progress.say(f"{LISTENING}{uri}")
+
+        session.run_blocking(announce if attachments[0].listen else None)
         if reporter is not None:
             reporter.end(session.now, bool(getattr(device, "verified", device.finished)))
-    (end,) = session.ends.values()
+    end = next(iter(session.ends.values()))  # port 0
     report = node_report(device, history, end.link.injector, session.now, end.link.connections - 1) | {
         "engines": chosen,
         "seed": seed,
-        "faults": str(attachment.faults),
+        "faults": str(attachments[0].faults),
     }
     if reporter is not None:
         report["telemetry"] = report_of(reporter)
@@ -232,17 +278,29 @@ def tap_of(recorder: Recorder | None, reporters: Mapping[int, Reporter | None]) 
     return tap
 
 
-def attach(options: dict[str, Any], end: str) -> Attachment:
-    """Where the link of the node `end` goes."""
+def refuse(name: str, given: dict[str, Any]) -> None:
+    """ConfigError for options that a kernel has no use for; `given` are those that it might have had."""
+    if used := [option for option, value in given.items() if value is not None]:
+        raise ConfigError(f"--kernel {name}: no use for {', '.join(used)}")
+
+
+def attach(options: dict[str, Any], end: str) -> list[Attachment]:
+    """Where the links of the node `end` go, by port."""
     if bool(options["listen"]) == bool(options["connect"]):
         raise ConfigError("give either --listen URI or --connect URI")
-    return Attachment(
-        uri=options["listen"] or options["connect"],
-        listen=bool(options["listen"]),
-        wait=options["wait"],
-        faults=fault_plan(options).part(end),
-        incarnation_file=options["incarnation_file"],
-    )
+    uris = [options["listen"] or options["connect"], options.get("memory")]
+    return [
+        Attachment(
+            uri=uri,
+            port=port,
+            listen=bool(options["listen"]),
+            wait=options["wait"],
+            faults=fault_plan(options).part("cpu" if end == "cpu" else "gpu"),
+            incarnation_file=None if port else options["incarnation_file"],
+        )
+        for port, uri in enumerate(uris)
+        if uri is not None
+    ]
 
 
 def fault_plan(options: dict[str, Any]) -> FaultPlan:
@@ -263,7 +321,8 @@ def load_topology(options: dict[str, Any], tu: int) -> Topology:
     values: dict[str, Any] = {}
     if path is not None:
         values = {"shape": str(path)} if str(path) in SHAPES else Topology.read(path)
-    values |= {name: options[name] for name in ("tu", "flit", "gpus") if options.get(name) is not None}
+    given = {name: options.get(name) for name in ("tu", "flit", "gpus", "memory_nodes")}
+    values |= {name: value for name, value in given.items() if value is not None}
     return Topology.of({"tu": tu} | values)
 
 

@@ -8,6 +8,7 @@ from typing import Any
 import numpy as np
 
 from hsl._generated.constants import ErrorCode, LinkState, Op, Vc
+from hsl.emulator.array_cpu import ArrayCpuDevice
 from hsl.emulator.cpu import CpuDevice
 from hsl.emulator.device import Device
 from hsl.link.events import Event, LinkUp, StateChanged
@@ -53,7 +54,10 @@ class History:
 def node_report(
     device: Device, history: History, injector: FaultInjector, now: int, reconnections: int = 0
 ) -> dict[str, Any]:
-    """The report of one node at `now` (ns): link, messages, agents, reads; of a CPU the verified result."""
+    """The report of one node at `now` (ns): link, messages, agents, reads; of a CPU the verified result.
+
+    Link and messages are those of port 0, which is the CPU's to the GPU.
+    """
     port = device.node.ports[0]
     report: dict[str, Any] = {
         "schema": NODE_SCHEMA,
@@ -81,6 +85,14 @@ def node_report(
             ErrorCode(code).name: count for code, count in device.node.error_log.counters.items() if count
         },
     }
+    if isinstance(device, ArrayCpuDevice):
+        report |= {
+            "verified": device.finished and device.verified,
+            "kernel": device.kernel.name,
+            "homed": device.homed,
+            "size": device.size,
+            "checks": device.checks,
+        }
     if isinstance(device, CpuDevice):
         report |= {
             "verified": device.finished and device.verified,

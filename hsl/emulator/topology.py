@@ -190,9 +190,8 @@ class Topology:
         found["interleaved"] = SamEntry(
             first, first + size - 1, SamType.HDM_D, home=CPU_SHARED_HOME, ways=1, granule=12
         )
-        if self.memory_nodes:
-            last = HOMED_APART + size - 1
-            found["memory"] = SamEntry(HOMED_APART, last, SamType.HDM_H, home=CPU_HOME, mt=MEMORY_TARGET)
+        last = HOMED_APART + size - 1  # in the map of all nodes, whether the memory node is there or not
+        found["memory"] = SamEntry(HOMED_APART, last, SamType.HDM_H, home=CPU_HOME, mt=MEMORY_TARGET)
         return found
 
     def address_map(self) -> AddressMap:

@@ -181,3 +181,36 @@ def test_framed_garbage_is_survived(text: str) -> None:
         with socket.create_connection(host_port(uri), timeout=TIMEOUT) as vandal:
             vandal.sendall(noise)
         run_both(cpu, "--connect", uri)
+
+
+def test_memory_node_serves_both_others() -> None:
+    """Three processes: data in a node of its own are computed on by the GPU, and the result is exact."""
+    arrays = ("--kernel", "matmul", "--size", "32", "--homed", "memory", "--seed", "3")
+    uri = "tcp://127.0.0.1:0"
+    with node("cpu", "--listen", uri, "--memory", uri, *arrays, "--json") as cpu:
+        to_gpu, to_memory = address(cpu), address(cpu)
+        with node("memory", "--connect", to_memory, "--json") as memory:
+            done = hsl("node", "gpu", "--json", "--connect", to_gpu, timeout=TIMEOUT)
+            assert done.returncode == 0, done.stderr
+            reports = [json.loads(process.communicate(timeout=TIMEOUT)[0]) for process in (cpu, memory)]
+            assert (cpu.returncode, memory.returncode) == (0, 0)
+    for report in reports:
+        validate(report, "node")
+        assert report["verified"] is True
+    assert reports[0]["checks"]["result"] is True
+    assert reports[1]["messages"]["received"].keys() == {"MemRd", "MemWr"}
+
+
+@pytest.mark.parametrize(
+    ("arguments", "text"),
+    [
+        (("--kernel", "wordcount"), "give --input"),
+        (("--kernel", "saxpy", "--homed", "memory"), "memory_nodes = 1"),
+        (("--kernel", "wordcount", "--input", "README.md", "--size", "5"), "no use for --size"),
+    ],
+)
+def test_what_a_cpu_has_no_use_for(arguments: tuple[str, ...], text: str) -> None:
+    """A kernel without what it needs, or with what it has no use for, is an error of usage."""
+    done = hsl("node", "cpu", "--listen", "tcp://127.0.0.1:0", *arguments, timeout=TIMEOUT)
+    assert done.returncode == 4
+    assert text in done.stderr
