@@ -10,6 +10,7 @@ import pytest
 from hsl._generated.constants import (
     PROTO_LIMIT,
     PROTO_WINDOW_TU,
+    TIMERS,
     Aop,
     Err,
     ErrorCode,
@@ -204,6 +205,28 @@ def test_requests_are_let_in_only_while_their_answers_have_room() -> None:
     meeting.peer.releases = True
     meeting.wire.run(lambda: meeting.peer.quiesced and not meeting.peer.port.backlog(Vc.REQ))
     assert len(meeting.peer.took(Op.Cmp)) == sent
+
+
+def test_snoops_are_answered_while_requests_have_no_credit() -> None:
+    """With REQ, RWD and NCR credits used up, a snoop is answered within T_SNP/4. HSL 5.2 D3 [HSL-COH-028]."""
+    meeting = Meeting(credits={Vc.REQ: 4, Vc.RWD: 4, Vc.NCR: 4})
+    node = meeting.node
+    store = node.store(2, DEVICE, ONE, meeting.wire.now)
+    meeting.rest()
+    (request,) = meeting.peer.took(Op.ReadUnique)
+    meeting.say(Op.CmpData, src=16, dst=2, txn=request.txn, st=2, len=3, data=bytes(64))
+    assert store.done
+    meeting.peer.releases = False
+    for i in range(1, 9):
+        node.load(2, DEVICE + 64 * i, 8, meeting.wire.now)
+        node.atomic(3, Aop.ADD, DEVICE + 64 * (i + 16), 8, ONE, meeting.wire.now)
+        node.intr(3, 17, i, i, meeting.wire.now)
+    meeting.rest(60)
+    assert all(node.ports[0].backlog(vc) > 0 for vc in (Vc.REQ, Vc.RWD, Vc.NCR))
+    began = meeting.wire.now
+    meeting.peer.send(Op.SnpInv, 16, 2, txn=1, len=3, addr=DEVICE)
+    meeting.wire.run(lambda: any(m.op == Op.SnpRspData for m in meeting.peer.messages))
+    assert meeting.wire.now - began <= (TIMERS["T_SNP"].tu << TU_EXPONENT) // 4
 
 
 def test_viral_peer_gets_no_new_requests_done() -> None:

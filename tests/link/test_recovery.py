@@ -139,7 +139,7 @@ def test_idle_link_survives_any_number_of_retrains() -> None:
 
 
 def test_storm_of_retrains_is_fatal() -> None:
-    """The 65th RETRAIN_REQ within a window of 4096 TU ends the link with code 24; HSL 6.3."""
+    """The 65th RETRAIN_REQ within a window of 4096 TU ends the link with code 24. HSL 6.3 [HSL-SEC-004]."""
     pair = Pair().up()
     pair.a.link.storm_start = pair.now
     for turn in range(STORM_LIMIT):
@@ -152,7 +152,7 @@ def test_storm_of_retrains_is_fatal() -> None:
 
 
 def test_storm_of_empty_naks_is_fatal() -> None:
-    """65 NAKs for nothing are STORM; each is answered by a NOP, and a new window forgives; HSL 6.3."""
+    """65 NAKs for nothing are STORM; each is answered by a NOP, and a new window forgives. [HSL-SEC-004]."""
     pair = Pair().up()
     nak = ctl_from(pair.b, CtlOp.NAK, {"exp": 0})
     for _ in range(STORM_LIMIT - 1):
@@ -166,6 +166,19 @@ def test_storm_of_empty_naks_is_fatal() -> None:
     assert pair.a.state() is LinkState.ACTIVE
     pair.inject(pair.a, nak)
     assert pair.a.state() is LinkState.DEAD
+
+
+def test_naks_that_find_unacked_flits_are_no_storm() -> None:
+    """However many NAKs ask for a flit that is not acknowledged yet, none counts for STORM. [HSL-SEC-004]."""
+    pair = Pair().up()
+    for turn in range(2 * STORM_LIMIT):
+        burst(pair, 1)
+        pair.run(1)
+        assert pair.a.link.tx.base != pair.a.link.tx.next, turn
+        pair.inject(pair.a, ctl_from(pair.b, CtlOp.NAK, {"exp": pair.a.link.tx.base}))
+        pair.settle()
+    assert pair.a.counters.errors[ErrorCode.STORM] == 0
+    assert pair.a.state() is LinkState.ACTIVE
 
 
 def test_recovery_keeps_all() -> None:

@@ -8,6 +8,7 @@ from spec.gen import decode
 from spec.gen.golden import flit_bytes
 from spec.gen.load import Row, Spec, number
 from spec.gen.render.markdown import BlockError, none, one, table
+from spec.gen.symbols import granule_layouts
 
 
 def _bit_headers(spec: Spec) -> dict[str, list[Row]]:
@@ -32,11 +33,11 @@ def bits(spec: Spec, arguments: tuple[str, ...]) -> Iterator[str]:
 
 
 def fields(spec: Spec, arguments: tuple[str, ...]) -> Iterator[str]:
-    """The fields that a header itself defines, or those of an entry of the address map."""
+    """The fields that a header itself defines, or those of an entry of the map, a register or a record."""
     headers = {
         h["name"]: h["fields"] for h in [*spec.rows("flits", "header"), *spec.rows("messages", "header")]
     }
-    entries = {e["name"]: e["fields"] for e in spec.rows("address_map", "entry")}
+    entries = {owner["name"]: owner["fields"] for owner in granule_layouts(spec)}
     name = one(arguments, [*headers, *entries])
     if name in headers:
         yield from table("bits | field | meaning", ((f["bits"], f["name"], f["text"]) for f in headers[name]))
