@@ -274,7 +274,7 @@ class Session:
         for flit in link.connection.frames(FRAMES_PER_TURN, now):
             if self._tap is not None and flit:
                 self._tap(now, Place(0, port, index), flit, None)
-            self.device.node.receive(port, index, flit, now, error=not flit)
+            self.device.node.receive(port, index, flit, now, not flit)
             count += 1
             if self.device.finished and not self.device.node.ports[port].up:
                 return False  # the peer has said good-bye: the repeats of its DISABLE are not waited for
