@@ -11,6 +11,8 @@ LEGAL = {
     "tcp://host.example:7/": Address("tcp", "host.example", 7),
     "tcp://:9000": Address("tcp", "127.0.0.1", 9000),
     "unix:///tmp/a b": Address("unix", path="/tmp/a b"),
+    "udp://127.0.0.1:0": Address("udp", "127.0.0.1", 0),
+    "udp://[::1]:9": Address("udp", "::1", 9),
     "loopback:": Address("loopback"),
 }
 ILLEGAL = [
@@ -30,7 +32,8 @@ ILLEGAL = [
     "unix:///query?x",
     "tcp://host\n:1",
     "loopback:1",
-    "udp://host:1",
+    "udp://host",
+    "udp://host:9/path",
     "shm:///name",
     "mqtt://broker/topic",
     "http://host:1",
