@@ -179,7 +179,9 @@ class Atc:
     @staticmethod
     def _failed(group: PageGroup) -> bool:
         """A PageReq of the group was not taken, so no PageRsp will come."""
-        group.err = next((ticket.err for ticket in group.tickets if ticket.done and ticket.err), Err.OK)
+        group.err = group.err or next(
+            (ticket.err for ticket in group.tickets if ticket.done and ticket.err), Err.OK
+        )
         return bool(group.err)
 
     def _step(self, key: Key, walk: _Walk, now: int) -> bool:
@@ -264,6 +266,16 @@ class Atc:
         group.code = PageCode(fields["code"]) if known else PageCode.FAILURE
         del self._groups[group.number]
         return True
+
+    def lost(self, nid: int) -> None:
+        """Node `nid` is lost: if it translates, nobody will answer groups or take translations back."""
+        if nid != self.config.iommu:
+            return
+        self._entries.clear()
+        for walk in self._walks.values():
+            walk.stale = True
+        for group in self._groups.values():
+            group.err = Err.UNREACH
 
     # ---- invalidation
     def invalidate(self, message: Message) -> Callable[[], bool]:

@@ -51,8 +51,10 @@ __all__ = [
 # Requests that may wait for the device (5.14 gives NcWrite and Intr no BUSY: they wait in the buffer their
 # credit paid for, and the sender runs out of credits); the node lets no more in (`room`).
 WAITING_LIMIT: Final = 1024
-# Requests under way that are completed later: RECALL, TransInv, upper tester. What comes then waits.
-LATER_LIMIT: Final = 128
+# Requests of one port that are under way and completed later: RECALL, TransInv, upper tester. One more of
+# these waits in its buffer; nothing else does, and no other port.
+LATER_LIMIT: Final = 96
+DEFERRING: Final = frozenset({Op.TransInv, Op.MgmtMsg, Op.CfgWrite})
 # ErrMsg that nobody has looked at; the newest tell enough.
 REPORTS_LIMIT: Final = 64
 WRITES: Final = frozenset({Op.NcWrite, Op.NcEnq, Op.CfgWrite})  # what a VIRAL port may not do (6.1)
@@ -126,7 +128,7 @@ class IoAgent:
         self.reports: deque[Report] = deque(maxlen=REPORTS_LIMIT)
         self.counters: Counter[str] = Counter()
         self._waiting: list[Message] = []
-        self._later: list[tuple[Message, Later]] = []  # at most LATER_LIMIT
+        self._later: list[tuple[Message, Later]] = []  # at most LATER_LIMIT of each port
         self._now = 0
         self._handlers: Mapping[int, Callable[[Message], Answer]] = {
             Op.NcRead: self._nc_read,
@@ -295,8 +297,8 @@ class IoAgent:
         waiting, self._waiting = self._waiting, []
         for message in waiting:
             stream = message.src, message.dst, message.aop
-            full = len(self._later) >= LATER_LIMIT
-            answer = None if stream in stopped or full else self._handlers[message.op](message)
+            waits = stream in stopped or (message.op in DEFERRING and self._full(message.src))
+            answer = None if waits else self._handlers[message.op](message)
             if answer is None:
                 stopped.add(stream)
                 self._waiting.append(message)
@@ -308,6 +310,10 @@ class IoAgent:
                 self._complete(message, done)
             else:
                 self._later.append((message, answer))
+
+    def _full(self, src: int) -> bool:
+        """Has the port behind which `src` is as much under way as it may."""
+        return sum(self._services.together(m.src, src) for m, _ in self._later) >= LATER_LIMIT
 
     def _complete(self, request: Message, answer: Message) -> None:
         self.counters[OPCODES[request.op].name if request.op in OPCODES else "unknown"] += 1

@@ -128,6 +128,10 @@ class Gate:
                 moved = True
         return moved
 
+    def empty(self, vc: int) -> bool:
+        """A message of `vc` would go to the port at once. HSL 6.5."""
+        return self._room(vc)
+
     def _room(self, vc: int) -> bool:
         return not self._outbound[vc] and self.port.room(vc)
 

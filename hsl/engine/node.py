@@ -237,11 +237,9 @@ class Node:
         dst = None if self.io is None else self.io.registers.error_destination
         if self.io is None or dst is None:
             return
-        gate = self._gate(dst)
-        if dst in self._nids or (gate is not None and gate.port.room(Vc.NCR)):
-            nid = self.io.nid
-            about = {"severity": entry.severity, "code": entry.code, "addr": entry.addr}
-            self._route(err_msg(ErrMsgKind.ERROR, nid, dst, nid, **about))
+        nid = self.io.nid
+        about = {"severity": entry.severity, "code": entry.code, "addr": entry.addr}
+        self._route(err_msg(ErrMsgKind.ERROR, nid, dst, nid, **about))
 
     @property
     def idle(self) -> bool:
@@ -348,7 +346,8 @@ class Node:
         if message.dst in self._nids:
             self._local.append(message)
         elif (gate := self._gate(message.dst)) is not None and gate.port.serves(message.vc):
-            gate.send(message)
+            if message.op != Op.ErrMsg or gate.empty(message.vc):  # posted: dropped rather than heaped up
+                gate.send(message)
         elif message.vc in REQUESTS and message.op != Op.ErrMsg:
             err = Err.UNSUP if gate is not None else self._missing(message.dst)  # HSL 3.5 F1
             self._local.append(Message(Op.Cmp, src=message.dst, dst=message.src, txn=message.txn, err=err))
@@ -439,8 +438,9 @@ class Node:
         for nid in nids:
             for home in self.homes.values():
                 home.fence(nid, now)
-            if self.io is not None:
-                self.io.lost(nid)
+            for served in (self.io, self.atc):
+                if served is not None:
+                    served.lost(nid)
             for agent in self.agents.values():
                 agent.home_lost(nid, now)
         self._free()  # of the lost nodes; their gate is closed, so no credit is returned

@@ -6,12 +6,13 @@ from collections.abc import Callable, Iterable
 from itertools import count
 from typing import Any
 
-from hsl._generated.constants import Feature, Role, SamType
+from hsl._generated.constants import Role, SamType
 from hsl.agents.access import Access, Ticket
 from hsl.agents.address_map import AddressMap, SamEntry
 from hsl.agents.home import HomeAgent, HomeConfig
 from hsl.agents.io import IoConfig
 from hsl.agents.memory import Memory
+from hsl.agents.peers import FEATURES
 from hsl.agents.request import RequestConfig
 from hsl.engine.node import Node, NodeConfig
 from hsl.link.config import PortConfig
@@ -77,7 +78,7 @@ def port(base: int, roles: Role, **changes: Any) -> PortConfig:
         "nid_count": 16,
         "epoch": lambda: next(_epochs),
         "tu_exp": TU_EXPONENT,
-        "features": int(Feature.UT),
+        "features": int(FEATURES),
     }
     return PortConfig(**(values | changes))
 

@@ -13,6 +13,7 @@ from hsl._generated.constants import (
     Err,
     ErrMsgKind,
     ErrorCode,
+    Feature,
     FenceCommand,
     LogOp,
     MgmtType,
@@ -21,6 +22,7 @@ from hsl._generated.constants import (
     Right,
     Role,
     UtOp,
+    Vc,
 )
 from hsl._generated.layouts import (
     ACL_BASE,
@@ -38,6 +40,8 @@ from hsl._generated.layouts import (
 from hsl.agents.access import Access
 from hsl.agents.access_list import AclEntry, encode_acl
 from hsl.agents.address_map import encode_entry
+from hsl.agents.iommu import Iommu
+from hsl.agents.peers import FEATURES
 from hsl.codec.checks import request_fault
 from hsl.codec.message import Message
 from hsl.engine.error_log import ErrorLog
@@ -71,7 +75,9 @@ class Attacker(Peer):
 
     def __init__(self) -> None:
         super().__init__()
-        self.ports = [Port(port(B, Role.RA | Role.HA | Role.IOA))]
+        # Everything but the upper tester, which gives the rights of the tested node away.
+        features = int(FEATURES & ~Feature.UT)
+        self.ports = [Port(port(B, Role.RA | Role.HA | Role.IOA, features=features))]
         self.port = self.ports[0]
 
     def events(self) -> list[object]:
@@ -96,7 +102,7 @@ def test_a_hostile_third_node_harms_only_itself(seed: int) -> None:
     """
     rng = Random(seed)
     attacker = Attacker()
-    star = Star(attacker, master=CORE)
+    star = Star(attacker, master=CORE, iommu=Iommu(), queues={(1 << 40) + 4096: 4})
     own = SIZE - 4096
     every = Right.C | Right.R | Right.W | Right.A | Right.N
     rules = (
@@ -189,6 +195,44 @@ def test_denied_access_has_no_effect_and_no_other_answer_time() -> None:
     assert star.do(A, Access("evict", 0)).err == Err.OK
     assert star.home.directory_of(0).dir == "I"
     assert star.load(B, 0).result() == word(7)
+
+
+# ---- poison
+
+
+def test_poison_through_every_path() -> None:
+    """The mark is kept through read, writeback, snoop, upgrade and merge, and cleared by 64 bytes.
+
+    HSL 6.1 [HSL-RAS-001].
+    """
+    star = Star()
+    star.home.memory.poison(0)
+
+    def seen(nid: int, kind: str = "load") -> bool:
+        ticket = star.do(nid, Access(kind, 0, 8))
+        assert ticket.err == Err.OK
+        return ticket.poison
+
+    assert seen(A)  # E, from memory
+    assert star.store(A, 0, 1).err == Err.OK  # merged in the cache, still poisoned
+    assert seen(B)  # by a snoop of the owner
+    assert seen(CORE, "read_once")
+    assert star.store(B, 0, 2).err == Err.OK  # an upgrade, then dirty
+    assert seen(A, "read_once")  # SnpCur
+    assert star.do(B, Access("atomic_load", 0, 8, ONE, aop=Aop.ADD)).err == Err.DATA  # near
+    assert star.do(B, Access("evict", 0)).err == Err.OK  # written back
+    star.run(lambda: star.gpus["b"].idle)
+    assert star.home.memory.poisoned(0)
+    assert star.do(A, Access("atomic_load", 0, 8, ONE, aop=Aop.ADD)).err == Err.DATA  # far
+    assert star.do(A, Access("write_ptl", 0, 8, ONE)).err == Err.OK
+    assert star.home.memory.poisoned(0)
+    assert star.do(A, Access("flush", 0)).err == Err.OK
+    assert star.do(A, Access("write_full", 0, 64, bytes(64))).err == Err.OK
+    assert not seen(B)
+    star.home.memory.poison(LINE)
+    assert star.do(A, Access("store_line", LINE, 64, bytes(64))).err == Err.OK
+    assert star.load(B, LINE).result() == bytes(8)
+    assert not star.home.memory.poisoned(LINE)
 
 
 # ---- registers over the wire
@@ -357,6 +401,24 @@ def test_err_msg_fenced_is_believed_only_of_ones_own_port() -> None:
     star.run(lambda: CPU_HOME in star.gpus["a"].agents[A].lost)
     assert star.load(A, LINE).err == Err.UNREACH
     assert star.gpus["a"].agents[A].state_of(0) == "I"
+
+
+def test_fenced_acks_do_not_heap_up() -> None:
+    """A peer that floods FENCED and returns no credits finds its acknowledgements dropped, not stored."""
+    attacker = Attacker()
+    star = Star(attacker)
+    attacker.releases = False
+    data = ERR_MSG_D0.build({"kind": ErrMsgKind.FENCED, "nid": B}) + bytes(8)
+    for _ in range(3000):
+        if attacker.port.room(Vc.NCR):
+            attacker.port.send(Message(Op.ErrMsg, B, CPU_IO, len=1, data=data))
+        star.touch(attacker)  # type: ignore[arg-type]
+        star.net.step()
+    io = star.cpu.io
+    assert io is not None
+    queued = star.cpu.ports[1].backlog(Vc.NCR)
+    assert io.counters["ErrMsg"] > queued + 100
+    assert len(star.cpu._gates[1]._outbound[Vc.NCR]) <= 1
 
 
 # ---- viral

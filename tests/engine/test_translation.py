@@ -317,6 +317,23 @@ def test_busy_host_ends_the_access_with_busy() -> None:
     assert system.do("load", VA).err == Err.BUSY  # the group is free again
 
 
+def test_loss_of_the_host_ends_walks_and_forgets_translations() -> None:
+    """When the translating node is lost, waiting accesses end with UNREACH and no old translation is used."""
+    system = System(page_requests=True)
+    system.iommu.map(PASID, Mapping(PAGE_OF_VA + 1, HOST + PAGE, RW))
+    system.do("load", VA + PAGE)
+    waiting = system.begin("load", VA)
+    system.wire.run(lambda: bool(system.iommu.page_requests()))
+    system.gpu.ports[0].down(system.wire.now)
+    system.wire.run(lambda: waiting.done)
+    assert waiting.err == Err.UNREACH
+    assert not system.atc._entries
+    system.wire.run(system.wire.connected)
+    before = system.asked()
+    assert system.do("load", VA + PAGE).err == Err.OK
+    assert system.asked() == before + 1
+
+
 def test_host_that_answers_retry_for_ever() -> None:
     """After ATTEMPTS page requests an access ends with ACCESS."""
     host = Scripted(page_requests=True)
