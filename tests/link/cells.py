@@ -82,7 +82,7 @@ class CellCore(PortCore):
 
 
 class CellDevice:
-    """Takes messages, and keeps their credits while `keeping`."""
+    """Takes messages while `taking`, and keeps their credits while `keeping`."""
 
     quiescing = False
     started = True
@@ -91,10 +91,10 @@ class CellDevice:
     def __init__(self, name: str, settings: PortConfig) -> None:
         self.node = CellCore(name, settings)
         self.got: list[Message] = []
-        self.keeping = False
+        self.taking, self.keeping = True, False
 
     def advance(self, now: int) -> None:
-        for message in self.node.port.messages():
+        for message in self.node.port.messages() if self.taking else ():
             self.got.append(message)
             if not self.keeping:
                 self.node.port.release(message.vc)
