@@ -9,6 +9,7 @@ from __future__ import annotations
 
 from collections import defaultdict, deque
 from collections.abc import Callable, Iterable
+from itertools import takewhile
 from typing import Protocol
 
 from hsl._generated.constants import LINE_BYTES, Err, Op
@@ -85,13 +86,12 @@ class ReferenceMemory:
     def __init__(self, initial: Callable[[int], bytes]) -> None:
         self._initial = initial
         self._values: dict[int, bytes] = {}  # at most the lines of the run
-        self._past: dict[int, list[tuple[int, bytes]]] = defaultdict(
-            list
-        )  # line: (step of the change, value before)
+        # line: (step of the change, value before), as far as an access under way can still have seen it
+        self._past: dict[int, deque[tuple[int, bytes]]] = defaultdict(deque)
         self._step = 0
         self._far: dict[tuple[int, int], Message] = {}  # (SRC, TXN): write or atomic on its way to the home
         self._performed: dict[tuple[int, int], deque[bytes]] = defaultdict(deque)  # (SRC, line): old values
-        self._begun: dict[Ticket, int] = {}  # at most the pending accesses
+        self._begun: dict[Ticket, int] = {}  # at most the pending accesses, the oldest first
 
     def value(self, addr: int) -> bytes:
         """The current 64 bytes of the line of `addr`."""
@@ -102,8 +102,12 @@ class ReferenceMemory:
 
     def _change(self, addr: int, new: bytes) -> None:
         line = addr - addr % LINE_BYTES
+        past = self._past[line]
+        oldest = next(iter(self._begun.values()), self._step)
+        while past and past[0][0] <= oldest:
+            past.popleft()
         self._step += 1
-        self._past[line].append((self._step, self.value(line)))
+        past.append((self._step, self.value(line)))
         self._values[line] = new
 
     def begun(self, ticket: Ticket) -> None:
@@ -149,7 +153,8 @@ class ReferenceMemory:
 
     def _judge_read(self, ticket: Ticket, line: int, since: int) -> None:
         offset = ticket.access.addr - line
-        legal = [self.value(line)] + [old for step, old in self._past[line] if step > since]
+        seen = takewhile(lambda change: change[0] > since, reversed(self._past[line]))
+        legal = [self.value(line), *(old for _, old in seen)]
         if not any(value[offset : offset + ticket.access.size] == ticket.data for value in legal):
             raise InvariantError(f"{ticket!r} read {ticket.data.hex()}, current was {legal[0].hex()}")
 

@@ -22,6 +22,8 @@ COMMANDS = {
     "inject": "hsl.cli.inject",
     "model": "hsl.cli.model",
     "telemetry": "hsl.cli.telemetry",
+    "stress": "hsl.cli.stress",
+    "replay": "hsl.cli.replay",
 }
 
 

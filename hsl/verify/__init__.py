@@ -1,1 +1,1 @@
-"""Building blocks of the tools that check: traffic that knows what must arrive, and long runs of it."""
+"""Building blocks of the tools that check: traffic, random programs, judges, long runs, replay files."""

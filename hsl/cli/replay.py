@@ -1,0 +1,58 @@
+"""`hsl replay`: run a recorded run again."""
+
+from __future__ import annotations
+
+from dataclasses import asdict
+from pathlib import Path
+from typing import Any
+
+import click
+from rich.console import Console
+
+from hsl.cli.exits import ExitCode
+from hsl.cli.node import deliver
+from hsl.engine.select import ENGINES, engines
+from hsl.verify.replay import read, replay, same
+
+__all__ = ["command"]
+
+SCHEMA = "hsl.replay/1"
+
+
+@click.command("replay")
+@click.argument("file", type=click.Path(path_type=Path))
+@click.option("--engine", type=click.Choice(ENGINES), help="Engine of every layer.")
+@click.option("--out", type=click.Path(path_type=Path, dir_okay=False), help="The JSON document as a file.")
+@click.option("--json", "as_json", is_flag=True, help="One JSON document on stdout.")
+def command(file: Path, engine: str | None, out: Path | None, as_json: bool) -> int:
+    """Run FILE (.hslr) again.
+
+    Exit status 0 if nothing forbidden is seen now, 1 if something is. `same` in the report says whether the
+    verdict is the recorded one, to the last counter.
+    """
+    recording = read(file)
+    verdict = replay(recording, engine, trace=True)
+    report = {
+        "schema": SCHEMA,
+        "ok": not verdict.violation,
+        "file": str(file),
+        "target": recording.target,
+        "engines": engines(engine),
+        "same": None if recording.verdict is None else same(recording.verdict, verdict),
+        "recorded": None if recording.verdict is None else recording.verdict.get("violation"),
+        "verdict": asdict(verdict) | {"trace": list(verdict.trace)},
+    }
+    deliver(report, as_json, out, show)
+    return ExitCode.OK if report["ok"] else ExitCode.FAILED
+
+
+def show(report: dict[str, Any]) -> None:
+    """A report as a person reads it."""
+    console = Console(highlight=False, soft_wrap=True)
+    verdict = report["verdict"]
+    for line in verdict["trace"]:
+        console.print(f"  {line}", markup=False)
+    console.print(verdict["violation"] or "nothing forbidden was seen", markup=False)
+    console.print(
+        {None: "no verdict was recorded", True: "as recorded", False: "NOT as recorded"}[report["same"]]
+    )

@@ -1,0 +1,178 @@
+"""`hsl stress`: the random tester of coherence."""
+
+from __future__ import annotations
+
+import time
+from collections.abc import Callable
+from pathlib import Path
+from typing import Any, TypeVar
+
+import click
+from rich.console import Console
+
+from hsl.cli.exits import ExitCode
+from hsl.cli.node import deliver, draw_seed
+from hsl.cli.progress import Progress
+from hsl.engine.select import ENGINES, engines
+from hsl.errors import ConfigError
+from hsl.verify.issuer import Issuer
+from hsl.verify.operation import Operation
+from hsl.verify.replay import SUFFIX, Recording, write
+from hsl.verify.stress import VIA, StressConfig, minimize, run
+from hsl.verify.verdict import Stopped, Verdict
+
+__all__ = ["command"]
+
+SCHEMA = "hsl.stress/1"
+DEFAULT = StressConfig()
+F = TypeVar("F", bound=Callable[..., Any])
+
+
+def number(name: str, text: str) -> Callable[[F], F]:
+    """An option that is a setting of StressConfig."""
+    default = getattr(DEFAULT, name)
+    return click.option(f"--{name}", type=int, default=default, show_default=True, help=text)
+
+
+@click.command("stress")
+@number("ops", "Operations.")
+@number("cpu", "Caches at the home's node.")
+@number("gpu", "Nodes of one cache, each behind a port of its own.")
+@number("lines", "Lines that all of them use.")
+@number("threads", "Threads of each cache.")
+@number("sets", "Sets of each cache.")
+@number("ways", "Ways of each set.")
+@number("mshrs", "Requests that a cache has outstanding.")
+@number("tshrs", "Requests that the home serves at once.")
+@click.option("--via", type=click.Choice(VIA), default=DEFAULT.via, show_default=True,
+              help="Agents joined by a network that keeps no order, or the whole stack.")  # fmt: skip
+@click.option("--faults", default="none", show_default=True, help="What happens to flits (hsl inject list).")
+@click.option("--seed", type=int, help="Of program, network and faults; drawn and printed if not given.")
+@click.option("--time-limit", type=click.FloatRange(min=0), help="Seconds after which the run is stopped.")
+@click.option("--shrink/--no-shrink", default=True, show_default=True, help="Make a failure small.")
+@click.option("--engine", type=click.Choice(ENGINES), help="Engine of every layer.")
+@click.option("--save", type=click.Path(path_type=Path, dir_okay=False),
+              help=f"Where a failure goes, to be replayed [default: stress-SEED{SUFFIX}].")  # fmt: skip
+@click.option("--out", type=click.Path(path_type=Path, dir_okay=False), help="The JSON document as a file.")
+@click.option("--json", "as_json", is_flag=True, help="One JSON document on stdout.")
+def command(
+    seed: int | None,
+    time_limit: float | None,
+    shrink: bool,
+    engine: str | None,
+    save: Path | None,
+    out: Path | None,
+    as_json: bool,
+    **settings: Any,
+) -> int:
+    """Random programs with and without data races, judged at every step.
+
+    Exit status 0 if nothing forbidden was seen, also when the time limit stopped the run; 1 if something was:
+    it is made small and saved for `hsl replay`.
+    """
+    config = StressConfig(seed=draw_seed(seed), **settings)
+    start = time.monotonic()
+    verdict, done = watch(config, engine, start, time_limit)
+    report = {
+        "schema": SCHEMA,
+        "ok": verdict is None or not verdict.violation,
+        "complete": verdict is not None,
+        "config": config.record(),
+        "engines": engines(engine),
+        "seconds": round(time.monotonic() - start, 3),
+        "ended": done,
+        "violation": "",
+        "failure": None,
+    }
+    if verdict is not None:
+        report |= {"messages": verdict.messages, "virtual_ns": verdict.time, "counters": verdict.details}
+        if verdict.violation:
+            report |= {"violation": verdict.violation}
+            report["failure"] = failure(
+                config, verdict, shrink, save or Path(f"stress-{config.seed}{SUFFIX}")
+            )
+    deliver(report, as_json, out, show)
+    return ExitCode.OK if report["ok"] else ExitCode.FAILED
+
+
+def watch(
+    config: StressConfig, engine: str | None, start: float, limit: float | None
+) -> tuple[Verdict | None, int]:
+    """Run with progress; the verdict, None when the limit came first, and how many operations ended."""
+    done = 0
+    with Progress("ended", "operations") as progress:
+
+        def step(issuer: Issuer) -> None:
+            nonlocal done
+            done = issuer.finished
+            progress.show(done, config.ops)
+            if limit is not None and time.monotonic() - start > limit:
+                raise Stopped
+
+        try:
+            verdict = run(config, engine=engine, progress=step)
+        except Stopped:
+            return None, done
+    return verdict, verdict.ended
+
+
+def failure(config: StressConfig, verdict: Verdict, shrink: bool, save: Path) -> dict[str, Any]:
+    """Make a failure small, save it, and describe it."""
+    with Progress() as progress:
+        progress.say(f"violation after {verdict.begun} operations: {verdict.violation}")
+        if not shrink:
+            config = StressConfig.of(config.record() | {"ops": verdict.begun})
+            return describe(config, None, verdict, save)
+        progress.say("making it small")
+        least, kept = minimize(config, verdict)
+    return describe(least, kept, run(least, kept, trace=True), save)
+
+
+def describe(
+    config: StressConfig, operations: list[Operation] | None, verdict: Verdict, save: Path
+) -> dict[str, Any]:
+    """The failure for the report; it is saved when its operations are few."""
+    if operations is not None:
+        try:
+            with save.open("w", encoding="utf-8") as stream:
+                write(Recording.of_stress(config, operations, verdict), stream)
+        except OSError as error:
+            raise ConfigError(f"{save}: {error}") from error
+    return {
+        "violation": verdict.violation,
+        "line": verdict.line,
+        "operations": None if operations is None else [str(operation) for operation in operations],
+        "trace": list(verdict.trace),
+        "replay": None if operations is None else f"hsl replay {save}",
+        "again": again(config),
+    }
+
+
+def again(config: StressConfig) -> str:
+    """The command that runs a configuration."""
+    plain = DEFAULT.record()
+    changed = {name: value for name, value in config.record().items() if value != plain[name]}
+    return " ".join(["hsl stress", *(f"--{name} {value}" for name, value in changed.items())])
+
+
+def show(report: dict[str, Any]) -> None:
+    """A report as a person reads it."""
+    console = Console(highlight=False, soft_wrap=True)
+    rate = report["ended"] / report["seconds"] if report["seconds"] else 0
+    console.print(f"seed {report['config']['seed']}: {report['ended']} operations ended, {rate:.0f} a second")
+    if not report["complete"]:
+        console.print("stopped by the time limit; nothing forbidden was seen until then")
+        return
+    counters = ", ".join(f"{name} {value}" for name, value in report["counters"].items())
+    console.print(f"{report['messages']} messages, {report['virtual_ns']} ns of virtual time; {counters}")
+    if report["ok"]:
+        console.print("nothing forbidden was seen")
+        return
+    found = report["failure"]
+    console.print(f"FORBIDDEN: {report['violation']}", markup=False)
+    for title, lines in (("operations", found["operations"]), ("what happened", found["trace"])):
+        if lines:
+            console.print(f"{title}:")
+            for line in lines:
+                console.print(f"  {line}", markup=False)
+    console.print(f"again: {found['again']}" + (f"; small: {found['replay']}" if found["replay"] else ""))

@@ -1,0 +1,138 @@
+"""One operation of a test program: an access of an agent, and what must have ended before it may begin."""
+
+from __future__ import annotations
+
+from collections.abc import Collection, Iterable, Sequence
+from typing import Any, Literal, NamedTuple, get_args
+
+from hsl.agents.access import Access, Order, check_access
+from hsl.errors import ConfigError
+
+__all__ = ["EXACT", "MAX_AFTER", "NOTHING", "WORDS", "Judge", "Operation", "without"]
+
+Judge = Literal["exact", "words", "nothing"]
+JUDGES = get_args(Judge)
+EXACT, WORDS, NOTHING = JUDGES
+
+MAX_AFTER = 1 << 12  # operations that one may wait for: more than any thread has in flight
+_FIELDS = {
+    "kind": str,
+    "addr": int,
+    "size": int,
+    "be": int,
+    "aop": int,
+    "dst": int,
+    "stream": int,
+    "order": int,
+}
+_DEFAULT = Access("")
+
+
+class Operation(NamedTuple):
+    """An access of request agent `agent`, the `id`-th of the program.
+
+    It belongs to a `thread`, whose operations begin in the order of their ids; it begins `gap` ns after the
+    one before it has begun and all of `after` have ended. `orders`: a fence, the operations of its agent that
+    end before it does. `judge` says what its values are held against, besides the memory of the run: EXACT,
+    the last write before it by id, as no other operation races with it; WORDS, any write of whole words that
+    can be there; NOTHING.
+    """
+
+    id: int
+    thread: int
+    agent: int
+    access: Access
+    gap: int = 0
+    after: tuple[int, ...] = ()
+    orders: tuple[int, ...] = ()
+    judge: Judge = NOTHING
+
+    def __str__(self) -> str:
+        """As a report names it."""
+        access = self.access
+        what = f" {access.data.hex()}" if access.data else ""
+        return f"#{self.id} node {self.agent} {access.kind} {access.addr:#x}+{access.size}{what}"
+
+    def record(self) -> dict[str, Any]:
+        """The operation as JSON; what has its default is left out."""
+        access = {
+            name: int(value) if isinstance(value, int) else value
+            for name in _FIELDS
+            if (value := getattr(self.access, name)) != getattr(_DEFAULT, name)
+        }
+        data = {"data": self.access.data.hex()} if self.access.data else {}
+        lists = {name: list(getattr(self, name)) for name in ("after", "orders") if getattr(self, name)}
+        head = {"id": self.id, "thread": self.thread, "agent": self.agent, "gap": self.gap}
+        return head | access | data | lists | {"judge": self.judge}
+
+    @classmethod
+    def of(cls, record: dict[str, Any]) -> Operation:
+        """Read a `record` back. Raises ConfigError for anything that is no legal operation."""
+        head: dict[str, Any] = {name: _integer(record, name) for name in ("id", "thread", "agent", "gap")}
+        values = {name: record[name] for name in _FIELDS if name in record}
+        for name, value in values.items():
+            if type(value) is not _FIELDS[name]:
+                raise ConfigError(
+                    f"operation {head['id']}: {name} = {value!r} is no {_FIELDS[name].__name__}"
+                )
+        if "order" in values:
+            values["order"] = _order(values["order"])
+        try:
+            data = bytes.fromhex(record.get("data", ""))
+        except (TypeError, ValueError):
+            raise ConfigError(
+                f"operation {head['id']}: data = {record['data']!r} is not hexadecimal"
+            ) from None
+        if "kind" not in values:
+            raise ConfigError(f"operation {head['id']} has no kind")
+        access = Access(**values, data=data)
+        check_access(access)
+        lists: dict[str, Any] = {name: _ids(record.get(name, []), head["id"]) for name in ("after", "orders")}
+        judge: Any = record.get("judge")
+        if judge not in JUDGES:
+            raise ConfigError(f"operation {head['id']}: judge {judge!r}; legal are {', '.join(JUDGES)}")
+        return cls(**head, access=access, **lists, judge=judge)
+
+
+def _integer(record: dict[str, Any], name: str) -> int:
+    value = record.get(name)
+    if type(value) is not int or not 0 <= value < 1 << 63:
+        raise ConfigError(f"operation: {name} = {value!r}; legal is an integer of 0..2^63-1")
+    return value
+
+
+def _order(value: int) -> Order:
+    if not 0 <= value <= Order.ALL:
+        raise ConfigError(f"operation: order = {value}; legal is 0..{int(Order.ALL)}")
+    return Order(value)
+
+
+def _ids(values: Any, before: int) -> tuple[int, ...]:
+    legal = isinstance(values, list) and len(values) <= MAX_AFTER
+    if not legal or any(type(value) is not int or not 0 <= value < before for value in values):
+        raise ConfigError(f"operation {before}: {values!r}; legal are at most {MAX_AFTER} lower ids")
+    return tuple(values)
+
+
+def without(operations: Sequence[Operation], kept: Collection[int]) -> list[Operation]:
+    """The program of the operations `kept` alone.
+
+    What waited for one that is gone waits for what that one ensured. So an operation that raced with no other
+    one still does not.
+    """
+    implied: dict[int, tuple[int, ...]] = {}  # of those that are gone
+    program = []
+    for operation in operations:
+        after = _resolved(operation.after, implied)
+        if operation.id in kept:
+            orders = tuple(each for each in operation.orders if each in kept)
+            inherited = set(_resolved(operation.orders, implied)) - set(orders)  # may be of other agents
+            after = tuple(sorted({*after, *inherited}))
+            program.append(operation._replace(after=after, orders=orders))
+        else:
+            implied[operation.id] = tuple(sorted({*after, *_resolved(operation.orders, implied)}))
+    return program
+
+
+def _resolved(ids: Iterable[int], implied: dict[int, tuple[int, ...]]) -> tuple[int, ...]:
+    return tuple(sorted({real for each in ids for real in implied.get(each, (each,))}))

@@ -1,0 +1,145 @@
+"""`.hslr`: a run in a file, complete in itself, that comes to the same verdict whenever it is run again.
+
+JSON lines. The first says what runs (`target`) with which configuration and seed; then what happens, in
+order; the last, if the file is whole, the verdict of the run that was recorded. Schema: hsl/verify/hslr.json.
+"""
+
+from __future__ import annotations
+
+import json
+from collections.abc import Callable, Iterable, Iterator, Sequence
+from dataclasses import asdict, dataclass
+from pathlib import Path
+from typing import Any, Final, TextIO
+
+from hsl._generated.constants import PROFILE_NAME, VERSION
+from hsl.agents.access import KINDS
+from hsl.errors import ConfigError
+from hsl.verify.operation import Operation
+from hsl.verify.port_run import run_port
+from hsl.verify.stress import StressConfig, run
+from hsl.verify.verdict import Verdict
+
+__all__ = ["FORMAT", "MAX_RECORDS", "SUFFIX", "Recording", "plain", "read", "replay", "same", "write"]
+
+FORMAT: Final = 1  # of the file; raised when an old reader would misread a new one
+SUFFIX: Final = ".hslr"
+PROFILE: Final = f"{PROFILE_NAME} {VERSION[0]}.{VERSION[1]}"
+MAX_RECORDS: Final = 1 << 22  # a few GB of objects: more than a failure that anybody wants to look at
+MAX_LINE: Final = 1 << 20  # characters: the longest record is an operation with all that it waits for
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Recording:
+    """What a file says: `target`, a key of TARGETS, what happens, and what came of it."""
+
+    target: str
+    config: dict[str, Any]
+    records: Sequence[dict[str, Any]]
+    verdict: dict[str, Any] | None = None
+
+    @classmethod
+    def of_stress(cls, config: StressConfig, operations: Iterable[Operation], verdict: Verdict) -> Recording:
+        """A run of the random tester."""
+        records = [{"operation": operation.record()} for operation in operations]
+        return cls(target=config.via, config=config.record(), records=records, verdict=plain(verdict))
+
+
+def write(recording: Recording, stream: TextIO) -> None:
+    """Write a file."""
+    head = {"hslr": FORMAT, "profile": PROFILE, "target": recording.target, "config": recording.config}
+    lines = [head, *recording.records]
+    if recording.verdict is not None:
+        lines.append({"verdict": recording.verdict})
+    stream.writelines(json.dumps(line, separators=(",", ":")) + "\n" for line in lines)
+
+
+def read(path: Path) -> Recording:
+    """Read a file back. Raises ConfigError with the line that is wrong, and what is legal there."""
+    try:
+        with path.open(encoding="utf-8") as stream:
+            lines = list(_lines(path, stream))
+    except (OSError, UnicodeDecodeError) as error:
+        raise ConfigError(f"{path}: {error}") from error
+    if not lines:
+        raise ConfigError(f"{path} is empty; the first line says what runs")
+    head, *records = lines
+    if head.get("hslr") != FORMAT:
+        raise ConfigError(f"{path}, line 1: hslr = {head.get('hslr')!r}; this reader knows {FORMAT}")
+    if head.get("profile") != PROFILE:
+        raise ConfigError(f"{path}, line 1: profile {head.get('profile')!r}; this is {PROFILE}")
+    if str(head.get("target")) not in TARGETS or not isinstance(head.get("config"), dict):
+        raise ConfigError(
+            f"{path}, line 1: target {head.get('target')!r}; legal are {', '.join(TARGETS)}, and a config"
+        )
+    verdict = records.pop()["verdict"] if records and "verdict" in records[-1] else None
+    if verdict is not None and not isinstance(verdict, dict):
+        raise ConfigError(f"{path}: the verdict is {verdict!r}, an object is legal")
+    return Recording(target=head["target"], config=head["config"], records=records, verdict=verdict)
+
+
+def _lines(path: Path, stream: TextIO) -> Iterator[dict[str, Any]]:
+    number = 0
+    while text := stream.readline(MAX_LINE + 1):
+        number += 1
+        if len(text) > MAX_LINE or number > MAX_RECORDS:
+            raise ConfigError(
+                f"{path}, line {number}: legal are {MAX_RECORDS} lines of {MAX_LINE} characters"
+            )
+        try:
+            line = json.loads(text)
+        except (ValueError, RecursionError) as error:
+            raise ConfigError(f"{path}, line {number}: {error}") from error
+        if not isinstance(line, dict):
+            raise ConfigError(f"{path}, line {number}: {text.strip()[:40]!r} is no JSON object")
+        yield line
+
+
+def replay(recording: Recording, engine: str | None = None, *, trace: bool = False) -> Verdict:
+    """Run it again. Raises ConfigError for records that are none, and for an engine that is not there."""
+    return TARGETS[recording.target](recording, engine, trace)
+
+
+def same(recorded: dict[str, Any] | None, verdict: Verdict) -> bool:
+    """Whether the verdict is the recorded one."""
+    return recorded is not None and recorded == plain(verdict)
+
+
+def plain(verdict: Verdict) -> dict[str, Any]:
+    """The verdict as JSON, without the trace, which is for people."""
+    return {name: value for name, value in asdict(verdict).items() if name != "trace"}
+
+
+def _stress(recording: Recording, engine: str | None, trace: bool) -> Verdict:
+    config = StressConfig.of(recording.config)
+    if config.via != recording.target:
+        raise ConfigError(f"target {recording.target!r}, but the config says via {config.via!r}")
+    operations = [_operation(record) for record in recording.records]
+    ids = [operation.id for operation in operations]
+    if ids != sorted(set(ids)):
+        raise ConfigError("operations: ids must rise")
+    if strangers := sorted({operation.agent for operation in operations} - set(config.agents)):
+        raise ConfigError(f"operations of agents {strangers}; there are {config.agents}")
+    for operation in operations:
+        if KINDS[operation.access.kind].ncr:
+            raise ConfigError(f"operation {operation}: only coherent accesses are legal with this target")
+        if operation.access.kind != "fence" and operation.access.addr not in config.reach:
+            raise ConfigError(f"operation {operation}: the {config.lines} lines are {config.reach}")
+    return run(config, operations, engine=engine, trace=trace)
+
+
+def _operation(record: dict[str, Any]) -> Operation:
+    if set(record) != {"operation"} or not isinstance(record["operation"], dict):
+        raise ConfigError(f"record {str(record)[:80]}: only operations are legal with this target")
+    return Operation.of(record["operation"])
+
+
+def _port(recording: Recording, engine: str | None, trace: bool) -> Verdict:
+    return run_port(recording.config, recording.records, engine)
+
+
+TARGETS: Final[dict[str, Callable[[Recording, str | None, bool], Verdict]]] = {
+    "messages": _stress,
+    "links": _stress,
+    "port": _port,
+}

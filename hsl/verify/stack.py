@@ -1,0 +1,223 @@
+"""A program on the whole stack: a star of nodes over links on virtual time, with faults (HSL 3.9 `mem`).
+
+The CPU node has the home and its caches; each GPU node has one cache behind a port of its own. What is judged
+is what a program sees, and who may write: the judges know nothing of links.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Sequence
+from functools import partial
+from random import Random
+
+from hsl._generated.constants import LINE_BYTES, N_RECOV, N_REPLAY, TIMERS, Role
+from hsl.agents.access import Ticket
+from hsl.agents.home import HomeConfig
+from hsl.agents.invariants import InvariantError, directory_exact, single_writer
+from hsl.agents.memory import Memory
+from hsl.agents.request import RequestAgent, RequestConfig
+from hsl.engine.config import NodeConfig
+from hsl.engine.node import Node
+from hsl.link.config import PortConfig
+from hsl.link.port import Port
+from hsl.transport.base import Place
+from hsl.transport.faults import FaultPlan
+from hsl.transport.loopback import Loopback, Wire
+from hsl.verify.flit_log import FlitLog
+from hsl.verify.issuer import Issuer
+from hsl.verify.last_writer import LastWriters
+from hsl.verify.operation import Operation
+
+__all__ = ["Stack"]
+
+TU_EXPONENT = 6  # of the hardware: the loopback is as fast
+CPU_NIDS = 16  # of the CPU node, from 0; each GPU has the one after
+CPU_GUID = 1
+SWEEP = 256  # completions between two looks at all lines
+# No message for so long, in TU, while operations wait: the ladder of 3.4.3 has ended by then on every link.
+PATIENCE = 4 * ((N_RECOV + 1) * (N_REPLAY + 1) * TIMERS["T_REPLAY"].tu + N_RECOV * TIMERS["T_STATE"].tu)
+EPOCH_BITS = 32
+
+
+class _Device:
+    """A node without programs of its own: operations are handed to its agents from outside."""
+
+    started = True
+    finished = False
+
+    def __init__(self, node: Node, ended: Callable[[Ticket], None]) -> None:
+        self.node = node
+        self.quiescing = False
+        self._ended = ended
+
+    def advance(self, now: int) -> None:
+        """Move messages, and hand over what has ended."""
+        self.node.advance(now)
+        for ticket in self.node.completions():
+            self._ended(ticket)
+
+    def next_deadline(self) -> int | None:
+        """The next timer of the node."""
+        return self.node.next_deadline()
+
+
+class Stack:
+    """One run. `gpus`: caches behind ports; `cpus`: caches beside the home; `trace`: keep the last flits.
+
+    Raises InvariantError from `run` when something forbidden is seen.
+    """
+
+    def __init__(
+        self,
+        cpus: Sequence[RequestConfig],
+        gpus: Sequence[RequestConfig],
+        home: HomeConfig,
+        memory: Memory,
+        lines: Sequence[int],
+        seed: int,
+        faults: FaultPlan,
+        *,
+        trace: bool = False,
+        progress: Callable[[Issuer], None] = lambda issuer: None,
+    ) -> None:
+        self.lines = list(lines)
+        self.failed_line: int | None = None
+        self._progress = progress
+        rng = Random(f"epochs {seed}")
+        epoch = partial(rng.getrandbits, EPOCH_BITS)
+        nodes = [_cpu_node(cpus, home, memory, len(gpus), epoch), *(_gpu_node(gpu, epoch) for gpu in gpus)]
+        self.devices = [_Device(node, self._ended) for node in nodes]
+        wires = [Wire(Place(0, port), Place(port + 1), faults=(faults, faults)) for port in range(len(gpus))]
+        self.flits = FlitLog([node.name for node in nodes], [wire[:2] for wire in wires]) if trace else None
+        tap = None if self.flits is None else self.flits.see
+        self.loopback = Loopback(self.devices, wires, seed=seed, tap=tap)
+        self.agents: dict[int, RequestAgent] = {}
+        self._device_of: dict[int, int] = {}
+        for index, node in enumerate(nodes):
+            self.agents |= node.agents
+            self._device_of |= dict.fromkeys(node.agents, index)
+        initial = {line: memory.read_line(line)[0] for line in lines}
+        self.writers = LastWriters(initial.__getitem__)
+        self._running: dict[Ticket, Operation] = {}
+        self._armed: int | None = None
+        self._since_sweep = 0
+        self._moved = (0, 0)  # messages received by all ports, and when that number last changed
+
+    @property
+    def now(self) -> int:
+        """Virtual time, ns."""
+        return self.loopback.now
+
+    @property
+    def messages(self) -> int:
+        """Messages that crossed a link."""
+        return sum(sum(port.messages_received.values()) for port in self._ports())
+
+    def _ports(self) -> list[Port]:
+        return [port for device in self.devices for port in device.node.ports]
+
+    def run(self, issuer: Issuer) -> None:
+        """Bring the links up, run until every operation has ended and the links are at rest, then judge."""
+        self._issuer = issuer
+        loopback = self.loopback
+        loopback.start()
+        while not all(device.node.connected for device in self.devices):
+            loopback.step()
+        self._arm()
+        while not issuer.done:
+            self._step()
+        for lane in loopback.lanes.values():
+            lane.injector.enabled = False
+        while not all(device.node.quiesced for device in self.devices):
+            self._step()
+        self._sweep()
+        self._rest()
+
+    def _step(self) -> None:
+        """One instant; nothing that moves for as long as no link can be busy with itself is a deadlock."""
+        self.loopback.step()
+        if self.loopback.failure:
+            raise InvariantError(f"a link was lost: {self.loopback.failure}")
+        messages, since = self._moved
+        if (moved := self.messages + self._issuer.finished) != messages:
+            self._moved = (moved, self.now)
+        elif self.now - since > PATIENCE << TU_EXPONENT:
+            waiting = ", ".join(map(str, list(self._running.values())[:4])) or "none has begun"
+            raise InvariantError(
+                f"deadlock: no message since {since} ns, now {self.now} ns, and operations wait: {waiting}"
+            )
+
+    def _arm(self) -> None:
+        """Have the next operation begin when it is due."""
+        due = self._issuer.next_time()
+        if due is not None and (self._armed is None or due < self._armed):
+            self._armed = max(due, self.now)
+            self.loopback.call(self._armed, Place(0), self._pump)
+
+    def _pump(self) -> None:
+        self._armed = None
+        for operation in self._issuer.due(self.now):
+            place = Place(self._device_of[operation.agent])
+            self.loopback.call(self.now, place, partial(self._begin, operation))
+        self._arm()
+
+    def _begin(self, operation: Operation) -> None:
+        self.writers.begun(operation)
+        node = self.devices[self._device_of[operation.agent]].node
+        self._running[node.submit(operation.agent, operation.access, self.now)] = operation
+
+    def _ended(self, ticket: Ticket) -> None:
+        operation = self._running.pop(ticket)
+        self.failed_line = line = operation.access.addr - operation.access.addr % LINE_BYTES
+        self.writers.ended(operation, ticket)
+        if ticket.err or ticket.poison:
+            raise InvariantError(
+                f"{operation} ended with {ticket!r}, though no fault reaches beyond the links"
+            )
+        single_writer(self.agents.values(), line)
+        self._issuer.ended(operation, self.now)
+        self._arm()
+        self._since_sweep += 1
+        if self._since_sweep >= SWEEP:
+            self._sweep()
+
+    # ---- judges
+
+    def _sweep(self) -> None:
+        self._since_sweep = 0
+        for line in self.lines:
+            self.failed_line = line
+            single_writer(self.agents.values(), line)
+        self.failed_line = None
+        for agent in self.agents.values():
+            if agent.counters.odd or agent.counters.proto:
+                raise InvariantError(f"node {agent.nid} has seen messages that no conforming home sends")
+        self._progress(self._issuer)
+
+    def _rest(self) -> None:
+        """At rest the directory is exact, and each line holds what was written last."""
+        home = self.devices[0].node.home
+        assert home is not None
+        for line in self.lines:
+            self.failed_line = line
+            directory_exact(self.agents.values(), line, home.directory_of(line))
+            owned = [agent.peek(line) for agent in self.agents.values() if agent.state_of(line) == "M"]
+            self.writers.judge_rest(line, next(iter(owned), None) or home.memory.read_line(line)[0])
+        self.failed_line = None
+
+
+def _cpu_node(
+    cpus: Sequence[RequestConfig], home: HomeConfig, memory: Memory, ports: int, epoch: Callable[[], int]
+) -> Node:
+    roles = Role.HA | Role.RA if cpus else Role.HA
+    config = [_port(CPU_GUID, roles, 0, CPU_NIDS, epoch) for _ in range(ports)]
+    return Node(NodeConfig(name="cpu", ports=config, agents=cpus, home=home, memory=memory))
+
+
+def _gpu_node(gpu: RequestConfig, epoch: Callable[[], int]) -> Node:
+    port = _port(CPU_GUID + gpu.nid, Role.RA, gpu.nid, 1, epoch)
+    return Node(NodeConfig(name=f"gpu{gpu.nid - CPU_NIDS}", ports=[port], agents=[gpu]))
+
+
+def _port(guid: int, roles: Role, base: int, count: int, epoch: Callable[[], int]) -> PortConfig:
+    return PortConfig(guid=guid, roles=roles, nid_base=base, nid_count=count, epoch=epoch, tu_exp=TU_EXPONENT)

@@ -1,0 +1,124 @@
+"""`hsl stress` and `hsl replay`: reports, exit codes, a failure that is saved and replayed."""
+
+import importlib.resources
+import json
+from pathlib import Path
+from typing import Any
+
+import jsonschema
+import pytest
+from click.testing import CliRunner, Result
+
+from hsl.cli import main
+from hsl.cli import stress as cli_stress
+from hsl.cli.exits import ExitCode
+from hsl.verify.stress import StressConfig
+from tests.verify.planted import PLANTED
+
+
+def schema(name: str) -> Any:
+    return json.loads((importlib.resources.files("hsl.cli") / f"schemas/{name}.json").read_text())
+
+
+def call(*arguments: str) -> Result:
+    return CliRunner().invoke(main, [*arguments])
+
+
+def report(result: Result, name: str) -> dict[str, Any]:
+    document: dict[str, Any] = json.loads(result.stdout)
+    jsonschema.validate(document, schema(name))
+    return document
+
+
+@pytest.mark.parametrize("via", ["messages", "links"])
+def test_clean_run(via: str, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    """A clean run has status 0, a report, its seed on stderr, and leaves no file."""
+    monkeypatch.chdir(tmp_path)
+    result = call("stress", "--ops", "60", "--seed", "3", "--via", via, "--json")
+    assert result.exit_code == ExitCode.OK
+    assert "seed 3" in result.stderr
+    document = report(result, "stress")
+    assert (document["ok"], document["complete"], document["ended"]) == (True, True, 60)
+    assert not list(tmp_path.iterdir())
+
+
+def test_failure_is_saved_and_replayed(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    """A failure has status 1, is made small, and replays with status 1 until the bug is gone."""
+    monkeypatch.chdir(tmp_path)
+    with PLANTED["a store in E does not make the line M"]():
+        result = call("stress", "--ops", "400", "--seed", "1", "--json")
+        assert result.exit_code == ExitCode.FAILED
+        failure = report(result, "stress")["failure"]
+        assert 0 < len(failure["operations"]) < 5
+        assert failure["replay"] == "hsl replay stress-1.hslr"
+        result = call("replay", "stress-1.hslr", "--json")
+        assert result.exit_code == ExitCode.FAILED
+        document = report(result, "replay")
+        assert document["same"] is True
+        assert document["verdict"]["trace"]
+        assert "as recorded" in call("replay", "stress-1.hslr").stdout
+        assert call(*failure["again"].split()[1:]).exit_code == ExitCode.FAILED
+    result = call("replay", "stress-1.hslr", "--json")
+    assert result.exit_code == ExitCode.OK
+    assert report(result, "replay")["same"] is False
+
+
+def test_failure_for_a_person(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    """Without --json a failure tells what is forbidden, the operations, the messages, and the way back."""
+    monkeypatch.chdir(tmp_path)
+    with PLANTED["SnpInv leaves the S copy"]():
+        result = call("stress", "--ops", "400", "--seed", "1")
+    assert result.exit_code == ExitCode.FAILED
+    for text in ("FORBIDDEN: ", "operations:", "what happened:", "SnpInv", "again: hsl stress", "hsl replay"):
+        assert text in result.stdout
+
+
+def test_time_limit_is_no_verdict(monkeypatch: pytest.MonkeyPatch) -> None:
+    """A run that the time limit stops is neither a deadlock nor complete."""
+    result = call("stress", "--ops", "1000000", "--seed", "1", "--time-limit", "0", "--json")
+    assert result.exit_code == ExitCode.OK
+    document = report(result, "stress")
+    assert (document["complete"], document["violation"]) == (False, "")
+    assert (
+        "stopped by the time limit"
+        in call("stress", "--ops", "1000000", "--seed", "1", "--time-limit", "0").stdout
+    )
+
+
+@pytest.mark.parametrize(
+    "arguments",
+    [
+        ["--ops", "0"],
+        ["--faults", "crc:0.1"],
+        ["--via", "links", "--faults", "nonsense"],
+        ["--engine", "native"],
+        ["--seed", "-1"],
+    ],
+)
+def test_wrong_arguments(arguments: list[str]) -> None:
+    """Settings outside their limits are a usage error in one line."""
+    result = call("stress", *arguments)
+    assert result.exit_code == ExitCode.USAGE
+    assert result.stdout == ""
+
+
+def test_file_that_cannot_be_written(tmp_path: Path) -> None:
+    """A place where the failure cannot be saved is a usage error."""
+    with PLANTED["a store in E does not make the line M"]():
+        result = call("stress", "--ops", "99", "--seed", "1", "--save", str(tmp_path / "no" / "x.hslr"))
+    assert result.exit_code == ExitCode.USAGE
+
+
+def test_replay_of_no_recording(tmp_path: Path) -> None:
+    """A file that is no recording is bad input."""
+    path = tmp_path / "x.hslr"
+    path.write_text("hello\n")
+    assert call("replay", str(path)).exit_code == ExitCode.USAGE
+    assert call("replay", str(tmp_path / "none")).exit_code == ExitCode.USAGE
+
+
+def test_again_is_the_whole_configuration() -> None:
+    """The command that a report names runs the same configuration."""
+    config = StressConfig(ops=77, cpu=1, seed=5, via="links", faults="crc:0.5")
+    words = cli_stress.again(config).split()
+    assert " ".join(words[2:]) == "--ops 77 --cpu 1 --seed 5 --via links --faults crc:0.5"

@@ -1,0 +1,6 @@
+"""What tests of hsl.verify share."""
+
+import importlib.resources
+import json
+
+HSLR = json.loads((importlib.resources.files("hsl.verify") / "hslr.json").read_text())
