@@ -16,7 +16,6 @@ from hsl.cli.progress import Progress
 from hsl.engine.select import ENGINES, engines
 from hsl.errors import ConfigError
 from hsl.verify.issuer import Issuer
-from hsl.verify.operation import Operation
 from hsl.verify.replay import SUFFIX, Recording, write
 from hsl.verify.stress import VIA, StressConfig, minimize, run
 from hsl.verify.verdict import Stopped, Verdict
@@ -120,32 +119,29 @@ def failure(config: StressConfig, verdict: Verdict, shrink: bool, save: Path) ->
     """Make a failure small, save it, and describe it."""
     with Progress() as progress:
         progress.say(f"violation after {verdict.begun} operations: {verdict.violation}")
-        if not shrink:
-            config = StressConfig.of(config.record() | {"ops": verdict.begun})
-            return describe(config, None, verdict, save)
-        progress.say("making it small")
-        least, kept = minimize(config, verdict)
-    return describe(least, kept, run(least, kept, trace=True), save)
-
-
-def describe(
-    config: StressConfig, operations: list[Operation] | None, verdict: Verdict, save: Path
-) -> dict[str, Any]:
-    """The failure for the report; it is saved when its operations are few."""
-    if operations is not None:
-        try:
-            with save.open("w", encoding="utf-8") as stream:
-                write(Recording.of_stress(config, operations, verdict), stream)
-        except OSError as error:
-            raise ConfigError(f"{save}: {error}") from error
+        kept = None
+        if shrink:
+            progress.say("making it small")
+            least, kept = minimize(config, verdict)
+            verdict = run(least, kept, trace=True)
+            store(Recording.of_stress(least, kept, verdict), save)
     return {
         "violation": verdict.violation,
         "line": verdict.line,
-        "operations": None if operations is None else [str(operation) for operation in operations],
+        "operations": None if kept is None else [str(operation) for operation in kept],
         "trace": list(verdict.trace),
-        "replay": None if operations is None else f"hsl replay {save}",
+        "replay": None if kept is None else f"hsl replay {save}",
         "again": again(config),
     }
+
+
+def store(recording: Recording, path: Path) -> None:
+    """Save a recording. Raises ConfigError when it cannot be written."""
+    try:
+        with path.open("w", encoding="utf-8") as stream:
+            write(recording, stream)
+    except OSError as error:
+        raise ConfigError(f"{path}: {error}") from error
 
 
 def again(config: StressConfig) -> str:

@@ -196,8 +196,7 @@ class Stack:
 
     def _rest(self) -> None:
         """At rest the directory is exact, and each line holds what was written last."""
-        home = self.devices[0].node.home
-        assert home is not None
+        (home,) = self.devices[0].node.homes.values()
         for line in self.lines:
             self.failed_line = line
             directory_exact(self.agents.values(), line, home.directory_of(line))
@@ -211,7 +210,7 @@ def _cpu_node(
 ) -> Node:
     roles = Role.HA | Role.RA if cpus else Role.HA
     config = [_port(CPU_GUID, roles, 0, CPU_NIDS, epoch) for _ in range(ports)]
-    return Node(NodeConfig(name="cpu", ports=config, agents=cpus, home=home, memory=memory))
+    return Node(NodeConfig(name="cpu", ports=config, agents=cpus, homes=[(home, memory)]))
 
 
 def _gpu_node(gpu: RequestConfig, epoch: Callable[[], int]) -> Node:

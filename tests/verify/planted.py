@@ -117,7 +117,8 @@ def snapshot_of_memory(
 ) -> None:
     """ReadOnce of an owned line answers with memory, not with the owner's data."""
     if source == "buf":
-        t.mem, source = home.memory.read_line(t.line), "mem"
+        assert home.leg.memory is not None
+        t.mem, source = home.leg.memory.read_line(t.line), "mem"
     right(home, t, st, source)
 
 

@@ -162,7 +162,11 @@ def test_what_is_no_recording_is_refused(lines: list[Any], said: str, tmp_path: 
 
 def test_port_goes_on_after_a_refused_call() -> None:
     """A call that the port refuses, as the fuzzer's caller may make, is part of the run."""
-    records = [{"at": 0, "send": {"op": 0x80}}, {"at": 0, "pal_up": 3}, {"at": 1, "enable": True}]
+    records: list[dict[str, Any]] = [
+        {"at": 0, "send": {"op": 0x80}},
+        {"at": 0, "pal_up": 3},
+        {"at": 1, "enable": True},
+    ]
     verdict = replay(Recording(target="port", config=port_config(1), records=records))
     assert verdict.details["states"] == ["DETECT"]
 

@@ -19,7 +19,11 @@ from tests.verify.planted import OPS, PLANTED, SMALL, find, small
 
 # Bugs that are found late, or are made small only with more patience than a quick test has.
 HARD = (
-    "ReadOnce of an owned line reads memory","SnpInv in SM_A keeps the copy", "stale WbFull is written", "a fence does not wait")
+    "ReadOnce of an owned line reads memory",
+    "SnpInv in SM_A keeps the copy",
+    "stale WbFull is written",
+    "a fence does not wait",
+)
 QUICK = 2000  # operations that making a failure small may run
 
 
