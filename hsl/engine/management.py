@@ -71,10 +71,15 @@ class NodeServices:
         return Err.OK if any(lifted) else Err.UNSUP
 
     def content_lost(self, nid: int, first: int, last: int, now: int) -> Err:
-        """The memory target has lost what was in a range; PROTO when it is none of this node. HSL 5.6 M5."""
+        """The memory target has lost what was in a range; PROTO when it is none of this node. HSL 5.6 M5.
+
+        Any agent of its device may say so: a target itself sends no requests.
+        """
         if not self._homes:
             return Err.UNSUP
-        known = [home.content_lost(nid, first, last) for home in self._homes.values()]
+        gate = self._gate(nid)
+        device = (nid,) if gate is None else gate.nids
+        known = [home.content_lost(each, first, last) for each in device for home in self._homes.values()]
         return Err.OK if any(known) else Err.PROTO
 
     def together(self, one: int, other: int) -> bool:

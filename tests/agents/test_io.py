@@ -211,6 +211,26 @@ def test_features_that_were_not_negotiated(op: Op) -> None:
     assert rig.err(op, len=OPCODES[op].len[0], data=data, addr=1 << 50) == "UNSUP"
 
 
+@pytest.mark.parametrize(
+    ("fields", "err"),
+    [
+        ({"addr": MMIO + 9 * PAGE + 4, "be": 0x100}, "DECODE"),
+        ({"addr": MMIO + 2 * PAGE + 4}, "PROTO"),
+        ({"addr": MMIO + 2 * PAGE, "be": 0x100}, "PROTO"),
+        ({"addr": MMIO + 2 * PAGE, "poison": 1}, "ACCESS"),
+        ({"addr": MMIO, "poison": 1, "txn": 3}, "DATA"),
+    ],
+)
+def test_the_first_check_that_applies(fields: dict[str, Any], err: str) -> None:
+    """Address, form, right N, VIRAL, TXN: each goes before the next, from a VIRAL port too. HSL 5.14."""
+    rig = Rig(interrupts=1)
+    rig.send(Op.Intr)
+    rig.send(Op.Intr, txn=3)  # waits, so its TXN is in use
+    rig.sent()
+    (done,) = rig.send(Op.NcWrite, viral=True, **fields)
+    assert Err(done.err).name == err
+
+
 def test_viral_port() -> None:
     """From a VIRAL port writes end with DATA, reads and interrupts go on. HSL 6.1 [HSL-RAS-005]."""
     rig = Rig()

@@ -5,15 +5,18 @@ from __future__ import annotations
 from typing import Any
 
 import pytest
+from hypothesis import given
+from hypothesis import strategies as st
 
 from hsl._generated.constants import Aop, Err, ErrMsgKind, LogOp, MgmtType, Op, UtOp
 from hsl._generated.layouts import MGMT_ANSWER_D0, MGMT_D0, UT_D0, UT_D1, UT_D2
 from hsl._generated.tables import RA_STATES
 from hsl.agents.access import Access
-from hsl.agents.io import REPORTS_LIMIT, Report, err_msg
+from hsl.agents.io import LATER_LIMIT, REPORTS_LIMIT, Report, err_msg
 from hsl.agents.mmio import Command
+from hsl.agents.peers import LOCAL
 from hsl.agents.request import RequestAgent
-from hsl.agents.services import Alone
+from hsl.agents.services import Alone, Later
 from hsl.agents.upper_tester import HELD_LIMIT
 from hsl.codec.message import Message
 from hsl.errors import ConfigError
@@ -171,6 +174,36 @@ def test_upper_tester_holds_64() -> None:
     (done,) = rig.sent()
     assert answered(done)["status"] == Err.DECODE
     assert len(rig.io.taken) == HELD_LIMIT + 1
+
+
+def test_what_ends_later_is_capped_by_port() -> None:
+    """LATER_LIMIT requests of one port may be under way; the next waits, other ports and requests go on.
+
+    HSL 6.3.
+    """
+    services = Shown()
+    services.together = lambda one, other: one == other  # type: ignore[method-assign]
+    rig = Rig(services=services)
+    never = Later(lambda now: None)
+    rig.io._management.serve = lambda message, tested, now: never  # type: ignore[method-assign,assignment]
+    for _ in range(LATER_LIMIT + 1):
+        rig.send(Op.MgmtMsg, **record(MgmtType.LOG))
+    assert len(rig.io.taken) == LATER_LIMIT
+    assert rig.send(Op.NcWrite, A, aop=1) != []
+    rig.send(Op.MgmtMsg, 3, **record(MgmtType.LOG))
+    assert [message.src for message in rig.io.taken[LATER_LIMIT:]] == [A, 3]
+
+
+@given(st.binary(min_size=64, max_size=64), st.sampled_from([*MgmtType, 0, 0xFF]))
+def test_any_record_is_served_or_refused(data: bytes, kind: int) -> None:
+    """Whatever 64 bytes come, there is one completion at most, and no exception."""
+    services = Shown()
+    rig = Rig(services=services)
+    rig.io.attach(range(A, A + 1), LOCAL)
+    sent = rig.send(Op.MgmtMsg, len=3, data=bytes([kind]) + data[1:])
+    assert len(sent) <= 1
+    assert len(rig.io.taken) == 1
+    assert all(done.op in (Op.Cmp, Op.CmpData) for done in sent)
 
 
 def test_full_upper_tester_waits() -> None:

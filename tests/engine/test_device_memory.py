@@ -31,6 +31,21 @@ def test_host_homed_memory_of_a_device(pair: Cluster) -> None:
     assert target.memory.read(hosted(0), 8) == b"from dev"
 
 
+def test_lost_content_is_told_by_the_device_and_lifted_by_register(pair: Cluster) -> None:
+    """After CONTENT_LOST the range ends UNREACH until FENCE lifts it; only its device may say so. 5.6 M5."""
+    services, device = pair.nodes[0]._services, pair.nodes[1]
+    pair.store(0, hosted(0), b"from CPU")
+    pair.do(0, Access("flush", hosted(0)))
+    agent, target = next(iter(device.agents)), next(iter(device.targets))
+    last = hosted(0) + 4095
+    assert services.content_lost(999, hosted(0), last, 0) == Err.PROTO
+    assert services.content_lost(agent, hosted(0), last, 0) == Err.OK
+    assert pair.do(0, Access("load", hosted(0), 8)).err == Err.UNREACH
+    assert services.lift(agent, 0) == Err.UNSUP
+    assert services.lift(target, 0) == Err.OK
+    assert pair.do(0, Access("load", hosted(0), 8)).err == Err.OK
+
+
 def test_device_access_to_its_own_memory_causes_no_link_traffic(pair: Cluster) -> None:
     """A line of HDM-D that the CPU does not hold is in device bias with no mode bit. [HSL-COH-033]."""
     pair.quiesce()
