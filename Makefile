@@ -19,7 +19,7 @@ BUILD_TOOLS  := $(VENV)/.build-tools
 INSTALLED    := $(VENV)/.installed
 NATIVE_FILES := $(shell find native -type f)
 
-.PHONY: help demo test venv lint types drift layers ctest bench differential models shortmodels coverage clean
+.PHONY: help demo test venv lint types drift layers ctest bench differential models shortmodels coverage diagrams clean
 
 help: ## this list
 	@sed -n 's/^\([a-z]*\):[^#]*## /\1\t/p' Makefile | expand -t 10
@@ -67,6 +67,10 @@ models: venv ## all states of the models of the link, then every planted fault (
 
 shortmodels: venv ## all states of the models of the link that are marked short (needs rumur; 90 s of two cores)
 	$(BIN)/hsl model link --short
+
+diagrams: ## the state diagrams of the link as SVG, in build/diagrams (needs graphviz)
+	mkdir -p build/diagrams
+	for file in spec/generated/*.dot; do dot -Tsvg "$$file" -o "build/diagrams/$$(basename "$$file" .dot).svg" || exit 1; done
 
 coverage: venv ## which cells of the link table two ports over the loopback reach
 	rm -rf build/coverage/link

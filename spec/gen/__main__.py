@@ -9,7 +9,7 @@ import argparse
 import sys
 from pathlib import Path
 
-from spec.gen import emit_c, emit_c_codec, emit_header, emit_json, emit_python, emit_sv, emit_text
+from spec.gen import emit_c, emit_c_codec, emit_dot, emit_header, emit_json, emit_python, emit_sv, emit_text
 from spec.gen.check import check_data, check_prose
 from spec.gen.check.prose import unwritten
 from spec.gen.load import ROOT, Spec, SpecError, load
@@ -19,6 +19,7 @@ EMITTERS = (
     emit_c.emit,
     emit_c_codec.emit,
     emit_text.emit,
+    emit_dot.emit,
     emit_json.emit,
     emit_header.emit,
     emit_sv.emit,
