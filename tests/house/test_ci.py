@@ -9,7 +9,17 @@ from pathlib import Path
 import pytest
 
 ROOT = Path(__file__).parents[2]
-TARGETS = ["host", "venv", "test", "lint", "types", "drift", "layers", "ctest"]  # steps that are called so
+TARGETS = [
+    "host",
+    "venv",
+    "test",
+    "lint",
+    "types",
+    "drift",
+    "layers",
+    "coverage",
+    "ctest",
+]  # steps that are called so
 STUB = '#!/bin/sh\necho "$HSL_CI $(basename "$0") $*" >> "$CALLS"\ncase "$*" in "$FAIL") exit 9;; esac\n'
 
 
@@ -44,7 +54,7 @@ def test_every_step_in_order(tree: Path) -> None:
     assert re.findall(r"\d+ s  (\w+)", done.stdout)[-len(made) - 1 :] == [*TARGETS, "models", "in"]
 
 
-@pytest.mark.parametrize("name", ["test", "lint", "types", "drift", "layers", "ctest"])
+@pytest.mark.parametrize("name", ["test", "lint", "types", "drift", "layers", "coverage", "ctest"])
 def test_first_failure_ends_it(tree: Path, name: str) -> None:
     """The first step that fails is named and ends the run with its status."""
     done, calls = run(tree, fail=name)
