@@ -7,9 +7,10 @@ from collections.abc import Callable, Mapping
 from dataclasses import dataclass
 from typing import Final
 
-from hsl._generated.constants import GRANULE_BYTES, LINE_BYTES, Err, Op, SamType
+from hsl._generated.constants import GRANULE_BYTES, LINE_BYTES, Err, ErrorCode, MgmtType, Op, SamType
+from hsl._generated.layouts import MGMT_ANSWER_D0, MGMT_D0
 from hsl._generated.tables import OPCODES
-from hsl.agents.address_map import AddressMap
+from hsl.agents.address_map import AddressMap, SamEntry
 from hsl.agents.home_actions import ERRORS_LIMIT, ErrorEntry
 from hsl.agents.memory import Memory
 from hsl.agents.peers import LOCAL, Peers
@@ -47,8 +48,9 @@ class MemoryTarget:
         self.taken: list[Message] = []  # those that came in since the last drain
         self.counters: Counter[str] = Counter()
         self.blank = False  # its content is lost, and its home does not know yet (M5)
+        self._untold: set[int] = set()  # TXNs of CONTENT_LOST, one for each range
         self._peers = Peers(config.negotiated)
-        mine = [e for e in config.address_map if e.type == SamType.HDM_H and e.mt == self.nid]
+        mine = self._ranges()
         self.homes = {nid for entry in mine for nid in entry.homes}
         if len(self.homes) != 1:
             raise ConfigError(f"memory target {self.nid}: homes {sorted(self.homes)}; it has exactly one")
@@ -68,9 +70,39 @@ class MemoryTarget:
         entry = self.config.address_map.lookup(addr)
         return entry is not None and entry.type == SamType.HDM_H and entry.mt == self.nid
 
+    def _ranges(self) -> list[SamEntry]:
+        return [e for e in self.config.address_map if e.type == SamType.HDM_H and e.mt == self.nid]
+
     def attach(self, nids: range, negotiated: Negotiated) -> None:
-        """The nodes `nids` are reached by a port with this configuration."""
+        """A port with this configuration leads to the nodes `nids`; lost content is told. HSL 5.6 M5."""
         self._peers.attach(nids, negotiated)
+        if self.blank and self.homes & set(nids):
+            self._tell()
+
+    def lose_content(self) -> None:
+        """All that the memory held is gone: nothing is served before the home knows, in the next session."""
+        self.blank = True
+
+    def _tell(self) -> None:
+        (home,) = self.homes
+        ranges = self._ranges()
+        self._untold = set(range(len(ranges)))
+        head = MGMT_D0.build({"type": MgmtType.CONTENT_LOST})
+        for txn, entry in enumerate(ranges):
+            body = entry.base.to_bytes(GRANULE_BYTES, "little") + entry.last.to_bytes(GRANULE_BYTES, "little")
+            record = (head + body).ljust(LINE_BYTES, b"\0")
+            self.outbox.append(Message(Op.MgmtMsg, self.nid, home, txn, LINE_LEN, data=record))
+
+    def answered(self, message: Message) -> None:
+        """The answer to a CONTENT_LOST; an error leaves the range unserved until the next session."""
+        if message.src not in self.homes or message.txn not in self._untold:
+            text = f"memory target {self.nid} asked for no answer with TXN {message.txn}"
+            self.errors.append((ErrorCode.PROTO, text, message))
+            return
+        status = MGMT_ANSWER_D0.parse(message.data[:GRANULE_BYTES])["status"] if message.data else message.err
+        if not (message.err or status):
+            self._untold.discard(message.txn)
+            self.blank = bool(self._untold)
 
     def receive(self, message: Message, now: int, viral: bool = False) -> None:
         """One MEM message; `viral`: its port shows VIRAL. Never raises for what a peer can send."""

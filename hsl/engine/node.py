@@ -322,6 +322,8 @@ class Node:
             home.receive(message, now, gate is not None and gate.port.peer_viral)
         elif (agent := self.agents.get(message.dst)) is not None:
             agent.receive(message, now)
+        elif (target := self.targets.get(message.dst)) is not None:
+            target.answered(message)
         else:
             self._log(ErrorCode.PROTO, f"node {message.dst} asked for no answer", message, now)
         self._release(message, gate)

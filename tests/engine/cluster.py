@@ -13,6 +13,7 @@ from hsl._generated.constants import Op, Role, SamType
 from hsl.agents.access import Access, Ticket
 from hsl.agents.address_map import AddressMap, SamEntry
 from hsl.agents.home import HomeConfig
+from hsl.agents.io import IoConfig
 from hsl.agents.memory import Memory
 from hsl.agents.request import RequestConfig
 from hsl.agents.target import TargetConfig
@@ -41,7 +42,7 @@ def hosted(device: int) -> int:
 
 
 def base(node: int) -> int:
-    """First NID of a node: a home; then the memory target at 1 (devices), request agents from 2."""
+    """First NID of a node: a home; at 1 the memory target (CPU: I/O agent); request agents from 2."""
     return NIDS * node
 
 
@@ -72,7 +73,7 @@ def build(node: int, devices: int, ports: int) -> Node:
         memory = Memory(SHARED, homed(node - 1) + SIZE - SHARED)
         homes = [(HomeConfig(nid=first, **config), memory)]  # type: ignore[arg-type]
     targets = [(TargetConfig(nid=first + 1, address_map=sam), Memory(hosted(node - 1), SIZE))] if node else []
-    roles = Role.RA | Role.HA | (Role.MT if node else Role(0))
+    roles = Role.RA | Role.HA | (Role.MT if node else Role.IOA)
     port = [
         PortConfig(
             guid=100 + node, roles=roles, nid_base=first, nid_count=NIDS, epoch=epochs(), tu_exp=TU_EXPONENT
@@ -83,7 +84,10 @@ def build(node: int, devices: int, ports: int) -> Node:
         RequestConfig(nid=first + 2 + i, address_map=sam, sets=4, ways=2, tu=1 << TU_EXPONENT)
         for i in range(2)
     ]
-    return Node(NodeConfig(name=f"node{node}", ports=port, agents=agents, homes=homes, targets=targets))
+    io = None if node else IoConfig(nid=1, address_map=sam)
+    return Node(
+        NodeConfig(name=f"node{node}", ports=port, agents=agents, homes=homes, targets=targets, io=io)
+    )
 
 
 class Seat:

@@ -6,7 +6,7 @@ from random import Random
 
 import pytest
 
-from hsl._generated.constants import LINE_BYTES, Aop, Err, ErrorCode
+from hsl._generated.constants import LINE_BYTES, Aop, Err, ErrorCode, Op
 from hsl.agents.access import Access
 from tests.engine.cluster import HOST, MESH, NIDS, SHARED, STAR, Cluster, homed, hosted
 
@@ -188,6 +188,26 @@ def test_lost_device(pair: Cluster) -> None:
     assert pair.load(0, hosted(0)) == bytes(8)
     assert pair.load(0, homed(0) + LINE_BYTES)[:5] == b"alone"
     assert pair.load(1, hosted(0) + LINE_BYTES) == b"kept in "
+
+
+def test_device_that_comes_back_without_its_content(pair: Cluster) -> None:
+    """It tells the home before it serves; its lines are UNREACH until software lifts that. HSL 5.6 M5."""
+    pair.do(0, Access("write_full", hosted(0), LINE_BYTES, b"kept" * 16)).result()
+    pair.quiesce()
+    pair.loopback.set_wire(0, up=False)
+    pair.run(lambda: not any(node.connected for node in pair.nodes))
+    (target,) = pair.nodes[1].targets.values()
+    target.memory.write(hosted(0), bytes(LINE_BYTES))
+    target.lose_content()
+    pair.reconnect()
+    pair.run(lambda: all(node.connected for node in pair.nodes))
+    assert pair.do(0, Access("load", hosted(0), 8)).err == Err.UNREACH
+    pair.run(lambda: not target.blank)
+    served = target.counters[Op.MemRd.name]
+    assert pair.do(1, Access("load", hosted(0), 8)).err == Err.UNREACH
+    assert target.counters[Op.MemRd.name] == served
+    assert pair.nodes[0].homes[0].lift(target.nid)
+    assert pair.load(0, hosted(0)) == bytes(8)
 
 
 def test_lost_list_overflow_shows_on_the_wire() -> None:
