@@ -12,7 +12,7 @@ from click.testing import CliRunner
 from hsl.cli import main
 from tests.cli.test_demo import validate
 
-SMALL = {"saxpy": "1024", "reduction": "2048", "matmul": "32"}
+SMALL = {"saxpy": "1024", "reduction": "1024", "matmul": "32"}
 
 
 def invoke(*arguments: str) -> tuple[int, str, str]:
@@ -54,7 +54,7 @@ def test_kernel_in_its_own_memory_needs_no_link() -> None:
 def test_gpus_share_the_work(gpus: int, shape: str) -> None:
     """Up to four GPUs, each with its share, give the very result of one."""
     size = ["--gpus", str(gpus), "--topology", shape]
-    report = demo("reduction" if gpus < 4 else "saxpy", *size, "--size", "4096")
+    report = demo("reduction", *size, "--size", str(1024 * gpus))
     assert [gpu["node"] for gpu in report["gpu_kernels"]] == [f"gpu{k}" for k in range(gpus)]
     assert all(gpu["accesses"] for gpu in report["gpu_kernels"])
 
