@@ -395,7 +395,10 @@ def test_err_msg_fenced_is_believed_only_of_ones_own_port() -> None:
         star.touch(star.node(src))
 
     star.store(A, 0, 1)
-    tell(B, CPU_IO, A)
+    tell(B, CPU_IO, A + 1)
+    io = star.cpu.io
+    assert io is not None
+    star.run(lambda: io.counters["ErrMsg"] == 1)
     assert star.do(CORE, Access("ncread", (1 << 40) + 17 * 4096, 8)).err == Err.OK
     tell(CPU_IO, A + 1, CPU_HOME)
     star.run(lambda: CPU_HOME in star.gpus["a"].agents[A].lost)
