@@ -19,7 +19,7 @@ BUILD_TOOLS  := $(VENV)/.build-tools
 INSTALLED    := $(VENV)/.installed
 NATIVE_FILES := $(shell find native -type f)
 
-.PHONY: help demo test venv lint types drift layers ctest bench differential models shortmodels coverage diagrams clean
+.PHONY: help demo test venv lint types drift layers ctest bench differential soak everything models shortmodels coverage diagrams clean
 
 help: ## this list
 	@sed -n 's/^\([a-z]*\):[^#]*## /\1\t/p' Makefile | expand -t 10
@@ -77,6 +77,15 @@ coverage: venv ## which cells of the link table two ports over the loopback reac
 	$(BIN)/python -m pytest -q tests/link/test_cells*.py tests/link/test_state.py \
 		--link-coverage build/coverage/link
 	$(BIN)/hsl coverage link
+
+soak: venv ## a million flits and a million operations, with faults; every planted bug of the agents with five seeds
+	$(BIN)/hsl link soak --flits 1000000 --faults crc:1e-3,drop:1e-3 --seed 1
+	$(BIN)/hsl link soak --flits 100000 --links 3 --kill-link 1@50000 --seed 1
+	$(BIN)/hsl stress --ops 1000000 --seed 1
+	$(BIN)/hsl stress --ops 100000 --seed 1 --via links --faults crc:1e-3,drop:1e-3
+	$(BIN)/python -m tests.verify.planted
+
+everything: test lint types drift layers coverage ctest models soak differential bench ## all of it; hours
 
 clean: ## remove what was built, and the environment
 	rm -rf build $(VENV)
