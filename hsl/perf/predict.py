@@ -47,7 +47,7 @@ DATA_BYTES: Final = 64
 STREAM: Final = Message(Op.CmpData, 1, 17, len=3, data=bytes(DATA_BYTES))
 STREAM_BYTES: Final = DATA_BYTES + GRANULE_BYTES  # one header granule
 PING: Final = Message(Op.Cmp, 1, 17)  # one granule: it fits in any flit
-PINGS: Final = 200
+PINGS: Final = 100
 PING_GAP_NS: Final = 1000  # the link is quiet again
 MAX_MESSAGES: Final = 1 << 20  # that wait at once, the largest queue of a port
 MAX_VIRTUAL_NS: Final = 1 << 40
