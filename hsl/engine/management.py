@@ -73,7 +73,7 @@ class NodeServices:
     def content_lost(self, nid: int, first: int, last: int, now: int) -> Err:
         """The memory target has lost what was in a range; PROTO when it is none of this node. HSL 5.6 M5.
 
-        Any agent of its device may say so: a target itself sends no requests.
+        The target says so itself, in a new session; any other agent of its device may, too.
         """
         if not self._homes:
             return Err.UNSUP
