@@ -69,7 +69,7 @@ class EmbeddedBroker:
                     await broker.stream_connected(reader, writer, LISTENER)
             finally:
                 self._connections.discard(task)
-                writer.close()
+                writer.transport.abort()  # closed at once: the loop may have no other turn
 
         await broker.start()
         try:
