@@ -290,7 +290,7 @@ class Session:
             link.drop()
             node.pal_down(*end.place, now)
         if link.adopt(now):
-            if end.refused:
+            if end.refused and not node.ports[end.place[0]].alive:  # a port that lives takes no link again
                 end.refused = ""
                 node.ports[end.place[0]].enable(now)
             end.connected(now)
@@ -327,6 +327,8 @@ class Session:
 
     def _judge(self, end: End, now: int) -> None:
         """End the session if this link has ended it; a listener whose programs have not begun goes on."""
+        if self.device.node.ports[end.place[0]].alive:
+            return  # other links of the bond carry the session
         if failure := end.link.failure():
             raise failure
         cause = self._down.get(end.place[0])

@@ -157,7 +157,7 @@ def run(source: Path, kernel: str, transport: str, options: dict[str, Any]) -> d
     ):
         listen = f"unix://{folder}/link" if transport == "unix" else f"{transport}://127.0.0.1:0"
         shared = ["--json", "--seed", str(options["seed"]), "--faults", options["faults"]]
-        for name in ("engine", "topology", "tu", "flit", "telemetry"):
+        for name in ("engine", "topology", "tu", "flit", "links", "telemetry"):
             if options[name] is not None:
                 shared += [f"--{name}", str(options[name])]
         cpu = ["cpu", "--listen", listen, "--input", str(source), "--kernel", kernel, *shared]
@@ -182,7 +182,9 @@ def run_loopback(source: Path, kernel: str, options: dict[str, Any]) -> dict[str
     cpu = CpuDevice(topology, epoch, read_input(source), kernel)
     devices = (cpu, GpuDevice(topology, epoch))
     histories = [History() for _ in devices]
-    wires = [Wire(Place(0), Place(1), faults=(plan, plan))]
+    wires = [
+        Wire(Place(0, 0, link), Place(1, 0, link), faults=(plan, plan)) for link in range(topology.links)
+    ]
     nodes = [device.node for device in devices]
     tapped = both_ends([node.name for node in nodes], [wire[:2] for wire in wires])
     with (
@@ -210,7 +212,9 @@ def run_loopback(source: Path, kernel: str, options: dict[str, Any]) -> dict[str
             if reporter is not None:
                 reporter.end(loopback.now, bool(getattr(device, "verified", device.finished)))
     return {
-        device.node.name: node_report(device, history, loopback.lanes[Place(index)].injector, loopback.now)
+        device.node.name: node_report(
+            device, history, [loopback.lanes[wire[:2][index]].injector for wire in wires], loopback.now
+        )
         | {"engines": chosen}
         | ({} if reporter is None else {"telemetry": report_of(reporter)})
         for index, (device, history, reporter) in enumerate(zip(devices, histories, reporters, strict=True))

@@ -15,7 +15,7 @@ from typing import TYPE_CHECKING, Any
 
 import click
 
-from hsl._generated.constants import TU_EXPONENT_SOFTWARE
+from hsl._generated.constants import MAX_LINKS, TU_EXPONENT_SOFTWARE
 from hsl.capture import Clock, Recorder, one_end, wall_offset
 from hsl.cli.capture import capture_options, recording, view
 from hsl.cli.exits import ExitCode
@@ -34,13 +34,13 @@ from hsl.emulator import (
     MemoryDevice,
     Topology,
 )
-from hsl.emulator.report import History, node_report
+from hsl.emulator.report import History, node_report, summed
 from hsl.emulator.topology import LIMITS, SHAPES
 from hsl.engine.select import engines
 from hsl.errors import ConfigError
 from hsl.link.events import Event
 from hsl.session import Attachment, Session
-from hsl.transport.base import Address, Place, Tap
+from hsl.transport.base import Address, Place, Tap, link_addresses
 from hsl.transport.fault_plan import MAX_BURST
 from hsl.transport.faults import Arrival, FaultPlan
 from hsl.transport.udp import UdpLink
@@ -101,6 +101,9 @@ def common_options(function: Callable[..., Any]) -> Callable[..., Any]:
         click.option(
             "--tu", type=click.IntRange(0, 30), help="TU = 2^N ns (default: 20 on sockets, 6 on loopback)."
         ),
+        click.option(
+            "--links", type=click.IntRange(1, MAX_LINKS), help="Links of the port, bonded (default: 1)."
+        ),
         click.option("--flit", type=click.Choice(list(FORMATS)), help="Flit format to offer (default: L64)."),
     ):
         function = option(function)
@@ -120,7 +123,9 @@ def node_options(function: Callable[..., Any]) -> Callable[..., Any]:
         click.option(
             "--listen",
             metavar="URI",
-            help="Wait there for the peer: tcp://127.0.0.1:0, udp://127.0.0.1:0 or unix:///path.",
+            help="Wait there for the peer: tcp://127.0.0.1:0, udp://127.0.0.1:0 or unix:///path; of several "
+            "links a list with commas, or the address of the first: the others are the next ports, or /path.1 "
+            "and so on.",
         ),
         click.option("--connect", metavar="URI", help="Connect to a peer that listens there."),
         click.option(
@@ -199,18 +204,18 @@ def run(
     name: str, options: dict[str, Any], build: Callable[[Topology, Callable[[], int], int], Device]
 ) -> int:
     """Run the node `name` until its programs end; the report goes to stdout."""
-    attachments = attach(options, name)
+    topology = load_topology(options, TU_EXPONENT_SOFTWARE)
+    attachments = attach(options, name, topology.links)
     logging.basicConfig(format="hsl: %(message)s", level=logging.WARNING)
     chosen = engines(options["engine"])
     seed = draw_seed(options["seed"])
-    topology = load_topology(options, TU_EXPONENT_SOFTWARE)
     device = build(topology, lambda: secrets.randbits(EPOCH_BITS), seed)
     history = History()
     node = device.node
     tapped = [
         tapped
-        for each, peer in zip(attachments, PEERS[node.name], strict=False)
-        for tapped in one_end(node.name, peer, [Place(0, each.port, each.link)])
+        for each in attachments
+        for tapped in one_end(node.name, PEERS[node.name][each.port], [Place(0, each.port, each.link)])
     ]
     gc.freeze()  # what is loaded by now stays; a full collection would stop the link for a third of T_REPLAY
     with (
@@ -243,22 +248,26 @@ def run(
             device.progress = progress.show
 
         def announce(uris: list[Address]) -> None:
-            for uri in uris:
-                progress.say(f"{LISTENING}{uri}")
+            ports = [each.port for each in attachments]
+            for port in dict.fromkeys(ports):
+                of_port = [str(uri) for uri, its in zip(uris, ports, strict=True) if its == port]
+                progress.say(f"{LISTENING}{','.join(of_port)}")
 
         session.run_blocking(announce if attachments[0].listen else None)
         if reporter is not None:
             reporter.end(session.now, bool(getattr(device, "verified", device.finished)))
-    end = next(iter(session.ends.values()))  # port 0
-    report = node_report(device, history, end.link.injector, session.now, end.link.connections - 1) | {
+    ends = [end.link for (port, _), end in session.ends.items() if port == 0]
+    reconnections = sum(max(0, link.connections - 1) for link in ends)
+    injectors = [link.injector for link in ends]
+    report = node_report(device, history, injectors, session.now, reconnections) | {
         "engines": chosen,
         "seed": seed,
         "faults": str(attachments[0].faults),
     }
     if reporter is not None:
         report["telemetry"] = report_of(reporter)
-    if isinstance(end.link, UdpLink):
-        report["datagrams"] = end.link.as_dict()
+    if datagrams := [link.as_dict() for link in ends if isinstance(link, UdpLink)]:
+        report["datagrams"] = summed(datagrams)
     with view(options):
         deliver(report, options["as_json"], options["out"], show_node)
     return ExitCode.OK if report["verified"] else ExitCode.FAILED
@@ -284,23 +293,31 @@ def refuse(name: str, given: dict[str, Any]) -> None:
         raise ConfigError(f"--kernel {name}: no use for {', '.join(used)}")
 
 
-def attach(options: dict[str, Any], end: str) -> list[Attachment]:
-    """Where the links of the node `end` go, by port."""
+def attach(options: dict[str, Any], end: str, links: int) -> list[Attachment]:
+    """Where the links of the node `end` go, by port and link."""
     if bool(options["listen"]) == bool(options["connect"]):
         raise ConfigError("give either --listen URI or --connect URI")
-    uris = [options["listen"] or options["connect"], options.get("memory")]
+    listen, keep = bool(options["listen"]), options["incarnation_file"]
+    plan = fault_plan(options)
     return [
         Attachment(
             uri=uri,
             port=port,
-            listen=bool(options["listen"]),
+            link=link,
+            listen=listen,
             wait=options["wait"],
-            faults=fault_plan(options).part("cpu" if end == "cpu" else "gpu"),
-            incarnation_file=None if port else options["incarnation_file"],
+            faults=plan.part("cpu" if end == "cpu" else "gpu", link),
+            incarnation_file=None if port or keep is None else keep.with_name(keep.name + suffix(link)),
         )
-        for port, uri in enumerate(uris)
-        if uri is not None
+        for port, first in enumerate((options["listen"] or options["connect"], options.get("memory")))
+        if first is not None
+        for link, uri in enumerate(link_addresses(first, links, listen=listen))
     ]
+
+
+def suffix(link: int) -> str:
+    """What the name of a file of one link ends with."""
+    return f".{link}" if link else ""
 
 
 def fault_plan(options: dict[str, Any]) -> FaultPlan:
@@ -321,7 +338,7 @@ def load_topology(options: dict[str, Any], tu: int) -> Topology:
     values: dict[str, Any] = {}
     if path is not None:
         values = {"shape": str(path)} if str(path) in SHAPES else Topology.read(path)
-    given = {name: options.get(name) for name in ("tu", "flit", "gpus", "memory_nodes")}
+    given = {name: options.get(name) for name in ("tu", "flit", "links", "gpus", "memory_nodes")}
     values |= {name: value for name, value in given.items() if value is not None}
     return Topology.of({"tu": tu} | values)
 

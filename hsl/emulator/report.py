@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterable, Mapping
+from collections.abc import Iterable, Mapping, Sequence
 from typing import Any
 
 import numpy as np
@@ -11,18 +11,25 @@ from hsl._generated.constants import ErrorCode, LinkState, Op, Vc
 from hsl.emulator.array_cpu import ArrayCpuDevice
 from hsl.emulator.cpu import CpuDevice
 from hsl.emulator.device import Device
+from hsl.link.classify import ENDED_STATES
 from hsl.link.events import Event, LinkUp, StateChanged
 from hsl.transport.faults import KINDS, FaultInjector, FaultKind
 
-__all__ = ["DEMO_SCHEMA", "NODE_SCHEMA", "History", "demo_report", "node_report"]
+__all__ = ["DEMO_SCHEMA", "NODE_SCHEMA", "History", "demo_report", "node_report", "summed"]
 
 NODE_SCHEMA, DEMO_SCHEMA = "hsl.node/1", "hsl.demo/1"
 PERCENTILES = (50, 99)
 INJECTED = ("damaged", "lost", "prot_lost", "prot_duplicated")  # properties of an injector
 
 
+ORDERLY = frozenset({"sw_disable", "DISABLE"})  # events by which a session ends as it should
+
+
 class History:
-    """How long a link was in each state, from its events; nothing grows with the length of the run."""
+    """How long the first link was in each state, from the events of its port, and why each link left.
+
+    Nothing grows with the length of the run.
+    """
 
     def __init__(self) -> None:
         self.state = LinkState.DISABLED
@@ -30,15 +37,29 @@ class History:
         self.times: dict[LinkState, int] = dict.fromkeys(LinkState, 0)
         self.entries: dict[LinkState, int] = dict.fromkeys(LinkState, 0)
         self.up_at: int | None = None
+        self.left: dict[int, str] = {}  # link -> the event by which it left the session, "" while it is there
 
     def see(self, event: Event) -> None:
         """Take one event of the link."""
         if isinstance(event, StateChanged):
+            self._move(event)
+        if isinstance(event, StateChanged) and event.link == 0:
             self.times[event.old] += event.now - self.since
             self.entries[event.new] += 1
             self.state, self.since = event.new, event.now
         elif isinstance(event, LinkUp) and self.up_at is None:
             self.up_at = event.now
+
+    def _move(self, event: StateChanged) -> None:
+        if event.new is LinkState.ACTIVE:
+            self.left[event.link] = ""
+        elif event.new in ENDED_STATES and self.left.get(event.link) == "":
+            self.left[event.link] = event.cause
+
+    @property
+    def alive(self) -> int:
+        """The links that carried the session to its end: bit i for link i."""
+        return sum(1 << link for link, cause in self.left.items() if not cause or cause in ORDERLY)
 
     def as_dict(self, now: int) -> dict[str, Any]:
         """Times in ns and numbers of entries, of the states that were seen, up to `now`."""
@@ -52,13 +73,15 @@ class History:
 
 
 def node_report(
-    device: Device, history: History, injector: FaultInjector, now: int, reconnections: int = 0
+    device: Device, history: History, injectors: Sequence[FaultInjector], now: int, reconnections: int = 0
 ) -> dict[str, Any]:
     """The report of one node at `now` (ns): link, messages, agents, reads; of a CPU the verified result.
 
-    Link and messages are those of port 0, which is the CPU's to the GPU.
+    Link and messages are those of port 0, which is the CPU's to the GPU: `link` is the sum of `links`, and
+    `alive` the mask of those that were there to the end.
     """
     port = device.node.ports[0]
+    links = [link.counters.as_dict() for link in port.links]
     report: dict[str, Any] = {
         "schema": NODE_SCHEMA,
         "node": device.node.name,
@@ -66,7 +89,9 @@ def node_report(
         "elapsed_ns": now,
         "flit": None if port.result is None else port.result.form,
         "states": history.as_dict(now),
-        "link": port.links[0].counters.as_dict(),
+        "alive": history.alive,
+        "link": summed(links),
+        "links": links,
         "credits": {
             vc.name: {
                 "sent": port.credits_sent[vc],
@@ -78,8 +103,11 @@ def node_report(
         "messages": {"sent": by_name(port.messages_sent), "received": by_name(port.messages_received)},
         "agents": {str(nid): agent.counters.as_dict() for nid, agent in device.node.agents.items()},
         "reads": latencies(device),
-        "injected": {name: getattr(injector, name) for name in INJECTED},
-        "injected_kinds": {str(kind): hits.total() for kind, hits in injector.counts.items() if hits},
+        "injected": {name: sum(getattr(injector, name) for injector in injectors) for name in INJECTED},
+        "injected_kinds": total(
+            {str(kind): hits.total() for kind, hits in injector.counts.items() if hits}
+            for injector in injectors
+        ),
         "reconnections": reconnections,
         "errors": {
             ErrorCode(code).name: count for code, count in device.node.error_log.counters.items() if count
@@ -103,6 +131,16 @@ def node_report(
             "expected": device.kernel.expected(device.data),
         }
     return report
+
+
+def summed(links: Sequence[dict[str, Any]]) -> dict[str, Any]:
+    """The counters of all links of a port together."""
+    return {
+        name: total(link[name] for link in links)
+        if isinstance(value, dict)
+        else sum(link[name] for link in links)
+        for name, value in links[0].items()
+    }
 
 
 def by_name(counts: Mapping[int, int]) -> dict[str, int]:
@@ -159,8 +197,9 @@ def direction(sender: dict[str, Any], receiver: dict[str, Any]) -> dict[str, Any
     """Flits from one node to the other: what was sent was accepted, dropped, or lost on purpose.
 
     Some things take flits with them that nobody counts: a connection that was cut, as a truncated frame does
-    to a stream, faults with which a port dies, and datagrams that were lost. `unbalanced_by` names them; then
-    no more can have arrived than was sent, and of datagrams no less than the lost ones explain.
+    to a stream, a link that was lost, faults with which a port dies, and datagrams that were lost.
+    `unbalanced_by` names them; then no more can have arrived than was sent, and of datagrams no less than the
+    lost ones explain.
     """
     sent, got, faults = sender["link"], receiver["link"], sender["injected"]
     dropped = got["prot_duplicate"] + got["prot_gap"] + got["prot_stray"]
@@ -179,6 +218,7 @@ def direction(sender: dict[str, Any], receiver: dict[str, Any]) -> dict[str, Any
     missing = sent["prot_sent"] + faults["prot_duplicated"] - got["prot_accepted"] - dropped
     reasons = [kind for kind in sender["injected_kinds"] if not KINDS[FaultKind(kind)].exact]
     reasons += ["reconnection"] if receiver["reconnections"] else []
+    reasons += ["link lost"] if receiver["alive"] != (1 << len(receiver["links"])) - 1 else []
     undamaged, unexplained = faults["damaged"] - got["crc_errors"], missing - faults["prot_lost"]
     if reasons:
         agree = undamaged >= 0 and missing >= 0

@@ -12,6 +12,7 @@ from typing import Any
 
 from hsl._generated.constants import (
     LINE_BYTES,
+    MAX_LINKS,
     MAX_WINDOW,
     TIMERS,
     TU_EXPONENT_SOFTWARE,
@@ -66,6 +67,7 @@ LIMITS = {
     "l2_ways": (1, 64),
     "outstanding": (1, 256),
     "window": (1, MAX_WINDOW),
+    "links": (1, MAX_LINKS),
     "tu": (0, 30),
     "l1_idle_tu": (0, MAX_IDLE_TU),
 }
@@ -98,6 +100,7 @@ class Topology:
     l2_ways: int = 4
     outstanding: int = 64
     window: int = 64
+    links: int = 1
     tu: int = TU_EXPONENT_SOFTWARE
     flit: str = "L64"
     l1_idle_tu: int = 0
@@ -269,6 +272,7 @@ class Topology:
             nid_count=NODE_NIDS,
             epoch=epoch,
             window=self.window,
+            links=self.links,
             tu_exp=self.tu,
             flit_sizes=SIZES[self.flit],
             power=int(Power.L1) if self.l1_idle_tu else 0,

@@ -11,7 +11,18 @@ from hsl.link.config import CapsResult, PortConfig
 from hsl.link.events import Event
 from hsl.transport.faults import Arrival
 
-__all__ = ["SCHEMES", "Address", "Core", "Device", "Pal", "Place", "PortLike", "Tap", "parse_uri"]
+__all__ = [
+    "SCHEMES",
+    "Address",
+    "Core",
+    "Device",
+    "Pal",
+    "Place",
+    "PortLike",
+    "Tap",
+    "link_addresses",
+    "parse_uri",
+]
 
 INTERNET = ("tcp", "udp")  # schemes with host and port
 # The bindings that are built, with what an address of each looks like.
@@ -69,6 +80,26 @@ def parse_uri(text: str) -> Address:
     return address._replace(path="") if scheme in INTERNET else address
 
 
+def link_addresses(text: str, links: int, *, listen: bool) -> list[str]:
+    """The address of each of `links` links of a port, from a list with commas or from the one of link 0.
+
+    From one address the others follow: unix:///path.1 and so on, the next ports of tcp or udp; port 0, where
+    it is listened at, stays 0. ConfigError for a list of another length, and for what cannot be counted on.
+    """
+    given = text.split(",")
+    if len(given) == links:
+        return given
+    if len(given) != 1:
+        raise ConfigError(f"{len(given)} addresses for {links} links: give one for each, or that of link 0")
+    first = parse_uri(text)
+    if first.scheme == "unix":
+        return [text, *(str(first._replace(path=f"{first.path}.{link}")) for link in range(1, links))]
+    if first.scheme not in INTERNET or first.port + links - 1 > MAX_TCP_PORT or not (first.port or listen):
+        raise ConfigError(f"{text!r} does not name {links} links: give an address for each, with commas")
+    ports = [first.port + link if first.port else 0 for link in range(links)]
+    return [str(first._replace(port=port)) for port in ports]
+
+
 class Place(NamedTuple):
     """One end of a wire: device (index in the transport's list), port of the device, link of the port."""
 
@@ -92,6 +123,11 @@ class PortLike(Protocol):
     @property
     def dead(self) -> bool:
         """Every link is DEAD."""
+        ...
+
+    @property
+    def alive(self) -> int:
+        """The links that carry the session, bit i for link i; 0 without one."""
         ...
 
     @property

@@ -17,6 +17,7 @@ from referencing import Registry, Resource
 from hsl._generated.constants import LINE_BYTES, Op
 from hsl.agents.home_actions import HomeActions
 from hsl.agents.transaction import Transaction
+from hsl.capture import Reader
 from hsl.cli import main
 from hsl.codec.crc import Buffer
 from hsl.codec.flit import FORMATS
@@ -386,3 +387,19 @@ def test_a_gpu_that_skips_a_line_is_caught(
 
     monkeypatch.setattr(Wavefront, "gather", skipping)
     assert not_verified(capsys, "--input", text)["checks"]["counters"] is False
+
+
+@pytest.mark.parametrize("transport", ["loopback", "unix", "tcp"])
+def test_four_links_are_one_port(transport: str, text: str, tmp_path: Path) -> None:
+    """--links 4: a connection for each link, each with a share; the capture has two interfaces for each."""
+    path = tmp_path / "bond.pcapng"
+    report = demo("--links", "4", "--transport", transport, "--input", text, "--capture", str(path))
+    for node in report["nodes"].values():
+        assert node["alive"] == 0b1111
+        assert all(link["prot_accepted"] for link in node["links"])
+        assert sum(link["prot_sent"] for link in node["links"]) == node["link"]["prot_sent"]
+    with path.open("rb") as stream:
+        reader = Reader(stream)
+        seen = {reader.lanes[packet.interface] for packet in reader}
+    ways = ("cpu->gpu", "gpu->cpu")
+    assert {str(lane) for lane in seen} == {f"link{link} {way}" for link in range(4) for way in ways}
