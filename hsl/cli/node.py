@@ -124,7 +124,7 @@ def node_options(function: Callable[..., Any]) -> Callable[..., Any]:
             "--listen",
             metavar="URI",
             help="Wait there for the peer: tcp://127.0.0.1:0, udp://127.0.0.1:0 or unix:///path; of several "
-            "links a list with commas, or the address of the first: the others are the next ports, or /path.1 "
+            "links a list with commas, or the address of the first: the others are the next ports, /path.1 "
             "and so on.",
         ),
         click.option("--connect", metavar="URI", help="Connect to a peer that listens there."),
