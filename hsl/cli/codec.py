@@ -19,8 +19,11 @@ from hsl.errors import ConfigError
 
 __all__ = ["command"]
 
-# A document is up to thirty times its flits and is built whole: this keeps it below a gigabyte.
-MAX_INPUT: Final = 1 << 24
+# A document is built whole, and takes up to 350 times its flits: this keeps the process below a gigabyte.
+MAX_FLITS: Final = 1 << 21
+# Its text is up to 33 times the flits: what decode prints, encode takes.
+MAX_DOCUMENT: Final = 1 << 27
+MAX_HEX: Final = 3 * MAX_FLITS  # two digits a byte, and white space
 STDIN: Final = "-"
 
 engine_option = click.option(
@@ -49,7 +52,7 @@ def decode(form: str, hex_text: str | None, path: str | None, as_json: bool, cod
     """Decode flits, one behind the other; exit 1 when one of them does not decode."""
     if hex_text is not None and path is not None:
         raise click.UsageError("--hex and --in are two inputs; give one")
-    data = from_hex(hex_text) if hex_text is not None else read(path) if path is not None else b""
+    data = from_hex(hex_text) if hex_text is not None else read(path, MAX_FLITS) if path is not None else b""
     flits = decode_document(data, form, codec)
     if as_json:
         click.echo(json.dumps(flits, indent=2))
@@ -70,7 +73,7 @@ def decode(form: str, hex_text: str | None, path: str | None, as_json: bool, cod
 @engine_option
 def encode(path: str, out: Path | None, as_json: bool, codec: str) -> int:
     """Encode flits; prints one line of hex digits per flit, with --json an array of them."""
-    text = read(path)
+    text = read(path, MAX_DOCUMENT)
     flits = encode_document(parse(text), codec) if text.strip() else []
     if out is not None:
         write(out, b"".join(flits))
@@ -86,7 +89,7 @@ def encode(path: str, out: Path | None, as_json: bool, codec: str) -> int:
 
 def from_hex(text: str) -> bytes:
     """The bytes of hex digits, `-` being stdin; ConfigError says which character is none."""
-    source = read(STDIN).decode("latin-1") if text == STDIN else text
+    source = read(STDIN, MAX_HEX).decode("latin-1") if text == STDIN else text
     digits = "".join(source.split())
     for at, digit in enumerate(digits):
         if digit not in "0123456789abcdefABCDEF":
@@ -96,18 +99,18 @@ def from_hex(text: str) -> bytes:
     return bytes.fromhex(digits)
 
 
-def read(path: str) -> bytes:
-    """The bytes of a file or of stdin; ConfigError when it cannot be read or is above MAX_INPUT."""
+def read(path: str, limit: int) -> bytes:
+    """The bytes of a file or of stdin; ConfigError when it cannot be read or has more than `limit`."""
     try:
         if path == STDIN:
-            data = sys.stdin.buffer.read(MAX_INPUT + 1)
+            data = sys.stdin.buffer.read(limit + 1)
         else:
             with Path(path).open("rb") as file:
-                data = file.read(MAX_INPUT + 1)
+                data = file.read(limit + 1)
     except OSError as error:
         raise ConfigError(f"--in {path}: {error.strerror}") from error
-    if len(data) > MAX_INPUT:
-        raise ConfigError(f"--in {path}: above the limit of {MAX_INPUT} bytes; give it in parts")
+    if len(data) > limit:
+        raise ConfigError(f"{path}: above the limit of {limit} bytes; give it in parts")
     return data
 
 

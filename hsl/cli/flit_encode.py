@@ -6,6 +6,7 @@ message without `offset` begins as early as it can so that it ends in its flit. 
 
 from __future__ import annotations
 
+import reprlib
 from enum import IntEnum
 from typing import Any, Final
 
@@ -13,7 +14,7 @@ from hsl._generated.constants import GRANULE_BYTES, CtlOp, FlitType, Op
 from hsl.cli.flit_json import CTL_BYTES_FIELDS, ENUMS, HEADER, Json
 from hsl.codec.ctl import CAPS, CAPS_OF, Ctl
 from hsl.codec.engines import Engine, engine
-from hsl.codec.flit import Flit, FlitFormat, flit_format
+from hsl.codec.flit import FORMATS, Flit, FlitFormat, flit_format
 from hsl.codec.message import Message
 from hsl.errors import CodecError, ConfigError
 
@@ -22,6 +23,7 @@ __all__ = ["encode_document"]
 FLIT_KEYS: Final = frozenset(
     {"format", "ft", "type", *HEADER, "som", "messages", "ctl", "payload", "unfinished", "error", "raw"}
 )
+WITHOUT_PAYLOAD: Final = frozenset({FlitType.NOP, FlitType.PROT, FlitType.CTL})  # theirs has names
 PLACE_KEYS: Final = frozenset({"opcode", "flit", "offset"})
 
 
@@ -33,7 +35,11 @@ def encode_document(document: Any, codec: str = "reference") -> list[bytes]:
     by = engine(codec)
     if not isinstance(document, list) or not all(isinstance(flit, dict) for flit in document):
         raise ConfigError("the document is no array of flit objects")
-    formats = {str(flit.get("format")) for flit in document}
+    for index, flit in enumerate(document):
+        if not isinstance(flit.get("format"), str):
+            wrong = f"{shown(flit['format'])} is no text" if "format" in flit else "missing"
+            raise ConfigError(f"flit {index}, format: {wrong}; known are {', '.join(FORMATS)}")
+    formats = {flit["format"] for flit in document}
     if len(formats) > 1:
         raise ConfigError(f"formats {', '.join(sorted(formats))} in one document; a link has one")
     return Encoder(flit_format(formats.pop()), document, by).encode() if document else []
@@ -78,7 +84,7 @@ class Encoder:
         per, size = self.form.granules, len(granules) // GRANULE_BYTES
         first = self.slots[index] * per
         if "offset" in message:
-            begin = self.slots.get(message.get("flit", index))
+            begin = self.slots.get(number(message.get("flit", index), f"{where}, flit"))
             granule = number(message["offset"], f"{where}, offset") - self.form.payload_offset
             if begin is None or granule % GRANULE_BYTES or not 0 <= granule < self.form.payload_bytes:
                 raise ConfigError(f"{where}: flit and offset are not those of a granule in a PROT flit")
@@ -122,6 +128,8 @@ class Encoder:
             raise ConfigError(f"{where}: {error}") from error
 
     def _payload(self, index: int, ft: int, flit: Json) -> bytes:
+        if "payload" in flit and ft in WITHOUT_PAYLOAD:
+            raise ConfigError(f"flit {index}: only a PROT_S flit has payload")
         if ft == FlitType.CTL:
             ctl = ctl_of(flit.get("ctl"), f"flit {index}, ctl")
             return self._codec.encode_ctl(ctl, self.form.payload_bytes)
@@ -164,15 +172,27 @@ def ctl_of(ctl: Any, where: str) -> Ctl:
     body = {
         name: value for name, value in ctl.items() if name not in ("op", "opcode", "seen", "epoch", "peer")
     }
-    for name in body.keys() & CTL_BYTES_FIELDS:
-        body[name] = hex_bytes(body[name], f"{where}, {name}")
-    if isinstance(body.get(CAPS_OF), dict):
-        body[CAPS_OF] = CAPS.encode(body[CAPS_OF])
+    for name, value in body.items():
+        place = f"{where}, {name}"
+        if name in CTL_BYTES_FIELDS:
+            body[name] = hex_bytes(value, place)
+        elif isinstance(value, dict):
+            body[name] = CAPS.encode(numbers(value, place)) if name == CAPS_OF else number(value, place)
+        else:
+            body[name] = (
+                [number(item, place) for item in value] if isinstance(value, list) else number(value, place)
+            )
     op = either(CtlOp, ctl.get("op"), ctl.get("opcode"), f"{where}, op")
     seen = ctl.get("seen", False)
     if not isinstance(seen, bool):
-        raise ConfigError(f"{where}, seen: {seen!r} is neither true nor false")
-    return Ctl(op, seen, ctl.get("epoch", 0), ctl.get("peer", 0), body)
+        raise ConfigError(f"{where}, seen: {shown(seen)} is neither true nor false")
+    head = numbers({name: ctl.get(name, 0) for name in ("epoch", "peer")}, where)
+    return Ctl(op, seen, head["epoch"], head["peer"], body)
+
+
+def numbers(found: Json, where: str) -> dict[str, int]:
+    """An object of integers."""
+    return {name: number(value, f"{where}, {name}") for name, value in found.items()}
 
 
 def only(found: Json, legal: frozenset[str], where: str) -> None:
@@ -192,8 +212,13 @@ def items(flit: Json, name: str, index: int) -> list[Json]:
 def number(value: Any, where: str) -> int:
     """An integer; whether it fits its field is for the codec to say."""
     if not isinstance(value, int) or isinstance(value, bool):
-        raise ConfigError(f"{where}: {value!r} is no integer")
+        raise ConfigError(f"{where}: {shown(value)} is no integer")
     return value
+
+
+def shown(value: Any) -> str:
+    """A value of any size in a few words."""
+    return reprlib.repr(value)
 
 
 def hex_bytes(value: Any, where: str) -> bytes:
@@ -201,7 +226,7 @@ def hex_bytes(value: Any, where: str) -> bytes:
     try:
         return bytes.fromhex(value)
     except (TypeError, ValueError):
-        raise ConfigError(f"{where}: {value!r:.80} is no string of hex bytes") from None
+        raise ConfigError(f"{where}: {shown(value)} is no string of hex bytes") from None
 
 
 def either(enum: type[IntEnum], name: Any, code: Any, where: str) -> int:
@@ -209,7 +234,7 @@ def either(enum: type[IntEnum], name: Any, code: Any, where: str) -> int:
     if name is None and code is None:
         raise ConfigError(f"{where}: missing; known are {', '.join(enum.__members__)}")
     if isinstance(name, str) and name not in enum.__members__:
-        raise ConfigError(f"{where}: {name!r} is unknown; known are {', '.join(enum.__members__)}")
+        raise ConfigError(f"{where}: {shown(name)} is unknown; known are {', '.join(enum.__members__)}")
     values = [int(enum[name]) if isinstance(name, str) else number(name, where)] if name is not None else []
     values += [number(code, where)] if code is not None else []
     if len(set(values)) > 1:

@@ -5,6 +5,7 @@ A rich table on a terminal, the same rows as plain lines in a pipe.
 
 from __future__ import annotations
 
+from bisect import bisect_left
 from collections.abc import Callable, Iterator, Mapping
 from enum import IntEnum, IntFlag
 from typing import Any, Final, NamedTuple
@@ -47,7 +48,7 @@ from hsl.codec.checks import data_bytes, unused
 from hsl.codec.ctl import CAPS_OF
 from hsl.codec.flit import FORMATS, FlitFormat
 
-__all__ = ["show_document"]
+__all__ = ["flit_rows", "prots_of", "show_document"]
 
 COLUMNS: Final = ("offset", "field", "value", "meaning")
 
@@ -64,9 +65,10 @@ class Row(NamedTuple):
 def show_document(flits: list[Json]) -> None:
     """Print the flits."""
     console = Console(highlight=False, markup=False)
+    prots = prots_of(flits)
     for index, flit in enumerate(flits):
         title = f"flit {index}: {flit['format']} {flit.get('type', '')}".rstrip()
-        rows = list(flit_rows(flits, index))
+        rows = list(flit_rows(flits, index, prots))
         if console.is_terminal:
             table = Table(*COLUMNS, title=title, title_justify="left", box=None, pad_edge=False)
             for row in rows:
@@ -78,8 +80,13 @@ def show_document(flits: list[Json]) -> None:
                 click.echo(f"{row.offset:>8}  {row.field:<18} {row.value:<20} {row.meaning}".rstrip())
 
 
-def flit_rows(flits: list[Json], index: int) -> Iterator[Row]:
-    """The rows of one flit: header, content, error."""
+def prots_of(flits: list[Json]) -> list[int]:
+    """The indices of the PROT, ascending: their payloads are one stream. HSL 2.5 P1."""
+    return [index for index, flit in enumerate(flits) if flit.get("ft") == FlitType.PROT]
+
+
+def flit_rows(flits: list[Json], index: int, prots: list[int]) -> Iterator[Row]:
+    """The rows of one flit: header, content, error; `prots` are `prots_of(flits)`."""
     flit = flits[index]
     form = FORMATS[flit["format"]]
     if "ft" in flit:
@@ -89,7 +96,7 @@ def flit_rows(flits: list[Json], index: int) -> Iterator[Row]:
     if "ctl" in flit:
         yield from ctl_rows(flit["ctl"], form.payload_offset)
     for message in flit.get("messages", []):
-        yield from message_rows(message, Places(flits, index, message, form))
+        yield from message_rows(message, Places(prots, index, message, form))
     for name in ("payload", "unfinished"):
         if name in flit:
             size = len(flit[name]) // 2
@@ -115,17 +122,17 @@ def word_rows(rows: Rows, values: Json, place: Callable[[int], str], meanings: M
 class Places:
     """Where the bytes of a message are: it may have begun in an earlier flit than the one that it ends in."""
 
-    def __init__(self, flits: list[Json], index: int, message: Json, form: FlitFormat) -> None:
+    def __init__(self, prots: list[int], index: int, message: Json, form: FlitFormat) -> None:
         self.index = index
         self.form = form
         self.first: int = message["offset"]
-        self.of_stream = [at for at, flit in enumerate(flits) if flit.get("ft") == FlitType.PROT]
-        self.slot = self.of_stream.index(message["flit"])
+        self.prots = prots
+        self.slot = bisect_left(prots, message["flit"])
 
     def __call__(self, byte: int) -> str:
         """Byte n of the message as BYTE of its last flit, or as FLIT:BYTE of an earlier one."""
         slots, rest = divmod(self.first - self.form.payload_offset + byte, self.form.payload_bytes)
-        flit = self.of_stream[self.slot + slots]
+        flit = self.prots[self.slot + slots]
         at = self.form.payload_offset + rest
         return str(at) if flit == self.index else f"{flit}:{at}"
 

@@ -169,7 +169,7 @@ def _size_or_crc(form: FlitFormat, data: bytes) -> str:
 def credit_return_fault(flit: Flit) -> CodecError | None:
     """As `hsl.codec.reference.credit_return_fault`."""
     record, fault = ffi.new("hsl_flit_t *"), ffi.new("hsl_fault_t *")
-    record.ft, record.cvc, record.ccnt = flit.ft, flit.cvc, flit.ccnt
+    _put(record, flit, _FLIT_MOST)
     return None if lib.hsl_check_credit_return(record, fault) else _read_error(fault)
 
 

@@ -18,7 +18,7 @@ from hsl.cli import main
 from hsl.cli.exits import ExitCode
 from hsl.cli.flit_encode import encode_document
 from hsl.cli.flit_json import decode_document
-from hsl.cli.flit_view import flit_rows
+from hsl.cli.flit_view import flit_rows, prots_of, show_document
 from hsl.codec import reference
 from hsl.codec.ctl import CAPS, encode_ctl
 from hsl.codec.flit import FORMATS
@@ -286,11 +286,26 @@ def test_view() -> None:
 def test_view_of_a_message_over_two_flits() -> None:
     """A message that began in an earlier flit has FLIT:BYTE for what is there."""
     flits = decoded(b"".join(cases.flits_of([cases.sample(0x42, len=3, be=7)], "L64")))
-    rows = {row.field: row for row in flit_rows(flits, 1)}
+    rows = {row.field: row for row in flit_rows(flits, 1, prots_of(flits))}
     assert rows["OP [7:0]"].offset == "0:4"
     assert rows["byte enables"] == ("0:20", "byte enables", "0x7", "3 bytes")
-    offsets = [row.offset for row in flit_rows(flits, 1) if row.field == "data"]
+    offsets = [row.offset for row in flit_rows(flits, 1, prots_of(flits)) if row.field == "data"]
     assert offsets == ["0:28", "0:36", "0:44", "0:52", "4", "12", "20", "28"]
+
+
+def test_view_looks_at_each_flit_once() -> None:
+    """Rows of a flit cost the same however many flits there are: the PROT among them are listed once."""
+
+    class Counted(dict[str, Any]):
+        looks = 0
+
+        def get(self, key: str, default: Any = None) -> Any:
+            Counted.looks += key == "ft"
+            return super().get(key, default)
+
+    document = decoded(ONE[0] * 60)
+    show_document([Counted(flit) for flit in document])
+    assert Counted.looks <= len(document)
 
 
 def test_every_view_and_terminal(monkeypatch: pytest.MonkeyPatch) -> None:
@@ -383,6 +398,18 @@ DOCUMENTS: dict[str, tuple[Any, str]] = {
     "long unfinished": ([FLIT | {"unfinished": "00" * 64}], "do not fit"),
     "unfinished in NOP": ([FLIT | {"ft": 0, "unfinished": "00" * 8}], "do not fit"),
     "raw": ([{"format": "L64", "raw": 1}], "no string of hex bytes"),
+    "no format at all": ([{"ft": 1}], "flit 0, format: missing"),
+    "place in no flit": ([FLIT | {"messages": [READ | {"flit": []}]}], "flit: [] is no integer"),
+    "place in a boolean": ([FLIT | {"messages": [READ | {"flit": False}]}], "flit: False is no integer"),
+    "payload of PROT": ([FLIT | {"payload": "20"}], "only a PROT_S flit has payload"),
+    "payload of CTL": ([FLIT | {"ft": 2, "ctl": {"op": "NAK"}, "payload": ""}], "only a PROT_S"),
+    "epoch as boolean": ([FLIT | {"ft": 2, "ctl": {"op": "NAK", "epoch": True}}], "no integer"),
+    "CTL field as boolean": ([FLIT | {"ft": 2, "ctl": {"op": "NAK", "exp": True}}], "no integer"),
+    "credit as boolean": ([FLIT | {"ft": 2, "ctl": {"op": "INITFC", "credits": [True] * 7}}], "no integer"),
+    "CAPS field as boolean": (
+        [FLIT | {"ft": 2, "ctl": {"op": "CAPS", "record": {"window": True}}}],
+        "no integer",
+    ),
 }
 
 
@@ -395,6 +422,12 @@ def test_bad_document(name: str) -> None:
     assert result.stdout == ""
 
 
+def test_long_values_are_cut() -> None:
+    """A value that cannot be used is shown by its beginning, whatever its size."""
+    result = run("encode", data=json.dumps([FLIT | {"seq": ["x" * 100_000]}]))
+    assert (result.exit_code, len(result.stderr) < 200) == (ExitCode.USAGE, True)
+
+
 JSON_VALUES = st.recursive(
     st.one_of(
         st.none(), st.booleans(), st.integers(-2, 1 << 20), st.sampled_from(["Cmp", "L64", "NAK", "00", "x"])
@@ -402,7 +435,10 @@ JSON_VALUES = st.recursive(
     lambda inner: st.one_of(
         st.lists(inner, max_size=3),
         st.dictionaries(
-            st.sampled_from(["format", "ft", "messages", "ctl", "op", "raw", "som", "len", "seen"]), inner
+            st.sampled_from(
+                ["format", "ft", "messages", "ctl", "op", "raw", "som", "len", "seen", "flit", "offset"]
+            ),
+            inner,
         ),
     ),
 )
@@ -416,13 +452,28 @@ def test_any_document(value: Any, ft: int) -> None:
     assert result.exit_code in (ExitCode.OK, ExitCode.USAGE, ExitCode.NOTHING), result.stderr
 
 
-def test_limit(tmp_path: Path) -> None:
+@pytest.mark.parametrize(
+    ("command", "limit"), [("decode", cli_codec.MAX_FLITS), ("encode", cli_codec.MAX_DOCUMENT)]
+)
+def test_limit(command: str, limit: int, tmp_path: Path) -> None:
     """Input above the limit is refused with the limit."""
     big = tmp_path / "big"
     with big.open("wb") as file:
-        file.truncate(cli_codec.MAX_INPUT + 1)
-    result = run("decode", "--in", str(big))
-    assert (result.exit_code, str(cli_codec.MAX_INPUT) in result.stderr) == (ExitCode.USAGE, True)
+        file.truncate(limit + 1)
+    result = run(command, "--in", str(big))
+    assert (result.exit_code, str(limit) in result.stderr) == (ExitCode.USAGE, True)
+
+
+def test_what_decode_takes_encode_takes() -> None:
+    """The longest document of the most flits, those full of RSP, is below the limit of encode."""
+    count = 50
+    many = [cases.sample(0x81, src=1023, dst=1023, txn=4095)] * (7 * count)
+    part = decoded(b"".join(cases.flits_of(many, "L64")))
+    for flit in part:
+        for message in flit["messages"]:
+            message["flit"] += cli_codec.MAX_FLITS // 64  # as many digits as the last one has
+    longest = len(json.dumps(part, indent=2)) * cli_codec.MAX_FLITS // (64 * count)
+    assert longest < cli_codec.MAX_DOCUMENT
 
 
 def test_process() -> None:

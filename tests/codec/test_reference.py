@@ -335,6 +335,17 @@ def test_credit_return(engine: Engine, ft: int) -> None:
         assert fault is None or (fault.code, fault.offset) == (8, 3)
 
 
+def test_credit_return_of_unfitting_values(engine: Engine) -> None:
+    """A Flit of values that no header holds is judged like any other, by either engine."""
+    for ft, cvc, ccnt, fits in (
+        (1, 256, 0, False),
+        (1, 0, -1, False),
+        (1, 256, 1 << 40, True),
+        (1 << 9, 1, 0, True),
+    ):
+        assert (engine.credit_return_fault(Flit("L64", ft, cvc=cvc, ccnt=ccnt)) is None) == fits
+
+
 def test_odd_payload(engine: Engine) -> None:
     """A payload that is not whole granules is an error, not silently cut."""
     messages_found, error = engine.Unpacker().feed(bytes(55), None, lambda vc: True)
