@@ -1,8 +1,11 @@
 """What is promised about the speed of the native codec, measured: `python -m tests.bench.claims`.
 
-On L64, decoding a buffer, CRC and all, takes at most 4 times the CRC alone over that buffer, and 1/1000 of
-what the reference takes, all of it in Python (HSL_ENGINE=reference: its CRC too). Floor and measurement run
-by turns in one process, and the best round of each counts. Exit 1 when a claim does not hold.
+On L64 and the traffic of a busy link (tests.bench.traffic: 1.5 messages a flit), decoding a buffer, CRC and
+all, takes at most 4 times the CRC alone over that buffer, and 1/1000 of what the reference takes, all of it
+in Python (HSL_ENGINE=reference: its CRC too). The claim is about that mix and no other: the cost goes by the
+message, so what each other mix costs, up to flits full of the shortest message, is printed beside it. Floor
+and measurement run by turns in one process, and the best round of each counts. Exit 1 when a claim does not
+hold.
 """
 
 from __future__ import annotations
@@ -87,14 +90,32 @@ def seconds(call: Callable[[], object]) -> float:
     return time.perf_counter() - start
 
 
-def measure(form: str) -> tuple[float, float, str]:
-    """CRC passes that a decode takes, how many times faster than the reference it is, and both in words."""
-    data, shape = traffic.flits(form), FORMATS[form]
+def passes(form: str, mix: str) -> tuple[float, float, float, float]:
+    """CRC passes that a native decode of a mix takes, seconds a flit of both, and messages a flit."""
+    data, shape = traffic.flits(form, mix=mix), FORMATS[form]
     native = Native(form, data)
     flits, messages = len(data) // shape.bytes, native.decode()
     assert native.faults() == 0
     rounds = [(seconds(lambda: CRC[form](data)), seconds(native.decode)) for _ in range(ROUNDS)]
     crc, decode = (min(column) / flits for column in zip(*rounds, strict=True))
+    return decode / crc, decode, crc, messages / flits
+
+
+def mixes(form: str) -> str:
+    """What the mixes that no claim is about cost."""
+    found = {mix: passes(form, mix) for mix in traffic.MIXES if mix != traffic.CLAIMED}
+    shown = (
+        f"{mix} {row[0]:.2f} ({row[3]:.2g} messages, {row[1] * 1e9:.1f} ns)" for mix, row in found.items()
+    )
+    worst = max(found, key=lambda mix: found[mix][0])
+    return f"    CRC passes a flit on other traffic: {', '.join(shown)}; the most: {worst}"
+
+
+def measure(form: str) -> tuple[float, float, str]:
+    """CRC passes that a decode takes, how many times faster than the reference it is, and both in words."""
+    data, shape = traffic.flits(form), FORMATS[form]
+    ratio, decode, crc, each = passes(form, traffic.CLAIMED)
+    messages = round(each * (len(data) // shape.bytes))
     part = data[: REFERENCE_FLITS * shape.bytes]
     reference = (
         min(seconds(lambda: reference_decode(part, form)) for _ in range(REFERENCE_ROUNDS)) / REFERENCE_FLITS
@@ -102,17 +123,19 @@ def measure(form: str) -> tuple[float, float, str]:
     columns = min(seconds(lambda: BatchDecoder(form).decode(data)) for _ in range(ROUNDS)) / messages
     batch = BatchDecoder(form).decode(data)
     objects = columns + min(seconds(lambda: list(batch.messages)) for _ in range(REFERENCE_ROUNDS)) / messages
-    cost = f"{decode * 1e9:.1f} ns a flit, CRC alone {crc * 1e9:.1f} ns: {decode / crc:.2f} CRC passes"
+    cost = f"{decode * 1e9:.1f} ns a flit, CRC alone {crc * 1e9:.1f} ns: {ratio:.2f} CRC passes"
     times = f"reference {reference * 1e6:.1f} us: {reference / decode:.0f} times"
     rates = {
-        "in C": messages / flits / decode,
+        "in C": each / decode,
         "as columns": 1 / columns,
         "as Message objects": 1 / objects,
-        "by the reference": messages / flits / reference,
+        "by the reference": each / reference,
     }
     shown = ", ".join(f"{rate * 1e-6:.3g} {name}" for name, rate in rates.items())
-    text = f"{form}: {cost}; {times}.\n    M messages/s: {shown}"
-    return decode / crc, reference / decode, text
+    text = (
+        f"{form}, {traffic.CLAIMED} ({each:.2g} messages a flit): {cost}; {times}.\n    M messages/s: {shown}"
+    )
+    return ratio, reference / decode, text
 
 
 def main() -> int:
@@ -120,12 +143,13 @@ def main() -> int:
     held = True
     print(f"reference on the {ENGINE} CRC; CPU features in use: {', '.join(cpu_features()) or 'none'}")
     for form in FORMATS:
-        passes, times, text = measure(form)
+        cost, times, text = measure(form)
         print(text)
+        print(mixes(form))
         if form == CLAIMED:
-            held = passes <= MOST_CRC_PASSES and times >= LEAST_TIMES_REFERENCE
+            held = cost <= MOST_CRC_PASSES and times >= LEAST_TIMES_REFERENCE
     claim = f"at most {MOST_CRC_PASSES:g} CRC passes, at least {LEAST_TIMES_REFERENCE:g} times the reference"
-    print(f"{CLAIMED}: {claim}: {'holds' if held else 'DOES NOT HOLD'}")
+    print(f"{CLAIMED}, {traffic.CLAIMED}: {claim}: {'holds' if held else 'DOES NOT HOLD'}")
     return 0 if held else 1
 
 
