@@ -403,3 +403,13 @@ def test_four_links_are_one_port(transport: str, text: str, tmp_path: Path) -> N
         seen = {reader.lanes[packet.interface] for packet in reader}
     ways = ("cpu->gpu", "gpu->cpu")
     assert {str(lane) for lane in seen} == {f"link{link} {way}" for link in range(4) for way in ways}
+
+
+def test_link_that_is_cut_in_mid_run(text: str) -> None:
+    """A link that stays cut leaves the port, and the others go on: the result is right [HSL-BND-004]."""
+    cut = "link-down:x1:nth=50:from=cpu:link=1:ns=2000000"
+    report = demo("--links", "4", "--transport", "loopback", "--input", text, "--seed", "3", "--faults", cut)
+    for node in report["nodes"].values():
+        assert node["alive"] == 0b1101
+    for direction in report["directions"]:
+        assert direction["unbalanced_by"] == ["link lost"]
