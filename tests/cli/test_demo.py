@@ -407,7 +407,7 @@ def test_four_links_are_one_port(transport: str, text: str, tmp_path: Path) -> N
 
 def test_link_that_is_cut_in_mid_run(text: str) -> None:
     """A link that stays cut leaves the port, and the others go on: the result is right [HSL-BND-004]."""
-    cut = "link-down:x1:nth=50:from=cpu:link=1:ns=2000000"
+    cut = "link-down:x1:nth=20:from=cpu:link=1:ns=2000000"
     report = demo("--links", "4", "--transport", "loopback", "--input", text, "--seed", "3", "--faults", cut)
     for node in report["nodes"].values():
         assert node["alive"] == 0b1101
