@@ -19,13 +19,14 @@ from hsl.capture import CaptureInfo, Clock, Recorder, both_ends
 from hsl.cli.capture import capture_options, check_size, open_sink, view
 from hsl.cli.exits import ExitCode
 from hsl.cli.meter import Meter
-from hsl.cli.node import deliver, draw_seed
+from hsl.cli.node import deliver, draw_seed, fault_plan
 from hsl.cli.predict import predict_command
 from hsl.codec.crc import ENGINES
 from hsl.codec.flit import FORMATS
 from hsl.engine.select import VARIABLE, engines
 from hsl.transport.base import Place
-from hsl.transport.faults import FaultPlan
+from hsl.transport.fault_plan import MAX_BURST
+from hsl.transport.faults import Outcome
 from hsl.verify.soak import NAMES, Soak, SoakPlan, floor
 
 __all__ = ["command"]
@@ -57,8 +58,10 @@ def kills_of(context: click.Context, option: click.Parameter, values: tuple[str,
     "--faults",
     default="none",
     show_default=True,
-    help="RATE (half crc, half drop), KIND:RATE,... or FILE.toml.",
+    help="RATE (half crc, half drop), KIND:RATE,... or FILE.toml; see hsl inject list.",
 )
+@click.option("--nth", type=click.IntRange(1), help="Each fault begins at the Nth flit it could hit.")
+@click.option("--burst", type=click.IntRange(1, MAX_BURST), help="Each hit takes N consecutive flits.")
 @click.option("--seed", type=click.IntRange(0, 2**64 - 1), help="Seed of it all (default: drawn, printed).")
 @click.option("--links", type=click.IntRange(1, 8), default=1, show_default=True, help="Links of the port.")
 @click.option(
@@ -86,12 +89,17 @@ def soak(**options: Any) -> int:
 
     Exit status 0 only if every message came once and in order, all credits are home, and the counters of
     both ends agree with what was injected to the flit.
+
+    Every kind of `hsl inject list` can be asked for. What is corrected must verify; so must ack, and poison,
+    whose messages are counted. A kind that is port-fatal ends the run with exit status 1 and the error that
+    the port died of, and unbalanced_by names it: no account of flits need hold then. So does a link-down
+    that outlasts T_STATE.
     """
     chosen = layers(options["engine"], options["codec"])
     plan = SoakPlan(
         flits=options["flits"],
         seed=draw_seed(options["seed"]),
-        faults=FaultPlan.parse(options["faults"]),
+        faults=fault_plan(options),
         links=options["links"],
         kills=options["kills"],
         flit=options["flit"],
@@ -116,6 +124,8 @@ def soak(**options: Any) -> int:
         return ExitCode.OK
     for failure in report["failures"]:
         click.echo(f"hsl: {failure}", err=True)
+    if plan.faults.outcome not in (None, Outcome.CORRECTED):
+        click.echo(f"hsl: the worst that the faults {plan.faults} may do: {plan.faults.outcome}", err=True)
     click.echo(f"hsl: seed {plan.seed}; again: {plan.command}", err=True)
     return ExitCode.FAILED
 
@@ -161,5 +171,7 @@ def show_soak(report: dict[str, Any]) -> None:
         f"{messages['delivered']:,} of {messages['sent']:,} messages; "
         f"{report['flits_per_cpu_second']:,} flits per CPU second, {ratio} of the codec alone"
     )
+    if report["unbalanced_by"]:
+        console.print(f"counters are not compared: {', '.join(report['unbalanced_by'])}")
     verdict = "verified" if report["verified"] else f"FAILED: {report['failures'][0]}"
     console.print(f"{verdict}; seed {report['seed']}; again: {report['command']}", soft_wrap=True)

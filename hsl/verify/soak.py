@@ -10,15 +10,23 @@ from dataclasses import dataclass, field
 from functools import partial
 from typing import Any, Final
 
-from hsl._generated.constants import TU_EXPONENT_HARDWARE, FlitSize, FlitType, Role, Vc
+from hsl._generated.constants import (
+    TU_EXPONENT_HARDWARE,
+    ErrorCode,
+    FlitSize,
+    FlitType,
+    Role,
+    Severity,
+    Vc,
+)
 from hsl.codec.engines import engine
 from hsl.codec.flit import FORMATS, Flit
 from hsl.codec.reference import Packer
 from hsl.errors import ConfigError, HslError
 from hsl.link.config import PortConfig
-from hsl.link.events import Event, LinkDown, LinkUp
+from hsl.link.events import ErrorLogged, Event, LinkCounters, LinkDown, LinkUp
 from hsl.transport.base import Place, Tap
-from hsl.transport.faults import FaultPlan
+from hsl.transport.faults import FaultInjector, FaultKind, FaultPlan
 from hsl.transport.loopback import Lane, Loopback, Wire
 from hsl.verify.endpoint import Endpoint
 from hsl.verify.traffic import Ledger, Source
@@ -40,6 +48,9 @@ SETTLE_STEPS: Final = 1 << 14
 # Flits that the floor is measured on: enough for a tenth of a second.
 FLOOR_FLITS: Final = 2000
 SHOW_EVERY: Final = 256  # instants between two looks at the progress
+NUMBERED: Final = (FlitType.PROT, FlitType.PROT_S, FlitType.NOP)  # their ACK is judged in every session
+# Kinds that take flits with them of which nobody knows what the peer would have logged for them.
+BLURRING: Final = (FaultKind.LINK_DOWN, FaultKind.REORDER)
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -114,7 +125,9 @@ class Soak:
         self.plan = plan
         self.failures: list[str] = []
         self.downs: list[str] = []
+        self.unbalanced_by: list[str] = []  # kinds that have hit and with which no account need hold
         self.ups = 0
+        self._fatal = ""  # the last error that ended a link
         self.cpu_seconds = 0.0
         forth, back = Ledger(), Ledger()
         rngs = [random.Random(f"{plan.seed} traffic {index}") for index in range(2)]
@@ -140,8 +153,11 @@ class Soak:
         self._best_at = 0
 
     def _see(self, place: Place, event: Event) -> None:
+        if isinstance(event, ErrorLogged) and event.severity > Severity.non_fatal:
+            self._fatal = f" ({event.code.name})"
         if isinstance(event, LinkDown):
-            self.downs.append(f"port {NAMES[place.device]} went down at {event.now} ns: {event.cause}")
+            name = NAMES[place.device]
+            self.downs.append(f"port {name} went down at {event.now} ns: {event.cause}{self._fatal}")
         self.ups += isinstance(event, LinkUp)
         if self._observe is not None:
             self._observe(place, event)
@@ -186,7 +202,7 @@ class Soak:
 
     def _settled(self, deadline: int) -> bool:
         """All has come, been acknowledged and been freed, and the lines are empty; or it takes too long."""
-        lines = max(lane.last_delivery for lane in self.loopback.lanes.values())
+        lines = max(lane.last_arrival for lane in self.loopback.lanes.values())
         quiet = all(end.node.quiesced for end in self.ends) and self.loopback.now >= lines
         self._steps += 1
         late = self.loopback.now > deadline or self._steps > SETTLE_STEPS
@@ -201,8 +217,14 @@ class Soak:
             self.failures += end.outgoing.told
         for end, other in (self.ends, self.ends[::-1]):
             self._check_credits(end, other)
-        for lane in self.loopback.lanes.values():
+        lanes = self.loopback.lanes.values()
+        self.unbalanced_by = sorted({kind for lane in lanes for kind in lane.injector.inexact})
+        if self.unbalanced_by:
+            return
+        for lane in lanes:
             self._check_counters(lane)
+        for index in range(len(self.ends)):
+            self._check_poison(index)
 
     def _check_credits(self, end: Endpoint, other: Endpoint) -> None:
         """Per VC: messages sent = credits that came back for them; both ends have counted alike."""
@@ -227,8 +249,8 @@ class Soak:
         receiver = self.ends[lane.target.device].port.links[lane.target.link].counters
         injector = lane.injector
         name = f"link {lane.source.link} {NAMES[lane.source.device]}->{NAMES[lane.target.device]}"
-        prot = receiver.prot_accepted + receiver.prot_duplicate + receiver.prot_gap + receiver.prot_stray
         arrivals = sum(injector.sent.values()) - injector.lost + injector.duplicated
+        prot = receiver.prot_accepted + dropped(receiver)
         rows = [
             ("flits sent", sum(sender.flits_sent.values()), sum(injector.sent.values())),
             ("PROT sent", sender.prot_sent, injector.sent[FlitType.PROT]),
@@ -239,6 +261,21 @@ class Soak:
         for what, counted, wanted in rows:
             if counted != wanted:
                 self.failures.append(f"{name}: {what} {counted}; the other count is {wanted}")
+        for what, counted, least, most in _logged(receiver, injector):
+            if not (self.downs or least <= counted <= most):
+                self.failures.append(f"{name}: {what} {counted}; the injector explains {least} to {most}")
+
+    def _check_poison(self, index: int) -> None:
+        """Messages came poisoned as often as an injector did it, but for flits that were dropped since."""
+        lanes = [lane for lane in self.loopback.lanes.values() if lane.source.device == index]
+        hits = sum(lane.injector.count(FaultKind.POISON) for lane in lanes)
+        lost = sum(dropped(link.counters) for link in self.ends[1 - index].port.links)
+        lost += sum(lane.injector.cut[FlitType.PROT] for lane in lanes)
+        came = self.ends[index].outgoing.poisoned
+        if not (self.downs or hits - lost <= came <= hits):
+            self.failures.append(
+                f"{NAMES[index]}: {came} messages came poisoned; {hits} were, {lost} dropped"
+            )
 
     # ---- the report
 
@@ -250,6 +287,8 @@ class Soak:
             "seed": self.plan.seed,
             "command": self.plan.command,
             "faults": str(self.plan.faults),
+            "worst_of_faults": self.plan.faults.outcome,
+            "unbalanced_by": self.unbalanced_by,
             "flit": self.plan.flit,
             "links": self.plan.links,
             "kills": [list(kill) for kill in self.plan.kills],
@@ -257,6 +296,7 @@ class Soak:
             "messages": {
                 "sent": sum(end.outgoing.sent for end in self.ends),
                 "delivered": sum(end.outgoing.delivered for end in self.ends),
+                "poisoned": sum(end.outgoing.poisoned for end in self.ends),
                 **faults,
             },
             "virtual_ns": self.loopback.now,
@@ -287,6 +327,27 @@ class Soak:
 
 
 KINDS_OF_FAULT: Final = ("lost", "doubled", "wrong")
+
+
+def dropped(counters: LinkCounters) -> int:
+    """PROT that came whole and were of no use."""
+    return counters.prot_duplicate + counters.prot_gap + counters.prot_stray
+
+
+def _logged(counters: LinkCounters, injector: FaultInjector) -> list[tuple[str, int, int, int]]:
+    """What a peer logs of faults that it sees: name, count, and the least and most that were injected.
+
+    The ACK of a CTL is judged in some of them only.
+    """
+    if injector.count(*BLURRING):
+        return []
+    stale = injector.count(FaultKind.EPOCH, FaultKind.CTL_OP)  # an unknown CTL is one that fits no cell too
+    acks = injector.count(FaultKind.ACK)
+    judged = injector.count(FaultKind.ACK, types=NUMBERED)
+    return [
+        ("STALE", counters.stale, stale, stale),
+        ("ACK_RANGE", counters.errors[ErrorCode.ACK_RANGE], judged, acks),
+    ]
 
 
 def _by_vc(by_op: dict[int, int]) -> list[int]:

@@ -72,6 +72,7 @@ class Ledger:
     def __init__(self) -> None:
         self.sent = 0
         self.delivered = 0
+        self.poisoned = 0  # messages that came poisoned; ours never leave so
         self.faults: Counter[str] = Counter()  # lost, doubled, wrong
         self.told: list[str] = []
         self._open: dict[int, deque[Message]] = {int(vc): deque() for vc in Vc}
@@ -88,7 +89,10 @@ class Ledger:
         self._open[message.vc].append(message)
 
     def deliver(self, message: Message) -> None:
-        """`message` has come: it must be the oldest of its VC that is open."""
+        """`message` has come: it must be the oldest of its VC that is open, whatever its POISON says."""
+        if message.poison:
+            self.poisoned += 1
+            message = message._replace(poison=0)
         vc = message.vc
         expected = self._open[vc]
         if expected and expected[0] == message:

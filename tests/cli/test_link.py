@@ -87,6 +87,28 @@ def test_soak_usage(arguments: list[str]) -> None:
     assert "Traceback" not in result.stderr
 
 
+def test_soak_takes_nth_and_burst() -> None:
+    """--nth and --burst are of each fault that says none itself; the line that repeats the run has them."""
+    result = run("link", "soak", "--flits", "200", "--seed", "1", "--json",
+                 "--faults", "drop:x1,crc:x1:nth=9", "--nth", "30", "--burst", "3")  # fmt: skip
+    report = valid(json.loads(result.stdout), "link_soak")
+    assert result.exit_code == ExitCode.OK
+    assert report["faults"] == "drop:x1:nth=30:burst=3,crc:x1:nth=9:burst=3"
+    for end in report["ends"].values():
+        kinds = end["links"][0]["injected"]["kinds"]
+        assert {kind: sum(hits.values()) for kind, hits in kinds.items()} == {"crc": 3, "drop": 3}
+    assert f"--faults {report['faults']}" in report["command"]
+
+
+def test_soak_that_a_fault_kills() -> None:
+    """A port-fatal fault is exit code 1, its error, and what it may do at worst; nothing is compared then."""
+    result = run("link", "soak", "--flits", "300", "--seed", "1", "--faults", "credit:x1:nth=50:from=a")
+    assert result.exit_code == ExitCode.FAILED
+    assert "CREDIT_OVERFLOW" in result.stderr
+    assert "hsl: the worst that the faults credit:x1:nth=50:from=a may do: port-fatal" in result.stderr
+    assert "counters are not compared: credit" in result.stdout
+
+
 PREDICT = ["link", "predict", "--links", "1", "--messages", "200", "--seed", "1"]
 
 

@@ -14,7 +14,7 @@ from hsl.link.credit import Credits
 from hsl.link.link import Link
 from hsl.link.port import Port
 from hsl.link.replay import ReplayReceiver
-from hsl.transport.faults import FaultPlan
+from hsl.transport.faults import KINDS, FaultInjector, FaultKind, FaultPlan, Outcome
 from hsl.transport.loopback import Loopback
 from hsl.verify.soak import Soak, SoakPlan, floor
 
@@ -171,3 +171,79 @@ def test_links_that_are_killed() -> None:
     for end in report["ends"].values():
         assert [link["state"] for link in end["links"]] == ["DEAD", "DEAD", "ACTIVE", "ACTIVE"]
         assert end["credits_home"]
+
+
+# Every kind of fault in a spelling that hits within a short run, and what it may do to the counters.
+SURVIVED: dict[FaultKind, str] = {
+    FaultKind.CRC: "crc:0.02",
+    FaultKind.DROP: "drop:0.02",
+    FaultKind.TRUNCATE: "truncate:0.02",
+    FaultKind.DUPLICATE: "duplicate:0.02",
+    FaultKind.REORDER: "reorder:0.02",
+    FaultKind.DELAY: "delay:0.02:ns=3000",
+    FaultKind.SEQ: "seq:0.02",
+    FaultKind.ACK: "ack:0.05,drop:0.02",
+    FaultKind.POISON: "poison:0.05,drop:0.02",
+    FaultKind.EPOCH: "epoch:0.3,drop:0.02",
+    FaultKind.CTL_OP: "ctl-op:0.3,drop:0.02",
+    FaultKind.LINK_DOWN: "link-down:x2:nth=50:ns=2000",
+}
+FATAL: dict[str, str] = {
+    "credit:x1:nth=50:from=a": r"port b went down .*merge_fatal \(CREDIT_OVERFLOW\)",
+    f"link-down:x1:nth=50:ns={10**7}": r"went down .*T_STATE \(LOST\)",
+}
+
+
+def injected(report: dict[str, Any], kind: str) -> int:
+    links = [link for end in report["ends"].values() for link in end["links"]]
+    return sum(sum(link["injected"]["kinds"].get(kind, {}).values()) for link in links)
+
+
+@pytest.mark.parametrize("kind", SURVIVED)
+@pytest.mark.parametrize(("flit", "links"), [("L64", 1), ("B256", 3)])
+def test_every_kind_that_a_link_survives(kind: FaultKind, flit: str, links: int) -> None:
+    """A kind that is not port-fatal hits, is verified, and what both ends count is what was injected."""
+    assert set(SURVIVED) == {kind for kind, row in KINDS.items() if row.outcome is not Outcome.PORT_FATAL}
+    report = Soak(plan(SURVIVED[kind], flits=300 * links, flit=flit, links=links)).run()
+    assert (report["failures"], report["unbalanced_by"]) == ([], [])
+    assert injected(report, kind) > 0
+    assert report["worst_of_faults"] is not None
+    assert (report["messages"]["poisoned"] > 0) == (kind is FaultKind.POISON)
+
+
+@pytest.mark.parametrize("faults", FATAL)
+def test_port_fatal_kinds(faults: str) -> None:
+    """What kills a port ends the run with the error that it died of, and is named where nothing balances."""
+    report = Soak(plan(faults)).run()
+    assert not report["verified"]
+    assert any(re.search(FATAL[faults], failure) for failure in report["failures"]), report["failures"]
+    assert report["unbalanced_by"] == [kind for kind in ("credit",) if faults.startswith(kind)]
+
+
+def uncounted(injector: FaultInjector, *arguments: Any) -> None:
+    COUNT_HIT(injector, *arguments)
+    injector.counts[injector.plan.faults[0].kind].clear()
+
+
+def poisons(port: Port) -> list[Any]:
+    return [message._replace(poison=int(message.data != b"")) for message in MESSAGES(port)]
+
+
+COUNT_HIT = FaultInjector._count
+# What is wrong with the account of a kind: its plan, what is planted, and what the report says.
+MISCOUNTED: dict[str, tuple[str, Any, str, Callable[..., Any], str]] = {
+    "ACK not counted": ("ack:0.05", FaultInjector, "_count", uncounted, "ACK_RANGE"),
+    "EPOCH not counted": ("epoch:0.3,drop:0.02", FaultInjector, "_count", uncounted, "STALE"),
+    "CTL_OP not counted": ("ctl-op:0.3,drop:0.02", FaultInjector, "_count", uncounted, "STALE"),
+    "POISON not counted": ("poison:0.05", FaultInjector, "_count", uncounted, "came poisoned"),
+    "POISON of our own": ("none", Port, "messages", poisons, "came poisoned"),
+}
+
+
+@pytest.mark.parametrize("bug", MISCOUNTED)
+def test_a_kind_that_is_not_counted(bug: str, monkeypatch: pytest.MonkeyPatch) -> None:
+    """The account of each kind that peers log or messages carry notices what the injector does not tell."""
+    faults, target, name, planted, says = MISCOUNTED[bug]
+    monkeypatch.setattr(target, name, planted)
+    report = Soak(plan(faults)).run()
+    assert any(says in failure for failure in report["failures"]), report["failures"]
