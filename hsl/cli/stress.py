@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import shlex
 import time
 from collections.abc import Callable
 from pathlib import Path
@@ -16,14 +17,15 @@ from hsl.cli.progress import Progress
 from hsl.engine.select import ENGINES, engines
 from hsl.errors import ConfigError
 from hsl.verify.issuer import Issuer
-from hsl.verify.replay import SUFFIX, Recording, write
-from hsl.verify.stress import VIA, StressConfig, minimize, run
+from hsl.verify.replay import MAX_OPERATIONS, SUFFIX, Recording, write
+from hsl.verify.stress import VIA, StressConfig, beginning, minimize, run
 from hsl.verify.verdict import Stopped, Verdict
 
 __all__ = ["command"]
 
 SCHEMA = "hsl.stress/1"
 DEFAULT = StressConfig()
+LISTED = 1000  # operations of a failure that a report lists; the file has any number
 F = TypeVar("F", bound=Callable[..., Any])
 
 
@@ -67,7 +69,7 @@ def command(
     """Random programs with and without data races, judged at every step.
 
     Exit status 0 if nothing forbidden was seen, also when the time limit stopped the run; 1 if something was:
-    it is made small and saved for `hsl replay`.
+    it is made small and saved for `hsl replay`; 7 if the faults end a link, which is no verdict.
     """
     config = StressConfig(seed=draw_seed(seed), **settings)
     start = time.monotonic()
@@ -87,9 +89,8 @@ def command(
         report |= {"messages": verdict.messages, "virtual_ns": verdict.time, "counters": verdict.details}
         if verdict.violation:
             report |= {"violation": verdict.violation}
-            report["failure"] = failure(
-                config, verdict, shrink, save or Path(f"stress-{config.seed}{SUFFIX}")
-            )
+            path = save or Path(f"stress-{config.seed}{SUFFIX}")
+            report["failure"] = failure(config, verdict, engine, shrink, path)
     deliver(report, as_json, out, show)
     return ExitCode.OK if report["ok"] else ExitCode.FAILED
 
@@ -115,22 +116,24 @@ def watch(
     return verdict, verdict.ended
 
 
-def failure(config: StressConfig, verdict: Verdict, shrink: bool, save: Path) -> dict[str, Any]:
+def failure(
+    config: StressConfig, verdict: Verdict, engine: str | None, shrink: bool, save: Path
+) -> dict[str, Any]:
     """Make a failure small, save it, and describe it."""
     with Progress() as progress:
         progress.say(f"violation after {verdict.begun} operations: {verdict.violation}")
-        kept = None
-        if shrink:
-            progress.say("making it small")
-            least, kept = minimize(config, verdict)
-            verdict = run(least, kept, trace=True)
+        progress.say("making it small" if shrink else "running it again, with what happened")
+        least, kept = minimize(config, verdict, engine=engine) if shrink else beginning(config, verdict)
+        verdict = run(least, kept, engine=engine, trace=True)
+        saved = len(kept) <= MAX_OPERATIONS
+        if saved:
             store(Recording.of_stress(least, kept, verdict), save)
     return {
         "violation": verdict.violation,
         "line": verdict.line,
-        "operations": None if kept is None else [str(operation) for operation in kept],
+        "operations": [str(operation) for operation in kept] if len(kept) <= LISTED else None,
         "trace": list(verdict.trace),
-        "replay": None if kept is None else f"hsl replay {save}",
+        "replay": f"hsl replay {shlex.quote(str(save))}" if saved else None,
         "again": again(config),
     }
 
@@ -147,8 +150,12 @@ def store(recording: Recording, path: Path) -> None:
 def again(config: StressConfig) -> str:
     """The command that runs a configuration."""
     plain = DEFAULT.record()
-    changed = {name: value for name, value in config.record().items() if value != plain[name]}
-    return " ".join(["hsl stress", *(f"--{name} {value}" for name, value in changed.items())])
+    changed = {
+        name: value for name, value in config.record().items() if name == "seed" or value != plain[name]
+    }
+    return " ".join(
+        ["hsl stress", *(f"--{name} {shlex.quote(str(value))}" for name, value in changed.items())]
+    )
 
 
 def show(report: dict[str, Any]) -> None:

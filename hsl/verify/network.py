@@ -9,6 +9,7 @@ from __future__ import annotations
 from collections import Counter, deque
 from collections.abc import Callable, Sequence
 from heapq import heappop, heappush
+from itertools import count
 from struct import Struct
 from typing import NamedTuple
 from zlib import crc32
@@ -30,7 +31,9 @@ MAX_DELAY = 20  # ns: greatest delay of a message
 # Messages that may arrive while one operation is under way. Each is done after at most the requests of all
 # other agents for its line, so far fewer do in a protocol that starves nobody.
 MAX_WAIT = 200_000
-SWEEP = 256  # steps between two looks at all lines; in between only at the line that a step concerns
+# Steps (a message arrives, operations begin) between two looks at all lines; in between only at the line that
+# a step concerns.
+SWEEP = 256
 TRACE = 256  # messages of one line that are kept for a report
 _IDENTITY = Struct("<QHHBIQ")
 _REQUESTS = frozenset({Vc.REQ, Vc.RWD, Vc.SNP})
@@ -90,7 +93,7 @@ class Network:
     def run(self, issuer: Issuer) -> None:
         """Run until every operation has ended and nothing is under way, then judge what must hold at rest."""
         arrived = 0
-        while True:
+        for step in count(1):
             due = issuer.next_time()
             if due is not None and (not self._queue or due <= self._queue[0][0]):
                 self.now = max(self.now, due)
@@ -100,10 +103,10 @@ class Network:
                 self.now, _, message = heappop(self._queue)
                 arrived += 1
                 self._deliver(message, issuer)
-                if arrived % SWEEP == 0:
-                    self._sweep(issuer, arrived)
             else:
                 break
+            if step % SWEEP == 0:
+                self._sweep(issuer, arrived)
         if not issuer.done:
             waiting = ", ".join(str(op) for op, _ in list(self._running.values())[:4]) or "none has begun"
             raise InvariantError(

@@ -5,16 +5,19 @@ from __future__ import annotations
 from collections.abc import Collection, Iterable, Sequence
 from typing import Any, Literal, NamedTuple, get_args
 
+from hsl._generated.constants import Aop
 from hsl.agents.access import Access, Order, check_access
 from hsl.errors import ConfigError
 
-__all__ = ["EXACT", "MAX_AFTER", "NOTHING", "WORDS", "Judge", "Operation", "without"]
+__all__ = ["EXACT", "GAP_LIMIT", "MAX_AFTER", "NOTHING", "WORD", "WORDS", "Judge", "Operation", "without"]
 
 Judge = Literal["exact", "words", "nothing"]
 JUDGES = get_args(Judge)
 EXACT, WORDS, NOTHING = JUDGES
 
 MAX_AFTER = 1 << 12  # operations that one may wait for: more than any thread has in flight
+GAP_LIMIT = 1 << 16  # ns: a run of a recording that only waits would have no end
+WORD = 8  # bytes that are judged as one
 _FIELDS = {
     "kind": str,
     "addr": int,
@@ -35,7 +38,7 @@ class Operation(NamedTuple):
     one before it has begun and all of `after` have ended. `orders`: a fence, the operations of its agent that
     end before it does. `judge` says what its values are held against, besides the memory of the run: EXACT,
     the last write before it by id, as no other operation races with it; WORDS, any write of whole words that
-    can be there; NOTHING.
+    can be there, and of atomics that each adds 1 to its word; NOTHING.
     """
 
     id: int
@@ -91,7 +94,24 @@ class Operation(NamedTuple):
         judge: Any = record.get("judge")
         if judge not in JUDGES:
             raise ConfigError(f"operation {head['id']}: judge {judge!r}; legal are {', '.join(JUDGES)}")
-        return cls(**head, access=access, **lists, judge=judge)
+        if head["gap"] > GAP_LIMIT:
+            raise ConfigError(f"operation {head['id']}: gap = {head['gap']}; legal is 0..{GAP_LIMIT} ns")
+        operation = cls(**head, access=access, **lists, judge=judge)
+        if judge != NOTHING and not _judgeable(access):
+            raise ConfigError(f"operation {operation}: only whole words and atomics that add 1 are judged")
+        return operation
+
+
+def _judgeable(access: Access) -> bool:
+    """Whether a judge knows what an access must do: to whole aligned words, or to none."""
+    if access.kind in ("evict", "flush", "fence"):
+        return True
+    if access.kind in ("atomic_load", "atomic_store"):
+        plain = access.aop == Aop.ADD and access.size == WORD
+        return plain and access.addr % WORD == 0 and int.from_bytes(access.data, "little") == 1
+    enables = (1 << access.size) - 1 if access.be is None else access.be
+    words = (enables >> at & 0xFF for at in range(0, access.size, WORD))
+    return access.addr % WORD == access.size % WORD == 0 and all(each in (0, 0xFF) for each in words)
 
 
 def _integer(record: dict[str, Any], name: str) -> int:

@@ -7,6 +7,7 @@ order; the last, if the file is whole, the verdict of the run that was recorded.
 from __future__ import annotations
 
 import json
+from collections import Counter
 from collections.abc import Callable, Iterable, Iterator, Sequence
 from dataclasses import asdict, dataclass
 from pathlib import Path
@@ -15,17 +16,31 @@ from typing import Any, Final, TextIO
 from hsl._generated.constants import PROFILE_NAME, VERSION
 from hsl.agents.access import KINDS
 from hsl.errors import ConfigError
+from hsl.verify.last_writer import check_judged
 from hsl.verify.operation import Operation
 from hsl.verify.port_run import run_port
 from hsl.verify.stress import StressConfig, run
 from hsl.verify.verdict import Verdict
 
-__all__ = ["FORMAT", "MAX_RECORDS", "SUFFIX", "Recording", "plain", "read", "replay", "same", "write"]
+__all__ = [
+    "FORMAT",
+    "MAX_OPERATIONS",
+    "MAX_RECORDS",
+    "SUFFIX",
+    "Recording",
+    "plain",
+    "read",
+    "replay",
+    "same",
+    "write",
+]
 
 FORMAT: Final = 1  # of the file; raised when an old reader would misread a new one
 SUFFIX: Final = ".hslr"
 PROFILE: Final = f"{PROFILE_NAME} {VERSION[0]}.{VERSION[1]}"
-MAX_RECORDS: Final = 1 << 22  # a few GB of objects: more than a failure that anybody wants to look at
+MAX_RECORDS: Final = 1 << 20  # about a GB of objects: more than a failure that anybody wants to look at
+MAX_OPERATIONS: Final = MAX_RECORDS - 2  # beside the head and the verdict
+MAX_SIZE: Final = 1 << 28  # bytes of a file: so many records of 256
 MAX_LINE: Final = 1 << 20  # characters: the longest record is an operation with all that it waits for
 
 
@@ -79,12 +94,14 @@ def read(path: Path) -> Recording:
 
 
 def _lines(path: Path, stream: TextIO) -> Iterator[dict[str, Any]]:
-    number = 0
+    number = size = 0
     while text := stream.readline(MAX_LINE + 1):
         number += 1
-        if len(text) > MAX_LINE or number > MAX_RECORDS:
+        size += len(text)
+        if len(text) > MAX_LINE or number > MAX_RECORDS or size > MAX_SIZE:
             raise ConfigError(
-                f"{path}, line {number}: legal are {MAX_RECORDS} lines of {MAX_LINE} characters"
+                f"{path}, line {number}: legal are {MAX_RECORDS} lines of {MAX_LINE} characters, "
+                f"{MAX_SIZE} in all"
             )
         try:
             line = json.loads(text)
@@ -115,17 +132,30 @@ def _stress(recording: Recording, engine: str | None, trace: bool) -> Verdict:
     if config.via != recording.target:
         raise ConfigError(f"target {recording.target!r}, but the config says via {config.via!r}")
     operations = [_operation(record) for record in recording.records]
+    _check_program(config, operations)
+    return run(config, operations, engine=engine, trace=trace)
+
+
+def _check_program(config: StressConfig, operations: Sequence[Operation]) -> None:
+    """Raise ConfigError for operations that are no program of the run."""
     ids = [operation.id for operation in operations]
     if ids != sorted(set(ids)):
         raise ConfigError("operations: ids must rise")
     if strangers := sorted({operation.agent for operation in operations} - set(config.agents)):
         raise ConfigError(f"operations of agents {strangers}; there are {config.agents}")
+    threads = {(operation.agent, operation.thread) for operation in operations}
+    of_agent = Counter(agent for agent, _ in threads)
+    if (
+        len({thread for _, thread in threads}) != len(threads)
+        or max(of_agent.values(), default=0) > config.threads
+    ):
+        raise ConfigError(f"operations: a thread has one agent, which has at most {config.threads} threads")
     for operation in operations:
         if KINDS[operation.access.kind].ncr:
             raise ConfigError(f"operation {operation}: only coherent accesses are legal with this target")
         if operation.access.kind != "fence" and operation.access.addr not in config.reach:
             raise ConfigError(f"operation {operation}: the {config.lines} lines are {config.reach}")
-    return run(config, operations, engine=engine, trace=trace)
+    check_judged(operations)
 
 
 def _operation(record: dict[str, Any]) -> Operation:

@@ -27,13 +27,14 @@ from hsl.verify.flit_log import FlitLog
 from hsl.verify.issuer import Issuer
 from hsl.verify.last_writer import LastWriters
 from hsl.verify.operation import Operation
+from hsl.verify.verdict import LinkLost
 
 __all__ = ["Stack"]
 
 TU_EXPONENT = 6  # of the hardware: the loopback is as fast
 CPU_NIDS = 16  # of the CPU node, from 0; each GPU has the one after
 CPU_GUID = 1
-SWEEP = 256  # completions between two looks at all lines
+SWEEP = 256  # completions between two looks at all lines, and steps between two reports of progress
 # No message for so long, in TU, while operations wait: the ladder of 3.4.3 has ended by then on every link.
 PATIENCE = 4 * ((N_RECOV + 1) * (N_REPLAY + 1) * TIMERS["T_REPLAY"].tu + N_RECOV * TIMERS["T_STATE"].tu)
 EPOCH_BITS = 32
@@ -64,7 +65,7 @@ class _Device:
 class Stack:
     """One run. `gpus`: caches behind ports; `cpus`: caches beside the home; `trace`: keep the last flits.
 
-    Raises InvariantError from `run` when something forbidden is seen.
+    Raises InvariantError from `run` when something forbidden is seen, LinkLost when the faults end a link.
     """
 
     def __init__(
@@ -83,6 +84,9 @@ class Stack:
         self.lines = list(lines)
         self.failed_line: int | None = None
         self._progress = progress
+        self._faulty = bool(faults)
+        self._steps = 0
+        self._connected = False  # every link has come up
         rng = Random(f"epochs {seed}")
         epoch = partial(rng.getrandbits, EPOCH_BITS)
         nodes = [_cpu_node(cpus, home, memory, len(gpus), epoch), *(_gpu_node(gpu, epoch) for gpu in gpus)]
@@ -101,7 +105,7 @@ class Stack:
         self._running: dict[Ticket, Operation] = {}
         self._armed: int | None = None
         self._since_sweep = 0
-        self._moved = (0, 0)  # messages received by all ports, and when that number last changed
+        self._moved = (0, 0)  # what had moved when patience last ran out, and since when it has that much
 
     @property
     def now(self) -> int:
@@ -122,7 +126,8 @@ class Stack:
         loopback = self.loopback
         loopback.start()
         while not all(device.node.connected for device in self.devices):
-            loopback.step()
+            self._step()
+        self._connected = True
         self._arm()
         while not issuer.done:
             self._step()
@@ -136,16 +141,30 @@ class Stack:
     def _step(self) -> None:
         """One instant; nothing that moves for as long as no link can be busy with itself is a deadlock."""
         self.loopback.step()
+        self._steps += 1
+        if self._steps % SWEEP == 0:
+            self._progress(self._issuer)
         if self.loopback.failure:
-            raise InvariantError(f"a link was lost: {self.loopback.failure}")
-        messages, since = self._moved
-        if (moved := self.messages + self._issuer.finished) != messages:
-            self._moved = (moved, self.now)
-        elif self.now - since > PATIENCE << TU_EXPONENT:
-            waiting = ", ".join(map(str, list(self._running.values())[:4])) or "none has begun"
-            raise InvariantError(
-                f"deadlock: no message since {since} ns, now {self.now} ns, and operations wait: {waiting}"
-            )
+            raise self._lost(self.loopback.failure)
+        moved, since = self._moved
+        if self.now - since <= PATIENCE << TU_EXPONENT:
+            return
+        now_moved = self.messages + self._issuer.finished
+        if now_moved != moved or self._armed is not None:
+            self._moved = (now_moved, self.now)
+            return
+        if not self._connected:
+            raise self._lost(f"not every link is up at {self.now} ns")
+        waiting = ", ".join(map(str, list(self._running.values())[:4])) or "none has begun"
+        raise InvariantError(
+            f"deadlock: no message since {since} ns, now {self.now} ns, and operations wait: {waiting}"
+        )
+
+    def _lost(self, how: str) -> Exception:
+        """A link that is lost is forbidden only where nothing is done to its flits."""
+        if self._faulty:
+            return LinkLost(f"a link was lost, so there is no verdict: {how}. Fewer faults are needed")
+        return InvariantError(f"a link was lost: {how}")
 
     def _arm(self) -> None:
         """Have the next operation begin when it is due."""
@@ -170,6 +189,8 @@ class Stack:
         operation = self._running.pop(ticket)
         self.failed_line = line = operation.access.addr - operation.access.addr % LINE_BYTES
         self.writers.ended(operation, ticket)
+        if ticket.err and not all(port.up for port in self._ports()):
+            raise self._lost(f"{operation} ended with {ticket.err.name}")
         if ticket.err or ticket.poison:
             raise InvariantError(
                 f"{operation} ended with {ticket!r}, though no fault reaches beyond the links"

@@ -18,16 +18,16 @@ from hsl.agents.memory import Memory
 from hsl.agents.request import RequestAgent, RequestConfig
 from hsl.engine.select import engines
 from hsl.errors import ConfigError
-from hsl.transport.faults import FaultPlan
+from hsl.transport.faults import FaultKind, FaultPlan
 from hsl.verify.issuer import AHEAD, THREAD_WINDOW, Issuer
 from hsl.verify.network import Network
 from hsl.verify.operation import Operation
 from hsl.verify.shrink import BUDGET, shrink
 from hsl.verify.stack import Stack
-from hsl.verify.verdict import Stopped, Verdict
+from hsl.verify.verdict import LinkLost, Stopped, Verdict
 from hsl.verify.workload import Workload
 
-__all__ = ["VIA", "Stopped", "StressConfig", "Verdict", "minimize", "program", "run"]
+__all__ = ["VIA", "Stopped", "StressConfig", "Verdict", "beginning", "minimize", "program", "run"]
 
 VIA = ("messages", "links")
 # Name: least and greatest value.
@@ -82,8 +82,11 @@ class StressConfig:
             raise ConfigError("stress: no cache; cpu + gpu must be at least 1")
         if type(self.faults) is not str:
             raise ConfigError(f"stress: faults = {self.faults!r} is no text")
-        if FaultPlan.parse(self.faults) and self.via != "links":
+        plan = FaultPlan.parse(self.faults)
+        if plan and self.via != "links":
             raise ConfigError("stress: faults are put on links; say --via links")
+        if any(fault.kind is FaultKind.POISON for fault in plan.faults):
+            raise ConfigError("stress: poison changes what a program may see; every other fault is legal")
         if self.via == "links" and not self.gpu:
             raise ConfigError("stress: --via links needs at least one gpu")
 
@@ -173,7 +176,8 @@ def run(
     """Run a program (that of the seed, unless `operations` are given) and judge it.
 
     `progress` is called now and then, and may raise Stopped. The same configuration and operations give the
-    same verdict, always. ConfigError for an `engine` that the layers have not.
+    same verdict, always. ConfigError for an `engine` that the layers have not, LinkLost when the faults end a
+    link: then nothing is known.
     """
     engines(engine)
     chosen = program(config) if operations is None else operations
@@ -221,7 +225,7 @@ def judged(system: Network | Stack, issuer: Issuer) -> Verdict:
         system.run(issuer)
     except InvariantError as error:
         violation = str(error)
-    except Stopped:
+    except (Stopped, LinkLost):
         raise
     except Exception as error:
         frame = extract_tb(error.__traceback__)[-1]
@@ -241,15 +245,28 @@ def judged(system: Network | Stack, issuer: Issuer) -> Verdict:
 
 
 def minimize(
-    config: StressConfig, verdict: Verdict, budget: int = BUDGET
+    config: StressConfig, verdict: Verdict, budget: int = BUDGET, engine: str | None = None
 ) -> tuple[StressConfig, list[Operation]]:
     """The fewest operations that still fail, and the configuration that they fail with.
 
     Only the program shrinks: the verdict must be a violation that `config` runs into by itself.
     """
+
+    def fails(operations: list[Operation]) -> bool:
+        try:
+            return bool(run(config, operations, engine=engine).violation)
+        except LinkLost:  # other flits are hit
+            return False
+
+    least, begun = beginning(config, verdict)
+    kept = shrink(begun, fails, line=verdict.line, budget=budget)
+    return replace(least, ops=len(kept)), kept
+
+
+def beginning(config: StressConfig, verdict: Verdict) -> tuple[StressConfig, list[Operation]]:
+    """The operations that a run had read when its verdict fell, and a configuration of just these."""
     begun = list(islice(program(config), verdict.begun + AHEAD))
-    kept = shrink(begun, lambda ops: bool(run(config, ops).violation), line=verdict.line, budget=budget)
-    return replace(config, ops=len(kept)), kept
+    return replace(config, ops=len(begun)), begun
 
 
 _RUNS = {"messages": _via_messages, "links": _via_links}

@@ -5,7 +5,9 @@ from __future__ import annotations
 from dataclasses import dataclass, field
 from typing import Any
 
-__all__ = ["Stopped", "Verdict"]
+from hsl.errors import LinkError
+
+__all__ = ["LinkLost", "Stopped", "Verdict"]
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -28,3 +30,7 @@ class Verdict:
 
 class Stopped(Exception):
     """The caller has stopped the run: there is no verdict."""
+
+
+class LinkLost(LinkError):
+    """More faults than a link recovers from: it is gone, as it has to be, and there is no verdict."""

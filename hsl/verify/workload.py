@@ -14,8 +14,7 @@ from random import Random
 
 from hsl._generated.constants import LINE_BYTES, Aop
 from hsl.agents.access import Access
-from hsl.verify.last_writer import WORD
-from hsl.verify.operation import EXACT, WORDS, Operation
+from hsl.verify.operation import EXACT, WORD, WORDS, Operation
 
 __all__ = ["Workload"]
 

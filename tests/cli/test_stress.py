@@ -73,6 +73,36 @@ def test_failure_for_a_person(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -
         assert text in result.stdout
 
 
+def test_failure_as_it_is(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    """With --no-shrink the whole run is saved; a long list of operations is in the file only."""
+    monkeypatch.chdir(tmp_path)
+    monkeypatch.setattr(cli_stress, "LISTED", 100)
+    with PLANTED["a store in E does not make the line M"]():
+        result = call("stress", "--ops", "400", "--seed", "0", "--no-shrink", "--save", "a b.hslr", "--json")
+        assert result.exit_code == ExitCode.FAILED
+        failure = report(result, "stress")["failure"]
+        assert failure["operations"] is None
+        assert failure["replay"] == "hsl replay 'a b.hslr'"
+        assert report(call("replay", "a b.hslr", "--json"), "replay")["same"] is True
+
+
+def test_failure_too_long_to_be_saved(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    """A failure that no reader would take is not saved; the command that finds it again is there."""
+    monkeypatch.chdir(tmp_path)
+    monkeypatch.setattr(cli_stress, "MAX_OPERATIONS", 3)
+    with PLANTED["a store in E does not make the line M"]():
+        result = call("stress", "--ops", "400", "--seed", "1", "--no-shrink", "--json")
+    assert report(result, "stress")["failure"]["replay"] is None
+    assert not list(tmp_path.iterdir())
+
+
+def test_link_that_faults_end() -> None:
+    """Faults that no link recovers from are no failure of the agents: status 7, and one line that says so."""
+    result = call("stress", "--via", "links", "--ops", "300", "--seed", "0", "--faults", "credit:x1")
+    assert result.exit_code == ExitCode.PEER_LOST
+    assert "no verdict" in result.stderr
+
+
 def test_time_limit_is_no_verdict(monkeypatch: pytest.MonkeyPatch) -> None:
     """A run that the time limit stops is neither a deadlock nor complete."""
     result = call("stress", "--ops", "1000000", "--seed", "1", "--time-limit", "0", "--json")
@@ -120,5 +150,6 @@ def test_replay_of_no_recording(tmp_path: Path) -> None:
 def test_again_is_the_whole_configuration() -> None:
     """The command that a report names runs the same configuration."""
     config = StressConfig(ops=77, cpu=1, seed=5, via="links", faults="crc:0.5")
+    assert cli_stress.again(StressConfig()) == "hsl stress --seed 0"
     words = cli_stress.again(config).split()
     assert " ".join(words[2:]) == "--ops 77 --cpu 1 --seed 5 --via links --faults crc:0.5"
