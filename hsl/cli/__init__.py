@@ -24,6 +24,7 @@ COMMANDS = {
     "telemetry": "hsl.cli.telemetry",
     "stress": "hsl.cli.stress",
     "replay": "hsl.cli.replay",
+    "perf": "hsl.cli.perf",
 }
 
 

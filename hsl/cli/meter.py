@@ -31,6 +31,7 @@ class Meter:
         self._bar: Progress | None = None
         self._task: TaskID | None = None
         self._step = 0
+        self._told = 1  # what a pipe was told last, where no total is known
         self._began = time.monotonic()
 
     def __enter__(self) -> Self:
@@ -48,13 +49,18 @@ class Meter:
         if self._bar is not None:
             self._bar.stop()
 
-    def show(self, done: int, total: int) -> None:
-        """`done` of `total` are done."""
+    def show(self, done: int, total: int | None) -> None:
+        """`done` of `total` are done; without a total a pipe is told at each doubling."""
         rate = done / max(time.monotonic() - self._began, 1e-9)
         if self._bar is not None:
             if self._task is None:
                 self._task = self._bar.add_task(self.what, total=total, rate="")
             self._bar.update(self._task, completed=done, rate=f"{rate:.0f}")
+            return
+        if total is None:
+            if done >= 2 * self._told:
+                self._told = done
+                print(f"{self.what}: {done}, {rate:.0f}/s", file=sys.stderr, flush=True)
             return
         step = done * STEPS // total if total else STEPS
         if step != self._step:

@@ -1,0 +1,172 @@
+"""`hsl perf`: measurements; all times are modelled, in virtual nanoseconds."""
+
+from __future__ import annotations
+
+import contextlib
+import os
+import stat
+import sys
+import time
+from collections.abc import Callable, Iterator
+from dataclasses import replace
+from pathlib import Path
+from typing import IO, Any, Final
+
+import click
+from rich.console import Console
+
+from hsl._generated.constants import TU_EXPONENT_HARDWARE
+from hsl.capture import Clock, both_ends
+from hsl.cli.capture import capture_options, recording, view
+from hsl.cli.exits import ExitCode
+from hsl.cli.meter import Meter
+from hsl.cli.node import deliver, draw_seed, load_topology
+from hsl.cli.view import table
+from hsl.emulator.lackey import LackeyTrace
+from hsl.emulator.program_run import CACHES, HOMES, SCHEMA, ProgramRun
+from hsl.engine.select import ENGINES, engines
+from hsl.errors import ConfigError
+from hsl.link.events import Event
+from hsl.transport.base import Place
+
+__all__ = ["command"]
+
+STDIN: Final = "-"
+HOW: Final = (
+    "every byte that a load gave, and memory at the end, compared with a flat memory; "
+    "a store writes bytes made of the number of its line"
+)
+MODEL: Final = "an access begins each ns, at most 256 in flight; link of 64 GB/s, 100 ns one way"
+COLUMNS: Final = {
+    "caches": "node nid hits misses fills writebacks snoops snoop_data",
+    "homes": "node nid pages accesses hit_rate modelled_mean_miss_ns snoops_sent",
+    "wire": "from messages flits bytes",
+}
+
+
+@click.group("perf")
+def command() -> None:
+    """Measurements on the loopback, where all times are modelled."""
+
+
+@command.command("program")
+@click.argument("trace", type=str)
+@click.option("--limit", type=click.IntRange(1), help="Take no more than so many accesses.")
+@click.option("--homed", type=click.Choice(list(HOMES)), default="device", show_default=True,
+              help="Memory of its pages: host's; GPU's, homed at host or GPU; both.")  # fmt: skip
+@click.option("--on", "caches", type=click.Choice(CACHES), default="cpu", show_default=True,
+              help="Whose cache it runs on; with both it moves from one to the other.")  # fmt: skip
+@click.option("--stay", type=click.IntRange(1), default=4096, show_default=True,
+              help="With --on both: accesses before it moves.")  # fmt: skip
+@click.option("--sets", type=int, default=64, show_default=True, help="Sets of each cache.")
+@click.option("--ways", type=int, default=8, show_default=True, help="Ways of each set.")
+@click.option("--topology", metavar="FILE", help="TOML file with the settings of a topology.")
+@click.option("--engine", type=click.Choice(ENGINES), help="Engine of every layer.")
+@click.option("--seed", type=int, help="Of the first content of the pages; drawn and printed if not given.")
+@capture_options
+@click.option("--out", type=click.Path(path_type=Path, dir_okay=False), help="The JSON document as a file.")
+@click.option("--json", "as_json", is_flag=True, help="One JSON document on stdout.")
+def program(trace: str, seed: int | None, out: Path | None, **options: Any) -> int:
+    """Run what `valgrind --tool=lackey --trace-mem=yes` recorded through caches and link; - is a pipe.
+
+    Instructions and data share one cache; a miss also waits behind another miss of its line. Exit status 0 if
+    every byte was right, 1 at the first that was not, 5 when the trace has no access.
+    """
+    seed = draw_seed(seed)
+    started = time.monotonic()
+    with opened(trace) as stream:
+        report = {"schema": SCHEMA} | measure(LackeyTrace(stream, trace), size_of(stream), seed, options)
+    seconds = time.monotonic() - started
+    report |= {"seconds": round(seconds, 3), "accesses_per_s": round(report["accesses"] / max(seconds, 1e-9))}
+    if not report["accesses"] and not report["wrong"]:
+        click.echo(f"hsl: {trace}: no access in {report['lines']} lines", err=True)
+        return ExitCode.NOTHING
+    with view(options):
+        deliver(report, options["as_json"], out, show)
+    return ExitCode.OK if report["verified"] else ExitCode.FAILED
+
+
+@contextlib.contextmanager
+def opened(name: str) -> Iterator[IO[bytes]]:
+    """The trace, to be read once. ConfigError when it cannot be."""
+    if name == STDIN:
+        yield sys.stdin.buffer
+        return
+    try:
+        stream = Path(name).open("rb")  # noqa: SIM115
+    except (OSError, ValueError) as error:
+        raise ConfigError(f"{name}: {getattr(error, 'strerror', None) or error}") from error
+    with stream:
+        yield stream
+
+
+def size_of(stream: IO[bytes]) -> int | None:
+    """Bytes of a file; None for a pipe."""
+    with contextlib.suppress(OSError, ValueError):
+        found = os.fstat(stream.fileno())
+        if stat.S_ISREG(found.st_mode):
+            return found.st_size
+    return None
+
+
+def measure(trace: LackeyTrace, size: int | None, seed: int, options: dict[str, Any]) -> dict[str, Any]:
+    """The report of a run, without how long it took."""
+    chosen = engines(options["engine"])
+    sets, ways = options["sets"], options["ways"]
+    caches = {"core_sets": sets, "core_ways": ways, "l2_sets": sets, "l2_ways": ways}
+    topology = replace(load_topology(options, TU_EXPONENT_HARDWARE), **caches)
+    setup = {name: options[name] for name in ("homed", "caches", "stay", "limit")}
+    run = ProgramRun(topology, trace, seed=seed, **setup)
+    nodes = [device.node for device in run.devices]
+    tapped = both_ends([node.name for node in nodes], [wire[:2] for wire in run.wires])
+    with (
+        recording(options, seed, Clock.VIRTUAL, nodes, tapped) as recorder,
+        Meter("accesses" if size is None else "bytes of the trace") as meter,
+    ):
+        run.progress = progress_of(meter, trace, size, options["limit"])
+
+        def observe(place: Place, event: Event) -> None:
+            if recorder is not None:
+                recorder.event(place, event)
+
+        run.run(observe, None if recorder is None else recorder.flit)
+    setup |= {"on": setup.pop("caches"), "sets": sets, "ways": ways, "seed": seed, "engines": chosen}
+    return run.report() | {"how": HOW, "model": MODEL, "trace": trace.name, "setup": setup}
+
+
+def progress_of(
+    meter: Meter, trace: LackeyTrace, size: int | None, limit: int | None
+) -> Callable[[int], None]:
+    """Progress by bytes of a file, by accesses of a pipe or towards a limit."""
+    if size is None or limit is not None:
+        meter.what = "accesses"
+        return lambda done: meter.show(done, limit)
+    return lambda done: meter.show(trace.consumed, size)
+
+
+def show(report: dict[str, Any]) -> None:
+    """The report as a person reads it: what was accessed, caches, homes, the wire, the verdict."""
+    console = Console(highlight=False)
+    kinds = ", ".join(f"{count} {name}" for name, count in report["kinds"].items())
+    console.print(f"{report['accesses']} accesses ({kinds}) in {report['pages']} pages")
+    columns = {
+        "Caches": (
+            "caches",
+            ("node", "nid", "hits", "misses", "fills", "writebacks", "snoops", "snoop_data"),
+        ),
+        "Homes": (
+            "homes",
+            ("node", "nid", "pages", "accesses", "hit_rate", "modelled_mean_miss_ns", "snoops_sent"),
+        ),
+        "Wire": ("wire", ("from", "messages", "flits", "bytes")),
+    }
+    for title, (key, names) in columns.items():
+        rows = [[str(row[name]) for name in names] for row in report[key]]
+        console.print(table(title, [name.replace("_", " ") for name in names], rows))
+    console.print(f"hit rate {report['hit_rate']:.4f}; modelled time {report['modelled_ns']} ns")
+    console.print(f"model: {report['model']}")
+    console.print(f"{report['accesses_per_s']} accesses a second, seed {report['setup']['seed']}")
+    console.print(f"verified by: {report['how']}")
+    if report["wrong"]:
+        console.print(f"WRONG: {report['wrong']}", markup=False)
+    console.print("[bold green]VERIFIED[/]" if report["verified"] else "[bold red]NOT VERIFIED[/]")
