@@ -180,6 +180,18 @@ ARBITER_WHEEL: tuple[int, ...] = (4, 5, 3, 4, 5, 1, 4, 5, 2, 4, 5, 6, 4, 5, 7)
 CREDIT_MINIMA: dict[int, int] = {1: 4, 2: 4, 3: 4, 4: 8, 5: 8, 6: 4, 7: 4}  # VC: least advertisement of a receiver
 VC_RECEIVERS: dict[int, int] = {1: 10, 2: 10, 3: 9, 4: 27, 5: 27, 6: 12, 7: 24}  # VC: roles that receive on it
 VC_HEADER: dict[int, str] = {1: "A", 2: "A", 3: "A", 4: "B", 5: "B", 6: "A", 7: "A"}  # VC: class of its message header
+UNANSWERED: frozenset[int] = frozenset({3, 4, 5})  # VCs that have no completion that could carry an error
+UNKNOWN_WITH_DATA: frozenset[int] = frozenset({2, 6, 7})  # VCs that carry data with an unknown opcode
+WITH_DOM: frozenset[int] = frozenset({1, 2, 7})  # VCs that use DOM
+X_USED: dict[str, int] = {"zero": 0, "size": 4095, "pasid": 255, "pasid_perms": 4095}  # OpInfo.x: bits of X
+# Class B: the fields behind TXN that the opcode uses, besides QOS and TRACE.
+B_USED: dict[int, tuple[str, ...]] = {
+    0x80: ("htxn", "st", "err"),
+    0x81: (),
+    0x82: ("st",),
+    0xA0: ("htxn", "st", "err", "len", "poison"),
+    0xA1: ("st", "len", "poison"),
+}
 ERROR_SEVERITY: dict[int, int] = {1: 1, 2: 1, 3: 1, 4: 2, 5: 4, 6: 4, 7: 4, 8: 4, 9: 3, 10: 3, 11: 4, 12: 2, 13: 2, 14: 2, 15: 2, 16: 3, 17: 0, 18: 1, 19: 2, 20: 2, 21: 2, 22: 2, 23: 2, 24: 3}
 # What the codec checks, the first that fails counts: name, error code, requirement. HSL 2.5 P7.
 CODEC_CHECKS: tuple[tuple[str, int, str], ...] = (

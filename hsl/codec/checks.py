@@ -12,8 +12,19 @@ from __future__ import annotations
 from collections.abc import Callable, Mapping
 from typing import Final, NamedTuple
 
-from hsl._generated.constants import GRANULE_BYTES, LINE_BYTES, AtomicClass, Err, Op, Vc
-from hsl._generated.tables import AOPS, ATOMIC_SIZES, OPCODES, VC_HEADER, AopInfo, OpInfo
+from hsl._generated.constants import GRANULE_BYTES, LINE_BYTES, AtomicClass, Err, Op, St, Vc
+from hsl._generated.tables import (
+    AOPS,
+    ATOMIC_SIZES,
+    B_USED,
+    OPCODES,
+    UNKNOWN_WITH_DATA,
+    VC_HEADER,
+    WITH_DOM,
+    X_USED,
+    AopInfo,
+    OpInfo,
+)
 from hsl.codec.message import Message
 
 __all__ = [
@@ -27,24 +38,8 @@ __all__ = [
     "unused",
 ]
 
-# VCs whose messages have no completion with an error: what is wrong with them is wrong with the link.
-UNANSWERED: Final = frozenset({Vc.SNP, Vc.RSP, Vc.DAT})
-# An unknown opcode is skipped by its length: dataless on REQ and SNP, 8 << LEN bytes here. HSL 2.6.
-UNKNOWN_WITH_DATA: Final = frozenset({Vc.RWD, Vc.MEM, Vc.NCR})
-# DOM is 0 in these. HSL 2.6.
-WITHOUT_DOM: Final = frozenset({Vc.SNP, Vc.MEM})
-# Bits of X that the opcode uses, by OpInfo.x. HSL 5.12, 5.14.
-X_USED: Final = {"zero": 0, "pasid": 0xFF, "pasid_perms": 0xFFF, "size": 0xFFF}
-# Fields of class B between TXN and QOS that the opcode uses; LEN and POISON go with the data. HSL 2.6, 5.3.
-B_USED: Final[Mapping[int, tuple[str, ...]]] = {
-    Op.Cmp: ("htxn", "st", "err"),
-    Op.CmpAck: (),
-    Op.SnpRsp: ("st",),
-    Op.CmpData: ("htxn", "st", "err", "len", "poison"),
-    Op.SnpRspData: ("st", "len", "poison"),
-}
 B_FIELDS: Final = ("htxn", "st", "err", "len", "poison")
-ST_LAST: Final = 3  # 4..7 are reserved. HSL 2.6
+ST_LAST: Final = max(St)  # above are reserved. HSL 2.6
 
 
 def data_bytes(len_code: int) -> int:
@@ -66,7 +61,7 @@ def _unused(info: OpInfo) -> dict[str, int]:
         "poison": info.data,
         "aop": info.aop != "zero",
         "addr": info.align != "zero",
-        "dom": info.vc not in WITHOUT_DOM,
+        "dom": info.vc in WITH_DOM,
     }
     return {name: 0 for name, used in fields.items() if not used} | {"x": X_USED[info.x]}
 

@@ -24,8 +24,8 @@ from hsl._generated.layouts import (
     H1_FIELDS,
     Rows,
 )
-from hsl._generated.tables import OPCODES, VC_HEADER
-from hsl.codec.checks import UNANSWERED, carries_data, data_bytes, malformed, unused
+from hsl._generated.tables import OPCODES, UNANSWERED, VC_HEADER
+from hsl.codec.checks import carries_data, data_bytes, malformed, unused
 from hsl.codec.flit import FORMATS, Flit, FlitFormat, flit_format
 from hsl.codec.message import Message
 from hsl.errors import CodecError

@@ -24,21 +24,8 @@ C_ENUMS = {
     "flag": ("hsl_ctl_flag", "HSL_CTL_FLAG"),
 }
 HEADERS = ("A0", "A1", "B0")
-# No completion that could carry an error: what is wrong with these is wrong with the link. 2.5 P7
-UNANSWERED = ("SNP", "RSP", "DAT")
-UNKNOWN_WITH_DATA = ("RWD", "MEM", "NCR")  # 2.6
 ANY_LEN = 0xF
-WITHOUT_DOM = ("SNP", "MEM")  # 2.6
-X_BITS = {"zero": 0, "pasid": 0xFF, "pasid_perms": 0xFFF, "size": 0xFFF}  # 5.12, 5.14
-# Fields after TXN that a class B opcode uses, besides QOS and TRACE. 2.6, 5.3
-B_USED = {
-    "Cmp": ("HTXN", "ST", "ERR"),
-    "CmpAck": (),
-    "SnpRsp": ("ST",),
-    "CmpData": ("HTXN", "ST", "ERR", "LEN", "POISON"),
-    "SnpRspData": ("ST", "LEN", "POISON"),
-}
-B_FIELDS = ("HTXN", "ST", "ERR", "LEN", "POISON")
+COPIED = ("QOS", "TRACE")  # used by every opcode. 2.6
 ALL_BITS = (1 << 64) - 1
 
 
@@ -141,11 +128,11 @@ def _opcode_lines(spec: Spec) -> Iterator[str]:
 
 def _unknown_row(vc: Row, code: int) -> str:
     cells: dict[str, Any] = {
-        "data": int(vc["name"] in UNKNOWN_WITH_DATA),
+        "data": int(vc["unknown"] == "len"),
         "keep0": ALL_BITS,
         "keep1": ALL_BITS,
     }
-    return _row(code, vc, cells | {"received": 0 if vc["name"] in UNANSWERED else ANY_LEN})
+    return _row(code, vc, cells | {"received": ANY_LEN if vc["answered"] else 0})
 
 
 def _opcode_row(spec: Spec, vc: Row, row: Row) -> str:
@@ -175,12 +162,12 @@ def _opcode_row(spec: Spec, vc: Row, row: Row) -> str:
 def _row(code: int, vc: Row, cells: dict[str, Any]) -> str:
     shared = {
         "header": 1 if vc["header"] == "B" else 2,
-        "answered": int(vc["name"] not in UNANSWERED),
+        "answered": int(vc["answered"]),
         "len_shift": f"HSL_{vc['header']}0_LEN_SHIFT",
         "tags": f"HSL_TAGS_{vc['header']}",
         "flags": f"HSL_FLAGS_{vc['header']}",
         "flags_shift": f"HSL_FLAGS_{vc['header']}_SHIFT",
-        "enables": int(vc["header"] == "A" and vc["name"] not in UNANSWERED),
+        "enables": int(vc["header"] == "A" and vc["answered"]),
     }
     words = (
         f".{name} = 0x{cell:016X}ull" if name[-1] in "01" else f".{name} = {cell}"
@@ -194,7 +181,7 @@ def _refuse(spec: Spec, vc: Row) -> tuple[int, int]:
     """The bits of both granules that must be 0 in a known SNP, RSP or DAT (2.5 P7, 5.12)."""
     if vc["name"] == "SNP":
         return _bits(spec, "A0", "BE"), spec.find("profile", "limit", "LINE_BYTES")["value"] - 1
-    if vc["name"] in UNANSWERED:
+    if not vc["answered"]:
         reserved = max(values(spec, "state").values()) + 1  # the upper half of ST
         low, _ = bit_range(next(f["bits"] for f in header_fields(spec, "B0") if f["name"] == "ST"))
         return reserved << low, 0
@@ -213,17 +200,18 @@ def _keep_a(spec: Spec, vc: Row, row: Row) -> tuple[int, int]:
     used = {
         "POISON": row["data"] == "len",
         "AOP": row["aop"] != "zero",
-        "DOM": vc["name"] not in WITHOUT_DOM,
+        "DOM": vc["dom"],
     }
     keep0 = ALL_BITS & ~sum(_bits(spec, "A0", name) for name, kept in used.items() if not kept)
     low, _ = bit_range(next(f["bits"] for f in header_fields(spec, "A1") if f["name"] == "X"))
     addr = _bits(spec, "A1", "ADDR") if row["align"] != "zero" else 0
-    return keep0, X_BITS[row["x"]] << low | addr
+    return keep0, spec.find("opcodes", "x_use", row["x"])["mask"] << low | addr
 
 
 def _keep_b(spec: Spec, vc: Row, row: Row) -> tuple[int, int]:
     """The bits of the one granule that a class B opcode uses."""
-    unused = [name for name in B_FIELDS if name not in B_USED[row["name"]]]
+    own = next(header["fields"] for header in spec.rows("messages", "header") if header["name"] == "B0")
+    unused = [f["name"] for f in own if f["name"] not in (*row["uses"], *COPIED)]
     return ALL_BITS & ~sum(_bits(spec, "B0", name) for name in unused), 0
 
 

@@ -413,6 +413,7 @@ def _credit_tables(spec: Spec) -> Iterator[str]:
     yield f"VC_RECEIVERS: dict[int, int] = {receivers}  # VC: roles that receive on it"
     headers = {v["code"]: v["header"] for v in spec["messages"]["vc"]}
     yield f"VC_HEADER: dict[int, str] = {_dict(headers)}  # VC: class of its message header"
+    yield from _uses(spec)
     severities = {e["code"]: e["severity"] for e in spec["errors"]["error"]}
     yield f"ERROR_SEVERITY: dict[int, int] = {severities}"
     codes = {e["name"]: e["code"] for e in spec["errors"]["error"]}
@@ -425,7 +426,28 @@ def _credit_tables(spec: Spec) -> Iterator[str]:
     yield f"CAPS_RULES: dict[str, str] = {_dict(rules)}"
 
 
-def _dict(value: dict[Any, str]) -> str:
+def _uses(spec: Spec) -> Iterator[str]:
+    """What opcodes and VCs use and carry, by 2.5 P7 and 2.6."""
+    vcs = spec.rows("messages", "vc")
+    sets = {
+        "UNANSWERED": ("have no completion that could carry an error", [not vc["answered"] for vc in vcs]),
+        "UNKNOWN_WITH_DATA": ("carry data with an unknown opcode", [vc["unknown"] == "len" for vc in vcs]),
+        "WITH_DOM": ("use DOM", [vc["dom"] for vc in vcs]),
+    }
+    for name, (text, flags) in sets.items():
+        codes = ", ".join(str(vc["code"]) for vc, flag in zip(vcs, flags, strict=True) if flag)
+        yield f"{name}: frozenset[int] = frozenset({{{codes}}})  # VCs that {text}"
+    masks = {row["name"]: row["mask"] for row in spec.rows("opcodes", "x_use")}
+    yield f"X_USED: dict[str, int] = {_dict(masks)}  # OpInfo.x: bits of X"
+    yield "# Class B: the fields behind TXN that the opcode uses, besides QOS and TRACE."
+    yield "B_USED: dict[int, tuple[str, ...]] = {"
+    for row in spec.rows("opcodes", "opcode"):
+        if "uses" in row:
+            yield f"    0x{row['code']:02X}: {_py(tuple(field_name(name) for name in row['uses']))},"
+    yield "}"
+
+
+def _dict(value: dict[Any, Any]) -> str:
     return "{" + ", ".join(f"{_py(k)}: {_py(v)}" for k, v in value.items()) + "}"
 
 

@@ -17,6 +17,7 @@ UNIQUE = (  # document, table, keys that no two rows share
     ("flits", "crc", ("name", "ident")),
     ("flits", "golden", ("name",)),
     ("messages", "header", ("name",)),
+    ("opcodes", "x_use", ("name",)),
     ("atomics", "size", ("code", "bytes")),
     ("atomics", "float", ("aop",)),
     ("credits", "minimum", ("vc",)),
@@ -34,6 +35,7 @@ UNIQUE = (  # document, table, keys that no two rows share
 REFERENCES = (  # document, table, key; document, table and key that must have the value (or each value)
     ("messages", "vc", "receivers", "messages", "role", "name"),
     ("opcodes", "opcode", "vc", "messages", "vc", "name"),
+    ("opcodes", "opcode", "x", "opcodes", "x_use", "name"),
     ("opcodes", "opcode", "completion", "opcodes", "opcode", "name"),
     ("opcodes", "opcode", "grants", "messages", "state", "name"),
     ("opcodes", "opcode", "feature", "ctl", "feature", "name"),
@@ -67,10 +69,10 @@ IDENTIFIERS = (  # document, table, key whose values become names in Python and 
 )
 WORDS = (  # document, table, key, legal words
     ("messages", "vc", "header", "A B"),
+    ("messages", "vc", "unknown", "none len"),
     ("opcodes", "opcode", "data", "none len"),
     ("opcodes", "opcode", "be", "0 1 any"),
     ("opcodes", "opcode", "align", "line data atomic zero none"),
-    ("opcodes", "opcode", "x", "zero size pasid pasid_perms"),
     ("opcodes", "opcode", "aop", "zero atomic stream"),
     ("ctl", "caps.fields", "rule", "version highest guid min nack max bits security result zero"),
     ("address_map", "register", "access", "RO RW"),
@@ -143,10 +145,27 @@ def _opcode(spec: Spec, opcode: Row) -> Iterator[Refusal]:
     for length in opcode["len"]:
         if length > 3:
             yield opcode.refuse(f"{name}: LEN {length} does not fit 2 bits", "len")
+    yield from _uses(spec, opcode)
     carriers = {o["name"] for o in spec.rows("opcodes", "opcode") if o["vc"] in ("RSP", "DAT")}
     for completion in opcode["completion"]:
         if completion not in carriers:
             yield opcode.refuse(f"{name}: completion {completion} is not in RSP or DAT", "completion")
+
+
+def _uses(spec: Spec, opcode: Row) -> Iterator[Refusal]:
+    """`uses` stands with the opcodes of class B, and with no other."""
+    name, short = opcode["name"], {vc["name"] for vc in spec.rows("messages", "vc") if vc["header"] == "B"}
+    if ("uses" in opcode) != (opcode["vc"] in short):
+        yield opcode.refuse(f"{name}: uses is for the opcodes of class B, all of them", "name")
+    own = {
+        f["name"]
+        for header in spec.rows("messages", "header")
+        if header["name"] == "B0"
+        for f in header["fields"]
+    }
+    for field in opcode.get("uses", []):
+        if field not in own:
+            yield opcode.refuse(f"{name}: uses {field}, which is no field of B0", "uses")
 
 
 def _credits(spec: Spec) -> Iterator[Refusal]:
