@@ -23,6 +23,7 @@ COMMANDS = {
     "model": "hsl.cli.model",
     "telemetry": "hsl.cli.telemetry",
     "stress": "hsl.cli.stress",
+    "litmus": "hsl.cli.litmus",
     "replay": "hsl.cli.replay",
     "perf": "hsl.cli.perf",
 }

@@ -9,7 +9,17 @@ import argparse
 import sys
 from pathlib import Path
 
-from spec.gen import emit_c, emit_c_codec, emit_dot, emit_header, emit_json, emit_python, emit_sv, emit_text
+from spec.gen import (
+    emit_c,
+    emit_c_codec,
+    emit_dot,
+    emit_header,
+    emit_json,
+    emit_litmus,
+    emit_python,
+    emit_sv,
+    emit_text,
+)
 from spec.gen.check import check_data, check_prose
 from spec.gen.check.prose import unwritten
 from spec.gen.load import ROOT, Spec, SpecError, load
@@ -23,6 +33,7 @@ EMITTERS = (
     emit_json.emit,
     emit_header.emit,
     emit_sv.emit,
+    emit_litmus.emit,
 )
 
 

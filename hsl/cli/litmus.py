@@ -1,0 +1,199 @@
+"""`hsl litmus`: litmus tests of memory order on the agents."""
+
+from __future__ import annotations
+
+import time
+from collections.abc import Iterator, Sequence
+from concurrent.futures import ProcessPoolExecutor
+from fnmatch import fnmatchcase
+from functools import partial
+from importlib.resources import files
+from multiprocessing import get_context
+from pathlib import Path
+from typing import Any, NamedTuple
+
+import click
+
+from hsl.cli.exits import ExitCode
+from hsl.cli.node import deliver, draw_seed
+from hsl.cli.progress import Progress
+from hsl.errors import ConfigError
+from hsl.verify.litmus import Explorer
+from hsl.verify.litmus_report import herd, record
+from hsl.verify.litmus_text import MAX_BYTES, LitmusTest, parse, parse_all
+
+__all__ = ["command"]
+
+SCHEMA = "hsl.litmus/1"
+LONG_THREADS = 4  # tests of so many threads take minutes: only with --long
+RUNS = 200
+MAX_RUNS = 1 << 24
+MAX_JOBS = 64
+SUFFIX = ".litmus"
+
+
+class How(NamedTuple):
+    """How tests are run."""
+
+    exhaustive: bool
+    runs: int
+    seed: int
+    in_order: bool
+
+
+@click.group("litmus")
+def command() -> None:
+    """Litmus tests: which outcomes memory order (5.9) allows, and which the agents have."""
+
+
+@command.command("list")
+@click.argument("names", nargs=-1)
+@click.option("--json", "as_json", is_flag=True, help="One JSON document on stdout.")
+def list_tests(names: tuple[str, ...], as_json: bool) -> int:
+    """The tests, or those that a NAME (with * and ?) or a FILE.litmus selects."""
+    chosen = select(names, long=True)
+    if not chosen:
+        return ExitCode.NOTHING
+    tests = [
+        {"name": test.name, "title": test.title, "placement": list(test.placement),
+         "condition": f"{test.condition.quantifier} {test.condition.text}",
+         "long": len(test.threads) >= LONG_THREADS}
+        for test in chosen
+    ]  # fmt: skip
+    deliver({"schema": SCHEMA, "ok": True, "tests": tests}, as_json, None, show_list)
+    return ExitCode.OK
+
+
+@command.command("run")
+@click.argument("names", nargs=-1)
+@click.option("--exhaustive", is_flag=True, help="All schedules, instead of some that the seed draws.")
+@click.option("--long", is_flag=True, help=f"Tests of {LONG_THREADS} threads too.")
+@click.option(
+    "--in-order", is_flag=True, help="An access begins when the one before has ended (5.9, column a)."
+)
+@click.option("--runs", type=click.IntRange(1, MAX_RUNS), default=RUNS, show_default=True,
+              help="Schedules of each test, where not all are explored.")  # fmt: skip
+@click.option("--seed", type=int, help="Of the schedules; drawn and printed if not given.")
+@click.option("--jobs", type=click.IntRange(1, MAX_JOBS), default=2, show_default=True, help="Processes.")
+@click.option("--out", type=click.Path(path_type=Path, dir_okay=False), help="The JSON document as a file.")
+@click.option("--json", "as_json", is_flag=True, help="One JSON document on stdout.")
+def run_tests(
+    names: tuple[str, ...],
+    exhaustive: bool,
+    long: bool,
+    in_order: bool,
+    runs: int,
+    seed: int | None,
+    jobs: int,
+    out: Path | None,
+    as_json: bool,
+) -> int:
+    """Run all tests, or those that a NAME (with * and ?) or a FILE.litmus selects.
+
+    Exit status 1 when an outcome was seen that 5.9 forbids, when an agent is at fault, or when --exhaustive
+    did not reach an outcome that 5.9 allows; 5 when nothing is selected.
+    """
+    chosen = select(names, long)
+    if not chosen:
+        return ExitCode.NOTHING
+    how = How(exhaustive, runs, draw_seed(seed), in_order)
+    start = time.monotonic()
+    order = {test.name: at for at, test in enumerate(chosen)}
+    tests = sorted(watch(chosen, how, jobs), key=lambda test: order[test["name"]])
+    report = {
+        "schema": SCHEMA,
+        "ok": all(test["ok"] for test in tests),
+        "exhaustive": exhaustive,
+        "in_order": in_order,
+        "seed": how.seed,
+        "seconds": round(time.monotonic() - start, 3),
+        "tests": tests,
+        "totals": {
+            "tests": len(tests),
+            "schedules": sum(test["schedules"] for test in tests),
+            "system_states": sum(test["system_states"] for test in tests),
+            "forbidden": sum(len(test["forbidden"]) for test in tests),
+            "missed": sum(len(test["missed"]) for test in tests),
+            "faults": sum(len(test["faults"]) for test in tests),
+        },
+    }
+    deliver(report, as_json, out, show)
+    return ExitCode.OK if report["ok"] else ExitCode.FAILED
+
+
+def select(names: Sequence[str], long: bool) -> list[LitmusTest]:
+    """The tests of the package whose names fit, and those of files. ConfigError for a file that is none."""
+    shipped = parse_all((files("hsl._generated") / "litmus.txt").read_text(encoding="utf-8"), "litmus.txt")
+    patterns = [name for name in names if not name.endswith(SUFFIX)]
+    found = [read(Path(name)) for name in names if name.endswith(SUFFIX)]
+    if patterns or not names:
+        found += [t for t in shipped if not names or any(fnmatchcase(t.name, each) for each in patterns)]
+    return [test for test in found if long or len(test.threads) < LONG_THREADS or test.name in patterns]
+
+
+def read(path: Path) -> LitmusTest:
+    """The test of a file. Raises ConfigError."""
+    try:
+        with path.open("rb") as stream:
+            data = stream.read(MAX_BYTES + 1)
+        return parse(data.decode(), str(path))
+    except (OSError, UnicodeDecodeError) as error:
+        raise ConfigError(f"{path}: {error}") from error
+
+
+def watch(chosen: Sequence[LitmusTest], how: How, jobs: int) -> Iterator[dict[str, Any]]:
+    """Run tests with progress, those with most to do first; their records as they come."""
+    heaviest = sorted(chosen, key=lambda test: (-len(test.threads), -len(test.locations), test.placement))
+    texts = [test.text for test in heaviest]
+    with Progress("ran", "tests") as progress:
+        if jobs == 1 or len(texts) == 1:
+            results: Iterator[dict[str, Any]] = map(
+                partial(judge, Explorer(in_order=how.in_order), how), texts
+            )
+            yield from _shown(results, progress, len(texts))
+            return
+        with ProcessPoolExecutor(min(jobs, len(texts)), get_context("spawn"), _prepare, (how,)) as pool:
+            yield from _shown(pool.map(_judge, texts), progress, len(texts))
+
+
+def _shown(results: Iterator[dict[str, Any]], progress: Progress, total: int) -> Iterator[dict[str, Any]]:
+    for done, result in enumerate(results, 1):
+        progress.show(done, total)
+        yield result
+
+
+def judge(explorer: Explorer, how: How, text: str) -> dict[str, Any]:
+    """Run one test and describe what came of it."""
+    test = parse(text)
+    return record(explorer.exhaust(test) if how.exhaustive else explorer.sample(test, how.runs, how.seed))
+
+
+_worker: dict[str, Any] = {}  # of a worker process: its explorer, with what its agents have answered so far
+
+
+def _prepare(how: How) -> None:
+    _worker["judge"] = partial(judge, Explorer(in_order=how.in_order), how)
+
+
+def _judge(text: str) -> dict[str, Any]:
+    result: dict[str, Any] = _worker["judge"](text)
+    return result
+
+
+def show_list(report: dict[str, Any]) -> None:
+    """A list as a person reads it."""
+    for test in report["tests"]:
+        click.echo(f"{test['name']:<32} {test['title']}{' (--long)' if test['long'] else ''}")
+
+
+def show(report: dict[str, Any]) -> None:
+    """A report as herd prints it, and a last line of totals."""
+    for test in report["tests"]:
+        for line in herd(test):
+            click.echo(line)
+    totals = report["totals"]
+    click.echo(
+        f"{totals['tests']} tests, {totals['schedules']} schedules, {totals['system_states']} states of the "
+        f"system: {totals['forbidden']} forbidden outcomes, {totals['missed']} not reached, "
+        f"{totals['faults']} faults"
+    )

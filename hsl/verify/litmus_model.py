@@ -1,0 +1,110 @@
+"""What memory order allows: clause 5.9 of the profile as a machine of a few lines, and as order of issue.
+
+Coherent memory is multi-copy atomic, so an access is performed at one moment, for all. An agent performs its
+accesses to one location in program order (F2), and any two that a fence (F1), an acquire, a release or a
+dependency (F3) orders; it performs all others in any order. The outcomes of a test are those of all
+interleavings of such orders. This machine shares nothing with the agents: it is the other opinion.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Iterator, Sequence
+from typing import NamedTuple
+
+from hsl.agents import atomics
+from hsl.verify.litmus_text import READS, WRITES, Instruction, LitmusTest
+
+__all__ = ["CELL", "Outcome", "Rule", "allowed", "outcome", "perform", "rules"]
+
+CELL = 8  # bytes of a location
+Outcome = tuple[tuple[str, int], ...]  # (register or location, value), sorted by name
+
+
+class Rule(NamedTuple):
+    """What must have happened to earlier instructions (by index) before one is issued, and performed.
+
+    `issued` and `completed` bind the program that hands it to an agent; `performed` is what 5.9 demands.
+    """
+
+    issued: frozenset[int]
+    completed: frozenset[int]
+    performed: frozenset[int]
+
+
+def rules(thread: Sequence[Instruction], in_order: bool = False) -> list[Rule]:
+    """The rule of each instruction; `in_order`: each begins when the one before is complete (5.9 a)."""
+    return [_rule(thread, index, in_order) for index in range(len(thread))]
+
+
+def _rule(thread: Sequence[Instruction], index: int, in_order: bool) -> Rule:
+    this = thread[index]
+    earlier = range(index)
+    accesses = [each for each in earlier if thread[each].access]
+    fence = max((each for each in earlier if thread[each].kind == "fence"), default=-1)
+    completed = {each for each in accesses if thread[each].acquire}
+    completed |= {_source(thread, each) for each in earlier if thread[each].kind == "dep"}
+    if this.release or in_order:
+        completed |= set(accesses)
+    same = {each for each in accesses if thread[each].location == this.location}
+    fences = {each for each in earlier if thread[each].kind == "fence"}
+    issued = set(accesses) | fences if this.kind == "fence" else same | fences
+    performed = completed | same | {each for each in accesses if each < fence}
+    return Rule(frozenset(issued), frozenset(completed), frozenset(performed))
+
+
+def _source(thread: Sequence[Instruction], index: int) -> int:
+    """The read that gives the register of a `dep` its value."""
+    register = thread[index].register
+    return next(i for i, each in enumerate(thread) if each.kind in READS and each.register == register)
+
+
+def perform(instruction: Instruction, old: int) -> int:
+    """The value of the location after an access that found `old`."""
+    if instruction.kind not in WRITES:
+        return old
+    if not instruction.kind.startswith("atomic"):
+        return instruction.value
+    operand, before = instruction.value.to_bytes(CELL, "little"), old.to_bytes(CELL, "little")
+    return int.from_bytes(atomics.apply(instruction.aop, CELL, before, operand)[0], "little")
+
+
+def outcome(test: LitmusTest, registers: dict[str, int], memory: dict[str, int]) -> Outcome:
+    """Registers and final memory as one value."""
+    return tuple(sorted((registers | memory).items()))
+
+
+State = tuple[frozenset[tuple[int, int]], tuple[int, ...], tuple[tuple[str, int], ...]]
+
+
+def allowed(test: LitmusTest, in_order: bool = False) -> set[Outcome]:
+    """All outcomes that 5.9 allows (`in_order`: column a); the caps of a test bound their number."""
+    orders = [rules(thread, in_order) for thread in test.threads]
+    places = test.locations
+    start: State = (frozenset(), tuple(test.initial[place] for place in places), ())
+    seen, todo, found = {start}, [start], set()
+    while todo:
+        state = todo.pop()
+        following = list(_steps(test, orders, places, state))
+        if not following:
+            found.add(outcome(test, dict(state[2]), dict(zip(places, state[1], strict=True))))
+        for new in following:
+            if new not in seen:
+                seen.add(new)
+                todo.append(new)
+    return found
+
+
+def _steps(
+    test: LitmusTest, orders: list[list[Rule]], places: tuple[str, ...], state: State
+) -> Iterator[State]:
+    """Each access that may be performed next."""
+    performed, memory, registers = state
+    for p, thread in enumerate(test.threads):
+        done = {index for q, index in performed if q == p}
+        for index, each in enumerate(thread):
+            if not each.access or index in done or not orders[p][index].performed <= done:
+                continue
+            at = places.index(each.location)
+            read = ((f"{p}:{each.register}", memory[at]),) if each.kind in READS else ()
+            after = (*memory[:at], perform(each, memory[at]), *memory[at + 1 :])
+            yield performed | {(p, index)}, after, tuple(sorted((*registers, *read)))

@@ -1,0 +1,102 @@
+"""The results of litmus tests as JSON, and as herd prints them."""
+
+from __future__ import annotations
+
+from collections import Counter
+from collections.abc import Iterator
+from hashlib import sha256
+from typing import Any
+
+from hsl.verify.litmus import Result
+from hsl.verify.litmus_model import Outcome
+
+__all__ = ["herd", "record"]
+
+# What herd calls a test with this quantifier, whatever comes of it.
+KINDS = {"exists": "Allowed", "~exists": "Forbidden", "forall": "Required"}
+HASH_DIGITS = 32
+
+
+def record(result: Result) -> dict[str, Any]:
+    """A result as JSON; counts are schedules."""
+    test, condition = result.test, result.test.condition
+    seen: Counter[tuple[tuple[str, int], ...]] = Counter()
+    for found, count in result.counts.items():
+        seen[_shown(result, found)] += count
+    states: list[dict[str, Any]] = [
+        {"values": dict(state), "schedules": count, "positive": condition.holds(dict(state))}
+        for state, count in sorted(seen.items())
+    ]
+    positive = sum(state["schedules"] for state in states if state["positive"])
+    return {
+        "name": test.name,
+        "placement": list(test.placement),
+        "kind": KINDS[condition.quantifier],
+        "condition": f"{condition.quantifier} {condition.text}",
+        "profile": "allowed" if any(condition.holds(dict(o)) for o in result.allowed) else "forbidden",
+        "states": states,
+        "positive": positive,
+        "negative": result.schedules - positive,
+        "observation": _observation(positive, result.schedules - positive),
+        "hash": sha256(test.text.encode()).hexdigest()[:HASH_DIGITS],
+        "ok": result.ok,
+        "verdict": _verdict(result),
+        "forbidden": [dict(found) for found in sorted(result.forbidden)],
+        "missed": [dict(found) for found in sorted(result.missed)],
+        "faults": result.faults,
+        "witness": result.witness,
+        "cases": result.cases,
+        "schedules": result.schedules,
+        "system_states": result.states,
+    }
+
+
+def _shown(result: Result, found: Outcome) -> tuple[tuple[str, int], ...]:
+    """What the condition names of an outcome."""
+    values = dict(found)
+    return tuple((name, values[name]) for name in result.test.condition.names)
+
+
+def _observation(positive: int, negative: int) -> str:
+    if not positive:
+        return "Never"
+    return "Sometimes" if negative else "Always"
+
+
+def _verdict(result: Result) -> str:
+    if result.faults:
+        return "the agents are at fault"
+    if result.forbidden:
+        return "an outcome that 5.9 forbids"
+    if result.missed:
+        return "an outcome that 5.9 allows was not reached"
+    return "every outcome that 5.9 allows, and no other" if result.exhaustive else "nothing that 5.9 forbids"
+
+
+def herd(test: dict[str, Any]) -> Iterator[str]:
+    """The lines of a record in the shape of herd's output."""
+    name = test["name"]
+    yield f"Test {name} {test['kind']}"
+    yield f"States {len(test['states'])}"
+    for state in test["states"]:
+        values = " ".join(f"{_name(each)}={value};" for each, value in state["values"].items())
+        yield f"{state['schedules']:<8}{'*' if state['positive'] else ':'}>{values}"
+    yield "Ok" if test["positive"] else "No"
+    yield "Witnesses"
+    yield f"Positive: {test['positive']} Negative: {test['negative']}"
+    yield f"Condition {test['condition']}"
+    yield f"Observation {name} {test['observation']} {test['positive']} {test['negative']}"
+    yield f"Hash={test['hash']}"
+    yield (
+        f"Schedules {test['schedules']}, {test['system_states']} states of the system, "
+        f"{len(test['cases'])} cases"
+    )
+    yield f"Profile {test['profile']}: {test['verdict']}"
+    yield from (f"Fault {fault}" for fault in test["faults"])
+    yield from (f"  {event}" for event in test["witness"])
+    yield ""
+
+
+def _name(name: str) -> str:
+    """Memory stands in brackets."""
+    return name if ":" in name else f"[{name}]"

@@ -1,0 +1,346 @@
+r"""A litmus test in herd's text format, with the accesses of the profile as its instructions (HSL 5.9).
+
+    HSL MP+rel+acq@cpu-gpu
+    "a sentence, or nothing"
+    Placement=cpu gpu
+    { x=0; y=0; }
+     P0            | P1            ;
+     store x,1     | load.acq r0,y ;
+     store.rel y,1 | load r1,x     ;
+    exists (1:r0=1 /\ 1:r1=0)
+
+Instructions: `load r,x`, `store x,v`, `read_once r,x`, `write_full x,v`, `atomic_load r,x,ADD,v`,
+`atomic_store x,ADD,v`, `fence`, `dep r` (what follows depends on the value of r). `.acq` on a read: later
+accesses begin after it has ended; `.rel` on a write: it begins after all earlier ones have ended.
+"""
+
+from __future__ import annotations
+
+import re
+from collections import deque
+from collections.abc import Callable, Iterator, Mapping
+from dataclasses import dataclass, field
+from typing import Any, NamedTuple
+
+from hsl._generated.constants import Aop
+from hsl.agents.access import KINDS
+from hsl.errors import ConfigError
+
+__all__ = [
+    "MAX_ACCESSES", "MAX_BYTES", "MAX_LOCATIONS", "MAX_THREADS", "READS", "WRITES", "Condition",
+    "Instruction", "LitmusTest", "parse", "parse_all",
+]  # fmt: skip
+
+# The states of a run grow with the factorial of these: four threads of a few accesses are the practical end.
+MAX_THREADS = 4
+MAX_ACCESSES = 6  # instructions of one thread
+MAX_LOCATIONS = 4
+MAX_DEPTH = 16  # parentheses and negations in a condition
+MAX_BYTES = 1 << 16  # of a test: hundreds of times what the largest legal one needs
+MAX_VALUE = (1 << 63) - 1  # locations are 8 bytes; unsigned, and JSON readers keep them whole
+
+READS = frozenset({"load", "read_once", "atomic_load"})
+WRITES = frozenset({"store", "write_full", "atomic_load", "atomic_store"})
+PLACES = ("cpu", "gpu")
+QUANTIFIERS = ("exists", "~exists", "forall")
+NAME = re.compile(r"[A-Za-z0-9_.+@-]{1,80}")
+INFO = re.compile(r"([A-Z][A-Za-z]*)=(.*)")
+INITIAL = re.compile(r"([a-z]\w*)=(\d+)")
+WORD = r"[a-z]\w*"
+# Mnemonic -> its operands: r register, x location, o atomic operation, v value.
+OPERANDS = {
+    "load": "rx", "read_once": "rx", "store": "xv", "write_full": "xv",
+    "atomic_load": "rxov", "atomic_store": "xov", "fence": "", "dep": "r",
+}  # fmt: skip
+FIELDS = {"r": "register", "x": "location", "o": "aop", "v": "value"}
+# Operations of one operand; floating point says nothing about order.
+AOPS = {aop.name: int(aop) for aop in (Aop.ADD, Aop.CLR, Aop.EOR, Aop.SET, Aop.SWAP)}
+TOKEN = re.compile(r"/\\|\\/|[()=~]|[\w:]+|\S")
+ATOMS = {"load": ("acq",), "read_once": ("acq",), "atomic_load": ("acq", "rel"), "store": ("rel",),
+         "write_full": ("rel",), "atomic_store": ("rel",)}  # fmt: skip
+
+
+class Instruction(NamedTuple):
+    """One instruction: `kind` is an access of the profile, fence or dep; `value` what is written."""
+
+    kind: str
+    location: str = ""
+    register: str = ""
+    value: int = 0
+    aop: int = 0
+    acquire: bool = False
+    release: bool = False
+
+    @property
+    def access(self) -> bool:
+        """It reads or writes memory."""
+        return self.kind in KINDS and self.kind != "fence"
+
+
+Values = Mapping[str, int]  # "0:r0" or "x" -> value
+
+
+class Condition(NamedTuple):
+    """The clause at the end: `quantifier` exists, ~exists or forall, its text, names and truth."""
+
+    quantifier: str
+    text: str
+    names: tuple[str, ...]
+    holds: Callable[[Values], bool]
+
+
+@dataclass(frozen=True, slots=True)
+class LitmusTest:
+    """A parsed test; `placement` says for each thread whether it runs on the CPU or on a GPU."""
+
+    name: str
+    text: str
+    threads: tuple[tuple[Instruction, ...], ...]
+    initial: Mapping[str, int]
+    condition: Condition
+    placement: tuple[str, ...]
+    title: str = ""
+    info: Mapping[str, str] = field(default_factory=dict)
+
+    @property
+    def locations(self) -> tuple[str, ...]:
+        """All locations, in the order of their names."""
+        return tuple(sorted(self.initial))
+
+
+class _Lines:
+    """The lines of a text that are not blank, and the number of the one that is read; for errors."""
+
+    def __init__(self, text: str, source: str, first: int) -> None:
+        self.source = source
+        self.number = first
+        lines = [(number, line.strip()) for number, line in enumerate(text.split("\n"), first)]
+        self._lines = deque((number, line) for number, line in lines if line)
+
+    def peek(self) -> str:
+        """The next line, "" at the end."""
+        return self._lines[0][1] if self._lines else ""
+
+    def need(self, what: str) -> str:
+        """The next line; ConfigError when the text ends."""
+        if not self._lines:
+            raise self.error(f"the text ends, {what} was expected")
+        self.number, line = self._lines.popleft()
+        return line
+
+    def error(self, text: str) -> ConfigError:
+        """An error of the present line."""
+        return ConfigError(f"{self.source}:{self.number}: {text}")
+
+
+def parse_all(text: str, source: str) -> list[LitmusTest]:
+    """The tests of a text that holds one after the other; each begins with a line `HSL NAME`."""
+    starts = [match.start() for match in re.finditer(r"^HSL\b", text, re.MULTILINE)] or [0]
+    ends = [*starts[1:], len(text)]
+    return [
+        parse(text[start:end], source, text.count("\n", 0, start) + 1)
+        for start, end in zip(starts, ends, strict=True)
+    ]
+
+
+def parse(text: str, source: str = "litmus", first: int = 1) -> LitmusTest:
+    """Read one test. Raises ConfigError with `source` and line for whatever is no legal one."""
+    if len(text) > MAX_BYTES:
+        raise ConfigError(f"{source}: {len(text)} characters; legal are at most {MAX_BYTES}")
+    lines = _Lines(text, source, first)
+    arch, _, name = lines.need("HSL NAME").partition(" ")
+    if arch != "HSL" or not NAME.fullmatch(name.strip()):
+        raise lines.error(f"{arch[:20]!r} {name[:80]!r}: legal is HSL and a name of {NAME.pattern}")
+    title, info, line = _head(lines)
+    initial = _initial(lines, line)
+    threads = tuple(_threads(lines))
+    clause = lines.need("a condition")
+    while lines.peek():
+        clause += " " + lines.need("more")
+    for place in sorted({each.location for thread in threads for each in thread if each.location}):
+        initial.setdefault(place, 0)
+    if len(initial) > MAX_LOCATIONS:
+        raise lines.error(f"{len(initial)} locations; legal are at most {MAX_LOCATIONS}")
+    placement = tuple(info.pop("Placement", " ".join(["cpu", "gpu"] * 2)).split()[: len(threads)])
+    if len(placement) != len(threads) or not set(placement) <= set(PLACES):
+        raise lines.error(f"Placement={' '.join(placement)}: one of {', '.join(PLACES)} for each thread")
+    condition = _condition(lines, clause, threads, initial)
+    return LitmusTest(name.strip(), text, threads, initial, condition, placement, title, info)
+
+
+def _head(lines: _Lines) -> tuple[str, dict[str, str], str]:
+    """The title, the information lines, and the first line after them."""
+    title, info = "", {}
+    line = lines.need("an initial state { ... }")
+    if line.startswith('"'):
+        title = line.strip('"')
+        line = lines.need("an initial state { ... }")
+    while match := INFO.fullmatch(line):
+        info[match[1]] = match[2].strip()
+        line = lines.need("an initial state { ... }")
+    return title, info, line
+
+
+def _initial(lines: _Lines, line: str) -> dict[str, int]:
+    if not line.startswith("{"):
+        raise lines.error(f"{line[:40]!r}: an initial state {{ ... }} was expected")
+    while not line.endswith("}"):
+        line += " " + lines.need("}")
+    found: dict[str, int] = {}
+    for part in filter(None, map(str.strip, line[1:-1].split(";"))):
+        match = INITIAL.fullmatch(part)
+        if match is None:
+            raise lines.error(f"initial state {part[:40]!r}: legal is LOCATION=NUMBER")
+        found[match[1]] = _number(lines, match[2])
+    return found
+
+
+def _number(lines: _Lines, text: str) -> int:
+    value = int(text) if text.isdecimal() and text.isascii() and len(text) < 20 else -1
+    if not 0 <= value <= MAX_VALUE:
+        raise lines.error(f"value {text[:30]!r}: legal is 0..{MAX_VALUE}")
+    return value
+
+
+def _threads(lines: _Lines) -> Iterator[tuple[Instruction, ...]]:
+    """The columns of the table of programs, up to and without the condition."""
+    heads = _cells(lines, lines.need("P0 | P1 ;"))
+    if heads != [f"P{index}" for index in range(len(heads))] or not 1 <= len(heads) <= MAX_THREADS:
+        raise lines.error(f"{heads[:6]}: legal are P0 | P1 | ... ; at most {MAX_THREADS} threads")
+    columns: list[list[Instruction]] = [[] for _ in heads]
+    while not lines.peek().startswith(QUANTIFIERS):
+        cells = _cells(lines, lines.need("a condition"))
+        if len(cells) != len(heads):
+            raise lines.error(f"{len(cells)} columns; the heading has {len(heads)}")
+        for column, cell in zip(columns, cells, strict=True):
+            if cell:
+                column.append(_instruction(lines, cell))
+                if len(column) > MAX_ACCESSES:
+                    raise lines.error(f"more than {MAX_ACCESSES} instructions in a thread")
+    for index, column in enumerate(columns):
+        _registers(lines, index, column)
+    return iter(map(tuple, columns))
+
+
+def _cells(lines: _Lines, row: str) -> list[str]:
+    if not row.endswith(";"):
+        raise lines.error(f"{row[:40]!r}: a row of the programs ends with ;")
+    return [cell.strip() for cell in row[:-1].split("|")]
+
+
+def _instruction(lines: _Lines, cell: str) -> Instruction:
+    """One cell: a mnemonic, what it orders, its operands."""
+    mnemonic, _, rest = cell.partition(" ")
+    kind, *orders = mnemonic.split(".")
+    if kind not in OPERANDS or any(order not in ATOMS.get(kind, ()) for order in orders):
+        legal = ", ".join(OPERANDS)
+        raise lines.error(f"{mnemonic[:40]!r}: legal are {legal}; .acq on what reads, .rel on what writes")
+    operands = [part.strip() for part in rest.split(",")] if rest.strip() else []
+    if len(operands) != len(OPERANDS[kind]):
+        raise lines.error(f"{cell[:60]!r}: {kind} has {len(OPERANDS[kind])} operands")
+    found: dict[str, Any] = {}
+    for letter, operand in zip(OPERANDS[kind], operands, strict=True):
+        if letter in "rx" and not re.fullmatch(WORD, operand):
+            raise lines.error(f"{operand[:40]!r} is no name: legal is {WORD}")
+        if letter == "o" and operand not in AOPS:
+            raise lines.error(f"{operand[:40]!r}: legal are {', '.join(AOPS)}")
+        reading = {"v": lambda text: _number(lines, text), "o": AOPS.__getitem__}.get(letter, str)
+        found[FIELDS[letter]] = reading(operand)
+    return Instruction(kind, **found, acquire="acq" in orders, release="rel" in orders)
+
+
+def _registers(lines: _Lines, index: int, column: list[Instruction]) -> None:
+    """A register is given its value once, and before something depends on it."""
+    known: set[str] = set()
+    for each in column:
+        if each.kind == "dep" and each.register not in known:
+            raise lines.error(f"P{index}: dep {each.register}, which has no value yet")
+        if each.kind in READS:
+            if each.register in known:
+                raise lines.error(f"P{index}: {each.register} is given a value twice")
+            known.add(each.register)
+
+
+# ---- conditions
+
+
+class _Tokens:
+    """The tokens of a condition, and what they may name."""
+
+    def __init__(self, lines: _Lines, text: str, names: frozenset[str]) -> None:
+        self.lines = lines
+        self.names = names
+        self.used: list[str] = []
+        self._tokens = deque(TOKEN.findall(text))
+
+    def peek(self) -> str:
+        return self._tokens[0] if self._tokens else ""
+
+    def take(self) -> str:
+        return self._tokens.popleft() if self._tokens else ""
+
+    def fail(self, what: str) -> ConfigError:
+        return self.lines.error(f"condition: {self.peek()[:40]!r} where {what} was expected")
+
+
+Truth = Callable[[Values], bool]
+
+
+def _condition(
+    lines: _Lines, clause: str, threads: tuple[tuple[Instruction, ...], ...], initial: Mapping[str, int]
+) -> Condition:
+    quantifier = next(each for each in QUANTIFIERS if clause.startswith(each))
+    text = clause[len(quantifier) :].strip()
+    registers = {
+        f"{index}:{each.register}"
+        for index, thread in enumerate(threads)
+        for each in thread
+        if each.kind in READS
+    }
+    tokens = _Tokens(lines, text, frozenset(registers | initial.keys()))
+    truth = _disjunction(tokens, 0)
+    if tokens.peek():
+        raise tokens.fail("the end")
+    return Condition(quantifier, text, tuple(dict.fromkeys(tokens.used)), truth)
+
+
+def _disjunction(tokens: _Tokens, depth: int) -> Truth:
+    parts = [_conjunction(tokens, depth)]
+    while tokens.peek() == "\\/":
+        tokens.take()
+        parts.append(_conjunction(tokens, depth))
+    return lambda values: any(part(values) for part in parts)
+
+
+def _conjunction(tokens: _Tokens, depth: int) -> Truth:
+    parts = [_atom(tokens, depth)]
+    while tokens.peek() == "/\\":
+        tokens.take()
+        parts.append(_atom(tokens, depth))
+    return lambda values: all(part(values) for part in parts)
+
+
+def _atom(tokens: _Tokens, depth: int) -> Truth:
+    if depth > MAX_DEPTH:
+        raise tokens.lines.error(f"condition: more than {MAX_DEPTH} parentheses and negations in each other")
+    if tokens.peek() == "~":
+        tokens.take()
+        inner = _atom(tokens, depth + 1)
+        return lambda values: not inner(values)
+    if tokens.peek() == "(":
+        tokens.take()
+        within = _disjunction(tokens, depth + 1)
+        if tokens.peek() != ")":
+            raise tokens.fail(")")
+        tokens.take()
+        return within
+    name = tokens.peek()
+    if name not in tokens.names:
+        raise tokens.fail(f"one of {', '.join(sorted(tokens.names))}")
+    tokens.take()
+    tokens.used.append(name)
+    if tokens.peek() != "=":
+        raise tokens.fail("=")
+    tokens.take()
+    value = _number(tokens.lines, tokens.take())
+    return lambda values: values[name] == value

@@ -1,0 +1,78 @@
+"""Emits the tests of litmus.toml in the text format of herd: file by file, and all in one for the package."""
+
+from __future__ import annotations
+
+from collections.abc import Iterator
+from itertools import zip_longest
+
+from spec.gen.load import Row, Spec
+
+PLACEMENTS = (("cpu", "gpu"), ("gpu", "cpu"))
+# What stands between two accesses: mark of the first, instruction between, mark of the second.
+BETWEEN = {
+    "po": ("", "", ""),
+    "fence": ("", "fence", ""),
+    "acq": (".acq", "", ""),
+    "rel": ("", "", ".rel"),
+    "dep": ("", "dep", ""),
+}
+HEAD = "Origin=spec/litmus.toml, do not edit"
+
+
+def emit(spec: Spec) -> dict[str, str]:
+    """The generated files: path below the project's root to text."""
+    tests = dict(_tests(spec))
+    files = {f"spec/litmus/{name}.litmus": text for name, text in tests.items()}
+    return files | {"hsl/_generated/litmus.txt": "\n".join(tests.values())} if tests else {}
+
+
+def _tests(spec: Spec) -> Iterator[tuple[str, str]]:
+    if "litmus" not in spec.docs:  # a specification in a test may have none
+        return
+    for shape in spec.rows("litmus", "shape"):
+        for variant in shape["variants"]:
+            for one, other in PLACEMENTS:
+                places = [(one, other)[p % 2] for p in range(len(shape["threads"]))]
+                marks = variant.split("+") if variant.strip("po+") else []
+                name = "+".join([shape["name"], *marks]) + "@" + "-".join(places[:2])
+                yield name, _text(shape, name, places, variant.split("+"))
+
+
+def _text(shape: Row, name: str, places: list[str], marks: list[str]) -> str:
+    between = iter(marks)
+    columns = []
+    threads = [thread.split("; ") for thread in shape["threads"]]
+    for p, thread in enumerate(threads):
+        column = _marked(thread, next(between)) if len(thread) == 2 else thread
+        width = max(len(f"P{p}"), *map(len, column))
+        columns.append([each.ljust(width) for each in (f"P{p}", *column)])
+    rows = zip_longest(*columns)
+    widths = [len(column[0]) for column in columns]
+    table = [
+        " " + " | ".join((c or "").ljust(w) for c, w in zip(row, widths, strict=True)) + " ;" for row in rows
+    ]
+    places_line = f"Placement={' '.join(places)}"
+    locations = sorted({word for thread in threads for each in thread for word in _location(each)})
+    initial = "{ " + " ".join(f"{place}=0;" for place in locations) + " }"
+    head = [f"HSL {name}", f'"{shape["text"]}"', HEAD, places_line, initial]
+    return "\n".join([*head, *table, f"exists ({shape['exists']})"]) + "\n"
+
+
+def _location(instruction: str) -> list[str]:
+    """The location of an access: its first operand that is no register."""
+    operands = instruction.partition(" ")[2].split(",")
+    return [next(each for each in operands if not each.startswith("r"))]
+
+
+def _marked(thread: list[str], mark: str) -> list[str]:
+    """Two accesses with what orders them."""
+    before, between, after = BETWEEN[mark]
+    first, second = (
+        " ".join([kind + suffix, rest])
+        for suffix, (kind, _, rest) in zip(
+            (before, after), (each.partition(" ") for each in thread), strict=True
+        )
+    )
+    register = thread[0].partition(" ")[2].partition(",")[0]
+    middle = [f"dep {register}" if between == "dep" else between] if between else []
+    return [first, *middle, second]

@@ -1,0 +1,107 @@
+"""`hsl litmus`: reports, herd's shape, exit codes."""
+
+import importlib.resources
+import json
+from pathlib import Path
+from typing import Any
+
+import jsonschema
+from click.testing import CliRunner, Result
+
+from hsl.cli import main
+from hsl.cli.exits import ExitCode
+from tests.verify.planted import PLANTED
+
+
+def call(*arguments: str) -> Result:
+    return CliRunner().invoke(main, ["litmus", *arguments])
+
+
+def report(result: Result) -> dict[str, Any]:
+    document: dict[str, Any] = json.loads(result.stdout)
+    schema = (importlib.resources.files("hsl.cli") / "schemas/litmus.json").read_text()
+    jsonschema.validate(document, json.loads(schema))
+    return document
+
+
+def test_exhaustive_report() -> None:
+    """All schedules of the selected tests: nothing forbidden, all that is allowed, how many there were."""
+    result = call("run", "CoRR@*", "RMW@*", "--exhaustive", "--seed", "1", "--jobs", "1", "--json")
+    assert result.exit_code == ExitCode.OK
+    assert "seed 1" in result.stderr
+    document = report(result)
+    assert [test["name"] for test in document["tests"]] == [
+        "CoRR@cpu-gpu", "CoRR@gpu-cpu", "RMW@cpu-gpu", "RMW@gpu-cpu"
+    ]  # fmt: skip
+    totals = document["totals"]
+    assert (totals["forbidden"], totals["missed"], totals["faults"]) == (0, 0, 0)
+    assert totals["schedules"] == sum(test["positive"] + test["negative"] for test in document["tests"])
+
+
+def test_two_processes_say_the_same() -> None:
+    """The report does not depend on how many processes ran the tests."""
+    arguments = ("run", "CoWW*", "--exhaustive", "--seed", "1", "--json")
+    one, two = (report(call(*arguments, "--jobs", jobs)) for jobs in ("1", "2"))
+    assert one["tests"] == two["tests"]
+
+
+def test_shape_of_herd() -> None:
+    """A person reads what herd prints, and what 5.9 says of it."""
+    result = call("run", "CoRR@cpu-gpu", "--exhaustive", "--seed", "1")
+    lines = result.stdout.splitlines()
+    assert lines[:2] == ["Test CoRR@cpu-gpu Allowed", "States 3"]
+    assert [line.partition(">")[2] for line in lines[2:5]] == [
+        "1:r0=0; 1:r1=0;", "1:r0=0; 1:r1=1;", "1:r0=1; 1:r1=1;"
+    ]  # fmt: skip
+    assert lines[5:7] == ["No", "Witnesses"]
+    assert lines[7].startswith("Positive: 0 Negative: ")
+    assert lines[8] == "Condition exists (1:r0=1 /\\ 1:r1=0)"
+    assert lines[9].startswith("Observation CoRR@cpu-gpu Never 0 ")
+    assert "Profile forbidden: every outcome that 5.9 allows, and no other" in lines
+
+
+def test_forbidden_outcome_is_status_1() -> None:
+    """A planted bug ends with status 1, names the outcome and the events that led to it."""
+    with PLANTED["a fence does not wait"]():
+        result = call("run", "SB+fence+fence@cpu-gpu", "--exhaustive", "--seed", "1", "--json")
+    assert result.exit_code == ExitCode.FAILED
+    (test,) = report(result)["tests"]
+    assert {"0:r0": 0, "1:r1": 0, "x": 1, "y": 1} in test["forbidden"]
+    assert test["verdict"] == "an outcome that 5.9 forbids"
+    assert test["witness"]
+
+
+def test_some_schedules() -> None:
+    """Without --exhaustive the seed draws the schedules, and what they miss is no failure."""
+    result = call("run", "SB@cpu-gpu", "--runs", "5", "--seed", "7", "--json")
+    assert result.exit_code == ExitCode.OK
+    (test,) = report(result)["tests"]
+    assert test["schedules"] == 5
+    assert test["missed"] == []
+
+
+def test_file(tmp_path: Path) -> None:
+    """A FILE.litmus is run as the tests of the package are; one that is none is bad input."""
+    file = tmp_path / "mine.litmus"
+    file.write_text("HSL mine\n{}\nP0;\nstore x,1;\nforall (x=1)\n")
+    (test,) = report(call("run", str(file), "--exhaustive", "--seed", "1", "--json"))["tests"]
+    assert (test["name"], test["kind"], test["observation"]) == ("mine", "Required", "Always")
+    file.write_text("HSL mine\n{}\nP0;\njump x;\n")
+    result = call("run", str(file))
+    assert result.exit_code == ExitCode.USAGE
+    assert "mine.litmus:4: 'jump'" in result.stderr
+    file.write_bytes(b"\xff")
+    assert call("run", str(file)).exit_code == ExitCode.USAGE
+    assert call("run", str(tmp_path / "none.litmus")).exit_code == ExitCode.USAGE
+
+
+def test_list_and_nothing() -> None:
+    """The list names all tests; a name that fits none selects nothing: status 5."""
+    result = call("list", "--json")
+    names = [test["name"] for test in json.loads(result.stdout)["tests"]]
+    assert "IRIW+fence+fence@gpu-cpu" in names
+    assert len(set(names)) == len(names) > 100
+    assert "message passing" in call("list", "MP@*").stdout
+    assert call("list", "nothing").exit_code == ExitCode.NOTHING
+    assert call("run", "nothing").exit_code == ExitCode.NOTHING
+    assert report(call("run", "IRIW@cpu-gpu", "--runs", "1", "--seed", "1", "--json"))["tests"]

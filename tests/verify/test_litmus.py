@@ -1,0 +1,124 @@
+"""Litmus tests: outcomes on the real agents are those of 5.9, exactly; planted bugs are seen."""
+
+from __future__ import annotations
+
+from importlib.resources import files
+
+import pytest
+
+from hsl.verify.litmus import Explorer
+from hsl.verify.litmus_model import allowed
+from hsl.verify.litmus_system import Case, cases
+from hsl.verify.litmus_text import LitmusTest, parse_all
+from tests.verify.planted import PLANTED
+
+TEXT = (files("hsl._generated") / "litmus.txt").read_text()
+TESTS = {test.name: test for test in parse_all(TEXT, "litmus.txt")}
+# The table of 5.9: test, outcome asked with (a) accesses in order, (b) no fence, one thread fenced, both.
+TABLE = {
+    "SB": "-AA-", "MP": "-AA-", "LB": "-AA-", "2+2W": "-AA-", "R": "-AA-", "S": "-AA-",
+    "WRC": "-AA-", "IRIW": "-AA-", "CoRR": "----", "CoWR": "----",
+}  # fmt: skip
+SMALL = ("SB", "MP+fence+fence", "LB+dep+dep", "CoRR", "CoWR", "RMW", "RMW-W")
+# What each bug must show in, by name.
+BUGS = {
+    "SnpInv leaves the S copy": "MP+rel+acq@cpu-gpu",
+    "a fence does not wait": "SB+fence+fence@cpu-gpu",
+    "SnpInv in SM_A keeps the copy": "CoWR@cpu-gpu",
+    "E is granted beside sharers": "2+2W+rel+rel@cpu-gpu",
+    "dirty snoop data are not written": "MP+rel+acq@cpu-gpu",
+    "one sharer is not snooped": "WRC+rel+acq@cpu-gpu",
+    "a store in S hits without Upgrade": "MP+rel+acq@cpu-gpu",
+    "a near AtomicLoad returns the new value": "RMW@cpu-gpu",
+}
+
+
+def holds(test: LitmusTest, in_order: bool = False) -> str:
+    """A if 5.9 allows the outcome that a test asks for, - if not."""
+    return "A" if any(test.condition.holds(dict(found)) for found in allowed(test, in_order)) else "-"
+
+
+@pytest.mark.parametrize("shape", TABLE)
+def test_derived_verdicts_are_the_table(shape: str) -> None:
+    """What is derived from the rules of 5.9 is what its table says, for each column."""
+    a, none, one, both = list(TABLE[shape])
+    assert holds(TESTS[f"{shape}@cpu-gpu"], in_order=True) == a
+    assert holds(TESTS[f"{shape}@cpu-gpu"]) == none
+    fenced = [test for test in TESTS.values() if test.name.startswith(f"{shape}+") and "fence" in test.name]
+    for test in fenced:
+        marks = test.name.partition("@")[0].removeprefix(f"{shape}+").split("+")
+        if set(marks) <= {"fence", "po"}:
+            assert holds(test) == (one if "po" in marks else both), test.name
+
+
+@pytest.mark.parametrize(
+    "name", ["MP+rel+acq", "LB+acq+acq", "S+rel+dep", "ISA2+rel+acq+acq", "WRC+acq+dep", "IRIW+acq+acq"]
+)
+def test_acquire_release_and_dependency_order(name: str) -> None:
+    """Acquire, release and dependencies forbid what a fence in their place forbids."""
+    assert holds(TESTS[f"{name}@cpu-gpu"]) == "-"
+
+
+@pytest.mark.parametrize("place", ["cpu-gpu", "gpu-cpu"])
+@pytest.mark.parametrize("name", SMALL)
+def test_agents_have_the_outcomes_of_the_model(name: str, place: str) -> None:
+    """All schedules of the agents have each outcome that 5.9 allows and no other [HSL-COH-030]."""
+    result = Explorer().exhaust(TESTS[f"{name}@{place}"])
+    assert (result.forbidden, result.missed, result.faults) == (set(), set(), [])
+    assert result.schedules >= len(result.counts) > 0
+
+
+@pytest.mark.parametrize("name", ["SB", "CoRR", "LB+fence+po"])
+def test_accesses_in_order_are_sequentially_consistent(name: str) -> None:
+    """An agent that starts an access after the one before is complete has no weak outcome (5.9, column a)."""
+    test = TESTS[f"{name}@cpu-gpu"]
+    result = Explorer(in_order=True).exhaust(test)
+    assert result.ok
+    assert not any(test.condition.holds(dict(found)) for found in result.counts)
+
+
+@pytest.mark.parametrize("name", ["MP+fence+fence", "CoWR", "RMW", "2+2W+rel+rel"])
+def test_reduction_loses_no_outcome(name: str) -> None:
+    """Taking completions at once gives the outcomes of all interleavings, with fewer states."""
+    test = TESTS[f"{name}@gpu-cpu"]
+    chosen = [case for case in cases(test) if case.caches in ("I", "S")]
+    reduced, whole = (Explorer(reduce=reduce).exhaust(test, chosen) for reduce in (True, False))
+    assert set(reduced.counts) == set(whole.counts) == whole.allowed
+    assert reduced.states < whole.states
+
+
+@pytest.mark.parametrize("bug", BUGS)
+def test_planted_bug_is_seen(bug: str) -> None:
+    """Each planted bug shows as a forbidden outcome or as a fault, with the events that lead there."""
+    with PLANTED[bug]():
+        result = Explorer().exhaust(TESTS[BUGS[bug]])
+    assert not result.ok
+    assert result.forbidden or result.faults
+    assert result.witness or result.faults
+
+
+@pytest.mark.parametrize("bug", ["SnpInv leaves the S copy", "a fence does not wait"])
+def test_planted_bug_gives_a_forbidden_outcome(bug: str) -> None:
+    """A stale copy, and a fence that does not wait, give the very outcome that the test asks for."""
+    test = TESTS[BUGS[bug]]
+    with PLANTED[bug]():
+        result = Explorer().exhaust(test)
+    assert any(test.condition.holds(dict(found)) for found in result.forbidden)
+    assert result.witness[0].startswith("P")
+
+
+def test_sample_is_of_the_seed() -> None:
+    """Schedules drawn from one seed are the same each time, and others of another seed."""
+    test = TESTS["SB@cpu-gpu"]
+    first, again, other = (Explorer().sample(test, 40, seed).counts for seed in (1, 1, 2))
+    assert first == again != other
+    assert set(first) <= allowed(test)
+
+
+def test_cases_are_those_of_5_9() -> None:
+    """Cached and non-allocating accesses, each from I, all S, E at each thread, one location in S."""
+    assert cases(TESTS["SB@cpu-gpu"]) == [
+        Case(access, caches)
+        for access in ("cached", "uncached")
+        for caches in ("I", "S", "E0", "E1", "Sx", "Sy")
+    ]

@@ -1,0 +1,110 @@
+"""The text format of litmus tests: all shipped ones are read, hostile ones are refused with the line."""
+
+from __future__ import annotations
+
+from contextlib import suppress
+from pathlib import Path
+
+import pytest
+from hypothesis import given, settings
+from hypothesis import strategies as st
+
+from hsl.errors import ConfigError
+from hsl.verify.litmus_text import (
+    MAX_ACCESSES,
+    MAX_BYTES,
+    MAX_DEPTH,
+    MAX_LOCATIONS,
+    MAX_THREADS,
+    parse,
+    parse_all,
+)
+
+FILES = sorted((Path(__file__).parents[2] / "spec/litmus").glob("*.litmus"))
+GOOD = """HSL T
+{ x=0; y=3; }
+ P0            | P1            ;
+ store x,1     | load.acq r0,y ;
+ store.rel y,1 | load r1,x     ;
+exists (1:r0=1 /\\ (1:r1=0 \\/ ~x=1))
+"""
+
+
+def test_files_are_those_of_the_package() -> None:
+    """The package carries each file of spec/litmus, under its name."""
+    shipped = parse_all((Path(__file__).parents[2] / "hsl/_generated/litmus.txt").read_text(), "litmus.txt")
+    assert sorted(test.name for test in shipped) == sorted(file.stem for file in FILES)
+    assert {test.name: test.text.strip() for test in shipped} == {
+        file.stem: parse(file.read_text(), str(file)).text.strip() for file in FILES
+    }
+
+
+def test_what_a_text_says() -> None:
+    """Threads, orders, initial values, placement and the truth of the condition are read."""
+    test = parse(GOOD)
+    (_, second), (first, _) = test.threads
+    assert (second.kind, second.location, second.value, second.release) == ("store", "y", 1, True)
+    assert (first.kind, first.register, first.acquire) == ("load", "r0", True)
+    assert test.initial == {"x": 0, "y": 3}
+    assert test.placement == ("cpu", "gpu")
+    values = {"1:r0": 1, "1:r1": 1, "x": 0}
+    assert test.condition.names == ("1:r0", "1:r1", "x")
+    assert test.condition.holds(values)
+    assert not test.condition.holds(values | {"x": 1})
+
+
+def thread(rows: list[str], condition: str = "x=0") -> str:
+    return "HSL T\n{}\nP0;\n" + "".join(f"{row};\n" for row in rows) + f"exists ({condition})"
+
+
+@pytest.mark.parametrize(
+    ("text", "line", "what"),
+    [
+        ("", 1, "the text ends"),
+        ("X86 T\n", 1, "legal is HSL"),
+        ("HSL ../../x\n", 1, "legal is HSL"),
+        ("HSL T\nP0;\n", 2, "initial state"),
+        ("HSL T\n{ x=-1; }\n", 2, "LOCATION=NUMBER"),
+        ("HSL T\n{ x=99999999999999999999; }\n", 2, "legal is 0"),
+        ("HSL T\n{ x=0;\n", 2, "the text ends"),
+        ("HSL T\n{}\nP1;\n", 3, "legal are P0"),
+        ("HSL T\n{}\nP0", 3, "ends with ;"),
+        ("HSL T\n{}\nP0 | P1;\nstore x,1;\n", 4, "1 columns"),
+        (thread(["launch x,1"]), 4, "legal are load"),
+        (thread(["store.acq x,1"]), 4, "legal are load"),
+        (thread(["store x"]), 4, "2 operands"),
+        (thread(["store 5,1"]), 4, "is no name"),
+        (thread(["store x,one"]), 4, "legal is 0"),
+        (thread(["atomic_store x,FADD32,1"]), 4, "legal are ADD"),
+        (thread(["dep r0"]), 4, "has no value yet"),
+        (thread(["load r0,x", "load r0,x"]), 5, "twice"),
+        (thread(["store x,1"] * (MAX_ACCESSES + 1)), 4 + MAX_ACCESSES, "more than"),
+        (thread([f"store {name},1" for name in "abcde"[: MAX_LOCATIONS + 1]], "a=0"), 9, "locations"),
+        ("HSL T\n{}\n" + "|".join(f"P{p}" for p in range(MAX_THREADS + 1)) + ";\n", 3, "at most"),
+        (thread(["store x,1"], "y=0"), 5, "one of x"),
+        (thread(["store x,1"], "x=0 /\\"), 5, "where one of"),
+        (thread(["store x,1"], "x=0) (x=1"), 5, "the end"),
+        (thread(["store x,1"], "(" * (MAX_DEPTH + 1) + "x=0" + ")" * (MAX_DEPTH + 1)), 5, "parentheses"),
+        (thread(["store x,1"], "~" * 10_000 + "x=0"), 5, "parentheses"),
+        ("HSL T\nPlacement=tpu\n{}\nP0;\nstore x,1;\nexists x=0", 6, "Placement"),
+        (thread(["store x,1"]).replace("exists", "whenever"), 5, "ends with ;"),
+    ],
+)  # fmt: skip
+def test_what_is_refused(text: str, line: int, what: str) -> None:
+    """A text that is no test is refused, with its line and what is legal."""
+    with pytest.raises(ConfigError, match=rf"file:{line}: .*{what}"):
+        parse(text, "file")
+
+
+def test_size_is_capped() -> None:
+    """A text above the cap is refused before it is read."""
+    with pytest.raises(ConfigError, match=f"at most {MAX_BYTES}"):
+        parse("x" * (MAX_BYTES + 1))
+
+
+@settings(max_examples=100, deadline=None)
+@given(st.text(max_size=40), st.integers(0, len(GOOD)), st.integers(0, 40))
+def test_damaged_text(text: str, at: int, gone: int) -> None:
+    """Whatever is put into a good text, it is read or refused with ConfigError."""
+    with suppress(ConfigError):
+        parse(GOOD[:at] + text + GOOD[at + gone :])
