@@ -22,7 +22,7 @@ from hsl.transport.stream import StreamLink
 from tests.support.ports import PortDevice, port_config
 
 T = TypeVar("T")
-FAST = 16  # TU = 2^16 ns: T_STATE is 0.27 s, so that losses are told soon
+FAST = 18  # TU = 2^18 ns: T_STATE is 1.1 s, so that losses are told soon, and a stall is none
 LIMIT_SECONDS = 60  # a test that hangs fails after it; nothing else depends on it
 
 
