@@ -46,7 +46,7 @@ class Credits:
         self.returnable = [0] * len(self.advertised)
         self.threshold = [max(1, total // 2) for total in self.advertised]
         self.last = 0  # the VC of the last return
-        self.due = False  # T_CR has expired
+        self.due = False  # T_CR has expired with something returnable
 
     def take(self, cvc: int, ccnt: int) -> ErrorCode | None:
         """Credits come back in a flit: F8, then F6 [HSL-LNK-031]."""
@@ -72,6 +72,10 @@ class Credits:
             raise ConfigError(f"release of {count} credits of VC {vc}; {self.held[vc]} are held")
         self.held[vc] -= count
         self.returnable[vc] += count
+
+    def expire(self) -> None:
+        """T_CR: what is returnable is due. Where nothing is, nothing is: else empty PROT had no end."""
+        self.due = any(self.returnable)
 
     def must_return(self) -> bool:
         """Whether a return is due: half of an advertisement, or T_CR. F9 (c)."""

@@ -117,7 +117,9 @@ class ReceiveEpoch:
 
     def __init__(self, mask: int = 0) -> None:
         self.point = 0
-        # Of a conforming peer at most window + 1 flits a link and epoch: `accept` refuses more.
+        # Of k links of an epoch one owes the merge point, each other one adds window + 1 at most: `accept`
+        # refuses more. What an epoch leaves waits in the next one too, which has a link less: over all epochs
+        # (window + 1) * n * (n - 1) / 2 flits, whatever a peer does.
         self.held: dict[int, Held] = {}
         self.frozen: dict[int, int] = {}
         self._number = 0

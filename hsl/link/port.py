@@ -196,7 +196,7 @@ class Port:
 
     def expire_credit(self, now: int) -> None:
         """T_CR, row 19, goes to the link of the turn; after a wake the return is due too. F9 (c)."""
-        self._credits.due = True
+        self._credits.expire()
         self.links[self.bond.tx.turn].handle(Input("T_CR"), now)
 
     # ------------------------------------------------------------------------------------------ the session
@@ -352,7 +352,8 @@ class Port:
         """What local calls, which bring no time, have made due; and what this instant has completed."""
         if self._returning:
             self._returning = False
-            if "T_CR" not in self.timers.running and not self._credits.due:
+            waits = any(self._credits.returnable)  # not so if a PROT took all since
+            if waits and "T_CR" not in self.timers.running and not self._credits.due:
                 self.timers.start("T_CR", now)
         self.bond.propose(now)
         turn, lowest = self.links[self.bond.tx.turn], self.bond.lowest

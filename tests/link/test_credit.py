@@ -70,6 +70,20 @@ def test_return_threshold(advertised: int, threshold: int) -> None:
     assert pool.must_return()
 
 
+def test_t_cr_without_anything_returnable() -> None:
+    """T_CR that ends when all has been returned makes nothing due, now or when the next buffer is free."""
+    pool = Credits((8,) * 7, ALL)
+    pool.expire()
+    assert not pool.must_return()
+    pool.held[3] = 1
+    pool.release(3, 1)
+    assert not pool.must_return()
+    pool.expire()
+    assert pool.must_return()
+    assert pool.pick() == (3, 1)
+    assert not pool.must_return()
+
+
 def test_release_is_checked() -> None:
     """Only what is held can be released."""
     pool = Credits(ALL, ALL)

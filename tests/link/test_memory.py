@@ -9,10 +9,11 @@ from typing import Any
 
 import pytest
 
-from hsl._generated.constants import CTL_REPEATS, ErrorCode, LinkState, Op, Vc
+from hsl._generated.constants import CTL_REPEATS, ErrorCode, FlitType, LinkState, Op, Vc
 from hsl._generated.tables import LINK_ROWS
+from hsl.codec.flit import Flit
 from hsl.link import PortConfig
-from hsl.link.epoch import TransmitEpoch
+from hsl.link.epoch import ReceiveEpoch, TransmitEpoch
 from hsl.link.port import EVENT_CAP, Port
 from hsl.link.timers import TIMER_ORDER
 from hsl.verify.link_coverage import LEGAL
@@ -44,7 +45,7 @@ CAPS: dict[str, Cap] = {
     "ReceiveEpoch._count": lambda c: 8,
     "ReceiveEpoch._merged": lambda c: 8,
     "ReceiveEpoch.frozen": lambda c: c.links - 1,
-    "ReceiveEpoch.held": lambda c: (c.links - 1) * (c.window + 1),  # of one epoch
+    "ReceiveEpoch.held": lambda c: c.links * (c.links - 1) // 2 * (c.window + 1),
     "TransmitEpoch.lost": lambda c: c.links - 1,
     "TransmitEpoch.resend": lambda c: (c.links - 1) * c.window,
     "TimerSet.running": lambda c: len(TIMER_ORDER),
@@ -159,7 +160,6 @@ FULL: dict[str, tuple[Callable[[], Scene], tuple[str, ...]]] = {
     "queue_cap": (queues, ("Port._queues[]",)),
     "credits": (delivered, ("Port._delivered",)),
     "CTL_REPEATS": (farewell, ("Link.urgent",)),
-    "reorder": (reorder_space, ("ReceiveEpoch.held",)),
     "links": (lost_links, ("TransmitEpoch.lost", "ReceiveEpoch.frozen")),
 }
 
@@ -178,6 +178,38 @@ def test_full(limit: str) -> None:
     settings = scene.dut.port.config
     assert {name: found[name] for name in names} == {name: CAPS[name](settings) for name in names}
     assert [name for name, length in found.items() if length > CAPS[name](settings)] == []
+
+
+def test_merge_space_of_an_epoch() -> None:
+    """While one of three links stalls, the two others fill window + 1 places each."""
+    found = fullest(reorder_space().dut.port)
+    assert found["ReceiveEpoch.held"] == 2 * (8 + 1)
+
+
+@pytest.mark.parametrize(("links", "window"), [(2, 8), (3, 8), (8, 511)])
+def test_merge_space_of_all_epochs(links: int, window: int) -> None:
+    """The worst peer leaves the merge point to the lowest link of each epoch, which dies: no more fits then.
+
+    What all epochs leave is merged when the last link brings what is missing.
+    """
+    epoch = ReceiveEpoch((1 << links) - 1)
+    flit = Flit("L64", FlitType.PROT)
+    for lowest in range(links - 1):
+        for link in range(lowest + 1, links):
+            assert [epoch.accept(link, flit, b"", window) for _ in range(window + 1)] == [""] * (window + 1)
+            assert "whose turn was skipped" in epoch.accept(link, flit, b"", window)
+        assert epoch.pop() is None
+        start = max(epoch.held) + 1
+        mask = (1 << links) - (2 << lowest)
+        assert epoch.resume(mask, start - len(epoch.held), start) == ""
+    most = links * (links - 1) // 2 * (window + 1)
+    assert len(epoch.held) == most
+    last = links - 1
+    while epoch.held:
+        assert epoch.accept(last, flit, b"", window) == ""
+        while epoch.pop() is not None:
+            pass
+        assert len(epoch.held) <= most
 
 
 def test_missing_list(monkeypatch: pytest.MonkeyPatch) -> None:

@@ -119,6 +119,44 @@ def test_credit_return_waits_for_t_cr() -> None:
     ]
 
 
+def free_while_sending(pair: Pair) -> None:
+    """`b` frees its one held buffer in the instant in which it sends a PROT: that flit takes the credit."""
+    transmit, ready = pair.b.port.transmit, []
+
+    def sending(now: int, free: Any) -> Any:
+        def asked(link: int) -> bool:
+            if not ready:
+                ready.append(pair.b.port.release(Vc.NCR))
+            return bool(free(link))
+
+        return transmit(now, asked)
+
+    pair.b.port.transmit = sending  # type: ignore[method-assign]
+    pair.b.port.send(message(Op.NcWrite, 7))
+    pair.run(1)
+
+
+def free_of_nothing(pair: Pair) -> None:
+    """A buffer is said to be free and is lost: a planted bug of the owner's port."""
+    pair.b.port._credits.held[Vc.NCR] = 0
+    pair.b.port._returning = True
+
+
+@pytest.mark.parametrize("free", [free_while_sending, free_of_nothing])
+def test_no_empty_prot(free: Any) -> None:
+    """T_CR sends a PROT only when there is a credit to return: a port with nothing to say sends none."""
+    pair = Pair().up()
+    pair.b.releasing = False
+    pair.a.waiting.append(message(Op.NcWrite))
+    pair.run(20 * TU)
+    free(pair)
+    pair.run(3 * T_CR)
+    prot = [flit for _, flit in pair.b.of_type(FlitType.PROT)]
+    assert [flit for flit in prot if not flit.ccnt and not any(flit.payload)] == []
+    assert len(prot) == (1 if free is free_while_sending else 0)
+    assert sum(pair.b.port.credits_sent.values()) == len(prot)
+
+
 def test_half_an_advertisement_is_returned_at_once() -> None:
     """When half of an advertisement is free, it goes back without waiting; HSL 3.5 F9 (c)."""
     pair = Pair(b=config(2, credits=MINIMA)).up()
