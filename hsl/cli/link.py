@@ -4,7 +4,6 @@ from __future__ import annotations
 
 import contextlib
 import gc
-import os
 import re
 import sys
 from collections.abc import Iterator
@@ -23,7 +22,7 @@ from hsl.cli.node import deliver, draw_seed, fault_plan
 from hsl.cli.predict import predict_command
 from hsl.codec.crc import ENGINES
 from hsl.codec.flit import FORMATS
-from hsl.engine.select import VARIABLE, engines
+from hsl.engine.select import engines
 from hsl.transport.base import Place
 from hsl.transport.fault_plan import MAX_BURST
 from hsl.transport.faults import Outcome
@@ -76,7 +75,7 @@ def kills_of(context: click.Context, option: click.Parameter, values: tuple[str,
     "--flit", type=click.Choice(list(FORMATS)), default="L64", show_default=True, help="Flit format."
 )
 @click.option(
-    "--engine", type=click.Choice(ENGINES), help="Of all layers (default: HSL_ENGINE, or as below)."
+    "--engine", type=click.Choice(ENGINES), help="Of all layers (default: HSL_ENGINE, or what there is)."
 )
 @click.option(
     "--codec", type=click.Choice(ENGINES), help="Codec under the link (default: that of --engine, or native)."
@@ -95,7 +94,9 @@ def soak(**options: Any) -> int:
     the port died of, and unbalanced_by names it: no account of flits need hold then. So does a link-down
     that outlasts T_STATE.
     """
-    chosen = layers(options["engine"], options["codec"])
+    chosen = engines(options["engine"])
+    if options["codec"] is not None:
+        chosen["codec"] = options["codec"]
     plan = SoakPlan(
         flits=options["flits"],
         seed=draw_seed(options["seed"]),
@@ -128,13 +129,6 @@ def soak(**options: Any) -> int:
         click.echo(f"hsl: the worst that the faults {plan.faults} may do: {plan.faults.outcome}", err=True)
     click.echo(f"hsl: seed {plan.seed}; again: {plan.command}", err=True)
     return ExitCode.FAILED
-
-
-def layers(engine: str | None, codec: str | None) -> dict[str, str]:
-    """The engine of every layer; that of the codec is native unless a wish says otherwise."""
-    chosen = engines(engine)
-    wished = engine or os.environ.get(VARIABLE)
-    return chosen | {"codec": codec or (chosen["codec"] if wished else "native")}
 
 
 @contextlib.contextmanager

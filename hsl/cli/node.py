@@ -10,6 +10,7 @@ import os
 import secrets
 import stat
 from collections.abc import Callable, Mapping
+from dataclasses import replace
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
@@ -36,7 +37,7 @@ from hsl.emulator import (
 )
 from hsl.emulator.report import History, node_report, summed
 from hsl.emulator.topology import LIMITS, SHAPES
-from hsl.engine.select import engines
+from hsl.engine.select import choose, engines
 from hsl.errors import ConfigError
 from hsl.link.events import Event
 from hsl.session import Attachment, Session
@@ -204,10 +205,10 @@ def run(
     name: str, options: dict[str, Any], build: Callable[[Topology, Callable[[], int], int], Device]
 ) -> int:
     """Run the node `name` until its programs end; the report goes to stdout."""
+    chosen = engines(options["engine"])
     topology = load_topology(options, TU_EXPONENT_SOFTWARE)
     attachments = attach(options, name, topology.links)
     logging.basicConfig(format="hsl: %(message)s", level=logging.WARNING)
-    chosen = engines(options["engine"])
     seed = draw_seed(options["seed"])
     device = build(topology, lambda: secrets.randbits(EPOCH_BITS), seed)
     history = History()
@@ -333,14 +334,17 @@ def draw_seed(given: int | None) -> int:
 
 
 def load_topology(options: dict[str, Any], tu: int) -> Topology:
-    """The topology of the options; `tu` is the exponent where neither they nor the file say another."""
+    """The topology of the options; `tu` is the exponent where neither they nor the file say another.
+
+    Its codec is that of --engine.
+    """
     path = options["topology"]
     values: dict[str, Any] = {}
     if path is not None:
         values = {"shape": str(path)} if str(path) in SHAPES else Topology.read(path)
     given = {name: options.get(name) for name in ("tu", "flit", "links", "gpus", "memory_nodes")}
     values |= {name: value for name, value in given.items() if value is not None}
-    return Topology.of({"tu": tu} | values)
+    return replace(Topology.of({"tu": tu} | values), codec=choose("codec", options["engine"]))
 
 
 def read_input(path: Path) -> bytes:

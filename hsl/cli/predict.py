@@ -106,8 +106,7 @@ def predict_command(
     the same document to the byte.
     """
     chosen = engines(engine)
-    codec = "native" if engine is None else chosen["codec"]
-    model = Model(seed=draw_seed(seed), codec=codec, **options)
+    model = Model(seed=draw_seed(seed), codec=chosen["codec"], **options)
     with Meter("rows") as meter:
         report = predict(model, links, meter.show)
     deliver(report, as_json, out, show)

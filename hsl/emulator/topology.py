@@ -83,7 +83,7 @@ class Topology:
     Devices in order: the CPU, the GPUs, the memory node. Sizes in bytes; `device_bytes` of each kind of
     memory of a GPU; caches as sets x ways of lines, `l2s` of them a GPU, each an agent; `tu` is n of
     TU = 2^n ns; `flit` is the format that is offered; `l1_idle_tu` as in NodeConfig, low power is offered
-    where it is not 0.
+    where it is not 0. `codec` is the engine under the links: no setting of a file, but of who runs it.
     """
 
     gpus: int = 1
@@ -104,6 +104,7 @@ class Topology:
     tu: int = TU_EXPONENT_SOFTWARE
     flit: str = "L64"
     l1_idle_tu: int = 0
+    codec: str = "native"
 
     def __post_init__(self) -> None:
         for name, (least, greatest) in LIMITS.items():
@@ -130,7 +131,7 @@ class Topology:
     @classmethod
     def of(cls, values: dict[str, Any]) -> Topology:
         """A topology from settings by name. Raises ConfigError for a name that is none."""
-        legal = {field.name for field in fields(cls)}
+        legal = {field.name for field in fields(cls)} - {"codec"}
         if unknown := sorted(values.keys() - legal):
             raise ConfigError(
                 f"topology: no such setting: {', '.join(unknown)}; there are {', '.join(sorted(legal))}"
@@ -276,6 +277,7 @@ class Topology:
             tu_exp=self.tu,
             flit_sizes=SIZES[self.flit],
             power=int(Power.L1) if self.l1_idle_tu else 0,
+            codec=self.codec,
         )
         return Node(NodeConfig(name=name, ports=[port] * ports, l1_idle_tu=self.l1_idle_tu, **agents))
 

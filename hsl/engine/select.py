@@ -15,9 +15,9 @@ __all__ = ["BUILT", "ENGINES", "LAYERS", "choose", "engines"]
 
 ENGINES: Final = ("reference", "native")
 # The engines that exist, by layer, the default first. The reference codec runs on the native CRC
-# (hsl.codec.crc); the reference link runs on the reference codec.
+# (hsl.codec.crc); the reference link runs on either codec (PortConfig.codec).
 BUILT: Final[dict[str, tuple[str, ...]]] = {
-    "codec": ("reference", "native"),
+    "codec": ("native", "reference"),
     "link": ("reference",),
     "agents": ("reference",),
 }

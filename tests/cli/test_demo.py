@@ -6,6 +6,7 @@ import re
 import signal
 import subprocess
 import sys
+from collections import Counter
 from contextlib import suppress
 from pathlib import Path
 from typing import Any
@@ -24,6 +25,7 @@ from hsl.codec.flit import FORMATS
 from hsl.codec.message import Message
 from hsl.emulator import KERNELS
 from hsl.emulator.gpu import Wavefront
+from hsl.link import Port, PortConfig
 from hsl.transport.faults import KINDS, FaultKind, Outcome
 
 SCHEMAS = Path(__file__).parents[2] / "hsl" / "cli" / "schemas"
@@ -229,7 +231,11 @@ def test_the_topology_file_decides(text: str, tmp_path: Path) -> None:
     assert done.returncode == 4
     assert "l2_stes" in done.stderr
     assert "l2_sets" in done.stderr
-    for line, says in (('flit = "L128"', "B256"), ("l1_idle_tu = -1", "l1_idle_tu")):
+    for line, says in (
+        ('flit = "L128"', "B256"),
+        ("l1_idle_tu = -1", "l1_idle_tu"),
+        ('codec = "reference"', "no such setting: codec"),
+    ):
         path.write_text(f"{line}\n")
         done = hsl("demo", "--topology", str(path))
         assert done.returncode == 4
@@ -391,7 +397,7 @@ def test_a_gpu_that_skips_a_line_is_caught(
 
 @pytest.mark.parametrize("transport", ["loopback", "unix", "tcp"])
 def test_four_links_are_one_port(transport: str, text: str, tmp_path: Path) -> None:
-    """--links 4: a connection for each link, each with a share; the capture has two interfaces for each."""
+    """--links 4: a connection for each link, each with a share; the capture has all of its flits, both ways."""
     path = tmp_path / "bond.pcapng"
     report = demo("--links", "4", "--transport", transport, "--input", text, "--capture", str(path))
     for node in report["nodes"].values():
@@ -400,9 +406,39 @@ def test_four_links_are_one_port(transport: str, text: str, tmp_path: Path) -> N
         assert sum(link["prot_sent"] for link in node["links"]) == node["link"]["prot_sent"]
     with path.open("rb") as stream:
         reader = Reader(stream)
-        seen = {reader.lanes[packet.interface] for packet in reader}
-    ways = ("cpu->gpu", "gpu->cpu")
-    assert {str(lane) for lane in seen} == {f"link{link} {way}" for link in range(4) for way in ways}
+        seen = Counter(str(reader.lanes[packet.interface]) for packet in reader)
+    assert seen == {
+        f"link{link} {way}": sum(report["nodes"][way[:3]]["links"][link]["flits_sent"].values())
+        for link in range(4)
+        for way in ("cpu->gpu", "gpu->cpu")
+    }
+
+
+@pytest.mark.parametrize(("engine", "codec"), [(None, "native"), ("reference", "reference")])
+def test_the_engines_are_those_that_ran(
+    engine: str | None,
+    codec: str,
+    text: str,
+    monkeypatch: pytest.MonkeyPatch,
+    capsys: pytest.CaptureFixture[str],
+) -> None:
+    """The codec of a report is that of every port: native by default, the reference when asked for."""
+    monkeypatch.delenv("HSL_ENGINE", raising=False)
+    made, init = set(), Port.__init__
+
+    def remembering(port: Port, config: PortConfig) -> None:
+        init(port, config)
+        made.add(port.codec.name)
+
+    monkeypatch.setattr(Port, "__init__", remembering)
+    wish = [] if engine is None else ["--engine", engine]
+    with pytest.raises(SystemExit) as ended:
+        main(["demo", "--json", "--transport", "loopback", "--input", text, *wish])
+    assert ended.value.code == 0
+    report = json.loads(capsys.readouterr().out)
+    assert made == {codec}
+    for node in report["nodes"].values():
+        assert node["engines"] == {"codec": codec, "link": "reference", "agents": "reference"}
 
 
 def test_link_that_is_cut_in_mid_run(text: str) -> None:

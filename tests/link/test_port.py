@@ -121,17 +121,18 @@ def test_credit_return_waits_for_t_cr() -> None:
 
 def free_while_sending(pair: Pair) -> None:
     """`b` frees its one held buffer in the instant in which it sends a PROT: that flit takes the credit."""
-    transmit, ready = pair.b.port.transmit, []
+    transmit, ready = pair.b.port.transmit, list[int]()
 
     def sending(now: int, free: Any) -> Any:
         def asked(link: int) -> bool:
             if not ready:
-                ready.append(pair.b.port.release(Vc.NCR))
+                ready.append(link)
+                pair.b.port.release(Vc.NCR)
             return bool(free(link))
 
         return transmit(now, asked)
 
-    pair.b.port.transmit = sending  # type: ignore[method-assign]
+    pair.b.port.transmit = sending  # type: ignore[assignment,method-assign]
     pair.b.port.send(message(Op.NcWrite, 7))
     pair.run(1)
 

@@ -78,10 +78,11 @@ def watching(uri: str, *arguments: str) -> Iterator[subprocess.Popen[str]]:
             process.kill()
 
 
-def check_watched(uri: str, text: str) -> None:
+def check_watched(uri: str, text: str, links: int = 1) -> None:
     """A watcher sees both nodes of a demo come and go, all links ACTIVE in between, nothing dropped."""
     with watching(uri, "--json") as watcher:
-        done = hsl("demo", "--json", "--seed", "5", "--input", text, "--telemetry", uri)
+        bond = ("--links", str(links))
+        done = hsl("demo", "--json", "--seed", "5", "--input", text, "--telemetry", uri, *bond)
         assert done.returncode == 0, done.stderr
         out, err = watcher.communicate(timeout=TIMEOUT)
     report = json.loads(done.stdout)
@@ -95,14 +96,21 @@ def check_watched(uri: str, text: str) -> None:
         "cpu": "ended",
         "gpu": "ended",
     }
-    assert "link 0.0: ACTIVE" in err
-    sent = report["nodes"]["cpu"]["link"]["prot_sent"]
-    assert seen["nodes"]["0000000000000005/cpu"]["counters"][0]["links"][0]["prot_sent"] == sent
+    sent = [link["prot_sent"] for link in report["nodes"]["cpu"]["links"]]
+    last = seen["nodes"]["0000000000000005/cpu"]
+    assert [link["prot_sent"] for link in last["counters"][0]["links"]] == sent
+    assert set(last["links"]) == {f"0.{link}" for link in range(links)}
+    assert [f"link {place}: ACTIVE" in err for place in last["links"]] == [True] * links
 
 
 def test_a_demo_at_an_embedded_broker(embedded: str, text: str) -> None:
     """Both nodes' states, links and last counters reach a watcher at the embedded broker."""
     check_watched(embedded, text)
+
+
+def test_four_links_are_watched(embedded: str, text: str) -> None:
+    """The state and the counters of each link of a bond reach the watcher, over a connection each."""
+    check_watched(embedded, text, links=4)
 
 
 @pytest.mark.tool("mosquitto", apt="mosquitto")
