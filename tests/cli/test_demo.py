@@ -397,7 +397,7 @@ def test_a_gpu_that_skips_a_line_is_caught(
 
 @pytest.mark.parametrize("transport", ["loopback", "unix", "tcp"])
 def test_four_links_are_one_port(transport: str, text: str, tmp_path: Path) -> None:
-    """--links 4: a connection for each link, each with a share; the capture has all of its flits, both ways."""
+    """--links 4: a connection for each link, each with a share; the capture has all its flits, both ways."""
     path = tmp_path / "bond.pcapng"
     report = demo("--links", "4", "--transport", transport, "--input", text, "--capture", str(path))
     for node in report["nodes"].values():
