@@ -37,7 +37,7 @@ def command(file: Path, engine: str | None, out: Path | None, as_json: bool) -> 
         "ok": not verdict.violation,
         "file": str(file),
         "target": recording.target,
-        "engines": engines(engine) | {"codec": "reference"},  # the default of PortConfig
+        "engines": engines(engine),
         "same": None if recording.verdict is None else same(recording.verdict, verdict),
         "recorded": None if recording.verdict is None else recording.verdict.get("violation"),
         "verdict": asdict(verdict) | {"trace": list(verdict.trace)},

@@ -79,7 +79,7 @@ def command(
         "ok": verdict is None or not verdict.violation,
         "complete": verdict is not None,
         "config": config.record(),
-        "engines": engines(engine) | {"codec": "reference"},  # the default of PortConfig
+        "engines": engines(engine),
         "seconds": round(time.monotonic() - start, 3),
         "ended": done,
         "violation": "",

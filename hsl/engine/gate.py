@@ -31,12 +31,12 @@ class Gate:
         self.port = port
         self.local = local
         self.nids = range(0)  # who is behind the port; empty while it is down
-        self.known = range(0)  # who was there last, for the log
         self.known = range(0)  # who was behind it in the last session
         self.log = ErrorLog()
         self.bucket = TokenBucket()
         self._inbound: dict[int, deque[Message]] = {vc: deque() for vc in Vc}
         self._outbound: dict[int, deque[Message]] = {vc: deque() for vc in Vc}
+        self._kept = 0  # in the outbound queues
         self._window = 0  # of PROTO errors
         self._protos = 0
         self._since = 0
@@ -47,7 +47,6 @@ class Gate:
     def open(self, nids: range, tu: int, now: int) -> None:
         """The port is up; `nids` are behind it, `tu` in ns."""
         self.nids, self.known, self._tu, self._since = nids, nids, tu, now
-        self.known = nids
         self._window = self._protos = 0
         self.bucket.tu = tu
 
@@ -58,6 +57,7 @@ class Gate:
         self.bucket.clear()
         for queue in (*self._inbound.values(), *self._outbound.values()):
             queue.clear()
+        self._kept = 0
 
     def proto(self, now: int) -> None:
         """Count an error of `proto`; the 17th in a window ends the port. HSL 6.3 [HSL-SEC-003]."""
@@ -118,13 +118,17 @@ class Gate:
     def send(self, message: Message) -> None:
         """Hand a message to the port, or keep it until the port has room."""
         self._outbound[message.vc].append(message)
+        self._kept += 1
 
     def flush(self) -> bool:
         """Move to the port what it has room for; True when something moved."""
         moved = False
+        if not self._kept:
+            return moved
         for vc, queue in self._outbound.items():
             while queue and self.port.room(vc):
                 self.port.send(queue.popleft())
+                self._kept -= 1
                 moved = True
         return moved
 
@@ -134,6 +138,11 @@ class Gate:
 
     def _room(self, vc: int) -> bool:
         return not self._outbound[vc] and self.port.room(vc)
+
+    @property
+    def waiting(self) -> bool:
+        """Messages wait to be delivered to agents."""
+        return any(self._inbound.values())
 
     @property
     def idle(self) -> bool:

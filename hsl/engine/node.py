@@ -79,6 +79,14 @@ class Node:
             *self._servers,
         ]
         self._watches = [IdleWatch(gate, config.l1_idle_tu) for gate in self._gates]
+        # What has timers, in the order of one instant.
+        self._timed: list[Port | HomeAgent | RequestAgent | Gate | IdleWatch] = [
+            *self.ports,
+            *self.homes.values(),
+            *self.agents.values(),
+            *self._gates,
+            *self._watches,
+        ]
         self._local: deque[Message] = deque()  # between agents of this node; bounded by their MSHRs and TSHRs
         self._events: deque[tuple[int, Event]] = deque(maxlen=EVENT_LIMIT)
         for log in self.error_logs:
@@ -118,17 +126,13 @@ class Node:
 
     def tick(self, now: int) -> None:
         """Timers: those of the links, then T_SNP, T_CACK, T_REQ (5.11), then low power is permitted (3.7)."""
-        for timed in self._timed():
+        for timed in self._timed:
             timed.tick(now)
 
     def next_deadline(self) -> int | None:
         """The first instant at which `tick` has something to do."""
-        deadlines = (timed.next_deadline() for timed in self._timed())
-        return min((deadline for deadline in deadlines if deadline is not None), default=None)
-
-    def _timed(self) -> list[Port | HomeAgent | RequestAgent | Gate | IdleWatch]:
-        """What has timers, in the order of one instant."""
-        return [*self.ports, *self.homes.values(), *self.agents.values(), *self._gates, *self._watches]
+        deadlines = [timed.next_deadline() for timed in self._timed]
+        return min([deadline for deadline in deadlines if deadline is not None], default=None)
 
     @property
     def home(self) -> HomeAgent | None:
@@ -273,9 +277,18 @@ class Node:
                 self._handlers[message.vc](message, origin, now)
             sent = self._drain(now)
             flushed = [gate.flush() for gate in self._gates]
-            moving = bool(batch or sent or any(flushed))
+            moving = bool(batch or sent or any(flushed)) and self._more()
         for watch in self._watches:
             watch.observe(now)
+
+    def _more(self) -> bool:
+        """Whether another round of this instant can find something to do."""
+        return (
+            bool(self._local or self.io or self.atc)
+            or any(gate.waiting or gate.port.told for gate in self._gates)
+            or any(agent.outbox or agent.errors for agent in self._talking)
+            or any(home.fences for home in self.homes.values())
+        )
 
     def _batch(self) -> list[Inbound]:
         """What is delivered in this round, in its order."""

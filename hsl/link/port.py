@@ -139,6 +139,11 @@ class Port:
         events, self._events = self._events, []
         return events
 
+    @property
+    def told(self) -> bool:
+        """Events or messages wait for the owner."""
+        return bool(self._events or self._delivered)
+
     def tell(self, event: Event) -> None:
         """Add an event."""
         if len(self._events) < EVENT_CAP or isinstance(event, LinkUp | LinkDown):

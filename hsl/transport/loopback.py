@@ -189,9 +189,11 @@ class Loopback:
         return touched
 
     def _transmit(self, index: int) -> None:
+        now = self.now
+
         def ready(port: int, link: int) -> bool:
-            lane = self.lanes.get(Place(index, port, link))
-            return lane is not None and lane.ready(self.now)
+            lane = self.lanes.get((index, port, link))  # type: ignore[call-overload]
+            return lane is not None and lane.ready(now)
 
         used: set[Place] = set()
         for port, link, flit in self.devices[index].node.transmit(self.now, ready):

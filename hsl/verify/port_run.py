@@ -70,7 +70,7 @@ def run_port(
     name with their times, and the states of its links. Raises ConfigError for a record that is no call.
     """
     choose("link", engine)
-    port = Port(make_config(config))
+    port = Port(make_config(dict(config) | {"codec": choose("codec", engine)}))
     sent, events, delivered, now = b"", [], 0, 0
     flits = 0
     for number, record in enumerate(records):

@@ -63,8 +63,10 @@ class _Device:
 
 
 class Stack:
-    """One run. `gpus`: caches behind ports; `cpus`: caches beside the home; `trace`: keep the last flits.
+    """One run.
 
+    `gpus`: caches behind ports; `cpus`: caches beside the home; `codec`: the engine under the links; `trace`:
+    keep the last flits.
     Raises InvariantError from `run` when something forbidden is seen, LinkLost when the faults end a link.
     """
 
@@ -78,6 +80,7 @@ class Stack:
         seed: int,
         faults: FaultPlan,
         *,
+        codec: str = "reference",
         trace: bool = False,
         progress: Callable[[Issuer], None] = lambda issuer: None,
     ) -> None:
@@ -89,7 +92,8 @@ class Stack:
         self._connected = False  # every link has come up
         rng = Random(f"epochs {seed}")
         epoch = partial(rng.getrandbits, EPOCH_BITS)
-        nodes = [_cpu_node(cpus, home, memory, len(gpus), epoch), *(_gpu_node(gpu, epoch) for gpu in gpus)]
+        port = partial(PortConfig, epoch=epoch, tu_exp=TU_EXPONENT, codec=codec)
+        nodes = [_cpu_node(cpus, home, memory, len(gpus), port), *(_gpu_node(gpu, port) for gpu in gpus)]
         self.devices = [_Device(node, self._ended) for node in nodes]
         wires = [Wire(Place(0, port), Place(port + 1), faults=(faults, faults)) for port in range(len(gpus))]
         self.flits = FlitLog([node.name for node in nodes], [wire[:2] for wire in wires]) if trace else None
@@ -227,17 +231,17 @@ class Stack:
 
 
 def _cpu_node(
-    cpus: Sequence[RequestConfig], home: HomeConfig, memory: Memory, ports: int, epoch: Callable[[], int]
+    cpus: Sequence[RequestConfig],
+    home: HomeConfig,
+    memory: Memory,
+    ports: int,
+    port: Callable[..., PortConfig],
 ) -> Node:
     roles = Role.HA | Role.RA if cpus else Role.HA
-    config = [_port(CPU_GUID, roles, 0, CPU_NIDS, epoch) for _ in range(ports)]
+    config = [port(guid=CPU_GUID, roles=roles, nid_base=0, nid_count=CPU_NIDS) for _ in range(ports)]
     return Node(NodeConfig(name="cpu", ports=config, agents=cpus, homes=[(home, memory)]))
 
 
-def _gpu_node(gpu: RequestConfig, epoch: Callable[[], int]) -> Node:
-    port = _port(CPU_GUID + gpu.nid, Role.RA, gpu.nid, 1, epoch)
-    return Node(NodeConfig(name=f"gpu{gpu.nid - CPU_NIDS}", ports=[port], agents=[gpu]))
-
-
-def _port(guid: int, roles: Role, base: int, count: int, epoch: Callable[[], int]) -> PortConfig:
-    return PortConfig(guid=guid, roles=roles, nid_base=base, nid_count=count, epoch=epoch, tu_exp=TU_EXPONENT)
+def _gpu_node(gpu: RequestConfig, port: Callable[..., PortConfig]) -> Node:
+    config = port(guid=CPU_GUID + gpu.nid, roles=Role.RA, nid_base=gpu.nid, nid_count=1)
+    return Node(NodeConfig(name=f"gpu{gpu.nid - CPU_NIDS}", ports=[config], agents=[gpu]))

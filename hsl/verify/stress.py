@@ -179,13 +179,13 @@ def run(
     same verdict, always. ConfigError for an `engine` that the layers have not, LinkLost when the faults end a
     link: then nothing is known.
     """
-    engines(engine)
+    codec = engines(engine)["codec"]
     chosen = program(config) if operations is None else operations
-    return _RUNS[config.via](config, chosen, trace, progress)
+    return _RUNS[config.via](config, chosen, codec, trace, progress)
 
 
 def _via_messages(
-    config: StressConfig, operations: Iterable[Operation], trace: bool, progress: Progress
+    config: StressConfig, operations: Iterable[Operation], codec: str, trace: bool, progress: Progress
 ) -> Verdict:
     agents = [RequestAgent(request_config(config, nid)) for nid in config.agents]
     home = HomeAgent(home_config(config), memory(config))
@@ -197,7 +197,7 @@ def _via_messages(
 
 
 def _via_links(
-    config: StressConfig, operations: Iterable[Operation], trace: bool, progress: Progress
+    config: StressConfig, operations: Iterable[Operation], codec: str, trace: bool, progress: Progress
 ) -> Verdict:
     stack = Stack(
         [request_config(config, nid) for nid in config.agents[: config.cpu]],
@@ -207,6 +207,7 @@ def _via_links(
         config.addresses,
         config.seed,
         FaultPlan.parse(config.faults),
+        codec=codec,
         trace=trace,
         progress=progress,
     )

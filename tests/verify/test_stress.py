@@ -267,3 +267,18 @@ def test_exact_operations_do_not_race() -> None:
         if operation.access.kind in WRITES:
             last_write[word] = operation.id
     assert checked > 100
+
+
+def test_codec_changes_nothing(monkeypatch: pytest.MonkeyPatch) -> None:
+    """The native codec under the links gives the verdict of the reference codec to the last counter."""
+    config = StressConfig(ops=120, seed=2, via="links", faults="crc:0.02,drop:0.02")
+    monkeypatch.delenv("HSL_ENGINE", raising=False)
+    used: list[str] = []
+
+    def stack_of(*arguments: Any, codec: str, **more: Any) -> Stack:
+        used.append(codec)
+        return Stack(*arguments, codec=codec, **more)
+
+    with mock.patch("hsl.verify.stress.Stack", stack_of):
+        assert run(config) == run(config, engine="reference")
+    assert used == ["native", "reference"]
