@@ -72,11 +72,13 @@ diagrams: ## the state diagrams of the link as SVG, in build/diagrams (needs gra
 	mkdir -p build/diagrams
 	for file in spec/generated/*.dot; do dot -Tsvg "$$file" -o "build/diagrams/$$(basename "$$file" .dot).svg" || exit 1; done
 
-coverage: venv ## which cells of the link table two ports over the loopback reach
-	rm -rf build/coverage/link
+coverage: venv ## which cells of the link table and of the coherence tables the tests reach
+	rm -rf build/coverage
 	$(BIN)/python -m pytest -q tests/link/test_cells*.py tests/link/test_state.py \
 		--link-coverage build/coverage/link
 	$(BIN)/hsl coverage link
+	$(BIN)/python -m pytest -q tests/agents/test_cells.py --coherence-coverage build/coverage/coherence
+	$(BIN)/hsl coverage coherence
 
 soak: venv ## a million flits and a million operations, with faults; every planted bug of the agents with five seeds
 	$(BIN)/hsl link soak --flits 1000000 --faults crc:1e-3,drop:1e-3 --seed 1

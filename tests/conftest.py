@@ -7,6 +7,7 @@ from hsl.codec.crc import ENGINES
 
 pytest_plugins = [
     "pytester",
+    "tests.support.coherence_coverage",
     "tests.support.engine_counts",
     "tests.support.external_tools",
     "tests.support.link_coverage",

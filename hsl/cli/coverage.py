@@ -3,8 +3,10 @@
 from __future__ import annotations
 
 import sys
+from collections import Counter
+from collections.abc import Callable, Sequence
 from pathlib import Path
-from typing import Any, Final
+from typing import Any, Final, TypeVar
 
 import click
 from rich.console import Console
@@ -14,15 +16,18 @@ from rich.text import Text
 from hsl._generated.constants import LinkState
 from hsl.cli.exits import ExitCode
 from hsl.cli.node import deliver
-from hsl.verify.link_coverage import merge, read_records, summary
+from hsl.verify import coherence_coverage, link_coverage
 
 __all__ = ["command"]
 
-FOLDER: Final = Path("build/coverage/link")
+F = TypeVar("F", bound=Callable[..., Any])
+FOLDER: Final = Path("build/coverage")
 # Cells of the heat map by verdict; those that were reached show how often, in powers of ten.
 MARKS: Final = {
     "direct": ("d", "yellow"),
+    "hostile": ("h", "yellow"),
     "illegal": ("-", "dim"),
+    "unreachable": ("-", "dim"),
     "missed": ("MISSED", "bold red"),
     "surprise": ("SURPRISE", "bold red"),
 }
@@ -34,32 +39,76 @@ def command() -> None:
     """Coverage of the tables of the specification, from test runs that assert something."""
 
 
+def folder_option(name: str) -> Callable[[F], F]:
+    """Where the records of `pytest --NAME-coverage` are, and the options of a report."""
+
+    def decorate(function: F) -> F:
+        for option in (
+            click.option("--json", "as_json", is_flag=True, help="One JSON document on stdout."),
+            click.option(
+                "--out", type=click.Path(dir_okay=False, path_type=Path), help="Write the document to a file."
+            ),
+            click.option(
+                "--records",
+                type=click.Path(path_type=Path, file_okay=False),
+                default=FOLDER / name,
+                show_default=True,
+                help=f"Folder that `pytest --{name}-coverage` wrote.",
+            ),
+        ):
+            function = option(function)
+        return function
+
+    return decorate
+
+
 @command.command("link")
-@click.option(
-    "--records",
-    type=click.Path(path_type=Path, file_okay=False),
-    default=FOLDER,
-    show_default=True,
-    help="Folder that `pytest --link-coverage` wrote.",
-)
-@click.option("--out", type=click.Path(dir_okay=False, path_type=Path), help="Write the document to a file.")
-@click.option("--json", "as_json", is_flag=True, help="One JSON document on stdout.")
+@folder_option("link")
 def link(records: Path, out: Path | None, as_json: bool) -> int:
     """Each event in each state of the link table: how often two ports over the loopback reached it.
 
     Exit status 0 only if every legal cell was reached by bytes, events and time; a cell that no port can
     reach is listed apart, with the reason, and must have been reached by a direct call. 5: no records.
     """
-    number, counts = read_records(records)
+    number, counts = link_coverage.read_records(records)
+    cells = link_coverage.merge(counts)
+    extra = {"legal": sum(cell["legal"] for cell in cells)}
+    totals = link_coverage.summary(cells) | extra
+    return tell("link", number, records, cells, totals, show_link, out, as_json)
+
+
+@command.command("coherence")
+@folder_option("coherence")
+def coherence(records: Path, out: Path | None, as_json: bool) -> int:
+    """Each event in each state of the tables of cache and home: how often conforming nodes reached it.
+
+    Exit status 0 only if every cell was reached by conforming nodes, or is listed as one that only a hostile
+    node reaches and was reached by its test, or is listed as out of reach and was not. 5: no records.
+    """
+    number, counts = coherence_coverage.read_records(records)
+    cells = coherence_coverage.merge(counts)
+    totals = coherence_coverage.summary(cells)
+    return tell("coherence", number, records, cells, totals, show_coherence, out, as_json)
+
+
+def tell(
+    name: str,
+    number: int,
+    folder: Path,
+    cells: list[dict[str, Any]],
+    totals: dict[str, int],
+    show: Callable[[dict[str, Any]], None],
+    out: Path | None,
+    as_json: bool,
+) -> int:
+    """Deliver the report of a table; the exit code."""
     if not number:
-        click.echo(f"hsl: no records in {records}: `make coverage` writes them", err=True)
+        click.echo(f"hsl: no records in {folder}: `make coverage` writes them", err=True)
         return ExitCode.NOTHING
-    cells = merge(counts)
-    totals = summary(cells)
     report = {
-        "schema": "hsl.coverage.link/1",
+        "schema": f"hsl.coverage.{name}/1",
         "records": number,
-        "summary": totals | {"legal": sum(cell["legal"] for cell in cells), "cells": len(cells)},
+        "summary": totals | {"cells": len(cells)},
         "cells": cells,
         "ok": not totals["missed"] and not totals["surprise"],
     }
@@ -67,17 +116,32 @@ def link(records: Path, out: Path | None, as_json: bool) -> int:
     return ExitCode.OK if report["ok"] else ExitCode.FAILED
 
 
-def show(report: dict[str, Any]) -> None:
-    """The heat map and what is below it."""
-    console = Console(highlight=False, width=None if sys.stdout.isatty() else 130)
+def console_of() -> Console:
+    """Where heat maps go: as wide as they are where there is no terminal."""
+    return Console(highlight=False, width=None if sys.stdout.isatty() else 130)
+
+
+def heat_map(
+    console: Console, cells: list[dict[str, Any]], states: Sequence[str], count: str, lead: Sequence[str]
+) -> None:
+    """Events by states; `count` is the key of what is shown, `lead` of the columns before the states."""
     table = Table(box=None, pad_edge=False)
-    for heading in ("row", "event", *(state.name for state in LinkState)):
+    for heading in (*lead, *states):
         table.add_column(heading, no_wrap=True, justify="left" if heading == "event" else "right")
-    width = len(LinkState)
-    for start in range(0, len(report["cells"]), width):
-        cells = report["cells"][start : start + width]
-        table.add_row(str(cells[0]["row"]), cells[0]["event"], *map(mark, cells))
+    by_event: dict[str, dict[str, dict[str, Any]]] = {}
+    for cell in cells:
+        by_event.setdefault(cell["event"], {})[cell["state"]] = cell
+    for row in by_event.values():
+        first = next(iter(row.values()))
+        table.add_row(*(str(first[key]) for key in lead), *(mark(row[state], count) for state in states))
     console.print(table)
+
+
+def show_link(report: dict[str, Any]) -> None:
+    """The heat map and what is below it."""
+    console = console_of()
+    states = [state.name for state in LinkState]
+    heat_map(console, report["cells"], states, "loopback", ("row", "event"))
     for cell in report["cells"]:
         if cell["verdict"] in ("direct", "missed", "surprise"):
             why = cell["note"] or "no port over the loopback came there"
@@ -90,9 +154,32 @@ def show(report: dict[str, Any]) -> None:
     )
 
 
-def mark(cell: dict[str, Any]) -> Text:
+def show_coherence(report: dict[str, Any]) -> None:
+    """A heat map for each table, then what is wrong, and why cells are listed."""
+    console = console_of()
+    for agent, title in (("ra", "Cache line (5.5)"), ("ha", "Home line (5.6)")):
+        console.print(title)
+        cells = [cell for cell in report["cells"] if cell["agent"] == agent]
+        heat_map(console, cells, coherence_coverage.TABLES[agent].states, "conforming", ("event",))
+    reasons = Counter(
+        (cell["verdict"], cell["note"], cell["test"]) for cell in report["cells"] if cell["note"]
+    )
+    for (verdict, note, test), number in reasons.items():
+        console.print(f"{verdict}: {number} cells: {note}" + (f" ({test})" if test else ""))
+    for cell in report["cells"]:
+        if cell["verdict"] in ("missed", "surprise"):
+            console.print(f"{cell['verdict']}: {cell['agent']} {cell['event']} in {cell['state']}")
+    totals = report["summary"]
+    console.print(
+        f"{totals['reached']} of {totals['cells']} cells reached by conforming nodes, {totals['hostile']} by "
+        f"hostile ones only, {totals['unreachable']} out of reach, {totals['missed']} missed, "
+        f"{totals['surprise']} reached though listed"
+    )
+
+
+def mark(cell: dict[str, Any], count: str) -> Text:
     """How a cell looks in the heat map."""
     if cell["verdict"] in MARKS:
         return Text(*MARKS[cell["verdict"]])
-    heat = min(len(str(cell["loopback"])), len(GREENS)) - 1
-    return Text(str(cell["loopback"]), GREENS[heat])
+    heat = min(len(str(cell[count])), len(GREENS)) - 1
+    return Text(str(cell[count]), GREENS[heat])

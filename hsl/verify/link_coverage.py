@@ -6,23 +6,31 @@ loopback drove, by bytes, events and time alone (`loopback`), and of all others 
 
 from __future__ import annotations
 
-import json
 from collections import Counter
-from collections.abc import Iterable
+from itertools import product
 from pathlib import Path
 from typing import Any, Final
 
 from hsl._generated.constants import LinkState
 from hsl._generated.tables import LINK_ROWS
-from hsl.errors import ConfigError
+from hsl.verify import coverage_records
 
-__all__ = ["CANNOT", "DIRECT_ONLY", "KINDS", "LEGAL", "Cell", "merge", "read_records", "write_record"]
+__all__ = [
+    "CANNOT",
+    "DIRECT_ONLY",
+    "KINDS",
+    "LEGAL",
+    "Cell",
+    "merge",
+    "read_records",
+    "summary",
+    "write_record",
+]
 
 Cell = tuple[str, LinkState]
 
 KINDS: Final = ("loopback", "direct")
 CANNOT: Final = "-"
-MAX_RECORD_BYTES: Final = 1 << 20  # a record names each cell twice at most
 _STATES: Final = {state.name: state for state in LinkState}
 _EVENTS: Final = {row.event: row for row in LINK_ROWS}
 LEGAL: Final = tuple(
@@ -44,33 +52,22 @@ DIRECT_ONLY: Final = {
 
 def write_record(path: Path, counts: dict[str, Counter[Cell]]) -> None:
     """Write one record; `counts` by kind."""
-    document = {
-        kind: {f"{event} {state.name}": count for (event, state), count in sorted(counts[kind].items())}
-        for kind in KINDS
-    }
-    path.parent.mkdir(parents=True, exist_ok=True)
-    path.write_text(json.dumps(document, indent=1) + "\n")
+    named = {kind: Counter({_name(cell): n for cell, n in counts[kind].items()}) for kind in KINDS}
+    coverage_records.write_record(path, named)
 
 
 def read_records(folder: Path) -> tuple[int, dict[str, Counter[Cell]]]:
     """How many records are in `folder`, and their sum. Raises ConfigError for one that cannot be read."""
-    total: dict[str, Counter[Cell]] = {kind: Counter() for kind in KINDS}
-    paths = sorted(folder.glob("*.json"))
-    for path in paths:
-        try:
-            if path.stat().st_size > MAX_RECORD_BYTES:
-                raise ValueError(f"more than {MAX_RECORD_BYTES} bytes")
-            document = json.loads(path.read_text())
-            for kind in KINDS:
-                total[kind].update({_cell(name): int(count) for name, count in document[kind].items()})
-        except (OSError, ValueError, LookupError, TypeError, AttributeError, RecursionError) as error:
-            raise ConfigError(f"{path} is no record of link coverage: {error}") from error
-    return len(paths), total
+    names = {_name(cell): cell for cell in product(_EVENTS, LinkState)}
+    number, counts = coverage_records.read_records(folder, "link", KINDS, names.keys())
+    return number, {
+        kind: Counter({names[name]: n for name, n in cells.items()}) for kind, cells in counts.items()
+    }
 
 
-def _cell(name: str) -> Cell:
-    event, state = name.split()
-    return _EVENTS[event].event, _STATES[state]
+def _name(cell: Cell) -> str:
+    event, state = cell
+    return f"{event} {state.name}"
 
 
 def merge(counts: dict[str, Counter[Cell]]) -> list[dict[str, Any]]:
@@ -109,7 +106,6 @@ def _row(cell: Cell, counts: dict[str, Counter[Cell]]) -> dict[str, Any]:
     }
 
 
-def summary(rows: Iterable[dict[str, Any]]) -> dict[str, int]:
+def summary(rows: list[dict[str, Any]]) -> dict[str, int]:
     """How many cells there are of each verdict."""
-    counts = Counter(row["verdict"] for row in rows)
-    return {name: counts[name] for name in ("reached", "direct", "illegal", "missed", "surprise")}
+    return coverage_records.summary(rows, ("reached", "direct", "illegal", "missed", "surprise"))

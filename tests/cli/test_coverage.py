@@ -15,6 +15,8 @@ from jsonschema import Draft202012Validator
 from hsl._generated.constants import LinkState
 from hsl.cli import main
 from hsl.cli.exits import ExitCode
+from hsl.verify import coherence_coverage, coverage_records
+from hsl.verify.coherence_coverage import HOSTILE, UNREACHABLE
 from hsl.verify.link_coverage import DIRECT_ONLY, LEGAL, Cell, write_record
 
 WHOLE: dict[str, Counter[Cell]] = {
@@ -40,12 +42,12 @@ def test_failed():
 """
 
 
-def run(folder: Path, *arguments: str) -> Result:
-    return CliRunner().invoke(main, ["coverage", "link", "--records", str(folder), *arguments])
+def run(folder: Path, *arguments: str, table: str = "link") -> Result:
+    return CliRunner().invoke(main, ["coverage", table, "--records", str(folder), *arguments])
 
 
-def report_of(result: Result) -> dict[str, Any]:
-    schema = json.loads((files("hsl.cli") / "schemas/coverage_link.json").read_text())
+def report_of(result: Result, table: str = "link") -> dict[str, Any]:
+    schema = json.loads((files("hsl.cli") / f"schemas/coverage_{table}.json").read_text())
     Draft202012Validator.check_schema(schema)
     report: dict[str, Any] = json.loads(result.stdout)
     Draft202012Validator(schema).validate(report)
@@ -122,3 +124,91 @@ def test_plugin(pytester: pytest.Pytester) -> None:
     assert record["direct"]["PM_NAK DETECT"] == 1
     assert "sw_retrain ACTIVE" not in record["loopback"] | record["direct"]
     assert "PM_NAK DETECT" not in record["loopback"]
+
+
+# ---- the tables of coherence
+COHERENCE: dict[str, Counter[str]] = {
+    "conforming": Counter(set(coherence_coverage.CELLS) - HOSTILE.keys() - UNREACHABLE.keys()),
+    "hostile": Counter(HOSTILE.keys()),
+}
+COHERENCE_SUITE = """
+import pytest
+from hsl._generated.constants import Op
+from hsl.agents.request_actions import Turn
+from tests.agents.home_rig import A, Rig
+from tests.agents.test_request_table import LINE, fire, in_state
+
+@pytest.mark.conforming
+def test_conforming():
+    assert len(Rig().send(Op.Flush, A)) == 1
+
+def test_hostile():
+    one = in_state("IS_D")
+    fire(one, "Cmp_S")
+
+@pytest.mark.conforming
+def test_stepped():
+    one = in_state("I")
+    one._run(Turn(one, one.cache.line(LINE), "t_req", 1))
+
+@pytest.mark.conforming
+def test_failed():
+    assert not in_state("M")
+"""
+
+
+def coherence(folder: Path, **change: Counter[str]) -> tuple[Result, dict[str, Any]]:
+    """The command on one record, with `change` in place of its counts."""
+    coverage_records.write_record(folder / "a.json", COHERENCE | change)
+    result = run(folder, "--json", table="coherence")
+    return result, report_of(result, "coherence")
+
+
+def test_coherence_all_reached(tmp_path: Path) -> None:
+    """Cells are reached by conforming nodes, or listed as hostile or out of reach: exit code 0."""
+    result, report = coherence(tmp_path)
+    assert (result.exit_code, report["ok"]) == (ExitCode.OK, True)
+    counts = report["summary"]
+    assert (counts["missed"], counts["surprise"]) == (0, 0)
+    assert counts["reached"] + counts["hostile"] + counts["unreachable"] == counts["cells"]
+    assert "84 out of reach, 0 missed" in run(tmp_path, table="coherence").stdout
+
+
+CHANGES = {
+    "missed": {"conforming": COHERENCE["conforming"] - Counter(["ra M SnpCur"])},
+    "only by hostile": {
+        "conforming": COHERENCE["conforming"] - Counter(["ha RD lost"]),
+        "hostile": COHERENCE["hostile"] + Counter(["ha RD lost"]),
+    },
+    "hostile not reached": {"hostile": COHERENCE["hostile"] - Counter(["ha IDLE CmpAck"])},
+    "conforming after all": {"conforming": COHERENCE["conforming"] + Counter(["ha IDLE CmpAck"])},
+    "reachable after all": {"hostile": COHERENCE["hostile"] + Counter(["ra I t_req"])},
+}
+
+
+@pytest.mark.parametrize("change", CHANGES)
+def test_coherence_holes(change: str, tmp_path: Path) -> None:
+    """A cell that is neither reached nor listed, or otherwise reached than listed, is named: exit code 1."""
+    result, report = coherence(tmp_path, **CHANGES[change])
+    bad = [cell for cell in report["cells"] if cell["verdict"] in ("missed", "surprise")]
+    assert (result.exit_code, report["ok"], len(bad)) == (ExitCode.FAILED, False, 1)
+    shown = run(tmp_path, table="coherence").stdout
+    assert f"{bad[0]['verdict']}: {bad[0]['agent']} {bad[0]['event']} in {bad[0]['state']}" in shown
+
+
+def test_coherence_records(tmp_path: Path) -> None:
+    """Without records the exit code is 5; a record with an unknown cell is refused with 4."""
+    assert run(tmp_path, table="coherence").exit_code == ExitCode.NOTHING
+    (tmp_path / "a.json").write_text('{"conforming": {"ra X load": 1}, "hostile": {}}')
+    assert run(tmp_path, table="coherence").exit_code == ExitCode.USAGE
+
+
+def test_coherence_plugin(pytester: pytest.Pytester) -> None:
+    """Marked tests count as conforming, others as hostile; failed ones and stepped agents not at all."""
+    pytester.makeconftest("pytest_plugins = ['tests.support.coherence_coverage']")
+    pytester.makepyfile(test_suite=COHERENCE_SUITE)
+    pytester.runpytest("--coherence-coverage", "records").assert_outcomes(passed=3, failed=1)
+    (path,) = (pytester.path / "records").glob("*.json")
+    record = json.loads(path.read_text())
+    assert record["conforming"] == {"ha DO go": 1, "ha IDLE Flush": 1}
+    assert record["hostile"] == {"ra I load": 1, "ra IS_D Cmp_S": 1}

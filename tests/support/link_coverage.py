@@ -6,10 +6,9 @@ its links.
 
 from __future__ import annotations
 
-import os
 import sys
 from collections import Counter
-from collections.abc import Callable, Generator
+from collections.abc import Callable
 from pathlib import Path
 from typing import Any
 
@@ -18,20 +17,20 @@ import pytest
 from hsl.link.link import Link
 from hsl.transport.loopback import Loopback
 from hsl.verify.link_coverage import KINDS, Cell, write_record
+from tests.support.coverage import Recorder, register
 
 OPTION = "--link-coverage"
 
 
-class Recorder:
-    """Notes the links that a test makes, and sums their coverage when it has passed."""
+class LinkRecorder(Recorder):
+    """Notes the links that a test makes."""
 
     def __init__(self, folder: Path) -> None:
-        self.path = folder / f"{os.environ.get('PYTEST_XDIST_WORKER', 'main')}-{os.getpid()}.json"
+        super().__init__(folder)
         self.counts: dict[str, Counter[Cell]] = {kind: Counter() for kind in KINDS}
         self.links: list[Link] = []
         self.driven: set[int] = set()  # id of ports
         self.touched: set[int] = set()  # id of links
-        self.patch = pytest.MonkeyPatch()
 
     def install(self) -> None:
         make, wire = Link.__init__, Loopback.__init__
@@ -57,22 +56,16 @@ class Recorder:
 
         return called
 
-    @pytest.hookimpl(wrapper=True)
-    def pytest_runtest_makereport(
-        self, item: pytest.Item, call: pytest.CallInfo[None]
-    ) -> Generator[None, pytest.TestReport, pytest.TestReport]:
-        report = yield
-        if call.when == "call" and report.passed:
-            for link in self.links:
-                direct = id(link.port) not in self.driven or id(link) in self.touched
-                self.counts[KINDS[direct]].update(link.coverage)
-        if call.when == "teardown":
-            for each in (self.links, self.driven, self.touched):
-                each.clear()
-        return report
+    def passed(self, item: pytest.Item) -> None:
+        for link in self.links:
+            direct = id(link.port) not in self.driven or id(link) in self.touched
+            self.counts[KINDS[direct]].update(link.coverage)
 
-    def pytest_sessionfinish(self) -> None:
-        self.patch.undo()
+    def forget(self) -> None:
+        for each in (self.links, self.driven, self.touched):
+            each.clear()
+
+    def write(self) -> None:
         write_record(self.path, self.counts)
 
 
@@ -81,8 +74,4 @@ def pytest_addoption(parser: pytest.Parser) -> None:
 
 
 def pytest_configure(config: pytest.Config) -> None:
-    folder = config.getoption(OPTION)
-    if folder is not None:
-        recorder = Recorder(Path(folder))
-        recorder.install()
-        config.pluginmanager.register(recorder)
+    register(config, OPTION, LinkRecorder)

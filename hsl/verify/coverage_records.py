@@ -1,0 +1,47 @@
+"""Records of coverage: what the tests of one process that passed have reached, as counts of cells by kind."""
+
+from __future__ import annotations
+
+import json
+from collections import Counter
+from collections.abc import Collection, Iterable, Mapping, Sequence
+from pathlib import Path
+from typing import Any, Final
+
+from hsl.errors import ConfigError
+
+__all__ = ["read_records", "summary", "write_record"]
+
+MAX_RECORD_BYTES: Final = 1 << 20  # a record names each cell once a kind
+Counts = dict[str, Counter[str]]  # by kind; a cell is words joined by blanks
+
+
+def write_record(path: Path, counts: Mapping[str, Counter[str]]) -> None:
+    """Write one record."""
+    document = {kind: dict(sorted(cells.items())) for kind, cells in counts.items()}
+    path.parent.mkdir(parents=True, exist_ok=True)
+    path.write_text(json.dumps(document, indent=1) + "\n")
+
+
+def read_records(folder: Path, what: str, kinds: Sequence[str], cells: Collection[str]) -> tuple[int, Counts]:
+    """How many records are in `folder`, and their sum. ConfigError for one that is none of `what`."""
+    total: Counts = {kind: Counter() for kind in kinds}
+    paths = sorted(folder.glob("*.json"))
+    for path in paths:
+        try:
+            if path.stat().st_size > MAX_RECORD_BYTES:
+                raise ValueError(f"more than {MAX_RECORD_BYTES} bytes")
+            document = json.loads(path.read_text())
+            for kind in kinds:
+                if unknown := document[kind].keys() - cells:
+                    raise ValueError(f"no such cell: {min(unknown)}")
+                total[kind].update({name: int(count) for name, count in document[kind].items()})
+        except (OSError, ValueError, LookupError, TypeError, AttributeError, RecursionError) as error:
+            raise ConfigError(f"{path} is no record of {what} coverage: {error}") from error
+    return len(paths), total
+
+
+def summary(rows: Iterable[dict[str, Any]], verdicts: Sequence[str]) -> dict[str, int]:
+    """How many cells there are of each verdict."""
+    counts = Counter(row["verdict"] for row in rows)
+    return {name: counts[name] for name in verdicts}
