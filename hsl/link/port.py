@@ -155,7 +155,8 @@ class Port:
     def result(self) -> CapsResult | None:
         """What was negotiated for the present session, or the last one; None before the first."""
         known = [link for link in self.links if link.result is not None]
-        best = next((link for link in known if link.state not in ENDED_STATES), None)
+        # A link in CONFIG may still have that of a session which a new EPOCH of the peer has ended.
+        best = next((link for link in known if link.peer_record), None)
         return best.result if best is not None else known[0].result if known else None
 
     @property

@@ -3,15 +3,17 @@
 from __future__ import annotations
 
 import itertools
+from dataclasses import replace
 from typing import Any
 
 import pytest
 
 from hsl._generated.constants import TIMERS, CtlOp, ErrorCode, FlitType, LinkState, Op
 from hsl.codec.flit import flit_type
+from hsl.link import Port
 from hsl.link.classify import Input
 from hsl.link.epoch import links_of
-from tests.link.pair import TU, Pair, Side, config, ctl_from, decode, flit_from, is_ctl, message
+from tests.link.pair import TU, Faults, Pair, Side, config, ctl_from, decode, flit_from, is_ctl, message
 
 LENGTH = {name: timer.tu * TU for name, timer in TIMERS.items()}
 PROCEDURE = 40 * TU  # more than a fail-over takes without losses
@@ -517,6 +519,18 @@ def test_a_new_epoch_on_one_link_ends_the_port() -> None:
     load(pair, 20)
     pair.settle()
     check_all_arrived(pair, 20)
+
+
+def test_a_peer_that_restarts_with_another_offer_is_answered_by_it() -> None:
+    """INITFC follows the CAPS of this session on one link while another has none yet [HSL-LNK-029]."""
+    pair = bonded(2).up()
+    pair.b.port = Port(replace(pair.b.port.config, vc_mask=0xFE & ~(1 << 6)))  # no MEM any more
+    pair.b.wires[0].hook = Faults(is_ctl(CtlOp.CAPS), count=3)
+    pair.start().run(LENGTH["T_HS"] * 6)
+    assert alive(pair) == (0b11, 0b11)
+    assert pair.a.port.up
+    assert pair.a.port.result == pair.a.port.links[1].result
+    assert not pair.b.port.serves(6)
 
 
 def test_masks_name_links() -> None:
