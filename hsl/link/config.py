@@ -89,6 +89,10 @@ class PortConfig:
             raise ConfigError(f"vc_mask is {self.vc_mask:#x}; legal bits are {VC_MASK_ALL:#x}")
         if self.codec not in ENGINES:
             raise ConfigError(f"codec {self.codec!r} is none of {', '.join(ENGINES)}")
+        for name in ("min_version", "max_version"):
+            pair = getattr(self, name)
+            if len(pair) != 2 or any(not isinstance(part, int) or not 0 <= part <= 255 for part in pair):
+                raise ConfigError(f"{name} is {pair!r}; legal are two numbers of 0..255")
         if self.min_version > self.max_version:
             raise ConfigError(f"min_version {self.min_version} is above max_version {self.max_version}")
         values = self.advertised(self.vc_mask)
@@ -124,6 +128,7 @@ class PortConfig:
 _OPTIONAL: Final = ("handshake_tu_exp", "max_links")  # None: as another field
 _RANGES: Final = (
     ("guid", 0, (1 << 64) - 1),
+    ("roles", 0, 255),
     ("nid_base", 0, MAX_NID),
     ("nid_count", 1, MAX_NID + 1),
     ("window", 1, MAX_WINDOW),

@@ -122,10 +122,10 @@ def make_config(values: Mapping[str, Any]) -> PortConfig:
         or any(type(epoch) is not int or not 0 < epoch < 1 << 32 for epoch in epochs)
     ):
         raise ConfigError(
-            f"port: epochs = {str(epochs)[:80]}; legal is a list of 1..{MAX_EPOCHS} values of 32 bits"
+            f"port: epochs = {repr(epochs)[:80]}; legal is a list of 1..{MAX_EPOCHS} values of 32 bits"
         )
     if unknown := sorted(values.keys() - known):
-        raise ConfigError(f"port: no such setting: {', '.join(unknown)}")
+        raise ConfigError(f"port: no such setting: {', '.join(map(repr, unknown))}")
     try:
         plain = {name: _ENUMS.get(name, _as_it_is)(values[name]) for name in values if name != "epochs"}
         return PortConfig(**plain, epoch=_Epochs(epochs))

@@ -94,7 +94,7 @@ class StressConfig:
     def of(cls, values: dict[str, Any]) -> StressConfig:
         """A configuration from its JSON. Raises ConfigError."""
         if unknown := sorted(values.keys() - {each.name for each in fields(cls)}):
-            raise ConfigError(f"stress: no such setting: {', '.join(unknown)}")
+            raise ConfigError(f"stress: no such setting: {', '.join(map(repr, unknown))}")
         return cls(**values)
 
     def record(self) -> dict[str, Any]:

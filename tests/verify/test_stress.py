@@ -218,7 +218,7 @@ def test_caller_may_stop() -> None:
         ({"faults": "crc:0.1"}, "--via links"),
         ({"via": "links", "gpu": 0}, "at least one gpu"),
         ({"via": "links", "faults": "poison:0.1"}, "poison"),
-        ({"flavour": 1}, "no such setting: flavour"),
+        ({"flavour": 1}, "no such setting: .flavour"),
     ],
 )
 def test_wrong_configurations_are_refused(settings: dict[str, Any], said: str) -> None:
