@@ -24,6 +24,7 @@ COMMANDS = {
     "telemetry": "hsl.cli.telemetry",
     "stress": "hsl.cli.stress",
     "litmus": "hsl.cli.litmus",
+    "check": "hsl.cli.check",
     "replay": "hsl.cli.replay",
     "perf": "hsl.cli.perf",
 }

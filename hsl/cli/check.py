@@ -1,0 +1,78 @@
+"""`hsl check`: does a memory model explain what a run has read."""
+
+from __future__ import annotations
+
+from dataclasses import asdict
+from functools import partial
+from pathlib import Path
+from typing import Any
+
+import click
+
+from hsl.cli.exits import ExitCode
+from hsl.cli.node import deliver
+from hsl.errors import ConfigError
+from hsl.verify.checker import VIOLATION, check
+from hsl.verify.memory_graph import MODELS
+from hsl.verify.trace_operation import MAX_LINE, Trace, axe, read_trace
+
+__all__ = ["command"]
+
+SCHEMA = "hsl.check/1"
+
+
+@click.command("check")
+@click.argument("file", type=click.Path(path_type=Path))
+@click.option("--model", default="hsl", show_default=True, type=click.Choice(list(MODELS)),
+              help="Sequential consistency, total store order, or the profile (5.9).")  # fmt: skip
+@click.option("--global-clock", is_flag=True, help="Begin and end are of one clock, and bind.")
+@click.option("--export", type=click.Choice(["axe"]), help="Print the operations; check nothing.")
+@click.option("--out", type=click.Path(path_type=Path, dir_okay=False), help="The JSON document as a file.")
+@click.option("--json", "as_json", is_flag=True, help="One JSON document on stdout.")
+def command(
+    file: Path, model: str, global_clock: bool, export: str | None, out: Path | None, as_json: bool
+) -> int:
+    """Check the operations of FILE: JSON lines (hsl.operations/1), or the text format of axe.
+
+    Exit status 1 for a violation, with the shortest cycle of operations that cannot be put into an order; 0
+    if an order explains them, and also if none was found within the cap ("undecided").
+    """
+    trace = load(file)
+    if not trace.operations:
+        return ExitCode.NOTHING
+    if export is not None:
+        click.echo("\n".join(axe(trace)))
+        return ExitCode.OK
+    if global_clock and model == "tso":
+        raise ConfigError("--global-clock: a write of tso ends before it is performed; legal are sc and hsl")
+    finding = check(trace, model, global_clock)
+    report = {
+        "schema": SCHEMA,
+        "ok": finding.verdict != VIOLATION,
+        "file": str(file),
+        "model": model,
+        "operations": len(trace.operations),
+    } | asdict(finding)
+    report["cycle"] = [{"operation": what, "relation": why} for what, why in finding.cycle]
+    deliver(report, as_json, out, show)
+    return ExitCode.FAILED if finding.verdict == VIOLATION else ExitCode.OK
+
+
+def load(file: Path) -> Trace:
+    """The operations of a file. Raises ConfigError."""
+    try:
+        with file.open(encoding="utf-8") as stream:
+            # No line is read further than it may be long.
+            return read_trace(iter(partial(stream.readline, MAX_LINE + 1), ""), str(file))
+    except (OSError, UnicodeDecodeError) as error:
+        raise ConfigError(f"{file}: {error}") from error
+
+
+def show(report: dict[str, Any]) -> None:
+    """A report as a person reads it."""
+    click.echo(f"{report['verdict']} by {report['model']}, {report['operations']} operations")
+    for step in report["cycle"]:
+        click.echo(f"  {step['operation']} {step['relation']}")
+    if report["flits"]:
+        click.echo(f"  flits {', '.join(map(str, report['flits']))}")
+    click.echo(report["sentence"])
