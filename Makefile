@@ -19,7 +19,7 @@ BUILD_TOOLS  := $(VENV)/.build-tools
 INSTALLED    := $(VENV)/.installed
 NATIVE_FILES := $(shell find native -type f)
 
-.PHONY: help demo test venv lint types drift layers ctest bench differential soak everything models shortmodels coverage diagrams clean
+.PHONY: help demo test venv lint types drift layers ctest bench differential soak program everything models shortmodels coverage diagrams clean
 
 help: ## this list
 	@sed -n 's/^\([a-z]*\):[^#]*## /\1\t/p' Makefile | expand -t 10
@@ -87,7 +87,11 @@ soak: venv ## a million flits and a million operations, with faults; every plant
 	$(BIN)/hsl stress --ops 100000 --seed 1 --via links --faults crc:1e-3,drop:1e-3
 	$(BIN)/python -m tests.verify.planted
 
-everything: test lint types drift layers coverage ctest models soak differential bench ## all of it; hours
+program: venv ## a million accesses of a real program through caches and link (needs valgrind; 2 minutes)
+	PROGRAM='sort README.md CHANGELOG.md' HSL=$(BIN)/hsl examples/record_lackey.sh \
+		--limit 1000000 --homed interleaved --on both --seed 1
+
+everything: test lint types drift layers coverage ctest models soak program differential bench ## all of it; hours
 
 clean: ## remove what was built, and the environment
 	rm -rf build $(VENV)

@@ -36,7 +36,7 @@ HOW: Final = (
     "every byte that a load gave, and memory at the end, compared with a flat memory; "
     "a store writes bytes made of the number of its line"
 )
-MODEL: Final = "an access begins each ns, at most 256 in flight; link of 64 GB/s, 100 ns one way"
+MODEL: Final = "an access to a line begins each ns, at most 256 in flight; link of 64 GB/s, 100 ns one way"
 COLUMNS: Final = {
     "caches": "node nid hits misses fills writebacks snoops snoop_data",
     "homes": "node nid pages accesses hit_rate modelled_mean_miss_ns snoops_sent",

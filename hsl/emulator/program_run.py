@@ -36,7 +36,8 @@ SCHEMA: Final = "hsl.program/1"
 # at the device (HDM-D), page by page at both.
 HOMES: Final = {"hostmem": "hostmem", "host": "host0", "device": "device0", "interleaved": "interleaved"}
 CACHES: Final = ("cpu", "gpu", "both")
-# Accesses that begin at one instant, as many as a large core has in its window; the link moves them together.
+# Accesses to lines that begin at one instant, as many as a large core has in its window, and those of one
+# access of the program more: the link moves them together.
 BATCH: Final = 256
 ISSUE_NS: Final = 1  # one access a nanosecond: what a batch of hits takes
 EPOCH_BITS: Final = 32
@@ -173,10 +174,11 @@ class ProgramRun:
         device = self.devices[self._place.device]
         agent = device.node.agents[self.agents[self._place.device]]
         device.busy = True
-        count = 0
+        before, parts = self.done, 0
         for cause in self._batch():
-            count += 1
+            self.done += 1
             for access, page, right in self._parts(cause):
+                parts += 1
                 ticket = agent.submit(access, now, collected=False)
                 page.counts.accesses += 1
                 if ticket.finished is None:
@@ -184,10 +186,11 @@ class ProgramRun:
                     device.waiting.append(_Part(ticket, page, right, cause))
                 elif ticket.err or ticket.poison or (right is not None and ticket.data != right):
                     judge(_Part(ticket, page, right, cause))
-        self._resume = now + max(count, 1) * ISSUE_NS
-        self.done += count
-        self._left -= count
-        if not count:
+            if parts >= BATCH:  # the agent takes no more than so many, however long an access is
+                break
+        self._resume = now + max(parts, 1) * ISSUE_NS
+        self._left -= self.done - before
+        if self.done == before:
             device.busy = False
             for each in self.devices:
                 each.finished = each.quiescing = True

@@ -5,6 +5,7 @@ from __future__ import annotations
 import io
 import random
 from collections.abc import Callable
+from dataclasses import replace
 from typing import Any
 from unittest import mock
 
@@ -124,6 +125,16 @@ def test_too_many_pages() -> None:
     with pytest.raises(ConfigError, match="more than 16 pages of 4096 bytes"):
         one.run()
     assert len(one.flat.pages) == 16
+
+
+def test_longest_accesses() -> None:
+    """Accesses of a page each, more bytes than an agent takes at once, end like any other."""
+    text = b" M 7ff,4096\n" * 40
+    one = ProgramRun(replace(TOPOLOGY, l2_sets=64), LackeyTrace(io.BytesIO(text)), caches="gpu")
+    one.run()
+    report = one.report()
+    assert (report["verified"], report["accesses"]) == (True, 40)
+    assert report["line_accesses"] == 40 * 65 * 2 > one.devices[1].node.agents[19].config.pending
 
 
 def test_first_touch_order() -> None:
