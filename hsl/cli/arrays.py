@@ -23,7 +23,7 @@ def run_arrays(kernel: str, homed: str, size: int | None, options: dict[str, Any
     """The report of a run; the same seed gives the same run to the bit."""
     chosen = engines(options["engine"])
     topology = load_topology(options, TU_EXPONENT_HARDWARE)
-    faults = fault_plan(options)
+    faults = fault_plan(options).fits(topology.links)
     run = ArrayRun(topology, kernel, homed=homed, size=size, seed=options["seed"], faults=faults)
     nodes = [device.node for device in run.devices]
     tapped = both_ends([node.name for node in nodes], [wire[:2] for wire in run.wires])

@@ -177,7 +177,7 @@ def run_loopback(source: Path, kernel: str, options: dict[str, Any]) -> dict[str
     """Both nodes in this process, on virtual time; the same seed gives the same run to the bit."""
     chosen = engines(options["engine"])
     topology = load_topology(options, TU_EXPONENT_HARDWARE)
-    plan = FaultPlan.parse(options["faults"])
+    plan = FaultPlan.parse(options["faults"]).fits(topology.links)
     epoch = partial(random.Random(options["seed"]).getrandbits, EPOCH_BITS)
     cpu = CpuDevice(topology, epoch, read_input(source), kernel)
     devices = (cpu, GpuDevice(topology, epoch))

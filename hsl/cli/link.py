@@ -30,7 +30,7 @@ from hsl.verify.soak import NAMES, Soak, SoakPlan, floor
 
 __all__ = ["command"]
 
-KILL = re.compile(r"(\d+)@(\d+)")
+KILL = re.compile(r"(\d{1,4})@(\d{1,18})")
 
 
 @click.group("link")

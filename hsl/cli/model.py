@@ -20,6 +20,7 @@ from rich.table import Table
 
 from hsl.cli.exits import ExitCode
 from hsl.cli.rumur import Checker, ModelBroken, Outcome, ToolMissing
+from hsl.errors import ConfigError
 
 __all__ = ["command"]
 
@@ -67,6 +68,8 @@ def link(
     except ToolMissing as missing:
         click.echo(f"hsl: {missing}", err=True)
         return ExitCode.INTERNAL
+    except OSError as error:
+        raise ConfigError(f"--cache {cache}: {error.strerror or error}") from error
     known = {run.id for run in runs}
     if unknown := sorted(set(only) - known):
         raise click.UsageError(f"no {', '.join(unknown)}; there are {', '.join(sorted(known))}")

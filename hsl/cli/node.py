@@ -299,7 +299,7 @@ def attach(options: dict[str, Any], end: str, links: int) -> list[Attachment]:
     if bool(options["listen"]) == bool(options["connect"]):
         raise ConfigError("give either --listen URI or --connect URI")
     listen, keep = bool(options["listen"]), options["incarnation_file"]
-    plan = fault_plan(options)
+    plan = fault_plan(options).fits(links)
     return [
         Attachment(
             uri=uri,

@@ -25,7 +25,7 @@ __all__ = ["predict_command"]
 
 RANGE = re.compile(r"(\d+)\.\.(\d+)")
 RATE = re.compile(r"(\d+(?:\.\d+)?)(?:GT/s)?")
-SLOW = re.compile(r"(\d+):(.+)")
+SLOW = re.compile(r"(\d{1,4}):(.+)")
 
 
 def links_of(context: click.Context, option: click.Parameter, text: str) -> tuple[int, ...]:

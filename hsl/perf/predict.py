@@ -274,6 +274,8 @@ def predict(
 
 def _row(model: Model, links: int) -> dict[str, Any]:
     _, came = run(model, links, STREAM, model.messages, paced=False)
+    if came[-1] == came[0]:
+        raise ConfigError(f"{model.messages} messages over {links} links all come at once: ask for more")
     # From the first arrival on: bring-up and the filling of the line are no part of the rate.
     after_first = sum(1 for at in came if at > came[0])
     goodput = after_first * DATA_BYTES / (came[-1] - came[0])  # bytes per ns = GB/s

@@ -237,6 +237,13 @@ class FaultPlan:
         )
         return FaultPlan(tuple(changed))
 
+    def fits(self, links: int) -> FaultPlan:
+        """The plan, for a port of `links` links. ConfigError for a fault of a link that it has not."""
+        for fault in self.faults:
+            if fault.link is not None and fault.link >= links:
+                raise ConfigError(f"{fault}: it would hit nothing; links are 0..{links - 1}")
+        return self
+
     def part(self, sender: str, link: int = 0) -> FaultPlan:
         """What of it can hit the flits that the end `sender` (of ENDS) sends on `link`."""
         end = ENDS[sender]

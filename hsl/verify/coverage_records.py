@@ -35,7 +35,10 @@ def read_records(folder: Path, what: str, kinds: Sequence[str], cells: Collectio
             for kind in kinds:
                 if unknown := document[kind].keys() - cells:
                     raise ValueError(f"no such cell: {min(unknown)}")
-                total[kind].update({name: int(count) for name, count in document[kind].items()})
+                counts = document[kind]
+                if not all(type(count) is int and count >= 0 for count in counts.values()):
+                    raise ValueError("a count is no number from 0 on")
+                total[kind].update(counts)
         except (OSError, ValueError, LookupError, TypeError, AttributeError, RecursionError) as error:
             raise ConfigError(f"{path} is no record of {what} coverage: {error}") from error
     return len(paths), total

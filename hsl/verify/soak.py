@@ -73,7 +73,10 @@ class SoakPlan:
             raise ConfigError(f"{self.flits} flits; legal is 1 and more")
         if self.flit not in FORMATS:
             raise ConfigError(f"flit {self.flit!r} is none of {', '.join(FORMATS)}")
+        self.faults.fits(self.links)
         for link, at in self.kills:
+            if at >= self.flits:
+                raise ConfigError(f"kill of link {link} at flit {at}: the run ends at {self.flits}")
             if not 0 <= link < self.links or at < 0:
                 raise ConfigError(f"kill of link {link} at flit {at}; legal links are 0..{self.links - 1}")
         if len({link for link, _ in self.kills}) >= self.links > 0 and self.kills:

@@ -98,9 +98,19 @@ def test_holes(hole: str, tmp_path: Path) -> None:
     assert f"{bad[0]['event']} in {bad[0]['state']}" in run(tmp_path).stdout
 
 
-@pytest.mark.parametrize(
-    "text", ["", "[]", "{}", '{"loopback": {"NAK NOWHERE": 1}, "direct": {}}', "x" * (1 << 21)]
-)
+BROKEN = [
+    "",
+    "[]",
+    "{}",
+    '{"loopback": {"NAK NOWHERE": 1}, "direct": {}}',
+    '{"loopback": {"NAK L1": -1}, "direct": {}}',
+    '{"loopback": {"NAK L1": 1e999}, "direct": {}}',
+    '{"loopback": {"NAK L1": "1"}, "direct": {}}',
+    "x" * (1 << 21),
+]
+
+
+@pytest.mark.parametrize("text", BROKEN)
 def test_broken_records(text: str, tmp_path: Path) -> None:
     """A file that is no record is refused with exit code 4."""
     (tmp_path / "a.json").write_text(text)

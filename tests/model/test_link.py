@@ -153,6 +153,14 @@ def test_unknown_name() -> None:
 
 
 @pytest.mark.tool("rumur", apt="rumur")
+def test_cache_that_cannot_be_made() -> None:
+    """A folder that cannot be made is bad input, told in one line."""
+    result = run("--cache", "/dev/null/models")
+    assert (result.exit_code, result.stdout) == (ExitCode.USAGE, "")
+    assert "--cache /dev/null/models" in result.stderr
+
+
+@pytest.mark.tool("rumur", apt="rumur")
 def test_short_form() -> None:
     """--short leaves out the long models, of --only too; nothing left is exit code 5; mutants have none."""
     document = report(run("--json", "--short", *only("low-power-both", "replay")))

@@ -133,6 +133,8 @@ WRONG = [
     {"kills": ((1, 5),)},
     {"kills": ((0, 5),)},
     {"links": 9},
+    {"faults": "crc:0.1:link=1"},
+    {"links": 2, "kills": ((0, 600),)},
     {"links": 2, "kills": ((0, 5), (1, 7))},
     {"links": 2, "kills": ((0, -1),)},
 ]
