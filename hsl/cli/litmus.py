@@ -25,6 +25,7 @@ from hsl.verify.litmus_text import MAX_BYTES, LitmusTest, parse, parse_all
 __all__ = ["command"]
 
 SCHEMA = "hsl.litmus/1"
+LIST_SCHEMA = "hsl.litmus.list/1"
 LONG_THREADS = 4  # tests of so many threads take minutes: only with --long
 RUNS = 200
 MAX_RUNS = 1 << 24
@@ -60,7 +61,7 @@ def list_tests(names: tuple[str, ...], as_json: bool) -> int:
          "long": len(test.threads) >= LONG_THREADS}
         for test in chosen
     ]  # fmt: skip
-    deliver({"schema": SCHEMA, "ok": True, "tests": tests}, as_json, None, show_list)
+    deliver({"schema": LIST_SCHEMA, "tests": tests}, as_json, None, show_list)
     return ExitCode.OK
 
 

@@ -17,9 +17,9 @@ def call(*arguments: str) -> Result:
     return CliRunner().invoke(main, ["litmus", *arguments])
 
 
-def report(result: Result) -> dict[str, Any]:
+def report(result: Result, name: str = "litmus") -> dict[str, Any]:
     document: dict[str, Any] = json.loads(result.stdout)
-    schema = (importlib.resources.files("hsl.cli") / "schemas/litmus.json").read_text()
+    schema = (importlib.resources.files("hsl.cli") / f"schemas/{name}.json").read_text()
     jsonschema.validate(document, json.loads(schema))
     return document
 
@@ -97,8 +97,7 @@ def test_file(tmp_path: Path) -> None:
 
 def test_list_and_nothing() -> None:
     """The list names all tests; a name that fits none selects nothing: status 5."""
-    result = call("list", "--json")
-    names = [test["name"] for test in json.loads(result.stdout)["tests"]]
+    names = [test["name"] for test in report(call("list", "--json"), "litmus_list")["tests"]]
     assert "IRIW+fence+fence@gpu-cpu" in names
     assert len(set(names)) == len(names) > 100
     assert "message passing" in call("list", "MP@*").stdout

@@ -6,6 +6,8 @@ from importlib.resources import files
 
 import pytest
 
+from hsl.errors import ConfigError
+from hsl.verify import litmus
 from hsl.verify.litmus import Explorer
 from hsl.verify.litmus_model import allowed
 from hsl.verify.litmus_system import Case, cases
@@ -113,6 +115,13 @@ def test_sample_is_of_the_seed() -> None:
     first, again, other = (Explorer().sample(test, 40, seed).counts for seed in (1, 1, 2))
     assert first == again != other
     assert set(first) <= allowed(test)
+
+
+def test_states_are_capped(monkeypatch: pytest.MonkeyPatch) -> None:
+    """A test with more states than a run keeps is refused, with the number."""
+    monkeypatch.setattr(litmus, "MAX_STATES", 20)
+    with pytest.raises(ConfigError, match="SB@cpu-gpu: more than 20 states"):
+        Explorer().exhaust(TESTS["SB@cpu-gpu"])
 
 
 def test_cases_are_those_of_5_9() -> None:
