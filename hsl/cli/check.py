@@ -12,6 +12,7 @@ import click
 from hsl.cli.exits import ExitCode
 from hsl.cli.node import deliver
 from hsl.errors import ConfigError
+from hsl.verify.capture_operations import Seen, operations_of
 from hsl.verify.checker import VIOLATION, check
 from hsl.verify.memory_graph import MODELS
 from hsl.verify.trace_operation import MAX_LINE, Trace, axe, read_trace
@@ -19,6 +20,7 @@ from hsl.verify.trace_operation import MAX_LINE, Trace, axe, read_trace
 __all__ = ["command"]
 
 SCHEMA = "hsl.check/1"
+MAGIC = b"\n\r\r\n"  # of pcapng
 
 
 @click.command("check")
@@ -32,13 +34,17 @@ SCHEMA = "hsl.check/1"
 def command(
     file: Path, model: str, global_clock: bool, export: str | None, out: Path | None, as_json: bool
 ) -> int:
-    """Check the operations of FILE: JSON lines (hsl.operations/1), or the text format of axe.
+    """Check the operations of FILE: JSON lines (hsl.operations/1), the text format of axe, or a capture.
+
+    A capture shows no cached access and no program order: words that caches held are not judged.
 
     Exit status 1 for a violation, with the shortest cycle of operations that cannot be put into an order; 0
     if an order explains them, and also if none was found within the cap ("undecided").
     """
-    trace = load(file)
+    seen = read_capture(file)
+    trace = load(file) if seen is None else seen.trace
     if not trace.operations:
+        click.echo(f"hsl: {file}: no operation to judge{'' if seen is None else unjudged(seen)}", err=True)
         return ExitCode.NOTHING
     if export is not None:
         click.echo("\n".join(axe(trace)))
@@ -53,9 +59,27 @@ def command(
         "model": model,
         "operations": len(trace.operations),
     } | asdict(finding)
+    report["capture"] = None if seen is None else {"words": seen.words, "unjudged": seen.unjudged}
     report["cycle"] = [{"operation": what, "relation": why} for what, why in finding.cycle]
     deliver(report, as_json, out, show)
     return ExitCode.FAILED if finding.verdict == VIOLATION else ExitCode.OK
+
+
+def unjudged(seen: Seen) -> str:
+    """Why the words of a capture are not judged."""
+    return "".join(f"; {count} words: {why}" for why, count in seen.unjudged.items())
+
+
+def read_capture(file: Path) -> Seen | None:
+    """What a capture shows; None for a file that is none. Raises CaptureError for a damaged one."""
+    try:
+        with file.open("rb") as stream:
+            if stream.read(len(MAGIC)) != MAGIC:
+                return None
+            stream.seek(0)
+            return operations_of(stream)
+    except OSError as error:
+        raise ConfigError(f"{file}: {error}") from error
 
 
 def load(file: Path) -> Trace:
@@ -76,3 +100,5 @@ def show(report: dict[str, Any]) -> None:
     if report["flits"]:
         click.echo(f"  flits {', '.join(map(str, report['flits']))}")
     click.echo(report["sentence"])
+    if (capture := report["capture"]) is not None:
+        click.echo(f"{capture['words']} words are judged{unjudged(Seen(Trace(), **capture))}")

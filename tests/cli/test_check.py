@@ -13,6 +13,9 @@ from hsl.cli import main
 from hsl.cli.exits import ExitCode
 from hsl.errors import ConfigError
 from hsl.verify.trace_operation import MAX_LINE, MAX_OPERATIONS, axe, read_trace, records
+from tests.verify.test_capture_operations import capture
+from tests.verify.test_capture_operations import read as read_line
+from tests.verify.test_capture_operations import write as write_line
 
 HEAD = '{"schema": "hsl.operations/1"}'
 SB = ["0: M[0] := 1", "0: M[1] == 0", "1: M[1] := 1", "1: M[0] == 0"]
@@ -107,6 +110,24 @@ def test_bad_files(tmp_path: Path) -> None:
     assert "a line of more than" in call(file).stderr
     assert call(write(tmp_path, "# nothing")).exit_code == ExitCode.NOTHING
     assert call(write(tmp_path, *SB), "--model", "tso", "--global-clock").exit_code == ExitCode.USAGE
+
+
+def test_capture(tmp_path: Path) -> None:
+    """A capture is judged where it can be, and what it cannot tell is said; a damaged one is bad input."""
+    file = tmp_path / "x.pcapng"
+    capture(file, [*write_line(0, 0, 1), *write_line(1, 0, 2), *read_line(2, 0, 1)])
+    result = call(file, "--json")
+    assert result.exit_code == ExitCode.FAILED
+    document = report(result)
+    assert document["capture"] == {"words": 8, "unjudged": {}}
+    assert document["flits"]
+    assert "8 words are judged" in call(file).stdout
+    file.write_bytes(file.read_bytes()[:-30])
+    assert call(file).exit_code == ExitCode.USAGE
+    capture(file, [*read_line(0, 0, 1), *read_line(1, 0, 2)])
+    result = call(file)
+    assert result.exit_code == ExitCode.NOTHING
+    assert "8 words: values from elsewhere" in result.stderr
 
 
 def test_large_trace_of_one_address(tmp_path: Path) -> None:
