@@ -13,6 +13,7 @@ from typing import Any
 from aiomqtt import Client, MqttError, Will
 
 from hsl.telemetry.topics import LEAVES, Broker, payload, topic
+from hsl.telemetry.watcher import told_already
 
 __all__ = ["Publisher"]
 
@@ -41,7 +42,9 @@ class Publisher:
         self._lock = threading.Lock()
         self._over = False
         self._loop = asyncio.new_event_loop()
+        self._loop.set_exception_handler(told_already)
         self._woken = asyncio.Event()
+        self._closing = asyncio.Event()
         self._thread = threading.Thread(target=self._work, name="hsl-telemetry", daemon=True)
         self._thread.start()
 
@@ -80,7 +83,6 @@ class Publisher:
             runner.run(self._main())
 
     async def _main(self) -> None:
-        self._closing = asyncio.Event()
         session = asyncio.create_task(self._sessions())
         await self._closing.wait()
         await asyncio.wait([session], timeout=CLOSE_SECONDS)

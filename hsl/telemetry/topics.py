@@ -67,6 +67,10 @@ class Broker:
             raise ConfigError(f"{uri}: {legal}")
         if parts.username or parts.password:
             raise ConfigError(f"{parts.hostname}: a broker with a password is not supported; {legal}")
+        try:
+            (parts.hostname or "").encode("idna")  # as the resolver does: it raises what is no OSError
+        except UnicodeError:
+            raise ConfigError(f"{parts.hostname!r}: no name of a host; {legal}") from None
         if port == 0 and parts.hostname:
             raise ConfigError(f"{uri}: nobody listens at port 0; {legal}")
         return cls(parts.hostname or "", DEFAULT_PORT if port is None else port)

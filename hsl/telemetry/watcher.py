@@ -12,15 +12,26 @@ from aiomqtt import Client, MqttError
 from hsl.errors import PeerLost, PeerUnreachable
 from hsl.telemetry.topics import ENDS, FILTER, ONLINE, BadMessage, Broker, Reading, parse_message
 
-__all__ = ["Watcher"]
+__all__ = ["Watcher", "told_already"]
 
 CONNECT_SECONDS = 5.0
 MAX_NODES = 256  # nodes that are shown; what more there are is a bad message each
 MAX_LINKS = 64  # of a node: 8 ports of 8 links
+REFUSED = 0x80  # SUBACK return codes from here on are failures (MQTT 3.1.1, 3.9.3)
 MAX_INCOMING = 1024  # messages that wait for us; aiomqtt drops what comes above
 QUIET = logging.getLogger("hsl.telemetry.watch")
 QUIET.addHandler(logging.NullHandler())
 QUIET.propagate = False
+
+
+def told_already(loop: asyncio.AbstractEventLoop, context: dict[str, Any]) -> None:
+    """Exception handler of a loop: a broken broker ends futures of aiomqtt that nobody waits for any more.
+
+    It is told once by who talks to that broker; what ends a task or a callback is an error of ours.
+    """
+    future = context.get("future")
+    if future is None or isinstance(future, asyncio.Task):
+        loop.default_exception_handler(context)
 
 
 class Watcher:
@@ -48,9 +59,12 @@ class Watcher:
             max_queued_incoming_messages=MAX_INCOMING,
         )  # fmt: skip
         connected = False
+        asyncio.get_running_loop().set_exception_handler(told_already)
         try:
             async with client:
-                await client.subscribe(FILTER, 1)
+                granted = await client.subscribe(FILTER, 1)
+                if any((code if isinstance(code, int) else code.value) >= REFUSED for code in granted):
+                    raise MqttError("it refuses the subscription")
                 connected = True
                 ready()
                 async for message in client.messages:

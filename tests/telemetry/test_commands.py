@@ -1,10 +1,15 @@
 """`hsl telemetry broker` and `watch`: how they begin and how they end."""
 
+import contextlib
+import gc
 import json
 import os
 import pty
+import socket
+import socketserver
 import subprocess
 import sys
+import threading
 from collections.abc import Iterator
 
 import pytest
@@ -54,6 +59,75 @@ def test_watch_without_a_broker() -> None:
     """A watcher needs a broker that is there, and that is no `mqtt:`."""
     assert call("watch", "mqtt:").exit_code == ExitCode.USAGE
     assert call("watch", "mqtt://127.0.0.1:1", "--seconds", "5").exit_code == ExitCode.PEER_LOST
+
+
+CONNACK = bytes.fromhex("20020000")
+RUDE = {
+    "no MQTT": [bytes(range(256))],
+    "a packet of a reserved type": [CONNACK + bytes.fromhex("f000")],
+    "a PUBLISH without a topic": [CONNACK + bytes.fromhex("3000")],
+    "a topic that is no UTF-8": [CONNACK + bytes.fromhex("30040002fffe")],
+}
+REFUSES = [CONNACK, bytes.fromhex("9003000180")]  # SUBACK of packet 1
+
+
+@pytest.fixture
+def rude(request: pytest.FixtureRequest) -> Iterator[str]:
+    """A broker that answers what comes with these bytes, one after the other, and then only listens."""
+    accepted: list[socket.socket] = []
+
+    class Handler(socketserver.BaseRequestHandler):
+        def handle(self) -> None:
+            accepted.append(self.request)
+            answers = iter(request.param)
+            with contextlib.suppress(OSError):
+                while self.request.recv(1024):
+                    self.request.sendall(next(answers, b""))
+
+    with socketserver.ThreadingTCPServer(("127.0.0.1", 0), Handler) as server:
+        thread = threading.Thread(target=server.serve_forever, kwargs={"poll_interval": 0.01})
+        thread.start()
+        yield f"mqtt://127.0.0.1:{server.server_address[1]}"
+        server.shutdown()
+        thread.join()
+        for one in accepted:
+            with contextlib.suppress(OSError):
+                one.shutdown(socket.SHUT_RDWR)
+
+
+@pytest.mark.parametrize("rude", RUDE.values(), ids=RUDE.keys(), indirect=True)
+def test_a_watcher_at_a_rude_broker(
+    rude: str, caplog: pytest.LogCaptureFixture, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """A broker that breaks the protocol is lost or unreachable: one line, and no traceback."""
+    monkeypatch.setattr("hsl.telemetry.watcher.CONNECT_SECONDS", 0.3)
+    result = call("watch", rude)
+    gc.collect()
+    assert result.exit_code == ExitCode.PEER_LOST
+    assert [line for line in result.stderr.splitlines() if line.startswith(f"hsl: {rude}: ")]
+    assert not [record for record in caplog.records if record.name == "asyncio"]
+
+
+@pytest.mark.parametrize("rude", [REFUSES], indirect=True)
+def test_a_subscription_that_is_refused(rude: str) -> None:
+    """A watcher that may not see anything does not wait for it."""
+    result = call("watch", rude)
+    assert result.exit_code == ExitCode.PEER_LOST
+    assert "refuses the subscription" in result.stderr
+
+
+@pytest.mark.parametrize("rude", RUDE.values(), ids=RUDE.keys(), indirect=True)
+def test_a_publisher_at_a_rude_broker(
+    rude: str, caplog: pytest.LogCaptureFixture, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """What a broker breaks costs a node its messages, which are counted; no traceback is printed."""
+    monkeypatch.setattr("hsl.telemetry.publisher.CLOSE_SECONDS", 0.3)
+    publisher = Publisher(Broker.parse(rude), "r", "cpu", lambda line: None)
+    publisher.put("state", {"state": "online"})
+    publisher.close()
+    gc.collect()
+    assert publisher.published + publisher.dropped == 1
+    assert not [record for record in caplog.records if record.name == "asyncio"]
 
 
 def publish(uri: str) -> None:

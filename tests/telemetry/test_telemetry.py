@@ -247,7 +247,9 @@ def test_a_watcher_is_bounded() -> None:
     assert (len(watcher.nodes["r/n0"]["links"]), watcher.bad) == (MAX_LINKS, 2)
 
 
-@pytest.mark.parametrize("uri", ["http://x", "mqtt://x:y", "mqtt://x:0", "mqtt://u:p@x", "mqtt://x/t", "x"])
+@pytest.mark.parametrize(
+    "uri", ["http://x", "mqtt://x:y", "mqtt://x:0", "mqtt://u:p@x", "mqtt://x/t", "mqtt://a..b", "x"]
+)
 def test_bad_uris(uri: str) -> None:
     """What is no broker is a usage error that says what one looks like, and never tells a password."""
     with pytest.raises(ConfigError, match="mqtt://host:port") as caught:
