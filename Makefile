@@ -61,12 +61,15 @@ FLITS := 10000000
 differential: venv ## both codecs on FLITS (10 million) damaged flits: not one may differ
 	$(BIN)/python -m tests.differential.long_run --flits $(FLITS)
 
-models: venv ## all states of the models of the link, then every planted fault (needs rumur; 8 minutes of one core)
+models: venv ## all states of the models of the link and of coherence, then every planted fault (needs rumur)
 	$(BIN)/hsl model link
 	$(BIN)/hsl model link --mutants
+	$(BIN)/hsl model coherence
+	$(BIN)/hsl model coherence --mutants
 
-shortmodels: venv ## all states of the models of the link that are marked short (needs rumur; 90 s of two cores)
+shortmodels: venv ## all states of the models that are marked short (needs rumur; 90 s of two cores)
 	$(BIN)/hsl model link --short
+	$(BIN)/hsl model coherence --short
 
 diagrams: ## the state diagrams of the link as SVG, in build/diagrams (needs graphviz)
 	mkdir -p build/diagrams

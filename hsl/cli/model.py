@@ -45,45 +45,68 @@ def command() -> None:
     """Model checking of the specification (needs the source tree, rumur and gcc)."""
 
 
+def choices(run: Callable[..., int]) -> Callable[..., int]:
+    """The options of every layer's models."""
+    cache = click.Path(path_type=Path, file_okay=False)
+    for option in (
+        click.option("--cache", type=cache, help="Compiled models; default build/models."),
+        click.option("--json", "as_json", is_flag=True, help="One JSON document on stdout."),
+        click.option(
+            "--jobs", type=click.IntRange(1, 64), default=2, show_default=True, help="Models at once."
+        ),
+        click.option("--short", is_flag=True, help="Only the models that are marked short."),
+        click.option("--only", multiple=True, metavar="NAME", help="Only this one; may be repeated."),
+        click.option("--mutants", is_flag=True, help="The planted faults instead: each must be caught."),
+    ):
+        run = option(run)
+    return run
+
+
 @command.command("link")
-@click.option("--mutants", is_flag=True, help="The planted faults instead: each must be caught.")
-@click.option("--only", multiple=True, metavar="NAME", help="Only this model or mutant; may be repeated.")
-@click.option("--short", is_flag=True, help="Only the models that are marked short: a minute and a half.")
-@click.option("--jobs", type=click.IntRange(1, 64), default=2, show_default=True, help="Models at once.")
-@click.option("--json", "as_json", is_flag=True, help="One JSON document on stdout.")
-@click.option(
-    "--cache", type=click.Path(path_type=Path, file_okay=False), help="Compiled models; default build/models."
-)
-def link(
-    mutants: bool, only: tuple[str, ...], short: bool, jobs: int, as_json: bool, cache: Path | None
-) -> int:
+@choices
+def link(**chosen: Any) -> int:
     """Search every state of the models of the link layer: safety, and that nothing sticks.
 
     Exit status 0 only if every model is clean, or with --mutants if every mutant is caught by the
     property that is named for it.
     """
+    return check("link", **chosen)
+
+
+@command.command("coherence")
+@click.option("--agents", type=click.IntRange(2, 3), help="Only the models with this many request agents.")
+@click.option("--full", is_flag=True, help="The large models too: an hour and some gigabytes.")
+@choices
+def coherence(**chosen: Any) -> int:
+    """Search every state of the models of a line, made from the tables that the engines run.
+
+    One writer or many readers, every read returns what was last written, the directory is exact at rest,
+    no cell is reached that only a broken peer reaches, and rest can be reached from everywhere. Exit status
+    0 only if every model is clean, or with --mutants if every mutant is caught by the property that is
+    named for it.
+    """
+    return check("coherence", **chosen)
+
+
+def check(of: str, *, mutants: bool, only: tuple[str, ...], jobs: int, as_json: bool, **given: Any) -> int:
+    """Check what was asked for of one layer, report it; the exit status."""
     try:
-        runs = texts(ROOT).load(ROOT / "spec", "mutants" if mutants else "models")
-        checker = Checker(cache or ROOT / "build/models", TIMEOUT)
+        runs = texts(ROOT).load(ROOT / "spec", "mutants" if mutants else "models", of)
+        checker = Checker(given["cache"] or ROOT / "build/models", TIMEOUT)
     except ToolMissing as missing:
         click.echo(f"hsl: {missing}", err=True)
         return ExitCode.INTERNAL
     except OSError as error:
-        raise ConfigError(f"--cache {cache}: {error.strerror or error}") from error
-    known = {run.id for run in runs}
-    if unknown := sorted(set(only) - known):
-        raise click.UsageError(f"no {', '.join(unknown)}; there are {', '.join(sorted(known))}")
-    if short and mutants:
-        raise click.UsageError("--short is about models: name mutants with --only")
-    chosen = [run for run in runs if (not only or run.id in only) and (run.short or not short)]
+        raise ConfigError(f"--cache {given['cache']}: {error.strerror or error}") from error
+    chosen = selected(runs, mutants, only, given)
     if not chosen:
-        click.echo("hsl: nothing selected: none of these models is short", err=True)
+        click.echo("hsl: nothing selected: none of these models is as asked for", err=True)
         return ExitCode.NOTHING
     start = time.monotonic()
     rows = search(checker, chosen, jobs)
     report = {
         "schema": "hsl.model/1",
-        "of": "link",
+        "of": of,
         "rumur": checker.version,
         "seconds": round(time.monotonic() - start, 3),
         "runs": rows,
@@ -96,6 +119,23 @@ def link(
     if any(row["verdict"] == "broken" for row in rows):
         return ExitCode.INTERNAL
     return ExitCode.OK if report["ok"] else ExitCode.FAILED
+
+
+def selected(runs: list[Any], mutants: bool, only: tuple[str, ...], given: dict[str, Any]) -> list[Any]:
+    """The runs that the options ask for. A large model runs when it is named, or with --full."""
+    known = {run.id for run in runs}
+    if unknown := sorted(set(only) - known):
+        raise click.UsageError(f"no {', '.join(unknown)}; there are {', '.join(sorted(known))}")
+    if given["short"] and mutants:
+        raise click.UsageError("--short is about models: name mutants with --only")
+    agents, full = given.get("agents"), given.get("full")
+    return [
+        run
+        for run in runs
+        if (run.id in only if only else full or not run.full)
+        and (run.short or not given["short"])
+        and agents in (None, run.agents)
+    ]
 
 
 def search(checker: Checker, runs: list[Any], jobs: int) -> list[dict[str, Any]]:

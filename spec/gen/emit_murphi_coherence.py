@@ -1,9 +1,10 @@
 """The coherence tables as Murphi procedures: what `spec/model/coherence.m` and `credits.m` execute.
 
-A model has a line `--@ names` among its types, and a line `--@ ra (PARAMETERS) STATE` or `--@ ha (PARAMETERS) STATE`
-where the cells of a table belong: STATE is the variable that holds the state of the machine that PARAMETERS name.
-There it gets a procedure `ra_EVENT` for each event. An action `WORD X Y` calls `ra_do_WORD(PARAMETERS, X, Y)`, which
-the model has; a guard calls the model's function `ha_VARIABLE(PARAMETERS)`. A row that ends in DO sets `follow`.
+A model has a line `--@ names` among its types, and a line `--@ ra (PARAMETERS) STATE` or
+`--@ ha (PARAMETERS) STATE` where the cells of a table belong: STATE is the variable that holds the state of
+the machine that PARAMETERS name. There it gets a procedure `ra_EVENT` for each event. An action `WORD X Y`
+calls `ra_do_WORD(PARAMETERS, X, Y)`, which the model has; a guard calls `ha_VARIABLE(PARAMETERS)`, which it
+has too. A row that ends in DO sets `follow`.
 """
 
 from __future__ import annotations
@@ -23,8 +24,8 @@ SPELLED = {"DO": "DO_"}  # a word of Murphi, which knows no capitals
 def coherence_edited(table: Mapping[str, Any], edits: Sequence[Mapping[str, Any]]) -> dict[str, Any]:
     """The tables with other cells: each edit has `of` (ra or ha), `s`, `e`, perhaps `g`, `was` and `row`.
 
-    `was` and `row` are written as in HSL 5.5: the actions, then "/" and the next state. Raises ValueError when
-    no row that the edit touches is as `was` says, so that a change of the tables is noticed.
+    `was` and `row` are written as in HSL 5.5: the actions, then "/" and the next state. Raises ValueError
+    when no row that the edit touches is as `was` says, so that a change of the tables is noticed.
     """
     rows = {of: list(table[of]["row"]) for of in ("ra", "ha")}
     for edit in edits:
@@ -58,7 +59,7 @@ def coherence_cells(model: str, table: Mapping[str, Any]) -> str:
 
 
 def _names(table: Mapping[str, Any]) -> Iterator[str]:
-    """The enums of the tables. Values of a guard have its name before them, as `no` and `S` are many things."""
+    """The enums of the tables. Values of a guard have its name before them: `no` and `S` are many things."""
     ha = table["ha"]
     yield _enum("State", table["ra"]["states"])
     yield _enum("Control", ha["states"])
@@ -107,8 +108,9 @@ def _case(
 
 
 def _condition(guards: Mapping[str, list[str]], given: Sequence[str]) -> str:
+    arguments = ", ".join(given)
     return " & ".join(
-        "({})".format(" | ".join(f"ha_{variable}({', '.join(given)}) = {_value(variable, v)}" for v in values))
+        "({})".format(" | ".join(f"ha_{variable}({arguments}) = {_value(variable, v)}" for v in values))
         for variable, values in guards.items()
     )
 

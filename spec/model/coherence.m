@@ -83,6 +83,7 @@ function stable(n: Node): boolean; begin return st[n] = I | st[n] = S | st[n] = 
 function readable(n: Node): boolean; begin
   return !fenced[n] & !hostile[n] & (st[n] = S | st[n] = E | st[n] = M | st[n] = SM_A);
 end;
+function deaf(n: Node): boolean; begin return gone[n] | hostile[n]; end; -- hears nothing of the home
 function older(a: Age): Age; begin return a < OLD ? a + 1 : a; end; -- POISONED stays
 
 -- A write of the line takes its place in the order: every copy is older by one.
@@ -248,7 +249,7 @@ procedure ha_do_snoop(what: Snoop; whom: Snooped); begin
     if listed[n] != qdir_none & !is_r(n) then
       assert "an agent has one snoop of a line" isundefined(snoop[n]);
       pending[n] := true;
-      if !gone[n] then snoop[n] := what; endif;
+      if !deaf(n) then snoop[n] := what; endif;
     endif;
   endfor;
 end;
@@ -311,7 +312,7 @@ procedure ha_do_poison_line(); begin
 end;
 
 procedure complete(s: State; e: boolean); begin
-  if !t.rlost & !gone[t.r] then
+  if !deaf(t.r) then
     assert "a request is completed once" isundefined(completion[t.r].st);
     completion[t.r].st := s;
     completion[t.r].err := e;
@@ -321,7 +322,7 @@ procedure ha_do_cmp(s: State); begin complete(s, false); end;
 procedure ha_do_cmpdata(s: State; from: Source);
 begin
   complete(s, false);
-  if !gone[t.r] & !t.rlost then
+  if !deaf(t.r) then
     switch from
       case mem: completion[t.r].data := t.mem;
       case buf: completion[t.r].data := t.buf;
@@ -420,8 +421,8 @@ end;
 function may_refuse(op: Op): boolean; begin return op != Evict & op != WbFull; end;
 procedure refuse(n: Node); begin
   undefine request[n];
-  assert "a request is completed once" isundefined(completion[n].st) | gone[n];
-  if !gone[n] then completion[n].st := I; completion[n].err := true; endif;
+  assert "a request is completed once" isundefined(completion[n].st) | deaf(n);
+  if !deaf(n) then completion[n].st := I; completion[n].err := true; endif;
 end;
 
 -- F3: nothing is heard of a fenced node; F6: nor of a home that is lost. What is sent to or by them meanwhile is
@@ -439,6 +440,13 @@ procedure readmit(n: Node); begin fenced[n] := false; gone[n] := false; end; -- 
 -- T_SNP, T_CACK of a hostile agent: that of others is a fault.
 function late(n: Node): boolean; begin return hostile[n] & (pending[n] | (t.ctl = ACK & is_r(n))); end;
 
+procedure take_cmpack(n: Node); begin
+  cmpack[n] := false;
+  peer := n;
+  ha_CmpAck();
+  run();
+end;
+
 -- The agent ---------------------------------------------------------------------------------------------------------
 
 function may(n: Node; a: Access): boolean; begin
@@ -455,7 +463,7 @@ ruleset a: Access do
 rule "local access" may(n, a) ==> begin ra_access(n, a); end;
 endruleset;
 
-rule "snoop arrives" !isundefined(snoop[n]) & !hostile[n] ==>
+rule "snoop arrives" !isundefined(snoop[n]) & !gone[n] ==>
 var what: Snoop;
 begin
   what := snoop[n];
@@ -468,7 +476,7 @@ begin
   ra_again(n);
 end;
 
-rule "completion arrives" !isundefined(completion[n].st) & !hostile[n] ==> begin
+rule "completion arrives" !isundefined(completion[n].st) & !gone[n] ==> begin
   sent := completion[n];
   undefine completion[n];
   if sent.err then ra_Cmp_ERR(n);
@@ -491,25 +499,25 @@ rule "completion arrives" !isundefined(completion[n].st) & !hostile[n] ==> begin
   ra_again(n);
 end;
 
+--@ where TREQ
 rule "T_REQ" !calm & TREQ = 1 & !isundefined(pend[n]) & !stable(n) ==> begin ra_t_req(n); end;
+--@ end
 
 -- The home ----------------------------------------------------------------------------------------------------------
 
 -- T5: a request for a busy line waits; that it came early or late is the same to a network without order.
 rule "request is served" !isundefined(request[n].op) & t.ctl = IDLE & !fenced[n] ==> begin begin_request(n); end;
 rule "snoop answer arrives" !isundefined(answer[n].st) & !fenced[n] ==> begin take_answer(n); end;
-rule "CmpAck arrives" cmpack[n] & !fenced[n] ==> begin
-  cmpack[n] := false;
-  peer := n;
-  ha_CmpAck();
-  run();
-end;
+rule "CmpAck arrives" cmpack[n] & !fenced[n] ==> begin take_cmpack(n); end;
 
+--@ where ERR
 -- T15: refused at arrival, also while the line is busy. T14: Evict and WbFull are not.
 rule "request is refused" !calm & ERR = 1 & !isundefined(request[n].op) & !fenced[n] & may_refuse(request[n].op) ==> begin
   refuse(n);
 end;
+--@ end
 
+--@ where LOSS HOSTILE
 -- Loss of a node (6.2) ------------------------------------------------------------------------------------------------
 
 rule "home declares a node lost" !fenced[n] & ((!calm & LOSS = 1) | gone[n] | late(n)) ==> begin fence(n); end;
@@ -520,33 +528,36 @@ rule "node loses the home" !gone[n] & !hostile[n] & ((!calm & LOSS = 1) | fenced
   undefine back[n];
 end;
 rule "node is re-admitted" fenced[n] & (gone[n] | hostile[n]) ==> begin readmit(n); end;
+--@ end
 
+--@ where POIS
 -- Poison (6.1) ----------------------------------------------------------------------------------------------------------
 
 rule "cached line is poisoned" !calm & POIS = 1 & !isundefined(line[n]) & readable(n) ==> begin line[n] := POISONED; end;
 rule "request is poisoned" !calm & POIS = 1 & !isundefined(request[n].data) ==> begin request[n].data := POISONED; end;
+--@ end
 
--- A hostile agent sends what it likes and never answers; its own copy has no state.
+--@ where HOSTILE
+-- A hostile agent sends what it likes, which arrives at once: it might have sent it earlier. It hears nothing.
 ruleset op: Op do
-rule "hostile request" !calm & hostile[n] & isundefined(request[n].op) & op != Recall ==> begin
+rule "hostile request" !calm & hostile[n] & !fenced[n] & t.ctl = IDLE & op != Recall ==> begin
   request[n].op := op;
   switch op
     case WbFull: request[n].data := OLD;
     case WriteFull, WritePtl, AtomicLoad, AtomicStore: request[n].data := 0;
   endswitch;
+  begin_request(n);
 end;
 endruleset;
 ruleset s: State; d: boolean do
-rule "hostile answer" !calm & hostile[n] & isundefined(answer[n].st) & (s = I | s = S | s = E | s = M) ==> begin
+rule "hostile answer" !calm & hostile[n] & !fenced[n] & (s = I | s = S | s = E | s = M) ==> begin
   answer[n].st := s;
   if d then answer[n].data := OLD; endif;
+  take_answer(n);
 end;
 endruleset;
-rule "hostile CmpAck" !calm & hostile[n] & !cmpack[n] ==> begin cmpack[n] := true; end;
-rule "hostile agent is deaf" hostile[n] & (!isundefined(snoop[n]) | !isundefined(completion[n].st)) ==> begin
-  undefine snoop[n];
-  undefine completion[n];
-end;
+rule "hostile CmpAck" !calm & hostile[n] & !fenced[n] ==> begin take_cmpack(n); end;
+--@ end
 
 endruleset;
 
@@ -556,6 +567,7 @@ rule "Recall" !calm & OPS < 2 & t.ctl = IDLE & (exists n: Node do listed[n] != q
   run();
 end;
 
+--@ where MT
 -- The memory target -----------------------------------------------------------------------------------------------------
 
 procedure perform(); begin
@@ -592,7 +604,11 @@ rule "memory target is lost" !calm & MT = 2 & !mem_fenced ==> begin -- M4
   run();
 end;
 rule "memory target is back" mem_fenced ==> begin mem_fenced := false; end; -- M5, its memory kept
+--@ end
+
+--@ where POIS
 rule "memory is poisoned" !calm & POIS = 1 ==> begin memory := POISONED; end;
+--@ end
 
 rule "no more accesses and faults" !calm & CALM = 1 ==> begin calm := true; end;
 
@@ -623,7 +639,7 @@ invariant "one writer, or many readers"
   endforall;
 
 invariant "a readable copy is what was last written"
-  forall n: Node do readable(n) -> good(line[n]) endforall;
+  forall n: Node do readable(n) -> !isundefined(line[n]) & good(line[n]) endforall;
 
 invariant "the directory lists every holder, and every writer as owner"
   forall n: Node do 
@@ -634,16 +650,24 @@ invariant "memory is what was last written, when no transaction runs and nobody 
   t.ctl = IDLE & ha_dir() != dir_X -> mark | good(memory);
 
 function quiet(n: Node): boolean; begin -- nothing of this agent is under way
-  return isundefined(request[n].op) & isundefined(snoop[n]) & isundefined(answer[n].st) & isundefined(completion[n].st) & !cmpack[n];
+  if !isundefined(request[n].op) | !isundefined(snoop[n]) | cmpack[n] then return false; endif;
+  return isundefined(answer[n].st) & isundefined(completion[n].st);
 end;
+function settled(n: Node): boolean; begin
+  if fenced[n] | gone[n] | hostile[n] then return false; endif;
+  return stable(n) & quiet(n);
+end;
+function exact(n: Node): boolean; begin
+  switch st[n]
+    case I: return listed[n] = qdir_none;
+    case S: return listed[n] = qdir_sharer;
+    else return listed[n] = qdir_owner;
+  endswitch;
+end;
+function resting(n: Node): boolean; begin return hostile[n] | (settled(n) & isundefined(pend[n])); end;
 
 invariant "at rest the directory is exact"
-  t.ctl = IDLE -> forall n: Node do
-    stable(n) & quiet(n) & !fenced[n] & !gone[n] & !hostile[n] ->
-      listed[n] = (st[n] = I ? qdir_none : (st[n] = S ? qdir_sharer : qdir_owner))
-  endforall;
+  t.ctl = IDLE -> forall n: Node do settled(n) -> exact(n) endforall;
 
 liveness "rest: all accesses are done, no message is under way, no transaction runs, every node is admitted"
-  t.ctl = IDLE & forall n: Node do
-    hostile[n] | (stable(n) & quiet(n) & isundefined(pend[n]) & !fenced[n] & !gone[n])
-  endforall;
+  t.ctl = IDLE & forall n: Node do resting(n) endforall;

@@ -1,20 +1,23 @@
-"""Which models and mutants there are: Murphi texts from a .m file, constants, the link table and an edit."""
+"""Which models and mutants there are: Murphi texts from a .m file, constants, the tables and an edit."""
 
 from __future__ import annotations
 
 import re
 import sys
 import tomllib
-from collections.abc import Mapping
+from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
 sys.path.append(str(Path(__file__).parents[2]))
 from spec.gen.emit_murphi import cells, edited
+from spec.gen.emit_murphi_coherence import coherence_cells, coherence_edited
 
 __all__ = ["Run", "load"]
 
+# Rules of what a constant switches on: without them a text compiles in a third of the time.
+WHERE = re.compile(r"^--@ where (.*)\n((?:.*\n)*?)--@ end\n", re.MULTILINE)
 REST = "rest"  # in mutants.toml: what fails is the model's liveness property
 
 
@@ -30,18 +33,41 @@ class Run:
     cost: int  # states, roughly: what takes longest starts first
     text: str
     short: bool = False  # in the short form that every commit runs
+    full: bool = False  # too large for the default set
+    agents: int = 0  # of a coherence model
 
 
-def load(spec: Path, kind: str) -> list[Run]:
-    """The `models` or `mutants` of a specification. Raises ValueError when an edit does not fit its text."""
-    folder = spec / "model"
-    table = _toml(spec / "link.toml")
-    models = {model["id"]: model for model in _toml(folder / "models.toml")["model"]}
-    entries = models.values() if kind == "models" else _toml(folder / "mutants.toml")["mutant"]
-    return [_run(entry, models[entry.get("model", entry["id"])], folder, table) for entry in entries]
+@dataclass(frozen=True, slots=True)
+class Layer:
+    """What models of one layer are made of: their lists, their tables, and what puts these into a text."""
+
+    prefix: str
+    table: str
+    edited: Callable[[Mapping[str, Any], Sequence[Mapping[str, Any]]], Mapping[str, Any]]
+    cells: Callable[[str, Mapping[str, Any]], str]
 
 
-def _run(entry: Mapping[str, Any], model: Mapping[str, Any], folder: Path, table: Mapping[str, Any]) -> Run:
+LAYERS = {
+    "link": Layer("", "link.toml", edited, cells),
+    "coherence": Layer("coherence-", "coherence.toml", coherence_edited, coherence_cells),
+}
+
+
+def load(spec: Path, kind: str, of: str = "link") -> list[Run]:
+    """The `models` or `mutants` of a layer. Raises ValueError when an edit does not fit its text."""
+    folder, layer = spec / "model", LAYERS[of]
+    table = _toml(spec / layer.table)
+    models = {model["id"]: model for model in _toml(folder / f"{layer.prefix}models.toml")["model"]}
+    if kind == "models":
+        entries = list(models.values())
+    else:
+        entries = _toml(folder / f"{layer.prefix}mutants.toml")["mutant"]
+    return [_run(entry, models[entry.get("model", entry["id"])], folder, layer, table) for entry in entries]
+
+
+def _run(
+    entry: Mapping[str, Any], model: Mapping[str, Any], folder: Path, layer: Layer, table: Mapping[str, Any]
+) -> Run:
     text = (folder / model["file"]).read_text()
     for old, new in entry.get("replace", ()):
         if text.count(old) != 1:
@@ -49,10 +75,12 @@ def _run(entry: Mapping[str, Any], model: Mapping[str, Any], folder: Path, table
                 f"{entry['id']}: {old!r} is {text.count(old)} times in {model['file']}, not once"
             )
         text = text.replace(old, new)
-    for name, value in (model["constants"] | entry.get("constants", {})).items():
+    constants = model["constants"] | entry.get("constants", {})
+    for name, value in constants.items():
         text, found = re.subn(rf"^(  {name}: *)\d+;", rf"\g<1>{value};", text, flags=re.MULTILINE)
         if found != 1:
             raise ValueError(f"{entry['id']}: no constant {name} in {model['file']}")
+    text = WHERE.sub(lambda block: block[2] if any(constants.get(n) for n in block[1].split()) else "", text)
     mutant = entry is not model
     return Run(
         id=entry["id"],
@@ -61,8 +89,10 @@ def _run(entry: Mapping[str, Any], model: Mapping[str, Any], folder: Path, table
         about=entry["about"],
         expected=_rest(text) if entry.get("expected") == REST else entry.get("expected", ""),
         cost=model["states"],
-        text=cells(text, edited(table, entry.get("cells", ()))),
+        text=layer.cells(text, layer.edited(table, entry.get("cells", ()))),
         short=entry.get("short", False),
+        full=entry.get("full", False),
+        agents=constants.get("AGENTS", 0),
     )
 
 
