@@ -67,7 +67,7 @@ def test_nothing_selected() -> None:
 
 def test_cells_are_those_of_the_tables() -> None:
     """Rows reach the text with their guards, actions and next state; DO is followed by its event."""
-    text = coherence_cells((ROOT / "model/coherence.m").read_text(), TABLE)
+    text = next(entry.text for entry in MODELS if entry.id == "two")
     assert "--@" not in text
     assert "    case S: ra_do_drop(n); ra_do_rsp(n, I); st[n] := I;\n" in text
     assert (
