@@ -287,7 +287,10 @@ class Session:
         connection = link.connection
         if connection is not None and (link.replaced or (connection.ended and not more)):
             end.disconnected(connection.ended or "replaced by a new one", connection.peer)
+            before = link.framing_errors
             link.drop()
+            if link.framing_errors > before:
+                node.ports[end.place[0]].framing_lost(end.place[1], now)
             node.pal_down(*end.place, now)
         if link.adopt(now):
             if end.refused and not node.ports[end.place[0]].alive:  # a port that lives takes no link again

@@ -98,6 +98,7 @@ def test_truncated_flit_costs_the_connection_only(scheme: str, tmp_path: Path) -
         assert a.device.port.messages_received == b.device.port.messages_sent
         assert b.device.port.messages_received == a.device.port.messages_sent
         assert a.link.framing_errors in (1, 2)  # both may go out before the first is noticed
+        assert a.counters.errors[ErrorCode.FRAMING] == a.link.framing_errors
         assert b.link.connections == a.link.connections == a.link.framing_errors + 1
         assert a.counters.recoveries > 0 < b.counters.recoveries
         assert not [event for event in a.events + b.events if isinstance(event, LinkDown)][2:]

@@ -191,6 +191,8 @@ class Link:
 
         NOP and CTL are taken in both sizes, PROT only in the negotiated one. HSL 3.2.1 "Sizes".
         """
+        if error:  # HSL 3.9 B2
+            self.log(ErrorCode.FRAMING, f"frame of {len(data)} bytes that the binding marks", now, data)
         flit = None if error else _decode(data, self.codec.decode_flit)
         if flit is None or (flit.ft in SEQUENCED and flit.format != self.form):
             self.counters.crc_errors += 1

@@ -110,6 +110,10 @@ class Port:
         """PAL_DOWN of a link."""
         self._link(link).set_pal(False, now)
 
+    def framing_lost(self, link: int, now: int) -> None:
+        """The binding has lost the border of its frames: code 18; PAL_DOWN follows. HSL 3.9 B2."""
+        self._link(link).log(ErrorCode.FRAMING, "the border of the next frame is lost", now)
+
     def pal_retrain(self, link: int, now: int) -> None:
         """PAL_RETRAIN of a link: the PHY trains again."""
         self._link(link).handle(Input("PAL_RETRAIN"), now)

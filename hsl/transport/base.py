@@ -140,6 +140,10 @@ class PortLike(Protocol):
         """What was negotiated."""
         ...
 
+    def framing_lost(self, link: int, now: int) -> None:
+        """The binding has lost its frames on that link; PAL_DOWN follows."""
+        ...
+
     def enable(self, now: int) -> None:
         """Row 1 of 3.2.3."""
         ...

@@ -87,13 +87,13 @@ def test_replay_carries_the_current_ack() -> None:
 
 
 def test_pal_error_counts_as_damage() -> None:
-    """A flit that the PAL marks as damaged is one, whatever its CRC says [HSL-LNK-012]."""
+    """A flit that the PAL marks is a damaged one, whatever its CRC says, and counts code 18 [HSL-LNK-012]."""
     pair = Pair().up()
     marks = Faults(PROT, count=1)
     pair.a.hook = lambda data: [(data, True)] if not marks(data) else [(data, False)]
     burst(pair, 3)
     pair.settle()
-    assert pair.b.counters.crc_errors == 1
+    assert pair.b.counters.crc_errors == pair.b.counters.errors[ErrorCode.FRAMING] == 1
     assert len(pair.b.got) == 3
 
 
