@@ -191,6 +191,7 @@ UNPROVOKED = {
     "there is no timers.toml beside this document": "test_missing_document",
     "golden: the flit ends inside a message": "needs a valid flit that no vector is",
     "row 49, ACTIVE: the cell is 'c', not 'i'": "test_changed_table_changes_the_model",
+    "ra ['E'] ['evict']: no row is 'hit / =', but []": "test_changed_table_changes_the_model",
 }
 
 
