@@ -30,7 +30,7 @@ class Run:
     model: str
     about: str
     expected: str
-    cost: int  # states, roughly: what takes longest starts first
+    cost: int  # states, times the size of one as its text tells it: what takes longest starts first
     text: str
     short: bool = False  # in the short form that every commit runs
     full: bool = False  # too large for the default set
@@ -88,7 +88,7 @@ def _run(
         model=model["id"],
         about=entry["about"],
         expected=_rest(text) if entry.get("expected") == REST else entry.get("expected", ""),
-        cost=model["states"],
+        cost=model["states"] * len(text),
         text=layer.cells(text, layer.edited(table, entry.get("cells", ()))),
         short=entry.get("short", False),
         full=entry.get("full", False),
