@@ -67,7 +67,7 @@ models: venv ## all states of the models of the link and of coherence, then ever
 	$(BIN)/hsl model coherence
 	$(BIN)/hsl model coherence --mutants
 
-shortmodels: venv ## all states of the models that are marked short (needs rumur; 90 s of two cores)
+shortmodels: venv ## all states of the models that are marked short (needs rumur; two minutes of two cores)
 	$(BIN)/hsl model link --short
 	$(BIN)/hsl model coherence --short
 
