@@ -30,11 +30,16 @@ class Run:
     model: str
     about: str
     expected: str
-    cost: int  # states, times the size of one as its text tells it: what takes longest starts first
+    states: int  # reachable ones of the model, as its list tells them
     text: str
     short: bool = False  # in the short form that every commit runs
     full: bool = False  # too large for the default set
     agents: int = 0  # of a coherence model
+
+    @property
+    def cost(self) -> int:
+        """What takes longest starts first: states, times the size of one as the text tells it."""
+        return self.states * len(self.text)
 
 
 @dataclass(frozen=True, slots=True)
@@ -88,7 +93,7 @@ def _run(
         model=model["id"],
         about=entry["about"],
         expected=_rest(text) if entry.get("expected") == REST else entry.get("expected", ""),
-        cost=model["states"] * len(text),
+        states=model["states"],
         text=layer.cells(text, layer.edited(table, entry.get("cells", ()))),
         short=entry.get("short", False),
         full=entry.get("full", False),
