@@ -21,7 +21,7 @@ APT = {"rumur": "rumur", "gcc": "gcc libc6-dev"}
 # One thread per model: several models run at once, and the numbers of states are the same in every run.
 # No deadlock detection: a resting link is one. What must not stick is a liveness property of the model.
 RUMUR = ("--threads", "1", "--deadlock-detection", "off", "--output-format", "machine-readable")
-# rumur copies its syntax trees over and over; without fast bins the C library needs a third of the time for it.
+# rumur copies its syntax trees over and over; without fast bins the C library needs a third of the time.
 MALLOC = {"GLIBC_TUNABLES": "glibc.malloc.mxfast=0"}
 GCC = ("-std=c11", "-w", "-mcx16", "-O1")  # -O2 makes a tenth more of speed and takes 6 s longer
 MAX_PROGRAMS = 256  # in the cache: some editions of all models and mutants; a program has about 0.3 MB
