@@ -40,6 +40,7 @@ N_RECOV: Final = 3  # recoveries without the link working before DEAD
 N_PM: Final = 4  # times that a PM_REQ is sent
 TU_EXPONENT_HARDWARE: Final = 6
 TU_EXPONENT_SOFTWARE: Final = 20
+ROUND_TRIP_TU: Final = 16
 PAL_QUEUE_FLITS: Final = 4
 PAL_FRAME_TIMEOUT_TU: Final = 4096
 CRC32C_POLY: Final = 0x1EDC6F41

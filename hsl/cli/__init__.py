@@ -1,5 +1,7 @@
 """The `hsl` command: one module per command group, imported when it is called."""
 
+import os
+import sys
 from collections.abc import Sequence
 from importlib import import_module
 from typing import Any, NoReturn
@@ -7,7 +9,7 @@ from typing import Any, NoReturn
 import click
 
 from hsl import __version__
-from hsl.cli.exits import ExitCodes
+from hsl.cli.exits import ExitCode, ExitCodes
 
 __all__ = ["COMMANDS", "main"]
 
@@ -46,6 +48,14 @@ class Commands(click.Group):
             return None
         command: click.Command = import_module(COMMANDS[cmd_name]).command
         return command
+
+    def invoke(self, ctx: click.Context) -> Any:
+        """Run the command; when nobody reads its output any more it is interrupted, which is no verdict."""
+        try:
+            return super().invoke(ctx)
+        except BrokenPipeError:
+            os.dup2(os.open(os.devnull, os.O_WRONLY), sys.stdout.fileno())  # Python flushes it once more
+            return ExitCode.INTERRUPTED
 
     def main(self, args: Sequence[str] | None = None, **options: Any) -> NoReturn:  # type: ignore[override]
         """Run, and leave with an exit code of the table in `hsl.cli.exits`."""

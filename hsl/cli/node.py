@@ -5,7 +5,6 @@ from __future__ import annotations
 import gc
 import json
 import logging
-import math
 import os
 import secrets
 import stat
@@ -21,6 +20,7 @@ from hsl.capture import Clock, Recorder, one_end, wall_offset
 from hsl.cli.capture import capture_options, recording, view
 from hsl.cli.exits import ExitCode
 from hsl.cli.progress import LISTENING, Progress
+from hsl.cli.seconds import Seconds
 from hsl.cli.telemetry import report_of, reporting, telemetry_broker, telemetry_option
 from hsl.cli.view import show_node
 from hsl.codec.flit import FORMATS
@@ -111,13 +111,6 @@ def common_options(function: Callable[..., Any]) -> Callable[..., Any]:
     return capture_options(telemetry_option(function))
 
 
-def number(context: click.Context, option: click.Parameter, value: float) -> float:
-    """Refuse nan, which is in every range: no wait would end."""
-    if math.isnan(value):
-        raise click.BadParameter(f"{value} is no number")
-    return value
-
-
 def node_options(function: Callable[..., Any]) -> Callable[..., Any]:
     """The options of both node commands: where the link goes, and how long to call the other end."""
     for option in (
@@ -136,8 +129,7 @@ def node_options(function: Callable[..., Any]) -> Callable[..., Any]:
         ),
         click.option(
             "--wait",
-            type=click.FloatRange(0, 3600),
-            callback=number,
+            type=Seconds(3600),
             default=5.0,
             show_default=True,
             help="Seconds to call a peer that does not answer yet.",

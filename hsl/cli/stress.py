@@ -14,6 +14,7 @@ from rich.console import Console
 from hsl.cli.exits import ExitCode
 from hsl.cli.node import deliver, draw_seed
 from hsl.cli.progress import Progress
+from hsl.cli.seconds import Seconds
 from hsl.engine.select import ENGINES, engines
 from hsl.errors import ConfigError
 from hsl.verify.issuer import Issuer
@@ -49,7 +50,7 @@ def number(name: str, text: str) -> Callable[[F], F]:
               help="Agents joined by a network that keeps no order, or the whole stack.")  # fmt: skip
 @click.option("--faults", default="none", show_default=True, help="What happens to flits (hsl inject list).")
 @click.option("--seed", type=int, help="Of program, network and faults; drawn and printed if not given.")
-@click.option("--time-limit", type=click.FloatRange(min=0), help="Seconds after which the run is stopped.")
+@click.option("--time-limit", type=Seconds(), help="Seconds after which the run is stopped.")
 @click.option("--shrink/--no-shrink", default=True, show_default=True, help="Make a failure small.")
 @click.option("--engine", type=click.Choice(ENGINES), help="Engine of every layer.")
 @click.option("--save", type=click.Path(path_type=Path, dir_okay=False),

@@ -18,6 +18,7 @@ from rich.live import Live
 from rich.table import Table
 
 from hsl.cli.exits import ExitCode
+from hsl.cli.seconds import Seconds
 from hsl.engine.node import Node
 
 if TYPE_CHECKING:
@@ -96,7 +97,7 @@ def command() -> None:
 
 @command.command("broker")
 @click.option("--port", type=click.IntRange(0, 65535), default=1883, show_default=True, help="0 picks one.")
-@click.option("--seconds", type=click.FloatRange(0), help="End after so long.")
+@click.option("--seconds", type=Seconds(), help="End after so long.")
 def broker(port: int, seconds: float | None) -> int:
     """Run a broker on 127.0.0.1 until interrupted; its address is the first line printed."""
     with library().EmbeddedBroker(port) as embedded:
@@ -118,7 +119,7 @@ async def sleep(seconds: float | None) -> None:
 @click.argument("uri", default=DEFAULT)
 @click.option("--json", "as_json", is_flag=True, help="One JSON document on stdout at the end.")
 @click.option("--count", type=click.IntRange(1), help="End after so many messages.")
-@click.option("--seconds", type=click.FloatRange(0), help="End after so long.")
+@click.option("--seconds", type=Seconds(), help="End after so long.")
 def watch(uri: str, as_json: bool, count: int | None, seconds: float | None) -> int:
     """Show what nodes publish at a broker, until all that were seen alive have ended."""
     module = library()

@@ -18,6 +18,7 @@ from hsl._generated.constants import (
     MAX_CREDITS,
     MAX_WINDOW,
     N_ACK,
+    ROUND_TRIP_TU,
     TIMERS,
     TU_EXPONENT_HARDWARE,
     FlitSize,
@@ -37,7 +38,8 @@ from hsl.verify.endpoint import PortCore
 __all__ = ["MAX_LINKS", "Model", "predict"]
 
 MAX_LINKS: Final = 8
-MAX_RATE: Final = 1000  # GT/s; more than any line has
+MIN_RATE: Final = 0.001  # GT/s; a bit in a microsecond
+MAX_RATE: Final = 1000  # more than any line has
 MAX_LANES: Final = 64
 MAX_BER: Final = 1e-4  # more than one flit in twenty is bad: what comes then is recovery, not goodput
 MAX_DELAY_NS: Final = 100_000  # 20 km
@@ -76,8 +78,8 @@ class Model:
         legal = (
             (self.flit in FORMATS, f"flit {self.flit!r}; legal are {', '.join(FORMATS)}"),
             (
-                all(0 < rate <= MAX_RATE for rate in rates),
-                f"rates {rates}; legal is above 0 to {MAX_RATE} GT/s",
+                all(MIN_RATE <= rate <= MAX_RATE for rate in rates),
+                f"rates {rates}; legal is {MIN_RATE}..{MAX_RATE} GT/s",
             ),
             (1 <= self.lanes <= MAX_LANES, f"{self.lanes} lanes; legal is 1..{MAX_LANES}"),
             (0 <= self.ber <= MAX_BER, f"bit error rate {self.ber}; legal is 0..{MAX_BER}"),
@@ -108,6 +110,15 @@ class Model:
         """Line time of a flit on the slowest of `links` links."""
         return max(ceil(self.flit_bytes * self.ps_per_byte(link)) for link in range(links)) / PS_PER_NS
 
+    def round_trip_ns(self, links: int) -> float:
+        """There and back on the slowest of `links` links, a flit each way."""
+        return 2 * (self.flit_ns(links) + self.delay_ns)
+
+    def tu_exp(self, links: int) -> int:
+        """The TU of hardware, or the shortest that covers the round trip. HSL 3.1."""
+        needed_ns = ceil(self.round_trip_ns(links) / ROUND_TRIP_TU)
+        return max(TU_EXPONENT_HARDWARE, (needed_ns - 1).bit_length())
+
     def port(self, index: int, links: int) -> PortConfig:
         """One end: a stream of DAT has all the credits that there can be."""
         return PortConfig(
@@ -117,7 +128,7 @@ class Model:
             nid_count=16,
             epoch=partial(random.Random(f"{self.seed} epoch {index}").getrandbits, EPOCH_BITS),
             window=self.window,
-            tu_exp=TU_EXPONENT_HARDWARE,
+            tu_exp=self.tu_exp(links),
             flit_sizes=SIZES[self.flit],
             links=links,
             max_links=links,
@@ -210,7 +221,7 @@ def run(model: Model, links: int, message: Message, count: int, paced: bool) -> 
 def bounds(model: Model, links: int) -> dict[str, float]:
     """Goodput in GB/s that each limit allows: the line, the window and the credits of the port."""
     flit_ns = model.flit_ns(links)
-    round_trip = 2 * (flit_ns + model.delay_ns)
+    round_trip = model.round_trip_ns(links)
     per_flit = FORMATS[model.flit].payload_bytes * DATA_BYTES / STREAM_BYTES  # data bytes, without PAD
     n_ack = min(N_ACK, max(1, model.window // N_ACK_PER_WINDOW))
     message_ns = flit_ns * DATA_BYTES / per_flit / links
@@ -233,8 +244,8 @@ def expected_goodput(model: Model, links: int) -> tuple[float, str]:
     limits = bounds(model, links)
     limit = min(limits, key=lambda name: limits[name])
     flit_ns = model.flit_ns(links)
-    t_nak_ns = TIMERS["T_NAK"].tu << TU_EXPONENT_HARDWARE
-    lost_ns = 2 * (flit_ns + model.delay_ns) + 2 * model.flit_error_rate * t_nak_ns
+    t_nak_ns = TIMERS["T_NAK"].tu << model.tu_exp(links)
+    lost_ns = model.round_trip_ns(links) + 2 * model.flit_error_rate * t_nak_ns
     return limits[limit] / (1 + links * model.flit_error_rate * lost_ns / flit_ns), limit
 
 
@@ -274,8 +285,11 @@ def predict(
 
 def _row(model: Model, links: int) -> dict[str, Any]:
     _, came = run(model, links, STREAM, model.messages, paced=False)
-    if came[-1] == came[0]:
-        raise ConfigError(f"{model.messages} messages over {links} links all come at once: ask for more")
+    if came[-1] - came[0] < model.round_trip_ns(links):
+        raise ConfigError(
+            f"{model.messages} messages over {links} links come within one round trip, "
+            f"{model.round_trip_ns(links):.0f} ns, before any limit is met: ask for more"
+        )
     # From the first arrival on: bring-up and the filling of the line are no part of the rate.
     after_first = sum(1 for at in came if at > came[0])
     goodput = after_first * DATA_BYTES / (came[-1] - came[0])  # bytes per ns = GB/s

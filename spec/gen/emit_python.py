@@ -42,7 +42,7 @@ def _constants(spec: Spec) -> Iterator[str]:
         yield f"{limit['name']}: Final = {limit['value']}  # {limit['text']} ({limit['section']})"
     for count in spec["timers"]["count"]:
         yield f"{count['name']}: Final = {count['value']}  # {count['text']}"
-    for key in ("tu_exponent_hardware", "tu_exponent_software"):
+    for key in ("tu_exponent_hardware", "tu_exponent_software", "round_trip_tu"):
         yield f"{key.upper()}: Final = {spec['timers'][key]}"
     yield f"PAL_QUEUE_FLITS: Final = {spec['bindings']['queue_flits']}"
     yield f"PAL_FRAME_TIMEOUT_TU: Final = {spec['bindings']['frame_timeout_tu']}"

@@ -106,6 +106,9 @@ def constants(spec: Spec) -> dict[str, list[Constant]]:
             Constant(key.upper(), timers[key], 32, "")
             for key in ("tu_exponent_hardware", "tu_exponent_software")
         ],
+        "Round trip of the PAL": [
+            Constant("ROUND_TRIP_TU", timers["round_trip_tu"], 32, "so many TU cover it, at least")
+        ],
         "Least credits of a receiver": [
             Constant(f"MIN_CREDITS_{row['vc']}", row["credits"], 32, "")
             for row in spec.rows("credits", "minimum")

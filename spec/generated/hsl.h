@@ -84,6 +84,9 @@
 #define HSL_TU_EXPONENT_HARDWARE 6u
 #define HSL_TU_EXPONENT_SOFTWARE 20u
 
+/* Round trip of the PAL. */
+#define HSL_ROUND_TRIP_TU 16u /* so many TU cover it, at least */
+
 /* Least credits of a receiver. */
 #define HSL_MIN_CREDITS_REQ 4u
 #define HSL_MIN_CREDITS_RWD 4u

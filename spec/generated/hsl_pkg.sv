@@ -82,6 +82,9 @@ package hsl_pkg;
   localparam logic [31:0] TU_EXPONENT_HARDWARE = 32'd6;
   localparam logic [31:0] TU_EXPONENT_SOFTWARE = 32'd20;
 
+  // Round trip of the PAL
+  localparam logic [31:0] ROUND_TRIP_TU = 32'd16; // so many TU cover it, at least
+
   // Least credits of a receiver
   localparam logic [31:0] MIN_CREDITS_REQ = 32'd4;
   localparam logic [31:0] MIN_CREDITS_RWD = 32'd4;

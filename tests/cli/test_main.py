@@ -1,5 +1,6 @@
 """The `hsl` command itself: commands are found, errors end in the exit codes of the table, start is fast."""
 
+import os
 import subprocess
 import sys
 import sysconfig
@@ -93,6 +94,30 @@ def test_first_fitting_row_decides() -> None:
 def test_usage_errors(arguments: list[str]) -> None:
     """Wrong arguments, or none, end with 4, where click alone has 2."""
     assert CliRunner().invoke(main, arguments).exit_code == ExitCode.USAGE
+
+
+@pytest.mark.parametrize("seconds", ["nan", "inf", "-1", "x", "1e9"])
+def test_seconds(seconds: str) -> None:
+    """A time is a finite number in its range, for every command that takes one."""
+    for command in (
+        ["telemetry", "watch", "--seconds"],
+        ["node", "gpu", "--wait"],
+        ["stress", "--time-limit"],
+    ):
+        result = CliRunner().invoke(main, [*command, seconds])
+        assert (result.exit_code, result.stdout) == (ExitCode.USAGE, ""), command
+        assert (
+            "legal" in result.stderr or "not in the range" in result.stderr or "not a valid" in result.stderr
+        )
+
+
+def test_nobody_reads_on() -> None:
+    """When the reader of stdout has gone the exit status is that of an interruption, not a verdict."""
+    reader, writer = os.pipe()
+    os.close(reader)
+    with os.fdopen(writer, "wb") as out:
+        done = subprocess.run([HSL, "info", "--json"], stdout=out, stderr=subprocess.PIPE, timeout=60)
+    assert (done.returncode, done.stderr) == (ExitCode.INTERRUPTED, b"")
 
 
 @pytest.mark.parametrize("command", [[HSL], [sys.executable, "-m", "hsl"]], ids=["script", "module"])

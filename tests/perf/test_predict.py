@@ -42,6 +42,19 @@ def test_window() -> None:
     assert row["goodput_gb_per_s"]["ratio"] == pytest.approx(1, abs=0.1)
 
 
+def test_long_way() -> None:
+    """A way of 20 km gets a TU that covers its round trip, so that nothing is sent twice."""
+    (row,) = rows([1], window=8, delay_ns=100_000)
+    assert row["goodput_gb_per_s"]["ratio"] == pytest.approx(1, abs=0.1)
+    assert row["latency_ns"]["p99"] == row["latency_ns"]["expected"]
+
+
+def test_too_few() -> None:
+    """Messages that all come before a window could fill tell nothing, and are refused."""
+    with pytest.raises(ConfigError, match="within one round trip"):
+        rows([1], messages=100, delay_ns=100_000)
+
+
 def test_by_hand() -> None:
     """32 GT/s on 16 lanes are 64 GB/s; 56 of 64 bytes are payload, 64 of its 72 are data: 49.8 GB/s."""
     assert bounds(Model(), 1)["line"] == pytest.approx(64 * 56 / 64 * 64 / 72)
@@ -74,6 +87,7 @@ def test_limits() -> None:
     "changes",
     [
         {"rate": 0.0},
+        {"rate": 1e-8},
         {"slow": {1: -1.0}},
         {"slow": {8: 16.0}},
         {"lanes": 0},

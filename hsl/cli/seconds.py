@@ -1,0 +1,29 @@
+"""The parameter type of a time that a user gives."""
+
+from __future__ import annotations
+
+from math import isfinite
+from typing import Any, Final
+
+import click
+
+__all__ = ["Seconds"]
+
+MAX_SECONDS: Final = 366 * 86400  # a year: asyncio and sockets take it
+
+
+class Seconds(click.FloatRange):
+    """Seconds from 0 to `most`; click's own range lets "nan" pass."""
+
+    name = "seconds"
+
+    def __init__(self, most: float = MAX_SECONDS) -> None:
+        """`most`: the largest legal value, in seconds."""
+        super().__init__(0, most)
+
+    def convert(self, value: Any, param: click.Parameter | None, ctx: click.Context | None) -> float:
+        """The number. Fails as a usage error for what is none, is not finite, or is out of range."""
+        seconds: float = super().convert(value, param, ctx)
+        if not isfinite(seconds):
+            self.fail(f"{value!r} is no number of seconds; legal is 0..{self.max:g}", param, ctx)
+        return seconds
