@@ -103,9 +103,14 @@ class MemoryLeg:
         return self.memory is not None and self.memory.covers(entry.base, entry.last)
 
     def _target(self, line: int) -> Target | None:
-        """The memory target that has `line`; None: own memory."""
+        """The memory target that has `line`; None: own memory.
+
+        A busy or held line may have left the map meanwhile, also for a target that this home does not know.
+        """
         entry = self._map.lookup(line)
-        return self._targets[entry.mt] if entry is not None and entry.type == SamType.HDM_H else None
+        if entry is None or entry.type != SamType.HDM_H:
+            return None
+        return self._targets.get(entry.mt)
 
     # ---- accesses; they return the event that follows at once, or None
     def read(self, t: Transaction, now: int) -> str | None:

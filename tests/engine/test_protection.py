@@ -21,6 +21,7 @@ from hsl._generated.constants import (
     Register,
     Right,
     Role,
+    SamType,
     UtOp,
     Vc,
 )
@@ -39,7 +40,7 @@ from hsl._generated.layouts import (
 )
 from hsl.agents.access import Access
 from hsl.agents.access_list import AclEntry, encode_acl
-from hsl.agents.address_map import encode_entry
+from hsl.agents.address_map import SamEntry, encode_entry
 from hsl.agents.iommu import Iommu
 from hsl.agents.peers import FEATURES
 from hsl.codec.checks import request_fault
@@ -287,6 +288,17 @@ def test_lines_outlive_their_map_entry() -> None:
     assert star.do(A, Access("evict", 0)).err == Err.OK
     star.run(lambda: star.gpus["a"].idle)
     assert star.home.memory.read(0, 8) == word(3)
+
+
+def test_a_map_entry_of_another_home_breaks_nothing() -> None:
+    """A held line whose entry now names a target of another home is lost as any other when its owner is."""
+    star = Star()
+    star.store(A, LINE, 3)
+    elsewhere = SamEntry(0, SIZE - 1, SamType.HDM_H, home=GPUS["b"] + 8, mt=GPUS["b"] + 9)
+    assert configure(star, SAM_BASE, encode_entry(elsewhere)) == Err.OK
+    star.kill("a")
+    star.run(lambda: star.home.fenced(A))
+    assert star.home.memory.poisoned(LINE)
 
 
 # ---- rate
