@@ -2,8 +2,9 @@
 
 from __future__ import annotations
 
-from collections import deque
+from collections import Counter, deque
 from collections.abc import Callable
+from typing import Final
 
 from hsl._generated.constants import Err, Op
 from hsl._generated.tables import OPCODES
@@ -13,13 +14,16 @@ from hsl.agents.outstanding import Outstanding, Request
 from hsl.codec.message import Message
 
 Finish = Callable[[Ticket, int, Err, bytes, bool], None]  # ticket, now, err, data, poison
+# Of the TXNs, one target may hold a quarter: it may never answer, and others must have theirs.
+SHARE: Final = 4
 
 
 class NcrRequests:
-    """NCR requests in the order of submission: one FIFO, so each (SRC, DST, stream) keeps its order (O4).
+    """NCR requests in the order of submission, a FIFO for each DST: so each stream keeps its order (O4).
 
-    At most `most` are outstanding, and fewer than there are TXNs: an NCR that is never answered keeps its TXN
-    until the port goes down (5.11), and coherent requests must go on.
+    At most `most` are outstanding at one target, and in all fewer than there are TXNs: an NCR that is never
+    answered keeps its TXN until the port goes down (5.11), and other requests must go on. A target where as
+    many as it may hold are beyond T_REQ is silent: what is meant for it ends with UNREACH, until it answers.
     """
 
     def __init__(
@@ -30,25 +34,58 @@ class NcrRequests:
         self._outstanding = outstanding
         self._outbox = outbox
         self._finish = finish
-        self._waiting: deque[Ticket] = deque()  # capped by the agent's pending accesses
-        self._open = 0
+        self._waiting: dict[int, deque[Ticket]] = {}  # by DST; in all capped by the agent's pending accesses
+        self._open: Counter[int] = Counter()  # outstanding, by DST
+        self._late: Counter[int] = Counter()  # of them beyond T_REQ
+
+    @property
+    def _share(self) -> int:
+        """Requests that may be outstanding at one target."""
+        return min(self._most, max(1, self._outstanding.limit // SHARE))
+
+    def _silent(self, dst: int) -> bool:
+        return self._late[dst] >= self._share
 
     def begin(self, ticket: Ticket, now: int) -> None:
         """Send the request, or queue it."""
-        self._waiting.append(ticket)
+        dst = ticket.access.dst
+        if self._silent(dst):
+            self._finish(ticket, now, Err.UNREACH, b"", False)
+            return
+        self._waiting.setdefault(dst, deque()).append(ticket)
         self.serve(now)
 
     def serve(self, now: int) -> None:
-        """Send what waits, oldest first, while there are TXNs for it."""
-        most = min(self._most, max(1, self._outstanding.limit - 1))
-        while self._waiting and self._open < most and not self._outstanding.full:
-            ticket = self._waiting.popleft()
-            access = ticket.access
-            op = wire.NCR_OPS[access.kind]
-            length = wire.ncr_len(access)
-            request = self._outstanding.open(op, access.dst, length, ticket, None, now)
-            self._open += 1
-            self._outbox.append(wire.non_coherent(access, self._nid, request.txn))
+        """Send what waits, of each target the oldest first, while there are TXNs for it."""
+        most = max(1, self._outstanding.limit - 1)
+        for dst, queue in list(self._waiting.items()):
+            while (
+                queue
+                and self._open[dst] < self._share
+                and self._open.total() < most
+                and not self._outstanding.full
+            ):
+                self._send(queue.popleft(), now)
+            if not queue:
+                del self._waiting[dst]
+
+    def _send(self, ticket: Ticket, now: int) -> None:
+        access = ticket.access
+        op = wire.NCR_OPS[access.kind]
+        request = self._outstanding.open(op, access.dst, wire.ncr_len(access), ticket, None, now)
+        self._open[access.dst] += 1
+        self._outbox.append(wire.non_coherent(access, self._nid, request.txn))
+
+    def late(self, request: Request, now: int) -> None:
+        """T_REQ of a request is over for the first time. HSL 5.11."""
+        self._late[request.dst] += 1
+        if self._silent(request.dst):
+            self._abandon(request.dst, now)
+
+    def _abandon(self, dst: int, now: int) -> None:
+        """What waits for a target ends: it will not be sent."""
+        for ticket in self._waiting.pop(dst, ()):
+            self._finish(ticket, now, Err.UNREACH, b"", False)
 
     def complete(self, request: Request, message: Message, now: int) -> bool:
         """Take the completion of an NCR request; False when the request cannot have this one (T3, 5.12)."""
@@ -75,7 +112,8 @@ class NcrRequests:
     def _end(self, request: Request, err: Err, data: bytes, poison: bool, now: int) -> None:
         ticket = request.ticket
         assert ticket is not None
-        self._open -= 1
+        self._open[request.dst] -= 1
+        self._late[request.dst] -= request.reported
         self._outstanding.close(request)
         self._finish(ticket, now, err, data, poison)
 
@@ -84,6 +122,4 @@ class NcrRequests:
         for request in self._outstanding.to(nid):
             if request.line is None:
                 self._end(request, Err.UNREACH, b"", False, now)
-        for ticket in [ticket for ticket in self._waiting if ticket.access.dst == nid]:
-            self._waiting.remove(ticket)
-            self._finish(ticket, now, Err.UNREACH, b"", False)
+        self._abandon(nid, now)

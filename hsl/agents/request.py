@@ -51,8 +51,9 @@ COMPLETIONS = {(int(op), int(st)): f"{op.name}_{st.name}" for op in (Op.Cmp, Op.
 class RequestConfig:
     """A request agent. `tu` in ns; `t_req` in ns, None = T_REQ of the profile in TU of `tu` (5.11).
 
-    `mshrs`, `ncrs`: coherent and NCR requests outstanding at once; `pending`: accesses taken and not yet
-    collected; `max_txn`, `atomics`: what the port negotiated, if known (else `negotiated` tells later).
+    `mshrs`: coherent requests outstanding at once, `ncrs`: NCR requests at one target; `pending`: accesses
+    taken and not yet collected; `max_txn`, `atomics`: what the port negotiated, if known (else `negotiated`
+    tells later).
     """
 
     nid: int
@@ -399,6 +400,7 @@ class RequestAgent:
                 self._run(Turn(self, request.line, "t_req", now))
             elif request.ticket is not None:
                 self.report(request.ticket, now, Err.UNREACH)
+                self._ncr.late(request, now)
         elif request.line is not None:
             self.log(ErrorCode.FENCED, f"home {request.dst} is lost: T_REQ expired twice")
             self.home_lost(request.dst, now)

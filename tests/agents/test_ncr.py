@@ -91,16 +91,57 @@ def test_an_ncr_that_is_never_answered_keeps_its_txn() -> None:
     assert [message.txn for message in drain(one)] == [0]
 
 
+def test_a_node_that_answers_no_ncr_costs_only_its_own() -> None:
+    """NCR to others go on whatever one target does; to it they end UNREACH once `ncrs` are without answer.
+
+    A late answer makes room again. HSL 5.11, 6.3.
+    """
+    one = agent(ncrs=2, t_req=T_REQ)
+    silent = [one.submit(Access("ncwrite", 8 * i, 8, bytes(8), dst=1), 0) for i in range(4)]
+    other = one.submit(Access("ncwrite", 0, 8, bytes(8), dst=2), 0)
+    sent = drain(one)
+    assert [message.dst for message in sent] == [1, 1, 2]
+    one.receive(Message(Op.Cmp, 2, FIRST, sent[2].txn), 1)
+    assert other.done
+    one.tick(T_REQ)
+    assert [ticket.err for ticket in silent] == [Err.UNREACH] * 4
+    assert one.submit(Access("ncread", 0, 8, dst=1), T_REQ).err == Err.UNREACH
+    one.tick(2 * T_REQ)
+    again = one.submit(Access("ncread", 0, 8, dst=2), 2 * T_REQ)
+    assert [message.dst for message in drain(one)] == [2]
+    assert not again.done
+    one.receive(Message(Op.Cmp, 1, FIRST, sent[0].txn), 2 * T_REQ)
+    late = one.submit(Access("ncread", 0, 8, dst=1), 2 * T_REQ)
+    assert [message.dst for message in drain(one)] == [1]
+    assert not late.done
+    one.home_lost(1, 3 * T_REQ)
+    assert late.err == Err.UNREACH
+    one.readmit(1)
+    one.submit(Access("ncwrite", 0, 8, bytes(8), dst=1), 0)
+    one.submit(Access("ncwrite", 8, 8, bytes(8), dst=1), 0)
+    assert [message.dst for message in drain(one)] == [1, 1]
+
+
+@pytest.mark.parametrize("max_txn", [1, 2, 5, 16])
+def test_silent_targets_leave_txns_for_others(max_txn: int) -> None:
+    """However few TXNs there are, one target holds at most a quarter of them, but one at least. HSL 5.11."""
+    one = agent(ncrs=16, max_txn=max_txn)
+    for i in range(16):
+        one.submit(Access("ncwrite", 8 * i, 8, bytes(8), dst=1), 0)
+    assert len(drain(one)) == max(1, max_txn // 4)
+
+
 def test_ncr_to_a_lost_node_ends_at_once() -> None:
     """What waits for a lost node, or is asked of it later, ends with UNREACH; others go on."""
     one = agent(ncrs=1)
     first = one.submit(Access("ncwrite", 0, 8, bytes(8), dst=1), 0)
     queued = one.submit(Access("ncwrite", 8, 8, bytes(8), dst=1), 0)
     other = one.submit(Access("ncwrite", 16, 8, bytes(8), dst=2), 0)
-    drain(one)
+    assert [message.dst for message in drain(one)] == [1, 2]
     one.home_lost(1, 0)
     assert (first.err, queued.err, other.done) == (Err.UNREACH, Err.UNREACH, False)
-    assert [message.dst for message in drain(one)] == [2]
+    one.receive(Message(Op.Cmp, 2, FIRST, 1), 0)
+    assert other.err == Err.OK
     assert one.submit(Access("ncread", 0, 8, dst=1), 0).err == Err.UNREACH
 
 
