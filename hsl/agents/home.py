@@ -266,11 +266,16 @@ class HomeAgent:
 
     def _serve(self) -> None:
         """Start the requests that came first at idle lines, while TSHRs are free. HSL 5.2 D2, D5."""
+        held_back = []
         while self._ready and len(self._busy) < self.config.tshrs:
-            _, line = heappop(self._ready)
+            place = heappop(self._ready)
+            line = place[1]
             queue = self._waiting.get(line)
             if not queue or line in self._busy:
                 continue  # purged meanwhile
+            if not self._may_start(queue[0]):
+                held_back.append(place)
+                continue
             waiting = queue.pop(0)
             t = Transaction(self._do.directory, line, waiting.op, waiting.message)
             self._busy[line] = t
@@ -281,6 +286,22 @@ class HomeAgent:
             else:
                 self._recalls[line] = waiting.recall
             self._step(t, waiting.op)
+        for place in held_back:
+            heappush(self._ready, place)
+
+    def _may_start(self, waiting: Waiting) -> bool:
+        """Is a TSHR left beyond those that are kept for others: who never acknowledges harms itself. HSL 6.3.
+
+        Half of the TSHRs are shared out among the local agents and the ports; each can count on its part.
+        """
+        free = self.config.tshrs - len(self._busy)
+        part = self.config.tshrs // (2 * self._peers.groups)
+        if free > part * (self._peers.groups - 1):
+            return True
+        group = self._peers.group
+        held = Counter(group(t.r) for t in self._busy.values())
+        own = group(NO_NODE if waiting.recall else waiting.message.src)
+        return free > sum(max(0, part - held[each]) for each in range(self._peers.groups) if each != own)
 
     def _finish(self, t: Transaction) -> None:
         """The line is idle again: its next request stands in line by its arrival."""

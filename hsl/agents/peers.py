@@ -33,6 +33,15 @@ class Peers:
         kept = {known: had for known, had in self._ranges.items() if not overlap(known, nids)}
         self._ranges = kept | {nids: offered}
 
+    @property
+    def groups(self) -> int:
+        """How many there are: the local agents, and the nodes behind each port."""
+        return 1 + len(self._ranges)
+
+    def group(self, nid: int) -> int:
+        """Which of them `nid` belongs to; 0 is local."""
+        return next((1 + index for index, nids in enumerate(self._ranges) if nid in nids), 0)
+
     def of(self, nid: int) -> Negotiated:
         """The configuration that holds for requests of `nid`."""
         return next((known for nids, known in self._ranges.items() if nid in nids), self._local)

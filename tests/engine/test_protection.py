@@ -48,7 +48,7 @@ from hsl.codec.message import Message
 from hsl.engine.error_log import ErrorLog
 from hsl.engine.token_bucket import TokenBucket
 from hsl.link.port import Port
-from tests.engine.star import CPU_CORES, CPU_HOME, CPU_IO, GPUS, MAP, SIZE, Star, port
+from tests.engine.star import CPU_CORES, CPU_HOME, CPU_IO, GPUS, MAP, SIZE, TIMERS, Star, port
 from tests.engine.test_hostile_peer import random_message
 from tests.engine.wires import Peer
 
@@ -154,6 +154,28 @@ def test_a_hostile_third_node_harms_only_itself(seed: int) -> None:
     assert {entry.code for entry in star.cpu.error_logs[0].entries} <= {ErrorCode.RETRAIN}
     for addr, value in model.items():
         assert star.load(A, addr).result() == word(value), f"seed {seed}, {addr:#x}"
+
+
+def test_who_never_acknowledges_holds_up_nobody_else() -> None:
+    """A node that takes as many grants as it can and acknowledges none is fenced after T_CACK; others go on.
+
+    Its requests use up their share of the home's TSHRs, not that of the other port or the cores. HSL 6.3.
+    """
+    attacker = Attacker()
+    star = Star(attacker, master=CORE)
+    for txn in range(2 * star.home.config.tshrs):
+        star.run(lambda: attacker.port.room(Vc.REQ))
+        attacker.port.send(Message(Op.ReadUnique, B + txn % 8, CPU_HOME, txn, 3, (CONTESTED + txn) * LINE))
+        star.touch(attacker)  # type: ignore[arg-type]
+    star.run(lambda: len(attacker.messages) > star.home.config.tshrs // 2)
+    before = star.now
+    for nid in (A, CORE):
+        for line in range(CONTESTED):
+            assert star.store(nid, line * LINE, nid).err == Err.OK
+    assert not star.home.fenced(B)
+    assert star.now - before < TIMERS["T_CACK"]
+    star.run(lambda: star.home.fenced(B))
+    assert star.load(A, CONTESTED * LINE).poison
 
 
 def legal(op: int, fields: dict[str, Any]) -> dict[str, Any]:
