@@ -232,7 +232,7 @@ class Topology:
                 (self._home(CPU_HOME, address_map), Memory(0, self.memory_bytes)),
                 (self._home(CPU_SHARED_HOME, address_map), Memory(shared.base, self.device_bytes)),
             ],
-            io=IoConfig(nid=CPU_IO, address_map=address_map),
+            io=IoConfig(nid=CPU_IO, address_map=address_map, master=CPU_FIRST_CORE),
         )
 
     def gpu_node(self, epoch: Callable[[], int], gpu: int = 0) -> Node:
@@ -250,7 +250,7 @@ class Topology:
             ],
             homes=[(self._home(first + GPU_HOME, address_map), device)],
             targets=[(TargetConfig(nid=first + GPU_TARGET, address_map=address_map), host)],
-            io=IoConfig(nid=first + GPU_IO, address_map=address_map),
+            io=IoConfig(nid=first + GPU_IO, address_map=address_map, master=CPU_FIRST_CORE),
         )
 
     def memory_node(self, epoch: Callable[[], int]) -> Node:
@@ -263,13 +263,17 @@ class Topology:
 
     def _node(self, index: int, name: str, epoch: Callable[[], int], **agents: Any) -> Node:
         """A node of these agents, with a port for each wire that ends in it."""
-        base = MEMORY_TARGET if name == "memory" else NODE_NIDS * index
-        ports = sum(index in (a.device, b.device) for a, b in self.wires())
+        peers = [
+            there.device
+            for ends in self.wires()
+            for here, there in (ends, ends[::-1])
+            if here.device == index
+        ]
         roles = NodeConfig(**agents).roles
         port = PortConfig(
             guid=GUID + index,
             roles=roles,
-            nid_base=base,
+            nid_base=self._nids(index).start,
             nid_count=NODE_NIDS,
             epoch=epoch,
             window=self.window,
@@ -279,7 +283,20 @@ class Topology:
             power=int(Power.L1) if self.l1_idle_tu else 0,
             codec=self.codec,
         )
-        return Node(NodeConfig(name=name, ports=[port] * ports, l1_idle_tu=self.l1_idle_tu, **agents))
+        return Node(
+            NodeConfig(
+                name=name,
+                ports=[port] * len(peers),
+                neighbours=[self._nids(peer) for peer in peers],
+                l1_idle_tu=self.l1_idle_tu,
+                **agents,
+            )
+        )
+
+    def _nids(self, index: int) -> range:
+        """The NIDs of the node `index`: the CPU, the GPUs, the memory node."""
+        base = MEMORY_TARGET if index > self.gpus else NODE_NIDS * index
+        return range(base, base + NODE_NIDS)
 
     def _home(self, nid: int, address_map: AddressMap) -> HomeConfig:
         return HomeConfig(nid=nid, address_map=address_map, tu=1 << self.tu, timers=self.home_timers)

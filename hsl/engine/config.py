@@ -29,7 +29,8 @@ class NodeConfig:
     `homes` and `targets` come each with their memory; a home of nothing but HDM-H has none. Every NID must
     lie in the NID range of every port, and the roles that the ports name must be those of the agents;
     ConfigError otherwise. `l1_idle_tu`: TU for which a port is idle before low power is permitted on it
-    (3.7), 0: never. `atc`: the translation cache of one agent; needs `io`.
+    (3.7), 0: never. `atc`: the translation cache of one agent; needs `io`. `neighbours`: the NIDs that may be
+    behind each port; without it, any that are not here or behind another.
     """
 
     name: str = "node"
@@ -40,11 +41,16 @@ class NodeConfig:
     io: IoConfig | None = None
     atc: AtcConfig | None = None
     l1_idle_tu: int = 0
+    neighbours: Sequence[range] = ()
 
     def __post_init__(self) -> None:
         if not isinstance(self.l1_idle_tu, int) or not 0 <= self.l1_idle_tu <= MAX_IDLE_TU:
             raise ConfigError(
                 f"node {self.name}: l1_idle_tu is {self.l1_idle_tu!r}; legal is 0..{MAX_IDLE_TU}"
+            )
+        if self.neighbours and len(self.neighbours) != len(self.ports):
+            raise ConfigError(
+                f"node {self.name}: {len(self.neighbours)} neighbours of {len(self.ports)} ports"
             )
         nids = self.nids
         if len(set(nids)) != len(nids):

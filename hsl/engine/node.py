@@ -424,9 +424,7 @@ class Node:
         """A new session: its nodes are admitted again. HSL 6.2 F5."""
         result = gate.port.result
         assert result is not None
-        taken = {*self._nids, *(nid for other in self._gates for nid in other.nids)}
-        if clash := sorted(taken.intersection(result.peer_nids)):
-            text = f"the peer claims NIDs {clash}, which are here or behind another port"
+        if text := self._claim(gate.index, result.peer_nids):
             gate.log.add(now, ErrorCode.CFG, text)
             gate.port.fatal(ErrorCode.CFG, now, text)
             return
@@ -444,6 +442,16 @@ class Node:
             each_agent.set_tu(max(each.tu for each in up))
             for nid in result.peer_nids:
                 each_agent.readmit(nid)
+
+    def _claim(self, port: int, nids: range) -> str:
+        """Why the peer of a port may not have these NIDs, or "". HSL 6.3."""
+        taken = {*self._nids, *(nid for other in self._gates for nid in other.nids)}
+        if clash := sorted(taken.intersection(nids)):
+            return f"the peer claims NIDs {clash}, which are here or behind another port"
+        legal = self.config.neighbours[port] if self.config.neighbours else nids
+        if set(nids) - set(legal):
+            return f"the peer claims {nids} as its NIDs; at this port are {legal}"
+        return ""
 
     def _down(self, gate: Gate, now: int) -> None:
         """LINK_DOWN: the nodes behind the port are lost. HSL 6.2 F1, F6, F7 [HSL-RAS-003, HSL-RAS-004]."""
