@@ -3,11 +3,12 @@
 from __future__ import annotations
 
 import time
-from collections.abc import Iterator, Sequence
+from collections.abc import Callable, Iterable, Iterator, Sequence
 from concurrent.futures import ProcessPoolExecutor
 from fnmatch import fnmatchcase
 from functools import partial
 from importlib.resources import files
+from itertools import groupby
 from multiprocessing import get_context
 from pathlib import Path
 from typing import Any, NamedTuple
@@ -26,7 +27,7 @@ __all__ = ["command"]
 
 SCHEMA = "hsl.litmus/1"
 LIST_SCHEMA = "hsl.litmus.list/1"
-LONG_THREADS = 4  # tests of so many threads take minutes: only with --long
+LONG_THREADS = 4  # tests of so many threads have thirty times the schedules: only with --long
 RUNS = 200
 MAX_RUNS = 1 << 24
 MAX_JOBS = 64
@@ -143,42 +144,45 @@ def read(path: Path) -> LitmusTest:
 
 
 def watch(chosen: Sequence[LitmusTest], how: How, jobs: int) -> Iterator[dict[str, Any]]:
-    """Run tests with progress, those with most to do first; their records as they come."""
-    heaviest = sorted(chosen, key=lambda test: (-len(test.threads), -len(test.locations), test.placement))
-    texts = [test.text for test in heaviest]
+    """Run tests with progress, groups with most to do first; their records as they come."""
+    groups = list(grouped(chosen))
+    done = 0
     with Progress("ran", "tests") as progress:
-        if jobs == 1 or len(texts) == 1:
-            results: Iterator[dict[str, Any]] = map(
-                partial(judge, Explorer(in_order=how.in_order), how), texts
-            )
-            yield from _shown(results, progress, len(texts))
-            return
-        with ProcessPoolExecutor(min(jobs, len(texts)), get_context("spawn"), _prepare, (how,)) as pool:
-            yield from _shown(pool.map(_judge, texts), progress, len(texts))
+        for records in spread(partial(judge, how), groups, min(jobs, len(groups))):
+            for record in records:
+                done += 1
+                progress.show(done, len(chosen))
+                yield record
 
 
-def _shown(results: Iterator[dict[str, Any]], progress: Progress, total: int) -> Iterator[dict[str, Any]]:
-    for done, result in enumerate(results, 1):
-        progress.show(done, total)
-        yield result
+def grouped(chosen: Sequence[LitmusTest]) -> Iterator[list[str]]:
+    """The texts of tests that run on the same agents, whose answers are of use to the whole group."""
+
+    def key(test: LitmusTest) -> tuple[int, int, tuple[str, ...]]:
+        return -len(test.threads), -len(test.locations), test.placement
+
+    return ([test.text for test in group] for _, group in groupby(sorted(chosen, key=key), key))
 
 
-def judge(explorer: Explorer, how: How, text: str) -> dict[str, Any]:
-    """Run one test and describe what came of it."""
-    test = parse(text)
-    return record(explorer.exhaust(test) if how.exhaustive else explorer.sample(test, how.runs, how.seed))
+def spread(
+    run: Callable[[list[str]], Iterable[dict[str, Any]]], groups: list[list[str]], jobs: int
+) -> Iterator[Iterable[dict[str, Any]]]:
+    """Run each group, in `jobs` processes if that is more than one."""
+    if jobs == 1:
+        yield from map(run, groups)
+        return
+    with ProcessPoolExecutor(jobs, get_context("spawn")) as pool:
+        yield from pool.map(run, groups)
 
 
-_worker: dict[str, Any] = {}  # of a worker process: its explorer, with what its agents have answered so far
-
-
-def _prepare(how: How) -> None:
-    _worker["judge"] = partial(judge, Explorer(in_order=how.in_order), how)
-
-
-def _judge(text: str) -> dict[str, Any]:
-    result: dict[str, Any] = _worker["judge"](text)
-    return result
+def judge(how: How, texts: list[str]) -> list[dict[str, Any]]:
+    """Run tests on the same agents and describe what came of them."""
+    explorer = Explorer(in_order=how.in_order)
+    tests = [parse(text) for text in texts]
+    return [
+        record(explorer.exhaust(test) if how.exhaustive else explorer.sample(test, how.runs, how.seed))
+        for test in tests
+    ]
 
 
 def show_list(report: dict[str, Any]) -> None:

@@ -3,19 +3,20 @@
 from __future__ import annotations
 
 from collections import Counter
-from collections.abc import Iterable, Iterator
+from collections.abc import Callable, Iterable
 from dataclasses import dataclass, field
+from functools import partial
 from random import Random
 from traceback import extract_tb
 
 from hsl.errors import ConfigError
+from hsl.verify.litmus_agents import Agents, Fault
+from hsl.verify.litmus_graph import Graph
 from hsl.verify.litmus_model import Outcome, allowed
-from hsl.verify.litmus_system import Agents, Case, Fault, State, System, cases
+from hsl.verify.litmus_system import Case, Event, State, System, cases
 from hsl.verify.litmus_text import LitmusTest
 
-__all__ = ["MAX_STATES", "Explorer", "Result"]
-
-MAX_STATES = 4_000_000  # of one case: some 2 GB
+__all__ = ["Explorer", "Result"]
 
 
 @dataclass(slots=True)
@@ -56,119 +57,66 @@ class Explorer:
         self.reduce = reduce
         self._agents: dict[tuple[tuple[str, ...], int], Agents] = {}
 
-    def _system(self, test: LitmusTest, case: Case) -> System:
+    def _systems(self, test: LitmusTest, reduce: bool) -> dict[str, System]:
+        """The test with each kind of access."""
         key = (test.placement, len(test.locations))
         agents = self._agents.get(key)
         if agents is None:
             agents = self._agents[key] = Agents(*key)
-        return System(test, case, agents, self.in_order)
+        return {
+            access: System(test, access, agents, in_order=self.in_order, reduce=reduce)
+            for access in ("cached", "uncached")
+        }
 
     def exhaust(self, test: LitmusTest, chosen: Iterable[Case] | None = None) -> Result:
         """All schedules of a test in its cases. ConfigError when one has more than MAX_STATES states."""
         result = Result(test, True, allowed(test, self.in_order))
+        systems = self._systems(test, self.reduce)
         for case in cases(test) if chosen is None else chosen:
             result.cases.append(str(case))
             with _Faults(result, case):
-                self._exhaust(self._system(test, case), result)
+                self._exhaust(systems[case.access], case, result)
         return result
 
     def sample(self, test: LitmusTest, runs: int, seed: int) -> Result:
         """`runs` schedules, drawn from a seed, the cases in turn."""
         result = Result(test, False, allowed(test, self.in_order))
-        result.cases = [str(case) for case in cases(test)]
+        every = cases(test)
+        result.cases = [str(case) for case in every]
         rng = Random(f"{test.name} {seed}")
-        systems: dict[Case, System] = {}
+        systems = self._systems(test, reduce=False)
+        starts: dict[Case, State] = {}
         for run in range(runs):
-            case = cases(test)[run % len(result.cases)]
+            case = every[run % len(every)]
             with _Faults(result, case):
-                if case not in systems:
-                    systems[case] = self._system(test, case)
-                self._walk(systems[case], rng, result)
+                system = systems[case.access]
+                if case not in starts:
+                    starts[case] = system.initial(case.caches)
+                self._walk(system, starts[case], rng, result)
         return result
 
-    def _walk(self, system: System, rng: Random, result: Result) -> None:
-        state, path = system.initial, []
-        while events := system.events(state):
+    def _walk(self, system: System, state: State, rng: Random, result: Result) -> None:
+        path: list[Event] = []
+        while events := list(system.events(state)):
             path.append(rng.choice(events))
-            state = system.follow(state, path[-1], reduce=False)
+            state = system.follow(state, path[-1])
             result.states += 1
-        self._end(system, state, 1, iter(path), result)
+        self._end(system, state, 1, lambda: path, result)
 
     def _end(
-        self, system: System, state: State, ways: int, path: Iterator[tuple[int, int]], result: Result
+        self, system: System, state: State, ways: int, path: Callable[[], list[Event]], result: Result
     ) -> None:
         found = system.outcome(state)
         result.counts[found] += ways
         result.schedules += ways
         if found not in result.allowed and not result.witness:
-            result.witness = [system.describe(event) for event in path]
+            result.witness = [system.describe(event) for event in path()]
 
-    def _exhaust(self, system: System, result: Result) -> None:
-        graph = Graph(system, self.reduce)
+    def _exhaust(self, system: System, case: Case, result: Result) -> None:
+        graph = Graph(system, system.initial(case.caches))
         result.states += len(graph.states)
-        ways = [0] * len(graph.states)
-        ways[0] = 1
-        for number in reversed(graph.finished):
-            for following in graph.edges[number]:
-                ways[following] += ways[number]
-            if not graph.edges[number]:
-                state = graph.states[number]
-                self._end(system, state, ways[number], graph.path(number), result)
-
-
-class Graph:
-    """All states of a system, by number, found depth first: `finished` is a reversed topological order."""
-
-    def __init__(self, system: System, reduce: bool) -> None:
-        self.system = system
-        self.states: list[State] = []
-        self.edges: list[list[int]] = []
-        self.finished: list[int] = []
-        self._reduce = reduce
-        self._numbers: dict[State, int] = {}
-        self._came: list[tuple[int, tuple[int, int]]] = []  # (state before, event) when it was found
-        self._explore()
-
-    def _explore(self) -> None:
-        system = self.system
-        self._add(system.initial, (0, (0, 0)))
-        stack = [(0, iter(system.events(system.initial)))]
-        under_way = {0}
-        while stack:
-            number, events = stack[-1]
-            event = next(events, None)
-            if event is None:
-                stack.pop()
-                under_way.discard(number)
-                self.finished.append(number)
-                continue
-            state = system.follow(self.states[number], event, self._reduce)
-            following = self._numbers.get(state)
-            if following is None:
-                following = self._add(state, (number, event))
-                under_way.add(following)
-                stack.append((following, iter(system.events(state))))
-            elif following in under_way:
-                raise Fault("livelock: a state leads to itself")
-            self.edges[number].append(following)
-
-    def _add(self, state: State, came: tuple[int, tuple[int, int]]) -> int:
-        number = len(self.states)
-        if number >= MAX_STATES:
-            raise ConfigError(f"{self.system.test.name}: more than {MAX_STATES} states")
-        self._numbers[state] = number
-        self.states.append(state)
-        self.edges.append([])
-        self._came.append(came)
-        return number
-
-    def path(self, number: int) -> Iterator[tuple[int, int]]:
-        """The events that led to a state when it was found."""
-        path = []
-        while number:
-            number, event = self._came[number]
-            path.append(event)
-        return reversed(path)
+        for number, ways in graph.ends():
+            self._end(system, graph.states[number], ways, partial(graph.path, number), result)
 
 
 class _Faults:

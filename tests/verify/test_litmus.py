@@ -7,7 +7,7 @@ from importlib.resources import files
 import pytest
 
 from hsl.errors import ConfigError
-from hsl.verify import litmus
+from hsl.verify import litmus_graph
 from hsl.verify.litmus import Explorer
 from hsl.verify.litmus_model import allowed
 from hsl.verify.litmus_system import Case, cases
@@ -119,7 +119,7 @@ def test_sample_is_of_the_seed() -> None:
 
 def test_states_are_capped(monkeypatch: pytest.MonkeyPatch) -> None:
     """A test with more states than a run keeps is refused, with the number."""
-    monkeypatch.setattr(litmus, "MAX_STATES", 20)
+    monkeypatch.setattr(litmus_graph, "MAX_STATES", 20)
     with pytest.raises(ConfigError, match="SB@cpu-gpu: more than 20 states"):
         Explorer().exhaust(TESTS["SB@cpu-gpu"])
 

@@ -1,0 +1,120 @@
+"""One part of the system a litmus test runs on: a home, or a request agent with its thread.
+
+A part's state is that of its agent, what its thread has begun and ended, and the messages on their way to it,
+which keep no order (HSL 3.6 O3). It is known by its number. What may happen in a state, and what an arrival
+does to it, is worked out once: a run over all interleavings then only looks up.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Iterator
+from typing import NamedTuple
+
+from hsl._generated.constants import Vc
+from hsl.verify.automaton import Begin
+from hsl.verify.litmus_agents import Agents
+from hsl.verify.litmus_model import Rule
+
+__all__ = ["IDLE", "Move", "Part", "Program", "Thread"]
+
+# What only completes something. Each is taken the moment it is sent: nothing that may happen before it comes
+# can change what it does, nor be changed by it. A line is busy from a request to its end, so at the home it
+# meets only requests that wait, whatever it does; at the cache no snoop of that line is under way.
+EAGER = frozenset({Vc.RSP, Vc.DAT})
+
+Thread = tuple[int, tuple[tuple[int, int], ...]]  # bits of what has begun; (index, value) of what has ended
+IDLE: Thread = (0, ())
+Taken = tuple[int, tuple[int, ...]]  # state after an arrival, messages sent
+
+
+class Move(NamedTuple):
+    """What may happen in a state: an access begins, or a message arrives; what comes of it."""
+
+    what: int  # of the access in its thread, or the number of the message
+    arrival: bool
+    after: int
+    sent: tuple[int, ...]
+
+
+class Program:
+    """A thread as an agent is given it: its accesses, and what must have happened before each is issued."""
+
+    def __init__(self, begins: list[Begin | None], rules: list[Rule]) -> None:
+        self._begins = begins
+        self._rules = rules
+
+    def ready(self, thread: Thread) -> Iterator[tuple[int, Begin]]:
+        """The accesses that may begin."""
+        begun, ended = thread
+        done = {index for index, _ in ended}
+        for index, (begin, rule) in enumerate(zip(self._begins, self._rules, strict=True)):
+            waits = begin is not None and not begun >> index & 1 and rule.completed <= done
+            if begin is not None and waits and all(begun >> each & 1 for each in rule.issued):
+                yield index, begin
+
+
+class Part:
+    """The states of one part by number. `eager`: completions do not wait, they arrive when they are sent."""
+
+    def __init__(self, agents: Agents, at: int, program: Program | None, eager: bool) -> None:
+        self.states: list[tuple[int, Thread, tuple[int, ...]]] = []  # agent, thread, messages on their way
+        self.takes: list[dict[int, Taken]] = []  # by state: what was taken in it already
+        self._agents = agents
+        self._at = at
+        self._program = program
+        self._eager = EAGER if eager else frozenset()
+        self._numbers: dict[tuple[int, Thread, tuple[int, ...]], int] = {}
+        self._moves: list[list[Move] | None] = []
+
+    def number(self, agent: int, thread: Thread = IDLE, waiting: tuple[int, ...] = ()) -> int:
+        """The number of a state."""
+        state = (agent, thread, waiting)
+        found = self._numbers.setdefault(state, len(self.states))
+        if found == len(self.states):
+            self.states.append(state)
+            self.takes.append({})
+            self._moves.append(None)
+        return found
+
+    def take(self, state: int, message: int) -> Taken:
+        """A message is sent to this part: it waits, or arrives at once. Remembered in `takes`."""
+        agent, thread, waiting = self.states[state]
+        if self._agents.messages[message].vc in self._eager:
+            found = self._answered(agent, thread, waiting, message)
+        else:
+            found = self.number(agent, thread, tuple(sorted((*waiting, message)))), ()
+        self.takes[state][message] = found
+        return found
+
+    def moves(self, state: int) -> list[Move]:
+        """All that may happen in a state. Raises Fault when an agent errs in one of them."""
+        found = self._moves[state]
+        if found is None:
+            found = self._moves[state] = [*self._arrivals(state), *self._beginnings(state)]
+        return found
+
+    def _arrivals(self, state: int) -> Iterator[Move]:
+        agent, thread, waiting = self.states[state]
+        for message in dict.fromkeys(waiting):
+            at = waiting.index(message)
+            left = waiting[:at] + waiting[at + 1 :]
+            yield Move(message, True, *self._answered(agent, thread, left, message))
+
+    def _beginnings(self, state: int) -> Iterator[Move]:
+        agent, thread, waiting = self.states[state]
+        for index, begin in self._program.ready(thread) if self._program else ():
+            begun = (thread[0] | 1 << index, thread[1])
+            yield Move(index, False, *self._answered(agent, begun, waiting, begin))
+
+    def begin(self, state: int, begin: Begin) -> Taken:
+        """An access that is none of the thread, before the test."""
+        agent, thread, waiting = self.states[state]
+        after, sent, _ = self._agents.answer(self._at, agent, begin)
+        return self.number(after, thread, waiting), sent
+
+    def _answered(self, agent: int, thread: Thread, waiting: tuple[int, ...], given: int | Begin) -> Taken:
+        after, sent, ended = self._agents.answer(self._at, agent, given)
+        if ended:
+            now = {index: int.from_bytes(data, "little") for index, data in ended}
+            thread = (thread[0], tuple(sorted({**dict(thread[1]), **now}.items())))
+        return self.number(after, thread, waiting), sent
