@@ -41,6 +41,7 @@ class How(NamedTuple):
     runs: int
     seed: int
     in_order: bool
+    whole: bool
 
 
 @click.group("litmus")
@@ -69,7 +70,11 @@ def list_tests(names: tuple[str, ...], as_json: bool) -> int:
 @command.command("run")
 @click.argument("names", nargs=-1)
 @click.option("--exhaustive", is_flag=True, help="All schedules, instead of some that the seed draws.")
-@click.option("--long", is_flag=True, help=f"Tests of {LONG_THREADS} threads too.")
+@click.option(
+    "--long",
+    is_flag=True,
+    help=f"Tests of {LONG_THREADS} threads too, and completions in any order also where that takes minutes.",
+)
 @click.option(
     "--in-order", is_flag=True, help="An access begins when the one before has ended (5.9, column a)."
 )
@@ -98,7 +103,7 @@ def run_tests(
     chosen = select(names, long)
     if not chosen:
         return ExitCode.NOTHING
-    how = How(exhaustive, runs, draw_seed(seed), in_order)
+    how = How(exhaustive, runs, draw_seed(seed), in_order, long)
     start = time.monotonic()
     order = {test.name: at for at, test in enumerate(chosen)}
     tests = sorted(watch(chosen, how, jobs), key=lambda test: order[test["name"]])
@@ -177,7 +182,7 @@ def spread(
 
 def judge(how: How, texts: list[str]) -> list[dict[str, Any]]:
     """Run tests on the same agents and describe what came of them."""
-    explorer = Explorer(in_order=how.in_order)
+    explorer = Explorer(in_order=how.in_order, reduce=False if how.whole else None)
     tests = [parse(text) for text in texts]
     return [
         record(explorer.exhaust(test) if how.exhaustive else explorer.sample(test, how.runs, how.seed))

@@ -13,10 +13,14 @@ from hsl.errors import ConfigError
 from hsl.verify.litmus_agents import Agents, Fault
 from hsl.verify.litmus_graph import Graph
 from hsl.verify.litmus_model import Outcome, allowed
-from hsl.verify.litmus_system import Case, Event, State, System, cases
+from hsl.verify.litmus_part import Move
+from hsl.verify.litmus_system import Case, State, System, cases
 from hsl.verify.litmus_text import LitmusTest
 
 __all__ = ["Explorer", "Result"]
+
+# Tests of more locations have ten times the states: there, completions arrive at once unless told otherwise.
+WHOLE_LOCATIONS = 2
 
 
 @dataclass(slots=True)
@@ -25,6 +29,7 @@ class Result:
 
     test: LitmusTest
     exhaustive: bool
+    reduced: bool  # completions arrived at once
     allowed: set[Outcome]
     counts: Counter[Outcome] = field(default_factory=Counter)
     states: int = 0
@@ -50,9 +55,14 @@ class Result:
 
 
 class Explorer:
-    """Runs tests; agents of one placement are built once, and what they answered is kept."""
+    """Runs tests; agents of one placement are built once, and what they answered is kept.
 
-    def __init__(self, *, in_order: bool = False, reduce: bool = True) -> None:
+    `reduce`: completions arrive the moment they are sent. This loses no outcome of agents that conform, but
+    hides the faults of a home that serves a line again before its CmpAck came. None: where a test has more
+    than WHOLE_LOCATIONS.
+    """
+
+    def __init__(self, *, in_order: bool = False, reduce: bool | None = None) -> None:
         self.in_order = in_order
         self.reduce = reduce
         self._agents: dict[tuple[tuple[str, ...], int], Agents] = {}
@@ -70,8 +80,10 @@ class Explorer:
 
     def exhaust(self, test: LitmusTest, chosen: Iterable[Case] | None = None) -> Result:
         """All schedules of a test in its cases. ConfigError when one has more than MAX_STATES states."""
-        result = Result(test, True, allowed(test, self.in_order))
-        systems = self._systems(test, self.reduce)
+        few = len(test.locations) <= WHOLE_LOCATIONS
+        reduce = not few if self.reduce is None else self.reduce
+        result = Result(test, True, reduce, allowed(test, self.in_order))
+        systems = self._systems(test, reduce)
         for case in cases(test) if chosen is None else chosen:
             result.cases.append(str(case))
             with _Faults(result, case):
@@ -80,7 +92,7 @@ class Explorer:
 
     def sample(self, test: LitmusTest, runs: int, seed: int) -> Result:
         """`runs` schedules, drawn from a seed, the cases in turn."""
-        result = Result(test, False, allowed(test, self.in_order))
+        result = Result(test, False, False, allowed(test, self.in_order))
         every = cases(test)
         result.cases = [str(case) for case in every]
         rng = Random(f"{test.name} {seed}")
@@ -96,15 +108,15 @@ class Explorer:
         return result
 
     def _walk(self, system: System, state: State, rng: Random, result: Result) -> None:
-        path: list[Event] = []
-        while events := list(system.events(state)):
+        path: list[Move] = []
+        while events := system.events(state):
             path.append(rng.choice(events))
             state = system.follow(state, path[-1])
             result.states += 1
         self._end(system, state, 1, lambda: path, result)
 
     def _end(
-        self, system: System, state: State, ways: int, path: Callable[[], list[Event]], result: Result
+        self, system: System, state: State, ways: int, path: Callable[[], list[Move]], result: Result
     ) -> None:
         found = system.outcome(state)
         result.counts[found] += ways

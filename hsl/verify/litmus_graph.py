@@ -3,11 +3,12 @@
 from __future__ import annotations
 
 from array import array
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
 
 from hsl.errors import ConfigError
 from hsl.verify.litmus_agents import Fault
-from hsl.verify.litmus_system import Event, State, System
+from hsl.verify.litmus_part import Move
+from hsl.verify.litmus_system import State, System
 
 __all__ = ["MAX_STATES", "Graph"]
 
@@ -26,50 +27,49 @@ class Graph:
         self._edges = array("I")  # the states that follow, those of state 0 first
         self._ends = array("Q", [0])  # where the edges of each state begin, and those of the one before end
         self._came = array("I", [0])  # the state before, when it was found
-        self._explore()
+        self._explore(system.following)
 
-    def _explore(self) -> None:
-        states, edges, came = self.states, self._edges, self._came
+    def _explore(self, follow: Callable[[State], list[State]]) -> None:
+        states, edges, ends, came = self.states, self._edges, self._ends, self._came
         numbers = {states[0]: 0}
-        system, follow, events = self._system, self._system.follow, self._system.events
+        count = 1
         for number, state in enumerate(states):  # grows on the way
-            for event in events(state):
-                after = follow(state, event)
-                following = numbers.setdefault(after, len(states))
-                if following == len(states):
+            for after in follow(state):
+                following = numbers.setdefault(after, count)
+                edges.append(following)
+                if following == count:
+                    count += 1
                     states.append(after)
                     came.append(number)
-                edges.append(following)
-            self._ends.append(len(edges))
-            if len(states) > MAX_STATES:
-                raise ConfigError(f"{system.test.name}: more than {MAX_STATES} states")
-
-    def _following(self, number: int) -> array[int]:
-        return self._edges[self._ends[number] : self._ends[number + 1]]
+            ends.append(len(edges))
+            if count > MAX_STATES:
+                raise ConfigError(f"{self._system.test.name}: more than {MAX_STATES} states")
 
     def ends(self) -> Iterator[tuple[int, int]]:
         """Each state that nothing follows, with the number of schedules that lead there."""
-        before = array("I", bytes(4 * len(self.states)))
-        for following in self._edges:
+        edges, ends = self._edges, self._ends
+        before = [0] * len(self.states)
+        for following in edges:
             before[following] += 1
         ways = [0] * len(self.states)
         ways[0] = 1
-        ready, sorted_out = [0], 0
+        ready, done = [0], 0
         while ready:
             number = ready.pop()
-            sorted_out += 1
-            after = self._following(number)
-            if not after:
-                yield number, ways[number]
+            done += 1
+            many = ways[number]
+            after = edges[ends[number] : ends[number + 1]]
             for following in after:
-                ways[following] += ways[number]
+                ways[following] += many
                 before[following] -= 1
                 if not before[following]:
                     ready.append(following)
-        if sorted_out < len(self.states):
+            if not after:
+                yield number, many
+        if done < len(self.states):
             raise Fault("livelock: a state leads to itself")
 
-    def path(self, number: int) -> list[Event]:
+    def path(self, number: int) -> list[Move]:
         """The events of a shortest schedule that leads to a state."""
         path = []
         while number:

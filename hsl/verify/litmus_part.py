@@ -2,7 +2,8 @@
 
 A part's state is that of its agent, what its thread has begun and ended, and the messages on their way to it,
 which keep no order (HSL 3.6 O3). It is known by its number. What may happen in a state, and what an arrival
-does to it, is worked out once: a run over all interleavings then only looks up.
+does to it, is worked out once: a run over all interleavings then only looks up. The state of a system is one
+integer that holds those of its parts side by side, so that a step is the difference it makes to that integer.
 """
 
 from __future__ import annotations
@@ -11,11 +12,15 @@ from collections.abc import Iterator
 from typing import NamedTuple
 
 from hsl._generated.constants import Vc
+from hsl.errors import ConfigError
 from hsl.verify.automaton import Begin
 from hsl.verify.litmus_agents import Agents
 from hsl.verify.litmus_model import Rule
 
-__all__ = ["IDLE", "Move", "Part", "Program", "Thread"]
+__all__ = ["IDLE", "MASK", "WIDTH", "Move", "Part", "Program", "Taken", "Thread"]
+
+WIDTH = 20  # bits of a part's state: a hundred times what the largest test needs
+MASK = (1 << WIDTH) - 1
 
 # What only completes something. Each is taken the moment it is sent: nothing that may happen before it comes
 # can change what it does, nor be changed by it. A line is busy from a request to its end, so at the home it
@@ -24,15 +29,16 @@ EAGER = frozenset({Vc.RSP, Vc.DAT})
 
 Thread = tuple[int, tuple[tuple[int, int], ...]]  # bits of what has begun; (index, value) of what has ended
 IDLE: Thread = (0, ())
-Taken = tuple[int, tuple[int, ...]]  # state after an arrival, messages sent
+Taken = tuple[int, tuple[int, ...]]  # the difference to the state of the system, messages sent
 
 
 class Move(NamedTuple):
     """What may happen in a state: an access begins, or a message arrives; what comes of it."""
 
+    at: int  # the part
     what: int  # of the access in its thread, or the number of the message
     arrival: bool
-    after: int
+    step: int  # the difference to the state of the system
     sent: tuple[int, ...]
 
 
@@ -59,62 +65,68 @@ class Part:
     def __init__(self, agents: Agents, at: int, program: Program | None, eager: bool) -> None:
         self.states: list[tuple[int, Thread, tuple[int, ...]]] = []  # agent, thread, messages on their way
         self.takes: list[dict[int, Taken]] = []  # by state: what was taken in it already
+        self.known: list[list[Move] | None] = []  # by state: its moves, once they were asked for
+        self.shift = at * WIDTH  # where the state of the system has that of this part
         self._agents = agents
         self._at = at
         self._program = program
         self._eager = EAGER if eager else frozenset()
         self._numbers: dict[tuple[int, Thread, tuple[int, ...]], int] = {}
-        self._moves: list[list[Move] | None] = []
 
     def number(self, agent: int, thread: Thread = IDLE, waiting: tuple[int, ...] = ()) -> int:
         """The number of a state."""
         state = (agent, thread, waiting)
         found = self._numbers.setdefault(state, len(self.states))
         if found == len(self.states):
+            if found > MASK:
+                raise ConfigError(f"more than {MASK + 1} states of one agent")
             self.states.append(state)
             self.takes.append({})
-            self._moves.append(None)
+            self.known.append(None)
         return found
 
     def take(self, state: int, message: int) -> Taken:
         """A message is sent to this part: it waits, or arrives at once. Remembered in `takes`."""
         agent, thread, waiting = self.states[state]
+        found: Taken
         if self._agents.messages[message].vc in self._eager:
-            found = self._answered(agent, thread, waiting, message)
+            found = self._answered(state, thread, waiting, message)
         else:
-            found = self.number(agent, thread, tuple(sorted((*waiting, message)))), ()
+            found = self._step(state, self.number(agent, thread, tuple(sorted((*waiting, message))))), ()
         self.takes[state][message] = found
         return found
 
     def moves(self, state: int) -> list[Move]:
         """All that may happen in a state. Raises Fault when an agent errs in one of them."""
-        found = self._moves[state]
+        found = self.known[state]
         if found is None:
-            found = self._moves[state] = [*self._arrivals(state), *self._beginnings(state)]
+            found = self.known[state] = [*self._arrivals(state), *self._beginnings(state)]
         return found
 
     def _arrivals(self, state: int) -> Iterator[Move]:
-        agent, thread, waiting = self.states[state]
+        _, thread, waiting = self.states[state]
         for message in dict.fromkeys(waiting):
             at = waiting.index(message)
             left = waiting[:at] + waiting[at + 1 :]
-            yield Move(message, True, *self._answered(agent, thread, left, message))
+            yield Move(self._at, message, True, *self._answered(state, thread, left, message))
 
     def _beginnings(self, state: int) -> Iterator[Move]:
-        agent, thread, waiting = self.states[state]
+        _, thread, waiting = self.states[state]
         for index, begin in self._program.ready(thread) if self._program else ():
             begun = (thread[0] | 1 << index, thread[1])
-            yield Move(index, False, *self._answered(agent, begun, waiting, begin))
+            yield Move(self._at, index, False, *self._answered(state, begun, waiting, begin))
 
     def begin(self, state: int, begin: Begin) -> Taken:
         """An access that is none of the thread, before the test."""
-        agent, thread, waiting = self.states[state]
-        after, sent, _ = self._agents.answer(self._at, agent, begin)
-        return self.number(after, thread, waiting), sent
+        _, thread, waiting = self.states[state]
+        return self._answered(state, thread, waiting, begin)
 
-    def _answered(self, agent: int, thread: Thread, waiting: tuple[int, ...], given: int | Begin) -> Taken:
-        after, sent, ended = self._agents.answer(self._at, agent, given)
+    def _answered(self, state: int, thread: Thread, waiting: tuple[int, ...], given: int | Begin) -> Taken:
+        after, sent, ended = self._agents.answer(self._at, self.states[state][0], given)
         if ended:
             now = {index: int.from_bytes(data, "little") for index, data in ended}
             thread = (thread[0], tuple(sorted({**dict(thread[1]), **now}.items())))
-        return self.number(after, thread, waiting), sent
+        return self._step(state, self.number(after, thread, waiting)), sent
+
+    def _step(self, before: int, after: int) -> int:
+        return (after - before) << self.shift

@@ -45,6 +45,7 @@ def record(result: Result) -> dict[str, Any]:
         "missed": [dict(found) for found in sorted(result.missed)],
         "faults": result.faults,
         "witness": result.witness,
+        "reduced": result.reduced,
         "cases": result.cases,
         "schedules": result.schedules,
         "system_states": result.states,

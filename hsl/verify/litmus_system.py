@@ -5,7 +5,7 @@ Its events are the moves of its parts: a thread begins an access, or a message a
 
 from __future__ import annotations
 
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
 from typing import NamedTuple
 
 from hsl._generated.constants import LINE_BYTES, Op, Vc
@@ -14,17 +14,16 @@ from hsl.agents.address_map import PAGE_BYTES
 from hsl.verify.automaton import Begin
 from hsl.verify.litmus_agents import Agents, Fault
 from hsl.verify.litmus_model import CELL, Outcome, outcome, rules
-from hsl.verify.litmus_part import Move, Part, Program
+from hsl.verify.litmus_part import MASK, Move, Part, Program, Taken, Thread
 from hsl.verify.litmus_text import READS, Instruction, LitmusTest
 
-__all__ = ["Case", "Event", "State", "System", "cases"]
+__all__ = ["Case", "State", "System", "cases"]
 
 SETUP = 1 << 20  # the index of accesses before the test, above those of any thread
 # The accesses of a test with caches, and those that allocate nothing.
 UNCACHED = {"load": "read_once", "store": "write_full"}
 
-State = tuple[int, ...]
-Event = tuple[int, Move]  # the part that moves
+State = int  # WIDTH bits for each part, the homes first
 
 
 class Case(NamedTuple):
@@ -51,6 +50,23 @@ def cases(test: LitmusTest) -> list[Case]:
     return [Case(access, state) for access in ("cached", "uncached") for state in caches]
 
 
+Link = tuple[int, list[dict[int, Taken]], Callable[[int, int], Taken]]
+
+
+class _Links(dict[int, Link]):
+    """By the number of a message, where it goes: what a part has of use for that."""
+
+    def __init__(self, parts: list[Part], agents: Agents) -> None:
+        super().__init__()
+        self._parts = parts
+        self._target = agents.target
+
+    def __missing__(self, number: int) -> Link:
+        part = self._parts[self._target[number]]
+        self[number] = part.shift, part.takes, part.take
+        return self[number]
+
+
 class System:
     """A test with one kind of access on agents. Raises Fault when an agent does what no conforming one does.
 
@@ -74,7 +90,8 @@ class System:
             ]
             programs.append(Program(begins, rules(thread, in_order)))
         self._parts = [Part(agents, at, program, reduce) for at, program in enumerate(programs)]
-        self._takes = [part.takes for part in self._parts]
+        self._known = [(part.shift, part.known, part.moves) for part in self._parts]
+        self._links = _Links(self._parts, agents)
 
     def _access(self, each: Instruction, access: str) -> Access:
         kind = UNCACHED.get(each.kind, each.kind) if access == "uncached" else each.kind
@@ -95,20 +112,22 @@ class System:
             automaton.home.memory.write(self._address[place], value)
         inner = [automaton.present() for automaton in agents.homes]
         inner += [each.initial for each in agents.requesters]
-        state = tuple(part.number(agent) for part, agent in zip(self._parts, inner, strict=True))
+        state = self._idle(inner)
         for p, place in self._loads(caches):
             begin = Begin(SETUP, Access("load", self._address[place], CELL))
-            at = homes + p
-            after, sent = self._parts[at].begin(state[at], begin)
-            state = self.follow(state, (at, Move(SETUP, False, after, sent)))
-            while event := next(self._arriving(state), None):
-                state = self.follow(state, event)
-        return tuple(
-            part.number(part.states[number][0]) for part, number in zip(self._parts, state, strict=True)
-        )
+            part = self._parts[homes + p]
+            step, sent = part.begin(state >> part.shift & MASK, begin)
+            state = self._sent(state + step, sent)
+            while move := next((each for each in self.events(state) if each.arrival), None):
+                state = self.follow(state, move)
+        return self._idle([agent for agent, _, _ in self._inner(state)])
 
-    def _arriving(self, state: State) -> Iterator[Event]:
-        return (event for event in self.events(state) if event[1].arrival)
+    def _idle(self, agents: list[int]) -> State:
+        """Agents in these states; no thread has begun."""
+        return sum(part.number(agent) << part.shift for part, agent in zip(self._parts, agents, strict=True))
+
+    def _inner(self, state: State) -> list[tuple[int, Thread, tuple[int, ...]]]:
+        return [part.states[state >> part.shift & MASK] for part in self._parts]
 
     def _loads(self, caches: str) -> Iterator[tuple[int, str]]:
         """(thread, location) of the loads that put the caches into the states of a case."""
@@ -119,33 +138,47 @@ class System:
         return ((p, place) for p in range(len(self.test.threads)) for place in places)
 
     # ---- events
-    def events(self, state: State) -> Iterator[Event]:
+    def events(self, state: State) -> list[Move]:
         """All that may happen next."""
-        for at, part in enumerate(self._parts):
-            for move in part.moves(state[at]):
-                yield at, move
+        return [move for part in self._parts for move in part.moves(state >> part.shift & MASK)]
 
-    def follow(self, state: State, event: Event) -> State:
+    def follow(self, state: State, move: Move) -> State:
         """The state after an event."""
-        at, move = event
-        parts = list(state)
-        parts[at] = move.after
-        todo = move.sent
-        while todo:
-            number, todo = todo[0], todo[1:]
-            target = self._agents.target[number]
-            taken = self._takes[target][parts[target]].get(number)
-            if taken is None:
-                taken = self._parts[target].take(parts[target], number)
-            parts[target], sent = taken
-            todo += sent
-        return tuple(parts)
+        return self._sent(state + move.step, move.sent)
 
-    def describe(self, event: Event) -> str:
+    def _sent(self, state: State, sent: tuple[int, ...]) -> State:
+        """Messages have been sent: they wait at their targets, or arrive there."""
+        for number in sent:
+            shift, takes, take = self._links[number]
+            now = state >> shift & MASK
+            step, more = takes[now].get(number) or take(now, number)
+            state += step
+            if more:
+                state = self._sent(state, more)
+        return state
+
+    def following(self, state: State) -> list[State]:
+        """The states after each of the events: the inner loop of a run over all schedules."""
+        found = []
+        links = self._links
+        for shift, known, moves in self._known:
+            now = state >> shift & MASK
+            for _, _, _, step, sent in known[now] or moves(now):
+                after = state + step
+                for number in sent:
+                    to, takes, take = links[number]
+                    there = after >> to & MASK
+                    step, more = takes[there].get(number) or take(there, number)
+                    after += step
+                    if more:
+                        after = self._sent(after, more)
+                found.append(after)
+        return found
+
+    def describe(self, move: Move) -> str:
         """An event in words."""
-        at, move = event
         if not move.arrival:
-            p = at - len(self._agents.homes)
+            p = move.at - len(self._agents.homes)
             each = self.test.threads[p][move.what]
             return f"P{p} begins {each.kind} {each.location}".rstrip()
         m = self._agents.messages[move.what]
@@ -158,7 +191,7 @@ class System:
     def outcome(self, state: State) -> Outcome:
         """Registers and final memory of a state without events. Raises Fault when something still waits."""
         registers: dict[str, int] = {}
-        inner = [part.states[number] for part, number in zip(self._parts, state, strict=True)]
+        inner = self._inner(state)
         threads = [thread for _, thread, _ in inner[len(self._agents.homes) :]]
         for p, (thread, (_, ended)) in enumerate(zip(self.test.threads, threads, strict=True)):
             values = dict(ended)

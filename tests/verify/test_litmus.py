@@ -3,9 +3,11 @@
 from __future__ import annotations
 
 from importlib.resources import files
+from unittest import mock
 
 import pytest
 
+from hsl._generated.tables import HA_TABLE
 from hsl.errors import ConfigError
 from hsl.verify import litmus_graph
 from hsl.verify.litmus import Explorer
@@ -107,6 +109,26 @@ def test_planted_bug_gives_a_forbidden_outcome(bug: str) -> None:
         result = Explorer().exhaust(test)
     assert any(test.condition.holds(dict(found)) for found in result.forbidden)
     assert result.witness[0].startswith("P")
+
+
+def test_home_that_does_not_wait_for_cmpack_is_seen() -> None:
+    """A snoop that overtakes a fill is seen where messages come in any order, and only there []."""
+    rows = {
+        cell: tuple(row._replace(next="IDLE" if row.next == "ACK" else row.next) for row in rows)
+        for cell, rows in HA_TABLE.items()
+        if cell[0] != "ACK"
+    }
+    rows["IDLE", "CmpAck"] = (HA_TABLE["IDLE", "CmpAck"][0]._replace(actions=()),)
+    test = TESTS["CoRR@cpu-gpu"]
+    with mock.patch.dict(HA_TABLE, rows):
+        assert any("SnpInv of 0x0 in IS_D" in fault for fault in Explorer().exhaust(test).faults)
+        assert Explorer(reduce=True).exhaust(test).ok
+
+
+def test_few_locations_are_explored_whole() -> None:
+    """Completions come in any order in tests of up to two locations; with more only if asked to."""
+    assert not Explorer().exhaust(TESTS["SB@cpu-gpu"], [Case("uncached", "I")]).reduced
+    assert Explorer().exhaust(TESTS["ISA2@cpu-gpu"], [Case("uncached", "I")]).reduced
 
 
 def test_sample_is_of_the_seed() -> None:
