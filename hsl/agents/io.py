@@ -298,7 +298,7 @@ class IoAgent:
         for message in waiting:
             stream = message.src, message.dst, message.aop
             waits = stream in stopped or (message.op in DEFERRING and self._full(message.src))
-            answer = None if waits else self._handlers[message.op](message)
+            answer = None if waits else self._answer(message)
             if answer is None:
                 stopped.add(stream)
                 self._waiting.append(message)
@@ -310,6 +310,12 @@ class IoAgent:
                 self._complete(message, done)
             else:
                 self._later.append((message, answer))
+
+    def _answer(self, message: Message) -> Answer:
+        """What the device says; it would consume poisoned data. HSL 5.14, 6.1 [HSL-RAS-001]."""
+        if message.poison and OPCODES[message.op].data:
+            return Message(Op.Cmp, err=Err.DATA)
+        return self._handlers[message.op](message)
 
     def _full(self, src: int) -> bool:
         """Has the port behind which `src` is as much under way as it may."""
@@ -328,8 +334,8 @@ class IoAgent:
         self.errors.append((code, f"I/O agent {self.nid}: {text}", message))
 
     def _err_msg(self, message: Message) -> None:
-        """Take an ErrMsg; a bad one is dropped. HSL 5.14, 6.2 F4, 6.5."""
-        if check_request(message, self._peers.of(message.src)):
+        """Take an ErrMsg; a bad or poisoned one is dropped. HSL 5.14, 6.2 F4, 6.5."""
+        if check_request(message, self._peers.of(message.src)) or message.poison:
             return
         d0, d1 = ERR_MSG_D0.parse(message.data[:8]), ERR_MSG_D1.parse(message.data[8:16])
         if d0["kind"] == ErrMsgKind.ERROR:
@@ -345,20 +351,14 @@ class IoAgent:
         return Message(Op.CmpData, len=message.len, data=data)
 
     def _nc_write(self, message: Message) -> Answer:
-        if message.poison:
-            return Message(Op.Cmp, err=Err.DATA)  # the device would consume it (6.1)
         bell = Doorbell(message.addr, message.data, message.src)
         return Message(Op.Cmp) if self.mmio.ring(bell, message.be) else None
 
     def _nc_enq(self, message: Message) -> Answer:
-        if message.poison:
-            return Message(Op.Cmp, err=Err.DATA)
         taken = self.mmio.enqueue(Command(message.addr, message.data, message.src))
         return Message(Op.Cmp, err=Err.OK if taken else Err.BUSY)
 
     def _intr(self, message: Message) -> Answer:
-        if message.poison:
-            return Message(Op.Cmp, err=Err.DATA)
         fields = INTR_D0.parse(message.data)
         taken = self.mmio.interrupt(Interrupt(fields["vector"], fields["data"], message.src))
         return Message(Op.Cmp) if taken else None
@@ -389,7 +389,5 @@ class IoAgent:
         return Message(Op.CmpData, len=message.len, data=data)
 
     def _cfg_write(self, message: Message) -> Answer:
-        if message.poison:
-            return Message(Op.Cmp, err=Err.DATA)
         done = self.registers.write(message.addr, message.data, self._now)
         return done if isinstance(done, Later) else Message(Op.Cmp, err=done)

@@ -100,7 +100,7 @@ class MemoryTarget:
             self.errors.append((ErrorCode.PROTO, text, message))
             return
         status = MGMT_ANSWER_D0.parse(message.data[:GRANULE_BYTES])["status"] if message.data else message.err
-        if not (message.err or status):
+        if not (message.err or status or message.poison):
             self._untold.discard(message.txn)
             self.blank = bool(self._untold)
 

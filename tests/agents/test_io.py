@@ -16,6 +16,7 @@ from hsl._generated.constants import (
     Right,
     Role,
     SamType,
+    Vc,
 )
 from hsl._generated.layouts import SAM_BASE
 from hsl._generated.tables import OPCODES
@@ -199,6 +200,25 @@ def test_refused_requests(op: int, fields: dict[str, Any], err: str) -> None:
     assert rig.err(op, **fields) == err
     assert rig.io.doorbells() == []
     assert rig.io.interrupts() == []
+    assert len(rig.io.taken) == 1
+
+
+@pytest.mark.parametrize("op", [op for op in OPCODES if op >> 5 == Vc.NCR and OPCODES[op].data])
+def test_poisoned_data_are_used_for_nothing(op: int) -> None:
+    """Each NCR whose data are poisoned ends with DATA and does nothing; an ErrMsg is dropped. HSL 5.14, 6.1.
+
+    [HSL-RAS-001].
+    """
+    iommu = Iommu()
+    rig = Rig(queues={MMIO: 1}, iommu=iommu)
+    size = OPCODES[op].len[0]
+    fields: dict[str, Any] = {"len": size, "data": b"\1" * (8 << size), "poison": 1}
+    fields["addr"] = {Op.CfgWrite: Register.ERRDST, Op.NcWrite: MMIO, Op.NcEnq: MMIO}.get(Op(op), 0)
+    done = rig.send(op, **fields)
+    assert [Err(message.err).name for message in done] == ([] if op == Op.ErrMsg else ["DATA"])
+    assert not any((rig.io.doorbells(), rig.io.interrupts(), rig.io.reports, rig.io.commands(MMIO)))
+    assert not iommu.page_requests()
+    assert rig.io.registers.error_destination is None
     assert len(rig.io.taken) == 1
 
 
