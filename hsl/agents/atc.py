@@ -8,7 +8,7 @@ use an old translation are performed.
 
 from __future__ import annotations
 
-from collections import OrderedDict
+from collections import OrderedDict, deque
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass, field
 from typing import Final
@@ -33,6 +33,7 @@ ATTEMPTS: Final = 3
 PAGE_MASK: Final = (1 << PAGE_BITS) - 1
 VA_BITS: Final = 64
 READS: Final = frozenset({"load", "read_once", "ncread", "evict", "flush"})
+NOTHING: Final = Perm(0)
 READS_AND_WRITES: Final = frozenset({"atomic_load", "atomic_store"})
 
 
@@ -87,9 +88,9 @@ class PageGroup:
 
 @dataclass(slots=True)
 class _Walk:
-    """The way to one translation, and who waits for it."""
+    """The way to one translation, and who waits for it, in program order; `needs` are what it asks for."""
 
-    needs: Perm
+    needs: Perm = NOTHING
     ticket: Ticket | None = None
     group: PageGroup | None = None
     stale: bool = False
@@ -108,6 +109,7 @@ class Atc:
         self._entries: OrderedDict[tuple[int | None, int, int], Mapping] = OrderedDict()
         self._walks: dict[Key, _Walk] = {}
         self._groups: dict[int, PageGroup] = {}
+        self._ready: deque[Translated] = deque()  # their walk has ended, but the agent was full
         # (PASID, page, access under way): at most the agent's pending accesses, and what ended since `poll`
         self._users: list[tuple[int | None, int, Ticket]] = []
 
@@ -116,10 +118,12 @@ class Atc:
         """Begin an access whose `addr` is virtual. ConfigError for an illegal one, or when too many wait."""
         if not 0 <= access.addr < 1 << VA_BITS:
             raise ConfigError(f"{access.kind} at {access.addr:#x}: virtual addresses have {VA_BITS} bits")
-        if sum(len(walk.waiting) for walk in self._walks.values()) >= WAITING_LIMIT or self._agent.full:
+        waiting = len(self._ready) + sum(len(walk.waiting) for walk in self._walks.values())
+        if waiting >= WAITING_LIMIT or self._agent.full:
             raise ConfigError(f"ATC: {WAITING_LIMIT} accesses wait, or the agent is full")
         translated = Translated(access, pasid)
-        self._begin(translated, now)
+        self._ready.append(translated)
+        self._present(now)
         return translated
 
     def request_pages(self, pasid: int, pages: Sequence[int], perms: Perm, now: int) -> PageGroup:
@@ -148,8 +152,17 @@ class Atc:
                 return mapping
         return None
 
+    def _present(self, now: int) -> bool:
+        """Begin what is ready, in its order, while the agent takes it; True when something was."""
+        before = len(self._ready)
+        while self._ready and not self._agent.full:
+            self._begin(self._ready.popleft(), now)
+        return len(self._ready) < before
+
     def _begin(self, translated: Translated, now: int) -> None:
-        mapping = self._find(translated.pasid, translated.page)
+        """Hand an access to the agent, or let it wait behind those of its page that wait already (5.9 F2)."""
+        walk = self._walks.get((translated.pasid, translated.page))
+        mapping = self._find(translated.pasid, translated.page) if walk is None else None
         if mapping is not None and not translated.needs & ~mapping.perms:
             inside = translated.page & (1 << mapping.size) - 1
             physical = mapping.pa + (inside << PAGE_BITS) + (translated.access.addr & PAGE_MASK)
@@ -162,14 +175,12 @@ class Atc:
             owner = None if mapping.shared else translated.pasid
             self._users.append((owner, translated.page, ticket))
             return
-        walk = self._walks.setdefault((translated.pasid, translated.page), _Walk(translated.needs))
-        walk.needs |= translated.needs
-        walk.waiting.append(translated)
+        self._walks.setdefault((translated.pasid, translated.page), _Walk()).waiting.append(translated)
 
     def poll(self, now: int) -> bool:
         """Take what has come; True when something moved."""
         self._users = [user for user in self._users if not user[2].performed]
-        moved = False
+        moved = self._present(now)
         for key, walk in list(self._walks.items()):
             moved |= self._step(key, walk, now)
         for number in [n for n, group in self._groups.items() if self._failed(group)]:
@@ -191,6 +202,7 @@ class Atc:
         if walk.ticket is None:
             if self._agent.full:
                 return False
+            walk.needs = walk.waiting[0].needs
             walk.ticket, walk.stale = self._ask("trans_req", *key, walk.needs, now), False
             return True
         if not walk.ticket.done:
@@ -201,13 +213,13 @@ class Atc:
         if ticket.err == Err.ACCESS and self.config.page_requests:
             return self._ask_page(key, walk, now)
         mapping = None if ticket.err else self._mapping(key, ticket, walk.needs)
-        del self._walks[key]
         if mapping is None:
-            self._end(walk, ticket.err or Err.ACCESS)
+            self._end(key, walk, ticket.err or Err.ACCESS)
             return True
+        del self._walks[key]
         self._keep(key[0], mapping)
-        for translated in walk.waiting:
-            self._begin(translated, now)
+        self._ready.extend(walk.waiting)
+        self._present(now)
         return True
 
     @staticmethod
@@ -226,21 +238,25 @@ class Atc:
         key = None if mapping.shared else pasid, mapping.size, mapping.page >> mapping.size
         self._entries[key] = mapping
 
-    @staticmethod
-    def _end(walk: _Walk, err: Err) -> None:
+    def _end(self, key: Key, walk: _Walk, err: Err) -> None:
+        """Those that may not have the page end; who needs less than they is still walked for."""
+        spared = []
         for translated in walk.waiting:
-            translated.err = err
-        walk.waiting.clear()
+            if err == Err.ACCESS and walk.needs & ~translated.needs:
+                spared.append(translated)
+            else:
+                translated.err = err
+        walk.waiting = spared
+        if not spared:
+            del self._walks[key]
 
     # ---- page requests
     def _ask_page(self, key: Key, walk: _Walk, now: int) -> bool:
         if self._agent.full:
             return False  # the translation is asked for again when it is not
-        for translated in walk.waiting:
-            translated.attempts += 1
-        if len(self._groups) >= GROUP_LIMIT or max(t.attempts for t in walk.waiting) > ATTEMPTS:
-            del self._walks[key]
-            self._end(walk, Err.ACCESS)
+        walk.waiting[0].attempts += 1
+        if len(self._groups) >= GROUP_LIMIT or walk.waiting[0].attempts > ATTEMPTS:
+            self._end(key, walk, Err.ACCESS)
         else:
             walk.group = self.request_pages(key[0], [key[1]], walk.needs, now)
         return True
@@ -252,8 +268,7 @@ class Atc:
             return False
         walk.group = None
         if group.code != PageCode.RETRY:
-            del self._walks[key]
-            self._end(walk, group.err or Err.ACCESS)
+            self._end(key, walk, group.err or Err.ACCESS)
         return True
 
     def page_response(self, message: Message, now: int) -> bool:

@@ -374,6 +374,8 @@ class IoAgent:
     def _trans_inv(self, message: Message) -> Answer:
         if self._atc is None:
             return Message(Op.Cmp)  # nothing is kept here, so nothing is old
+        if not self._services.together(message.src, self._atc.config.iommu):
+            return Message(Op.Cmp, err=Err.ACCESS)  # a stranger would keep the device translating for ever
         done = self._atc.invalidate(message)
         return Later(lambda now: Message(Op.Cmp) if done() else None)
 

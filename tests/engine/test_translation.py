@@ -334,6 +334,60 @@ def test_loss_of_the_host_ends_walks_and_forgets_translations() -> None:
     assert system.asked() == before + 1
 
 
+def test_an_access_gets_what_it_needs_itself() -> None:
+    """A load behind a store of a page that may only be read is done; the store alone ends with ACCESS."""
+    system = System()
+    system.iommu.map(PASID, Mapping(PAGE_OF_VA, HOST + PAGE, Perm.R))
+    for kinds in (("store", "load", "store", "load"), ("load", "store", "load")):
+        system.tell("trans_inv", PAGE_OF_VA, invalidate())
+        begun = [system.begin(kind, VA, DATA if kind == "store" else b"") for kind in kinds]
+        system.wire.run(lambda begun=begun: all(each.done for each in begun))  # type: ignore[misc]
+        assert [each.err for each in begun] == [Err.ACCESS if kind == "store" else Err.OK for kind in kinds]
+
+
+def test_accesses_of_a_page_keep_their_order() -> None:
+    """A load does not pass a store of its line that waits for a right, though it has its own. HSL 5.9 F2."""
+    system = System()
+    system.iommu.map(PASID, Mapping(PAGE_OF_VA, HOST + PAGE, Perm.R))
+    system.do("load", VA)
+    system.iommu.map(PASID, Mapping(PAGE_OF_VA, HOST + PAGE, RW))
+    store, load = system.begin("store", VA, DATA), system.begin("load", VA)
+    system.wire.run(lambda: store.done and load.done)
+    assert load.ticket is not None
+    assert load.ticket.result() == DATA
+
+
+def test_more_accesses_wait_for_a_page_than_the_agent_takes() -> None:
+    """What finds the agent full when its translation comes waits for room, in order, and is done."""
+    system = System()
+    small = replace(system.gpu.config, agents=[replace(a, pending=4) for a in system.gpu.config.agents])
+    system.gpu, system.cpu = Node(small), Node(system.cpu.config)
+    system.wire = Wire(system.cpu, system.gpu)
+    system.wire.connect()
+    system.iommu.map(PASID, Mapping(PAGE_OF_VA, HOST + PAGE, RW))
+    words = [bytes([i]) * 8 for i in range(1, 21)]
+    begun = [system.begin("store", VA + 8 * (i % 2), word) for i, word in enumerate(words)]
+    system.wire.run(lambda: all(each.done for each in begun))
+    assert {each.err for each in begun} == {Err.OK}
+    assert system.host(HOST + PAGE) == words[-2]
+    assert system.host(HOST + PAGE + 8) == words[-1]
+
+
+def test_only_the_translating_port_invalidates() -> None:
+    """A TransInv that comes by another port than that of the IOMMU ends with ACCESS and drops nothing.
+
+    Else a third node could keep a device translating for ever. HSL 6.3.
+    """
+    host = Scripted()
+    host.begin()
+    host.translate(HOST + PAGE)
+    own = Access("trans_inv", 0, data=invalidate(size=31), dst=GPU_IO, pasid=PASID)
+    ticket = host.gpu.submit(GPU_AGENT + 1, own, host.wire.now)
+    host.rest()
+    assert ticket.err == Err.ACCESS
+    assert len(host.atc._entries) == 1
+
+
 def test_host_that_answers_retry_for_ever() -> None:
     """After ATTEMPTS page requests an access ends with ACCESS."""
     host = Scripted(page_requests=True)
