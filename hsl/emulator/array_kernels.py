@@ -16,7 +16,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from hsl._generated.constants import LINE_BYTES
-from hsl.emulator.device import wait_for
+from hsl.emulator.device import lies, wait_for
 from hsl.emulator.program import Program
 from hsl.errors import ConfigError
 
@@ -106,10 +106,15 @@ class ArrayKernel:
     split: Callable[[Problem, int], list[Problem]]
     expected: Callable[[Problem], Floats]
     combine: Callable[[Sequence[bytes]], Floats]
+    sizes: Callable[[ArrayJob], tuple[int, int, int] | None]  # bytes of a, b, out; None: no legal shape
 
-    def job(self, line: bytes) -> ArrayJob:
-        """The job in a descriptor."""
-        return ArrayJob.decode(line)
+    def job(self, line: bytes) -> ArrayJob | None:
+        """The job in a descriptor, None when it is nonsense: no such shape, or outside the addresses."""
+        job = ArrayJob.decode(line)
+        sizes = self.sizes(job)
+        places = (job.a, job.b, job.out, job.completion)
+        good = sizes is not None and all(map(lies, places, (*sizes, LINE_BYTES)))
+        return job if good and job.scalar < 1 << (8 * FLOAT) else None
 
     def shares(self, problem: Problem, gpus: int) -> list[Problem]:
         """What each GPU does; ConfigError when the task cannot be shared evenly."""
@@ -127,6 +132,11 @@ def blocks(job: ArrayJob, groups: Any) -> Any:
         yield group, group * BLOCK, min(BLOCK, job.columns - group * BLOCK)
 
 
+def blocks_of(job: ArrayJob) -> int:
+    """The blocks of a vector, 0 when the job is none of whole blocks."""
+    return 0 if job.rows != 1 or job.columns % BLOCK else job.columns // BLOCK
+
+
 # ---- saxpy: b := scalar x a + b, two roundings an element
 
 
@@ -137,6 +147,11 @@ def saxpy_unit(wave: Wavefront, job: ArrayJob, groups: Any) -> Program[None]:
         x = yield from wave.floats(job.a + FLOAT * first, count)
         y = yield from wave.floats(job.b + FLOAT * first, count)
         yield from wave.core.write(job.out + FLOAT * first, (scalar * x + y).tobytes())
+
+
+def saxpy_sizes(job: ArrayJob) -> tuple[int, int, int] | None:
+    """Three vectors."""
+    return (FLOAT * job.columns,) * 3 if blocks_of(job) else None
 
 
 def saxpy_make(rng: np.random.Generator, size: int) -> Problem:
@@ -172,6 +187,11 @@ def reduction_unit(wave: Wavefront, job: ArrayJob, groups: Any) -> Program[None]
         while values.size > 1:
             values = values[: values.size // 2] + values[values.size // 2 :]
         yield from wait_for(wave.core.store(job.out + FLOAT * group, values.tobytes()))
+
+
+def reduction_sizes(job: ArrayJob) -> tuple[int, int, int] | None:
+    """A vector, and a sum for each block."""
+    return (FLOAT * job.columns, 0, FLOAT * blocks_of(job)) if blocks_of(job) else None
 
 
 def reduction_make(rng: np.random.Generator, size: int) -> Problem:
@@ -225,6 +245,14 @@ def matmul_unit(wave: Wavefront, job: ArrayJob, groups: Any) -> Program[None]:
             store.result()
 
 
+def matmul_sizes(job: ArrayJob) -> tuple[int, int, int] | None:
+    """Rows of a and of the result, and the square b, of whole tiles."""
+    if not job.rows or not job.columns or job.rows % TILE or job.columns % TILE:
+        return None
+    rows = FLOAT * job.rows * job.columns
+    return rows, FLOAT * job.columns**2, rows
+
+
 def matmul_make(rng: np.random.Generator, size: int) -> Problem:
     """Two random square matrices."""
     a, b = (rng.standard_normal((size, size), np.float32) for _ in range(2))
@@ -248,14 +276,17 @@ ARRAY_KERNELS = {
     kernel.name: kernel
     for kernel in (
         ArrayKernel(
-            "saxpy", 16, 1 << 13, 1 << 22, BLOCK, saxpy_unit, saxpy_make, saxpy_split, saxpy_expected, joined
+            "saxpy", 16, 1 << 13, 1 << 22, BLOCK, saxpy_unit, saxpy_make, saxpy_split, saxpy_expected, joined,
+            saxpy_sizes,
         ),
         ArrayKernel(
             "reduction", 17, 1 << 14, 1 << 22, BLOCK,
             reduction_unit, reduction_make, reduction_split, reduction_expected, reduction_combine,
+            reduction_sizes,
         ),
         ArrayKernel(
-            "matmul", 18, 64, 1 << 10, TILE, matmul_unit, matmul_make, matmul_split, matmul_expected, joined
+            "matmul", 18, 64, 1 << 10, TILE, matmul_unit, matmul_make, matmul_split, matmul_expected, joined,
+            matmul_sizes,
         ),
     )
 }  # fmt: skip

@@ -5,14 +5,14 @@ from __future__ import annotations
 from collections import Counter
 from collections.abc import Iterator
 
-from hsl._generated.constants import LINE_BYTES, Aop, Op, Vc
+from hsl._generated.constants import ADDRESS_BITS, LINE_BYTES, Aop, Op, Vc
 from hsl._generated.tables import OPCODES
 from hsl.agents.access import Access, Ticket
 from hsl.emulator.program import Pause, Program, Scheduler
 from hsl.emulator.topology import Topology
 from hsl.engine.node import Node
 
-__all__ = ["MAX_LATENCIES", "Core", "Device", "lines_of", "wait_for"]
+__all__ = ["MAX_LATENCIES", "Core", "Device", "lies", "lines_of", "wait_for"]
 
 MAX_LATENCIES = 1 << 16  # read latencies kept for the percentiles; later ones replace the oldest
 MAX_ROUNDS = 2  # of programs and local messages in one instant; then the link has its turn
@@ -24,6 +24,11 @@ ASKING = frozenset(op for op, info in OPCODES.items() if info.vc in (Vc.REQ, Vc.
     Op.Evict,
     Op.WbFull,
 }
+
+
+def lies(address: int, size: int) -> bool:
+    """Is `address` that of a line, and are `size` bytes from there inside the address space."""
+    return address % LINE_BYTES == 0 and address + size <= 1 << ADDRESS_BITS
 
 
 def lines_of(address: int, data: bytes) -> Iterator[tuple[int, bytes]]:

@@ -12,7 +12,7 @@ from numpy.typing import NDArray
 from hsl._generated.constants import LINE_BYTES
 from hsl.agents.io import Doorbell
 from hsl.emulator.array_kernels import ARRAY_KERNELS, TILE
-from hsl.emulator.device import Core, Device, wait_for
+from hsl.emulator.device import Core, Device, lies, wait_for
 from hsl.emulator.kernels import COMPLETION, KERNELS, LANE_BYTES
 from hsl.emulator.program import Condition, Program
 from hsl.emulator.topology import Topology
@@ -52,7 +52,7 @@ class GpuKernel(Protocol):
         ...
 
     def job(self, line: bytes) -> Any:
-        """The job in a descriptor, a `Work`."""
+        """The job in a descriptor, a `Work`; None when it is nonsense."""
         ...
 
 
@@ -130,24 +130,31 @@ class GpuDevice(Device):
         self.scheduler.spawn("command processor", self.command_processor())
 
     def command_processor(self) -> Program[None]:
-        """Run the job of each doorbell, until the exit doorbell; a descriptor of no kernel is a fault."""
+        """Run the job of each doorbell, until the exit doorbell; a descriptor of nonsense is a fault."""
         bells: list[Doorbell] = []
         while True:
             yield Condition(self.io.has_doorbell)
             bells += self.io.doorbells()
             while bells and bells[0].addr != self.topology.gpu_exit_doorbell(self.index):
-                address = int.from_bytes(bells.pop(0).data, "little")
-                line = yield from wait_for(self.core.load(address, LINE_BYTES))
-                kernel = PROGRAMS.get(int.from_bytes(line[:8], "little"))
-                if kernel is not None:
-                    yield from self.run(kernel.job(line), kernel)
-                vector = VECTOR_FAULT if kernel is None else VECTOR_DONE
+                found = yield from self.job_at(int.from_bytes(bells.pop(0).data, "little"))
+                if found is not None:
+                    yield from self.run(*found)
+                vector = VECTOR_FAULT if found is None else VECTOR_DONE
                 yield from wait_for(self.core.intr(self.topology.cpu_io, vector, self.jobs))
             if bells:
                 break
         self.quiescing = True
         yield from wait_for(self.core.intr(self.topology.cpu_io, VECTOR_BYE))
         self.finished = True
+
+    def job_at(self, address: int) -> Program[tuple[Work, GpuKernel] | None]:
+        """The job whose descriptor is at an address, None where there is nothing that a kernel can do."""
+        if not lies(address, LINE_BYTES):
+            return None
+        line = yield from wait_for(self.core.load(address, LINE_BYTES))
+        kernel = PROGRAMS.get(int.from_bytes(line[:8], "little"))
+        job = None if kernel is None else kernel.job(line)
+        return None if kernel is None or job is None else (job, kernel)
 
     def run(self, job: Work, kernel: GpuKernel) -> Program[None]:
         """All workgroups of a job on the compute units, then what the job says is in memory."""

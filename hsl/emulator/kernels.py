@@ -15,7 +15,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from hsl._generated.constants import LINE_BYTES
-from hsl.emulator.device import Core, wait_for
+from hsl.emulator.device import Core, lies, wait_for
 from hsl.emulator.program import Program
 
 if TYPE_CHECKING:
@@ -61,6 +61,16 @@ class Job(NamedTuple):
         return cls(*DESCRIPTOR.unpack(line))
 
     @property
+    def legal(self) -> bool:
+        """Can a kernel do this: arrays at lines, and inside the address space."""
+        return (
+            lies(self.source, self.length)
+            and lies(self.counters, COUNTER_BYTES)
+            and lies(self.scratch, LINE_BYTES * (1 + SCRATCH_LINES))
+            and lies(self.ring, 2 * LINE_BYTES)
+        )
+
+    @property
     def completion(self) -> int:
         """Address of the line, behind the scratch lines, that the GPU writes last and only the GPU writes."""
         return self.scratch + LINE_BYTES * SCRATCH_LINES
@@ -93,9 +103,10 @@ class Kernel:
     unit: Callable[[Wavefront, Job, Any], Program[None]]
     feed: Callable[[Core, Job, bytes], Program[None]] | None = None  # what the CPU does meanwhile (ring)
 
-    def job(self, line: bytes) -> Job:
-        """The job in a descriptor."""
-        return Job.decode(line)
+    def job(self, line: bytes) -> Job | None:
+        """The job in a descriptor, None when it is nonsense."""
+        job = Job.decode(line)
+        return job if job.legal else None
 
     def expected(self, data: bytes) -> dict[str, Any]:
         """Python's own count of `data`."""

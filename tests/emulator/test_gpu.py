@@ -1,0 +1,110 @@
+"""The GPU and a host that tells it nonsense: a fault interrupt each, and the next job is done."""
+
+from __future__ import annotations
+
+from itertools import count
+from typing import Any
+
+import pytest
+
+from hsl._generated.constants import LINE_BYTES
+from hsl.emulator import GpuDevice, Topology
+from hsl.emulator.array_kernels import BLOCK, ArrayJob
+from hsl.emulator.device import Core, Device, wait_for
+from hsl.emulator.gpu import PROGRAMS, VECTOR_BYE, VECTOR_DONE, VECTOR_FAULT
+from hsl.emulator.kernels import Job
+from hsl.emulator.program import Condition, Program
+from hsl.transport.base import Place
+from hsl.transport.loopback import Loopback, Wire
+
+TOP = 1 << 52  # where addresses end
+GOOD = ArrayJob(16, 0x10000, 0x20000, 0x20000, 1, BLOCK, 0, 0x1000)
+MATMUL = ArrayJob(18, 0x10000, 0x20000, 0x30000, 16, 16, 0, 0x1000)
+COUNT = Job(1, 0x10000, 4096, 0x4000, 0x2000, 0x1000)
+
+NONSENSE: list[ArrayJob | Job] = [
+    GOOD._replace(kernel=99),
+    GOOD._replace(scalar=1 << 32),
+    GOOD._replace(columns=BLOCK + 1),
+    GOOD._replace(columns=0),
+    GOOD._replace(columns=1 << 60),
+    GOOD._replace(rows=2),
+    GOOD._replace(a=0x10004),
+    GOOD._replace(a=(1 << 64) - 64),
+    GOOD._replace(b=TOP - 64),
+    GOOD._replace(out=1 << 63),
+    GOOD._replace(completion=0x1008),
+    GOOD._replace(completion=TOP),
+    GOOD._replace(kernel=17, columns=3),
+    MATMUL._replace(columns=17),
+    MATMUL._replace(rows=0),
+    MATMUL._replace(rows=8),
+    MATMUL._replace(columns=1 << 40),
+    MATMUL._replace(kernel=16),
+    COUNT._replace(source=0x10008),
+    COUNT._replace(length=1 << 60),
+    COUNT._replace(counters=0x4004),
+    COUNT._replace(counters=TOP - 64),
+    COUNT._replace(scratch=0x2010),
+    COUNT._replace(scratch=TOP - 512),
+    COUNT._replace(kernel=3, ring=0x1001),
+    COUNT._replace(kernel=3, ring=(1 << 64) - 64),
+]
+
+
+class Host(Device):
+    """Rings with each descriptor, at the address that it is to have, and keeps the vectors that come."""
+
+    def __init__(self, topology: Topology, epoch: Any, rings: list[tuple[int, bytes]]) -> None:
+        super().__init__(topology.cpu_node(epoch), topology)
+        self.rings = rings
+        self.vectors: list[int] = []
+
+    def boot(self) -> None:
+        self.scheduler.spawn("host", self.main(Core(self, 2)))
+
+    def main(self, core: Core) -> Program[None]:
+        io = self.node.io
+        assert io is not None
+        for at, line in self.rings:
+            if at + LINE_BYTES <= 0x10000 and at % LINE_BYTES == 0:
+                yield from wait_for(core.store(at, line))
+            yield from wait_for(core.ncwrite(self.topology.gpu_doorbell(0), at))
+            yield Condition(io.has_interrupt)
+            self.vectors += [one.vector for one in io.interrupts()]
+        self.quiescing = True
+        yield from wait_for(core.ncwrite(self.topology.gpu_exit_doorbell(0), 0))
+        yield Condition(io.has_interrupt)
+        self.vectors += [one.vector for one in io.interrupts()]
+        self.finished = True
+
+
+def run(rings: list[tuple[int, bytes]]) -> list[int]:
+    """The interrupts that the host sees."""
+    epochs, topology = count(1), Topology(tu=6)
+    host = Host(topology, lambda: next(epochs), rings)
+    devices = [host, GpuDevice(topology, lambda: next(epochs))]
+    Loopback(devices, [Wire(Place(0), Place(1))]).run(max_time=1 << 40)
+    return host.vectors
+
+
+@pytest.mark.parametrize("job", NONSENSE)
+def test_no_job_is_made_of_nonsense(job: ArrayJob | Job) -> None:
+    """What no kernel can do is no job: shapes, alignment, arrays that end outside the address space."""
+    kernel = PROGRAMS.get(job.kernel)
+    assert kernel is None or kernel.job(job.encode()) is None
+
+
+@pytest.mark.parametrize("job", [GOOD, MATMUL, COUNT, GOOD._replace(kernel=17)])
+def test_what_a_kernel_can_do_is_a_job(job: ArrayJob | Job) -> None:
+    """A good descriptor comes back as it was."""
+    assert PROGRAMS[job.kernel].job(job.encode()) == job
+
+
+def test_nonsense_is_a_fault() -> None:
+    """Doorbells with nonsense, or at no line, end with the interrupt FAULT; the GPU does the next job."""
+    bad = [(64 * at, job.encode()) for at, job in enumerate(NONSENSE)]
+    bad += [(address, b"") for address in (8, TOP, (1 << 64) - 64)]
+    jobs: list[ArrayJob | Job] = [GOOD, MATMUL, COUNT]
+    good = [(0x3000 + 64 * at, job.encode()) for at, job in enumerate(jobs)]
+    assert run(bad + good) == [VECTOR_FAULT] * len(bad) + [VECTOR_DONE] * 3 + [VECTOR_BYE]
