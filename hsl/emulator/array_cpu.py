@@ -2,8 +2,8 @@
 
 from __future__ import annotations
 
+from collections import Counter
 from collections.abc import Callable
-from typing import Any
 
 import numpy as np
 
@@ -14,7 +14,7 @@ from hsl.emulator.device import Core, Device, wait_for
 from hsl.emulator.gpu import VECTOR_BYE, VECTOR_DONE
 from hsl.emulator.kernels import COMPLETION
 from hsl.emulator.program import Condition, Program
-from hsl.emulator.topology import Topology
+from hsl.emulator.topology import Topology, gpu_of
 from hsl.errors import ConfigError
 
 __all__ = ["HOMED", "ArrayCpuDevice"]
@@ -143,12 +143,12 @@ class ArrayCpuDevice(Device):
         self.finished = True
 
     def interrupts(self, vector: int) -> Program[None]:
-        """Wait for one interrupt of each GPU; another one than expected is a failed check."""
-        seen: list[Any] = []
-        while len(seen) < self.topology.gpus:
+        """Wait for one interrupt of each GPU; another than expected, or a second one, is a failed check."""
+        seen: Counter[tuple[int, int]] = Counter()  # by GPU and vector
+        while len({gpu for gpu, _ in seen}) < self.topology.gpus:
             yield Condition(self.io.has_interrupt)
-            seen += self.io.interrupts()
-        good = [one.vector for one in seen] == [vector] * len(self.jobs)
+            seen.update((gpu_of(one.src), one.vector) for one in self.io.interrupts())
+        good = seen == {(gpu, vector): 1 for gpu in range(self.topology.gpus)}
         self.checks[f"interrupts_{WAITING[vector]}"] = good
 
     def verify(self, core: Core) -> Program[None]:

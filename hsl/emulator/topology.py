@@ -318,6 +318,11 @@ def gpu_nids(gpu: int) -> range:
     return range(NODE_NIDS * (1 + gpu), NODE_NIDS * (2 + gpu))
 
 
+def gpu_of(nid: int) -> int:
+    """The GPU that a NID is of."""
+    return nid // NODE_NIDS - 1
+
+
 def gpu_page(gpu: int) -> int:
     """Address of the register page of a GPU."""
     return MMIO + PAGE_BYTES * (1 + gpu)

@@ -6,8 +6,11 @@ import numpy as np
 import pytest
 
 from hsl._generated.constants import LINE_BYTES, SamType
+from hsl.agents.mmio import Interrupt
 from hsl.emulator import ArrayCpuDevice, Topology
 from hsl.emulator.array_kernels import ARRAY_KERNELS, BLOCK, ArrayJob, ArrayKernel
+from hsl.emulator.gpu import VECTOR_DONE
+from hsl.emulator.topology import gpu_nids
 from hsl.errors import ConfigError
 from hsl.transport.base import Place
 
@@ -98,3 +101,18 @@ def test_bad_shapes() -> None:
     for values in ({"shape": "ring"}, {"gpus": 5}, {"memory_nodes": 2}, {"device_bytes": (1 << 16) + 1}):
         with pytest.raises(ConfigError, match=next(iter(values))):
             Topology.of(values)
+
+
+def test_one_gpu_does_not_speak_for_another() -> None:
+    """The CPU waits for an interrupt of each GPU; two of one are a failed check, and not the other's."""
+    cpu = ArrayCpuDevice(Topology(gpus=2), lambda: 1, "saxpy")
+    waiting = cpu.interrupts(VECTOR_DONE)
+    next(waiting)
+    first, second = (gpu_nids(gpu).start + 3 for gpu in range(2))
+    for src in (first, first):
+        cpu.io.mmio.interrupt(Interrupt(VECTOR_DONE, 0, src))
+    waiting.send(None)
+    cpu.io.mmio.interrupt(Interrupt(VECTOR_DONE, 0, second))
+    with pytest.raises(StopIteration):
+        waiting.send(None)
+    assert cpu.checks == {"interrupts_done": False}
