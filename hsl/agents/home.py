@@ -11,7 +11,7 @@ from collections import Counter, deque
 from collections.abc import Iterable, Mapping
 from dataclasses import dataclass, field
 from heapq import heappop, heappush
-from typing import NamedTuple
+from typing import Final, NamedTuple
 
 from hsl._generated.constants import (
     LINE_BYTES,
@@ -33,7 +33,7 @@ from hsl.agents.interpreter import Interpreter
 from hsl.agents.memory import Memory
 from hsl.agents.memory_leg import LOST_LIMIT
 from hsl.agents.peers import LOCAL, Peers
-from hsl.agents.transaction import NO_NODE, Transaction
+from hsl.agents.transaction import GUARDS, NO_NODE, Transaction
 from hsl.codec.checks import Negotiated, check_request
 from hsl.codec.message import Message
 from hsl.errors import ConfigError
@@ -41,6 +41,11 @@ from hsl.errors import ConfigError
 __all__ = ["HomeAgent", "HomeConfig", "Recall"]
 
 RECALL = "Recall"
+NAMES: Final = {int(op): op.name for op in Op}
+ANSWERS: Final = {
+    (int(op), int(st)): f"{op.name}_{st.name}" for op in (Op.SnpRsp, Op.SnpRspData) for st in St
+}
+RIGHTS: Final = {code: sum(Right[name] for name in info.right) for code, info in OPCODES.items()}
 # Requests that may wait. Each waits in a buffer that a credit paid for, so the default leaves room for every
 # credit of four ports; the node lets no more in (`room`).
 WAITING_LIMIT = 4096
@@ -104,7 +109,13 @@ class HomeAgent:
         self._do = HomeActions(config.nid, config.address_map, memory, config.lost_lines)
         self._leg = self._do.leg
         self._table = Interpreter(
-            HA_TABLE, self._do.table(), coverage, states=HA_STATES, events=HA_EVENTS, guards=HA_GUARDS
+            HA_TABLE,
+            self._do.table(),
+            coverage,
+            states=HA_STATES,
+            events=HA_EVENTS,
+            guards=HA_GUARDS,
+            values=GUARDS,
         )
         self.outbox = self._do.outbox
         self.errors: deque[ErrorEntry] = self._do.errors
@@ -192,12 +203,12 @@ class HomeAgent:
         outstanding = self._do.outstanding.setdefault(message.src, set())
         if err:
             self.counters["refused"] += 1
-            self._do.complete(message, Message(Op.Cmp, err=err))
+            self._do.complete(message, Op.Cmp, err=err)
         elif message.txn in outstanding or message.txn >= self._peers.of(message.src).max_txn:
             self._do.error(ErrorCode.PROTO, f"TXN {message.txn} is in use or above the maximum", message)
         else:
             outstanding.add(message.txn)
-            self._arrive(message.addr, Op(message.op).name, message, now)
+            self._arrive(message.addr, NAMES[message.op], message, now)
             return
         self.taken.append(message)
 
@@ -208,10 +219,7 @@ class HomeAgent:
             return Err.DECODE  # HSL 5.4 T15 [HSL-TXN-004]
         if err := check_request(message, self._peers.of(message.src)):
             return err
-        needed = Right(0)
-        for name in OPCODES[message.op].right:
-            needed |= Right[name]
-        if needed & ~self.config.address_map.rights(message.addr, message.src, message.dom):
+        if RIGHTS[message.op] & ~int(self.config.address_map.rights(message.addr, message.src, message.dom)):
             return Err.ACCESS
         refused = viral and message.op not in (Op.WbFull, Op.Evict)  # HSL 6.1 [HSL-RAS-005]
         return Err.DATA if refused else Err.OK
@@ -233,9 +241,8 @@ class HomeAgent:
         """An answer of an RA: CmpAck, SnpRsp, SnpRspData; or one that no home asked for."""
         if message.op == Op.SnpRspData and viral:
             message = message._replace(poison=1)  # HSL 5.4 T14
-        if message.op in (Op.SnpRsp, Op.SnpRspData) and message.st <= St.M:
-            t = self._do.snoops.get(message.txn)
-            event = f"{Op(message.op).name}_{St(message.st).name}"
+        if (answer := ANSWERS.get((message.op, message.st))) is not None:
+            t, event = self._do.snoops.get(message.txn), answer
         elif message.op == Op.CmpAck:
             t = self._do.acks.get(message.txn)
             event = "CmpAck"
@@ -260,7 +267,7 @@ class HomeAgent:
         elif q != NO_NODE:
             t.q = q
         was = t.state
-        t.state = self._table.step(t, was, event, t.guard)
+        t.state = self._table.step(t, was, event)
         if t.op and t.state == "IDLE" and self._busy.get(t.line) is t:
             self._finish(t)
 

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections import Counter, deque
+from typing import Any
 
 from hsl._generated.constants import GRANULE_BYTES, Err, ErrorCode, Op, St
 from hsl._generated.tables import HA_ACTIONS
@@ -151,38 +152,34 @@ class HomeActions:
     # ---- completions
     def do_cmp(self, t: Transaction, state: str) -> None:
         """Send Cmp(<ST>) to r. ST != I: new HTXN, start T_CACK. HSL 5.4 T7."""
-        self._complete(t, Message(Op.Cmp, st=St[state]))
+        self._complete(t, Op.Cmp, St[state])
 
     def do_cmpdata(self, t: Transaction, state: str, source: str) -> None:
         """Send CmpData(<ST>) with mem, buf or old, + POISON."""
         data, poison = {"mem": t.mem, "buf": t.buf, "old": (t.old, False)}[source]
-        self._complete(
-            t, Message(Op.CmpData, st=St[state], data=data, len=len_code(data), poison=int(poison))
-        )
+        self._complete(t, Op.CmpData, St[state], data=data, len=len_code(data), poison=int(poison))
 
     def do_cmp_err(self, t: Transaction, code: str) -> None:
         """Send Cmp(I) ERR=<code>; MEM = the code of the memory completion. HSL 5.3."""
-        self._complete(t, Message(Op.Cmp, err=t.mem_err if code == "MEM" else Err[code]))
+        self._complete(t, Op.Cmp, St.I, err=t.mem_err if code == "MEM" else Err[code])
 
-    def _complete(self, t: Transaction, completion: Message) -> None:
+    def _complete(self, t: Transaction, op: Op, st: St, **fields: Any) -> None:
         htxn = 0
-        if completion.st != St.I:
+        if st != St.I:
             taken = self._htxn_tags.take()
             assert taken is not None, "there are fewer TSHRs than numbers"
             htxn = t.htxn = taken
             self.acks[htxn] = t
             t.deadline = self.now + self.t_cack
         self.outstanding[t.request.src].discard(t.request.txn)
-        self.complete(t.request, completion._replace(htxn=htxn))
+        self.complete(t.request, op, st=st, htxn=htxn, **fields)
 
-    def complete(self, request: Message, completion: Message) -> None:
-        """Address `completion` to the requester and send it. HSL 2.6 [HSL-TXN-003]."""
+    def complete(self, request: Message, op: Op, **fields: Any) -> None:
+        """Send the requester its completion. HSL 2.6 [HSL-TXN-003]."""
         self.counters["completions"] += 1
-        self.outbox.append(
-            completion._replace(
-                src=request.dst, dst=request.src, txn=request.txn, qos=request.qos, trace=request.trace
-            )
-        )
+        qos, trace = request.qos, request.trace
+        answer = Message(op, request.dst, request.src, request.txn, qos=qos, trace=trace, **fields)
+        self.outbox.append(answer)
 
     def do_lose_r(self, t: Transaction) -> None:
         """Mark r as lost: nothing will be sent to it. HSL 5.6."""

@@ -10,6 +10,7 @@ from __future__ import annotations
 from collections import Counter
 from collections.abc import Callable, Iterator, Mapping, Sequence
 from itertools import product
+from typing import Any
 
 from hsl._generated.tables import CoherenceRow
 from hsl.errors import ConfigError
@@ -18,7 +19,7 @@ Table = Mapping[tuple[str, str], tuple[CoherenceRow, ...]]
 # An action gets the machine and the words after its name. It may return the event that follows at once: local
 # memory completes in the same step (coherence.toml, run to completion).
 Action = Callable[..., str | None]
-Guard = Callable[[str], str]
+Value = Callable[[Any], str]  # of a guard variable, from the machine
 Call = tuple[Action, tuple[str, ...]]
 Outcome = tuple[tuple[Call, ...], str]  # what to do, next state
 
@@ -32,8 +33,9 @@ class Interpreter:
     """Runs the rows of one table.
 
     `actions` maps each action word to a function `f(machine, *words)`. `guards` gives the domain of each
-    guard variable. `coverage`, when given, counts the steps taken per (state, event). Raises ConfigError for
-    a table with a hole, with two rows for one case, with an unknown state, guard or action.
+    guard variable, `values` its present value, from the machine. `coverage`, when given, counts the steps
+    taken per (state, event). Raises ConfigError for a table with a hole, with two rows for one case, with an
+    unknown state, guard or action.
     """
 
     def __init__(
@@ -45,9 +47,10 @@ class Interpreter:
         states: Sequence[str],
         events: Sequence[str],
         guards: Mapping[str, tuple[str, ...]] | None = None,
+        values: Mapping[str, Value] | None = None,
     ) -> None:
         self._plain: dict[tuple[str, str], Outcome] = {}
-        self._guarded: dict[tuple[str, str], tuple[tuple[str, ...], dict[tuple[str, ...], Outcome]]] = {}
+        self._guarded: dict[tuple[str, str], tuple[list[Value], dict[tuple[str, ...], Outcome]]] = {}
         self.coverage: Counter[tuple[str, str]] = Counter() if coverage is None else coverage
         if extra := table.keys() - set(product(states, events)):
             raise ConfigError(f"coherence table: {min(extra)} is no state and event of the table")
@@ -57,13 +60,13 @@ class Interpreter:
             if len(rows) == 1 and not rows[0].guards:
                 self._plain[cell] = outcomes[0]
             else:
-                self._guarded[cell] = _decide(cell, rows, outcomes, guards or {})
+                names, choices = _decide(cell, rows, outcomes, guards or {})
+                self._guarded[cell] = [(values or {})[name] for name in names], choices
 
-    def step(self, machine: object, state: str, event: str, guard: Guard | None = None) -> str:
+    def step(self, machine: object, state: str, event: str) -> str:
         """Run the one matching row, and the events that follow it at once; return the next state.
 
-        `guard(variable)` gives the present value of a guard variable; it is asked before each row, after the
-        actions of the row before. A table with guards cannot be run without it.
+        The guard variables of a row are read before it, after the actions of the row before.
         """
         following: str | None = event
         while following is not None:
@@ -71,9 +74,8 @@ class Interpreter:
             self.coverage[cell] += 1
             outcome = self._plain.get(cell)
             if outcome is None:
-                names, choices = self._guarded[cell]
-                assert guard is not None, f"{cell} asks for {names}"
-                outcome = choices[tuple(map(guard, names))]
+                values, choices = self._guarded[cell]
+                outcome = choices[tuple([value(machine) for value in values])]
             calls, after = outcome
             following = None
             for action, words in calls:

@@ -20,6 +20,7 @@ from hsl.errors import HslError
 
 WRITER = ("E", "M")
 READER = ("S", "SM_A")  # SM_A: Upgrade sent, the S copy is still readable
+HELD = WRITER + READER
 
 FAR_WRITES = (Op.WriteFull, Op.WritePtl, Op.AtomicLoad, Op.AtomicStore)
 
@@ -56,10 +57,10 @@ class Listing(Protocol):
 
 def single_writer(agents: Iterable[Holder], addr: int) -> None:
     """One agent may write a line and nobody else read it, or any number may read it (SWMR)."""
-    states = {agent.nid: agent.state_of(addr) for agent in agents}
+    states = {agent.nid: state for agent in agents if (state := agent.state_of(addr)) in HELD}
     writers = [nid for nid, state in states.items() if state in WRITER]
-    readers = [nid for nid, state in states.items() if state in READER]
-    if len(writers) > 1 or (writers and readers):
+    if writers and len(states) > 1:
+        readers = [nid for nid, state in states.items() if state in READER]
         raise InvariantError(f"line {addr:#x}: {states} has writers {writers} beside readers {readers}")
 
 
@@ -175,12 +176,13 @@ class ReferenceMemory:
 
     def judge_copies(self, agents: Iterable[Holder], addr: int) -> None:
         """Every copy that can be read is the current value."""
+        current = self.value(addr)
         for agent in agents:
-            copy = agent.peek(addr) if agent.state_of(addr) in WRITER + READER else None
-            if copy is not None and copy != self.value(addr):
+            copy = agent.peek(addr)
+            if copy is not None and copy != current and agent.state_of(addr) in HELD:
                 raise InvariantError(
                     f"line {addr:#x}: node {agent.nid} in {agent.state_of(addr)} has {copy.hex()}, "
-                    f"current is {self.value(addr).hex()}"
+                    f"current is {current.hex()}"
                 )
 
     def judge_memory(self, addr: int, stored: bytes) -> None:

@@ -489,7 +489,7 @@ class RequestAgent:
     def _pass_fence(self, now: int) -> None:
         """End the fence when all it orders is performed, and begin what it held. HSL 5.9 F1."""
         while self._fence is not None:
-            order = self._fence.access.order
+            order = int(self._fence.access.order)
             if any(count for kinds, count in enumerate(self._unperformed) if kinds & order):
                 return
             fence, self._fence = self._fence, None

@@ -84,10 +84,6 @@ class Transaction:
         """Directory entry of the line."""
         return self.directory.of(self.line)
 
-    def guard(self, name: str) -> str:
-        """Value of a guard variable of the home table."""
-        return GUARDS[name](self)
-
 
 def last(t: Transaction) -> str:
     """P - q is empty."""

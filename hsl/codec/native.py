@@ -115,9 +115,10 @@ def _put(record: Struct, value: Flit | Message, most_of: tuple[tuple[str, int, i
     """The fields of `value` into the struct; `most_of` has name, index in the tuple, and most."""
     for name, index, most in most_of:
         number = value[index]
-        setattr(
-            record, name, number if type(number) is int and 0 <= number <= most else _fitting(number, most)
-        )
+        if type(number) is not int or not 0 <= number <= most:
+            number = _fitting(number, most)
+        if number:  # a new struct is all 0
+            setattr(record, name, number)
 
 
 # The most that the fields of hsl_flit_t hold.
@@ -268,7 +269,7 @@ def _granule(form: FlitFormat, payload: bytes, offset: int) -> str:
 class Unpacker:
     """As `hsl.codec.reference.Unpacker`."""
 
-    __slots__ = ("_credits", "_records", "_state", "som")
+    __slots__ = ("_began", "_credits", "_fault", "_records", "_state", "som")
 
     def __init__(self) -> None:
         self.som = 0  # bit i: a message began at granule i of the last payload, by this parse
@@ -276,6 +277,7 @@ class Unpacker:
         # No credits: C stops at each first granule, where `admit` is asked.
         self._credits = ffi.new("uint32_t[]", lib.HSL_CREDIT_VCS)
         self._records = ffi.new("hsl_message_t[]", max(form.granules for form in FORMATS.values()))
+        self._fault, self._began = ffi.new("hsl_fault_t *"), ffi.new("uint32_t *")
 
     @property
     def unfinished(self) -> bool:
@@ -287,7 +289,7 @@ class Unpacker:
     ) -> tuple[list[Message], CodecError | None]:
         """As `hsl.codec.reference.Unpacker.feed`; a payload longer than that of the format is MALFORMED."""
         form = FORMATS["L64" if som is None else "B256"]
-        fault, began = ffi.new("hsl_fault_t *"), ffi.new("uint32_t *")
+        fault, began = self._fault, self._began
         found: list[Message] = []
         granule = 0
         while True:

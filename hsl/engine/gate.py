@@ -36,12 +36,13 @@ class Gate:
         self.bucket = TokenBucket()
         self._inbound: dict[int, deque[Message]] = {vc: deque() for vc in Vc}
         self._outbound: dict[int, deque[Message]] = {vc: deque() for vc in Vc}
+        self.waiting = 0  # messages in the inbound queues, to be delivered to agents
         self._kept = 0  # in the outbound queues
         self._window = 0  # of PROTO errors
         self._protos = 0
         self._since = 0
         self._tu = 1
-        self._now = 0
+        self.now = 0  # of the owner: when a buffer is freed
 
     # ---- session
     def open(self, nids: range, tu: int, now: int) -> None:
@@ -57,7 +58,7 @@ class Gate:
         self.bucket.clear()
         for queue in (*self._inbound.values(), *self._outbound.values()):
             queue.clear()
-        self._kept = 0
+        self.waiting = self._kept = 0
 
     def proto(self, now: int) -> None:
         """Count an error of `proto`; the 17th in a window ends the port. HSL 6.3 [HSL-SEC-003]."""
@@ -72,10 +73,10 @@ class Gate:
     # ---- in
     def collect(self, now: int) -> None:
         """Take what the port delivered; drop what 6.3 refuses. HSL 6.3 [HSL-SEC-001]."""
-        self._now = now
         for message in self.port.messages():
             if message.src in self.nids and message.dst in self.local:
                 self._inbound[message.vc].append(message)
+                self.waiting += 1
             else:
                 text = f"SRC {message.src} is not of {self.nids} or DST {message.dst} is not here"
                 self.log.add(now, ErrorCode.SRC_SPOOF, text, message=message)
@@ -94,16 +95,17 @@ class Gate:
         for vc in vcs:
             if queue := self._inbound[vc]:
                 taken += queue
+                self.waiting -= len(queue)
                 queue.clear()
         return taken
 
     def release(self, vc: int) -> None:
         """The buffer of a message is free; a peer that floods gets its credit back later. HSL 3.5 F3, 6.3."""
         waited = bool(self.bucket.delayed)
-        if self.bucket.take(vc, self._now):
+        if self.bucket.take(vc, self.now):
             self.port.release(vc)
         elif not waited:
-            self.log.add(self._now, ErrorCode.RATE, "requests come faster than the register RATE allows")
+            self.log.add(self.now, ErrorCode.RATE, "requests come faster than the register RATE allows")
 
     def tick(self, now: int) -> None:
         """Return the credits that have waited long enough. HSL 6.3."""
@@ -122,9 +124,9 @@ class Gate:
 
     def flush(self) -> bool:
         """Move to the port what it has room for; True when something moved."""
-        moved = False
         if not self._kept:
-            return moved
+            return False
+        moved = False
         for vc, queue in self._outbound.items():
             while queue and self.port.room(vc):
                 self.port.send(queue.popleft())
@@ -140,11 +142,6 @@ class Gate:
         return not self._outbound[vc] and self.port.room(vc)
 
     @property
-    def waiting(self) -> bool:
-        """Messages wait to be delivered to agents."""
-        return any(self._inbound.values())
-
-    @property
     def idle(self) -> bool:
         """Nothing waits here."""
-        return not any((*self._inbound.values(), *self._outbound.values()))
+        return not (self.waiting or self._kept)

@@ -33,7 +33,7 @@ __all__ = ["EVENT_LIMIT", "Node", "NodeConfig"]
 EVENT_LIMIT: Final = 4096
 REQUESTS: Final = frozenset({Vc.REQ, Vc.RWD, Vc.MEM, Vc.NCR})  # end with a completion
 # Order of delivery in a round: what frees things first; of the requests of one instant RWD (5.4 T5).
-DELIVERY: Final = {
+DELIVERY: Final[dict[int, int]] = {
     vc: place for place, vc in enumerate((Vc.RSP, Vc.DAT, Vc.SNP, Vc.RWD, Vc.REQ, Vc.MEM, Vc.NCR))
 }
 
@@ -78,7 +78,7 @@ class Node:
             *self.agents.values(),
             *self._servers,
         ]
-        self._watches = [IdleWatch(gate, config.l1_idle_tu) for gate in self._gates]
+        self._watches = [IdleWatch(gate, config.l1_idle_tu) for gate in self._gates if config.l1_idle_tu]
         # What has timers, in the order of one instant.
         self._timed: list[Port | HomeAgent | RequestAgent | Gate | IdleWatch] = [
             *self.ports,
@@ -131,8 +131,12 @@ class Node:
 
     def next_deadline(self) -> int | None:
         """The first instant at which `tick` has something to do."""
-        deadlines = [timed.next_deadline() for timed in self._timed]
-        return min([deadline for deadline in deadlines if deadline is not None], default=None)
+        first = None
+        for timed in self._timed:
+            at = timed.next_deadline()
+            if at is not None and (first is None or at < first):
+                first = at
+        return first
 
     @property
     def home(self) -> HomeAgent | None:
@@ -270,8 +274,10 @@ class Node:
         moving = True
         while moving:
             for gate in self._gates:
-                self._session(gate, now)
-                gate.collect(now)
+                gate.now = now
+                if gate.port.told:
+                    self._session(gate, now)
+                    gate.collect(now)
             batch = self._batch()
             for message, origin in batch:
                 self._handlers[message.vc](message, origin, now)
@@ -294,12 +300,13 @@ class Node:
         """What is delivered in this round, in its order."""
         batch: list[Inbound] = [(message, None) for message in self._local]
         self._local.clear()
-        asks = [Vc.SNP, Vc.MEM]
-        asks += [Vc.RWD, Vc.REQ] if all(home.room for home in self.homes.values()) else []
-        asks += [Vc.NCR] if self.io is None or self.io.room else []
-        for gate in self._gates:
-            batch += [(message, gate) for message in gate.answers() + gate.asks(asks)]
-        batch.sort(key=lambda inbound: (DELIVERY[Vc(inbound[0].vc)], inbound[0].src))
+        if waiting := [gate for gate in self._gates if gate.waiting]:
+            asks = [Vc.SNP, Vc.MEM]
+            asks += [Vc.RWD, Vc.REQ] if all(home.room for home in self.homes.values()) else []
+            asks += [Vc.NCR] if self.io is None or self.io.room else []
+            for gate in waiting:
+                batch += [(message, gate) for message in gate.answers() + gate.asks(asks)]
+        batch.sort(key=lambda inbound: (DELIVERY[inbound[0].vc], inbound[0].src))
         return batch
 
     def _to_home(self, message: Message, gate: Gate | None, now: int) -> None:

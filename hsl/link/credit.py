@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 from collections.abc import Callable
-from operator import ge
 from typing import Final
 
 from hsl._generated.constants import MAX_CCNT, ErrorCode, Vc
@@ -26,6 +25,7 @@ class Credits:
     """
 
     __slots__ = (
+        "_half",
         "advertised",
         "available",
         "due",
@@ -33,6 +33,7 @@ class Credits:
         "held",
         "last",
         "outstanding",
+        "owed",
         "returnable",
         "threshold",
     )
@@ -44,7 +45,9 @@ class Credits:
         self.outstanding = list(self.advertised)
         self.held = [0] * len(self.advertised)
         self.returnable = [0] * len(self.advertised)
+        self.owed = 0  # returnable, over all VCs
         self.threshold = [max(1, total // 2) for total in self.advertised]
+        self._half = 0  # bit VC: its threshold is reached
         self.last = 0  # the VC of the last return
         self.due = False  # T_CR has expired with something returnable
 
@@ -72,23 +75,27 @@ class Credits:
             raise ConfigError(f"release of {count} credits of VC {vc}; {self.held[vc]} are held")
         self.held[vc] -= count
         self.returnable[vc] += count
+        self.owed += count
+        if self.returnable[vc] >= self.threshold[vc]:
+            self._half |= 1 << vc
 
     def expire(self) -> None:
         """T_CR: what is returnable is due. Where nothing is, nothing is: else empty PROT had no end."""
-        self.due = any(self.returnable)
+        self.due = self.owed > 0
 
     def must_return(self) -> bool:
         """Whether a return is due: half of an advertisement, or T_CR. F9 (c)."""
-        if self.due:
-            return True
-        return any(map(ge, self.returnable, self.threshold))
+        return self.due or self._half != 0
 
     def pick(self) -> tuple[int, int]:
         """CVC and CCNT of the PROT that is being built. F9 [HSL-LNK-028]."""
-        for vc in SEARCH[self.last]:
+        for vc in SEARCH[self.last] if self.owed else ():
             count = min(self.returnable[vc], MAX_CCNT)
             if count:
                 self.returnable[vc] -= count
+                self.owed -= count
+                if self.returnable[vc] < self.threshold[vc]:
+                    self._half &= ~(1 << vc)
                 self.outstanding[vc] += count
                 self.last = vc
                 self.due = False

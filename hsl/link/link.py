@@ -308,9 +308,19 @@ class Link:
 
     # ------------------------------------------------------------------------------------------ transmitter
 
+    @property
+    def pending(self) -> bool:
+        """Whether `next_flit` may have one: cheaper than to ask it, and never False when it has."""
+        return self._slots or self.ack_now or self.tx.replaying or self.port.has_content
+
+    @property
+    def _slots(self) -> bool:
+        """Something stands in a slot or in rank 1, not only what numbers and queues make due."""
+        return bool(self.due or self.urgent or self.port.bond.due)
+
     def next_flit(self, now: int) -> bytes | None:
         """The first flit that is due in this state, None if none is. HSL 3.3.3 [HSL-LNK-040]."""
-        for item, send in _ORDER[self.state]:
+        for item, send in (_ORDER if self._slots else _FLOW)[self.state]:
             data = send(self, item, now)
             if data is not None:
                 return data
@@ -459,8 +469,12 @@ _SENDERS: Final[Mapping[str, Callable[[Link, str, int], bytes | None]]] = {
     "PROT": Link.send_new,
     "NOP": Link.send_nop,
 } | dict.fromkeys(_BODIES, Link.send_ctl)
-# By state: the items it may send, in order.
+# By state: the items it may send, in order; and of these the ones that have no slot.
 _ORDER: Final = {
     state: tuple((item.item, _SENDERS[item.item]) for item in TRANSMIT_ORDER if state in item.states)
     for state in LinkState
+}
+_FLOW: Final = {
+    state: tuple(each for each in order if each[0] in ("REPLAY", "PROT", "NOP"))
+    for state, order in _ORDER.items()
 }

@@ -57,6 +57,7 @@ class Port:
         self._delivered: list[Message] = []  # capped by the credits of the session
         # Opcode and granules of each message that waits: it is encoded once.
         self._queues: dict[int, deque[tuple[int, bytes]]] = {int(vc): deque() for vc in Vc}
+        self._waiting = 0  # messages in the queues
         self.timers = TimerSet()
         self.bond = Bond(self)
         self.links = [Link(self, index, config) for index in range(config.links)]
@@ -177,7 +178,9 @@ class Port:
 
     def next_deadline(self) -> int | None:
         """When `tick` has something to do, None for never."""
-        deadline = min(self.timers.next(), *(link.timers.next() for link in self.links))
+        deadline = self.timers.next()
+        for link in self.links:
+            deadline = min(deadline, link.timers.next())
         return None if deadline >= NEVER else deadline
 
     def tick(self, now: int) -> None:
@@ -234,6 +237,7 @@ class Port:
         self.timers.tu = self.links[0].timers.tu if self.result is None else self.result.tu
         for queue in self._queues.values():
             queue.clear()
+        self._waiting = 0
 
     def session_over(self, cause: str, now: int) -> bool:
         """The port goes down, if AM was set; LINK_DOWN is told if LINK_UP was. HSL 3.2.3, code L."""
@@ -284,6 +288,7 @@ class Port:
         granules = self.codec.encode_message(message)
         self.credit_waits[message.vc] += not self._credits.available[message.vc]
         self._queues[message.vc].append((message.op, granules))
+        self._waiting += 1
 
     def backlog(self, vc: int) -> int:
         """Messages of `vc` that wait."""
@@ -316,8 +321,7 @@ class Port:
     @property
     def quiet(self) -> bool:
         """No message waiting or unfinished, no credit returnable."""
-        waiting = any(self._queues.values()) or self._packer.unfinished
-        return not waiting and not any(self._credits.returnable)
+        return not (self._waiting or self._packer.unfinished or self._credits.owed)
 
     @property
     def idle(self) -> bool:
@@ -347,14 +351,18 @@ class Port:
     def transmit(self, now: int, ready: Callable[[int], bool]) -> Iterator[tuple[int, bytes]]:
         """Flits as long as `ready(link)` says that the PAL takes one; each is built when asked for.
 
-        HSL 3.3.3.
+        It is asked only where there may be a flit; when it says no, call again once it would say yes. HSL
+        3.3.3.
         """
         self._settle(now)
         sending = True
         while sending:
             sending = False
             for link in self.links:
-                if link.pal and ready(link.index) and (data := link.next_flit(now)) is not None:
+                if not (link.pal and link.pending and ready(link.index)):
+                    continue
+                data = link.next_flit(now)
+                if data is not None:
                     sending = True
                     yield link.index, data
 
@@ -362,12 +370,12 @@ class Port:
         """What local calls, which bring no time, have made due; and what this instant has completed."""
         if self._returning:
             self._returning = False
-            waits = any(self._credits.returnable)  # not so if a PROT took all since
-            if waits and "T_CR" not in self.timers.running and not self._credits.due:
+            owed = self._credits.owed  # none if a PROT took all since
+            if owed and "T_CR" not in self.timers.running and not self._credits.due:
                 self.timers.start("T_CR", now)
         self.bond.propose(now)
         turn, lowest = self.links[self.bond.tx.turn], self.bond.lowest
-        if turn.state is LinkState.L1 and self.turn(turn) and self._has_content():
+        if turn.state is LinkState.L1 and self.turn(turn) and self.has_content:
             turn.handle(Input("tx_work"), now)
         if lowest is not None and self.bond.due and lowest.state is LinkState.L1:
             lowest.handle(Input("tx_work"), now)
@@ -379,17 +387,19 @@ class Port:
     def _eligible(self, vc: int) -> bool:
         return bool(self._queues[vc]) and self._credits.available[vc] > 0
 
-    def _has_content(self) -> bool:
+    @property
+    def has_content(self) -> bool:
         """F9: whether a new PROT is built."""
-        waiting = self._packer.unfinished or any(map(self._eligible, self._queues))
-        return waiting or self._credits.must_return() or bool(self.bond.tx.resend)
+        if self._packer.unfinished or self._credits.must_return() or self.bond.tx.resend:
+            return True
+        return self._waiting > 0 and any(map(self._eligible, self._queues))
 
     def next_new(self, form: str, now: int) -> tuple[int, Flit] | None:
         """BSN and content of the next new PROT, None if it would carry nothing; F9 [HSL-LNK-041].
 
         A missing list leads: its flits keep their BSN and content. HSL 4.6 S5 [HSL-BND-005].
         """
-        if not self._has_content():
+        if not self.has_content:
             return None
         tx = self.bond.tx
         tx.pass_turn()
@@ -402,15 +412,16 @@ class Port:
         if ccnt:
             self.credits_sent[cvc] += ccnt
             self.timers.stop("T_CR")
-            if any(self._credits.returnable):
+            if self._credits.owed:
                 self.timers.start("T_CR", now)
         payload, som = self._packer.fill_encoded(self._next_granules, form)
         return Flit(form, FlitType.PROT, cvc=cvc, ccnt=ccnt, payload=payload, som=som)
 
     def _next_granules(self) -> bytes:
-        vc = self._arbiter.next(self._eligible)  # F10
+        vc = self._arbiter.next(self._eligible) if self._waiting else 0  # F10
         if not vc:
             return b""
+        self._waiting -= 1
         self._credits.available[vc] -= 1  # F2 [HSL-LNK-027]
         op, granules = self._queues[vc].popleft()
         self.messages_sent[op] += 1

@@ -49,4 +49,4 @@ class TimerSet:
 
     def next(self) -> int:
         """The earliest deadline, NEVER if none runs."""
-        return min(self.running.values(), default=NEVER)
+        return min(self.running.values()) if self.running else NEVER

@@ -58,6 +58,7 @@ class Lane:
         self.up = False
         self.cuts = 0  # flits under way when the wire is cut are lost
         self.free_ps = 0
+        self.wake = 0  # when the device is to be asked again that found the line busy
         self.last_delivery = 0
         self.last_arrival = 0  # as last_delivery, but with what was overtaken
 
@@ -150,60 +151,63 @@ class Loopback:
 
     def step(self) -> bool:
         """Move to the next instant and do all of it; False when nothing is to come."""
-        times = [time for time in self._deadlines if time is not None]
-        if self._queue:
-            times.append(self._queue[0][0])
-        if not times:
+        at = self._next()
+        if at is None:
             return False
-        self.now = max(self.now, min(times))
+        self.now = max(self.now, at)
         for _ in range(MAX_ROUNDS):
             self._round()
-            if not self._due():
+            at = self._next()
+            if at is None or at > self.now:
                 return True
         raise TransportError(f"no progress: the timers of a device never pass {self.now} ns")
 
-    def _due(self) -> bool:
-        queued = bool(self._queue) and self._queue[0][0] <= self.now
-        return queued or any(time is not None and time <= self.now for time in self._deadlines)
+    def _next(self) -> int | None:
+        """The first instant at which something happens."""
+        first = self._queue[0][0] if self._queue else None
+        for at in self._deadlines:
+            if at is not None and (first is None or at < first):
+                first = at
+        return first
 
     def _round(self) -> None:
-        touched = {index for index, at in enumerate(self._deadlines) if at is not None and at <= self.now}
-        touched |= self._take(Step.PAL)
+        now = self.now
+        touched = {index for index, at in enumerate(self._deadlines) if at is not None and at <= now}
+        self._take(Step.PAL, touched)
         for index in sorted(touched):
-            self.devices[index].node.tick(self.now)
-        touched |= self._take(Step.LOCAL)
+            self.devices[index].node.tick(now)
+        self._take(Step.LOCAL, touched)
         for index in sorted(touched):
-            self.devices[index].advance(self.now)
-        for index in sorted(touched | self._take(Step.TRANSMIT)):
+            self.devices[index].advance(now)
+        self._take(Step.TRANSMIT, touched)
+        for index in sorted(touched):
             self._transmit(index)
             self._tell(index)
             self._deadlines[index] = self.devices[index].next_deadline()
 
-    def _take(self, last: Step) -> set[int]:
-        """Do the queued events of this instant up to the step `last`; the devices that they touch."""
-        touched = set()
-        while self._queue and self._queue[0][:2] <= (self.now, last):
-            _, _, place, _, action = heappop(self._queue)
+    def _take(self, last: Step, touched: set[int]) -> None:
+        """Do the queued events of this instant up to the step `last`, and add the devices that they touch."""
+        queue, now = self._queue, self.now
+        while queue and (queue[0][0] < now or (queue[0][0] == now and queue[0][1] <= last)):
+            _, _, place, _, action = heappop(queue)
             action()
             touched.add(place.device)
-        return touched
 
     def _transmit(self, index: int) -> None:
-        now = self.now
+        node = self.devices[index].node
+        for port, link, flit in node.transmit(self.now, partial(self._ready, index)):
+            self._send(self.lanes[Place(index, port, link)], flit)
 
-        def ready(port: int, link: int) -> bool:
-            lane = self.lanes.get((index, port, link))  # type: ignore[call-overload]
-            return lane is not None and lane.ready(now)
-
-        used: set[Place] = set()
-        for port, link, flit in self.devices[index].node.transmit(self.now, ready):
-            place = Place(index, port, link)
-            self._send(self.lanes[place], flit)
-            used.add(place)
-        for place in sorted(used):
-            free = self.lanes[place].free_ps // PS_PER_NS
-            if free > self.now:
-                self._push(free, Step.TRANSMIT, place, lambda: None)
+    def _ready(self, index: int, port: int, link: int) -> bool:
+        """Whether a line takes a flit; of one that is busy the device is asked again when it is free."""
+        lane = self.lanes.get((index, port, link))  # type: ignore[call-overload]
+        if lane is None or lane.ready(self.now):
+            return lane is not None
+        free = lane.free_ps // PS_PER_NS
+        if lane.up and lane.wake != free:
+            lane.wake = free
+            self._push(free, Step.TRANSMIT, lane.source, lambda: None)
+        return False
 
     def _send(self, lane: Lane, flit: bytes) -> None:
         at = lane.occupy(len(flit), self.now)

@@ -51,6 +51,10 @@ class Issuer:
         """When the next operation begins, in ns; None when one that is under way must end first."""
         return self._due[0][0] if self._due else None
 
+    def next_agent(self) -> int:
+        """Whose operation begins at `next_time`."""
+        return self._due[0][2].agent
+
     def due(self, now: int) -> Iterator[Operation]:
         """What begins at `now`; each counts as begun when it is taken."""
         while self._due and self._due[0][0] <= now:

@@ -175,13 +175,18 @@ class Stack:
         due = self._issuer.next_time()
         if due is not None and (self._armed is None or due < self._armed):
             self._armed = max(due, self.now)
-            self.loopback.call(self._armed, Place(0), self._pump)
+            device = self._device_of[self._issuer.next_agent()]
+            self.loopback.call(self._armed, Place(device), partial(self._pump, device))
 
-    def _pump(self) -> None:
+    def _pump(self, device: int) -> None:
+        """Begin what is due: of the device that is called at once, of each other one by a call of its own."""
         self._armed = None
         for operation in self._issuer.due(self.now):
-            place = Place(self._device_of[operation.agent])
-            self.loopback.call(self.now, place, partial(self._begin, operation))
+            at = self._device_of[operation.agent]
+            if at == device:
+                self._begin(operation)
+            else:
+                self.loopback.call(self.now, Place(at), partial(self._begin, operation))
         self._arm()
 
     def _begin(self, operation: Operation) -> None:

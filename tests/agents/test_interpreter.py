@@ -1,6 +1,7 @@
 """The interpreter of the coherence tables."""
 
 from collections import Counter
+from operator import itemgetter
 
 import pytest
 
@@ -17,6 +18,7 @@ from hsl._generated.tables import (
     CoherenceRow,
 )
 from hsl.agents.interpreter import Action, Interpreter, Table
+from hsl.agents.transaction import GUARDS as GUARD_VALUES
 from hsl.errors import ConfigError
 
 GUARDS = {"who": ("none", "listed"), "dir": ("I", "S")}
@@ -27,7 +29,10 @@ def row(*actions: str, n: str = "=", **guards: tuple[str, ...]) -> CoherenceRow:
 
 
 def build(table: Table, *, states: str = "A B", events: str = "x", **actions: Action) -> Interpreter:
-    return Interpreter(table, actions, states=states.split(), events=events.split(), guards=GUARDS)
+    values = {name: itemgetter(name) for name in GUARDS}
+    return Interpreter(
+        table, actions, states=states.split(), events=events.split(), guards=GUARDS, values=values
+    )
 
 
 def record(log: list[tuple[str, ...]], name: str) -> Action:
@@ -72,8 +77,8 @@ def test_guards_choose_the_row() -> None:
         ("B", "x"): (row(),),
     }
     interpreter = build(table)
-    assert interpreter.step(None, "A", "x", {"who": "none", "dir": "I"}.__getitem__) == "B"
-    assert interpreter.step(None, "A", "x", {"who": "listed", "dir": "S"}.__getitem__) == "A"
+    assert interpreter.step({"who": "none", "dir": "I"}, "A", "x") == "B"
+    assert interpreter.step({"who": "listed", "dir": "S"}, "A", "x") == "A"
 
 
 @pytest.mark.parametrize(
@@ -105,5 +110,10 @@ def test_the_tables_of_the_profile_are_total() -> None:
     assert len(HA_TABLE) == len(HA_STATES) * len(HA_EVENTS) == 196
     Interpreter(RA_TABLE, dict.fromkeys(RA_ACTIONS, nothing), states=RA_STATES, events=RA_EVENTS)
     Interpreter(
-        HA_TABLE, dict.fromkeys(HA_ACTIONS, nothing), states=HA_STATES, events=HA_EVENTS, guards=HA_GUARDS
+        HA_TABLE,
+        dict.fromkeys(HA_ACTIONS, nothing),
+        states=HA_STATES,
+        events=HA_EVENTS,
+        guards=HA_GUARDS,
+        values=GUARD_VALUES,
     )
