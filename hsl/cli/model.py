@@ -158,7 +158,7 @@ def one(checker: Checker, run: Any) -> dict[str, Any]:
     """The row of one run: what was found, and whether that is what was expected."""
     row = {"id": run.id, "kind": run.kind, "model": run.model, "about": run.about, "expected": run.expected}
     try:
-        found = checker.check(run.text)
+        found = checker.check(run.text, run.visits)
     except ModelBroken as broken:
         nothing = {"states": 0, "rules": 0, "seconds": 0.0, "cached": False, "violated": "", "trace": []}
         return row | nothing | {"verdict": "broken", "ok": False, "note": str(broken)}

@@ -23,7 +23,10 @@ APT = {"rumur": "rumur", "gcc": "gcc libc6-dev"}
 RUMUR = ("--threads", "1", "--deadlock-detection", "off", "--output-format", "machine-readable")
 # rumur copies its syntax trees over and over; without fast bins the C library needs a third of the time.
 MALLOC = {"GLIBC_TUNABLES": "glibc.malloc.mxfast=0"}
-GCC = ("-std=c11", "-w", "-mcx16", "-O1")  # -O2 makes a tenth more of speed and takes 6 s longer
+GCC = ("-std=c11", "-w", "-mcx16")
+# From so many states on the time that gcc needs for more comes back in the search (2, 3, 4 and 8 s of a
+# processor for a coherence model; 150, 65, 45 and 40 us for a state).
+EFFORT = ((0, "-O0"), (12_000, "-Og"), (50_000, "-O1"), (1_000_000, "-O2"))
 MAX_PROGRAMS = 256  # in the cache: some editions of all models and mutants; a program has about 0.3 MB
 MAX_OUTPUT = 1 << 24  # bytes of a checker's report: a trace of a thousand steps has one
 
@@ -67,16 +70,17 @@ class Checker:
         self._stopped = threading.Event()
         cache.mkdir(parents=True, exist_ok=True)
 
-    def check(self, text: str) -> Outcome:
-        """Search all states of a model. Raises ModelBroken."""
-        program, cached = self.compile(text)
+    def check(self, text: str, states: int = 0) -> Outcome:
+        """Search all states of a model; `states` is about how many. Raises ModelBroken."""
+        program, cached = self.compile(text, states)
         start = time.monotonic()
         report = self._search(program)
         return parse(report, time.monotonic() - start, cached)
 
-    def compile(self, text: str) -> tuple[Path, bool]:
+    def compile(self, text: str, states: int = 0) -> tuple[Path, bool]:
         """The program of a model, and whether it was in the cache. Raises ModelBroken."""
-        key = "\0".join((self.version, *RUMUR, *GCC, text))
+        gcc = (*GCC, next(effort for least, effort in reversed(EFFORT) if states >= least))
+        key = "\0".join((self.version, *RUMUR, *gcc, text))
         program = self.cache / hashlib.sha256(key.encode()).hexdigest()[:32]
         if program.exists():
             os.utime(program)
@@ -85,7 +89,7 @@ class Checker:
             model, source, binary = (Path(folder) / name for name in ("model.m", "model.c", "model"))
             model.write_text(text)
             self._run(["rumur", *RUMUR, "--output", str(source), str(model)])
-            self._run(["gcc", *GCC, "-o", str(binary), str(source), "-lpthread"])
+            self._run(["gcc", *gcc, "-o", str(binary), str(source), "-lpthread"])
             binary.rename(program)
         self._prune()
         return program, False

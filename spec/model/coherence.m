@@ -29,18 +29,6 @@ type
   Code: enum { PROTO, DATA, MEM };
 --@ names
 
-  Request: record op: Op; data: Age; end;
-  Answer: record st: State; data: Age; end;           -- with data: SnpRspData
-  Completion: record st: State; err: boolean; data: Age; end; -- with data: CmpData
-  Tshr: record
-    ctl: Control;
-    op: Op;
-    r: Node;                      -- undefined: Recall
-    snp: Snoop;
-    buf: Age; cur: boolean;       -- BUF, and "filled by take_cur"
-    req: Age; new: Age; mem: Age; old: Age;
-    rlost: boolean;
-  end;
 
 var
   st: array[Node] of State;
@@ -48,13 +36,27 @@ var
   pend: array[Node] of Access;    -- the access that waits
   back: array[Node] of Age;       -- writes since its ReadOnce or AtomicLoad was issued: the oldest age that it may return
   -- One message of a kind is under way between the home and an agent (T1, T5, T7).
-  request: array[Node] of Request;
+  request: array[Node] of Op;
+  request_data: array[Node] of Age;
   snoop: array[Node] of Snoop;
-  answer: array[Node] of Answer;
-  completion: array[Node] of Completion;
+  answer: array[Node] of State;
+  answer_data: array[Node] of Age; -- SnpRspData
+  completion: array[Node] of State;
+  completion_err: array[Node] of boolean;
+  completion_data: array[Node] of Age; -- CmpData
   cmpack: array[Node] of boolean;
-  -- The home.
-  t: Tshr;
+  -- The home: its TSHR.
+  t_ctl: Control;
+  t_op: Op;
+  t_r: Node;                       -- undefined: Recall
+  t_snp: Snoop;
+  t_buf: Age;
+  t_cur: boolean;                  -- BUF was filled by take_cur
+  t_req: Age;
+  t_new: Age;
+  t_mem: Age;
+  t_old: Age;
+  t_rlost: boolean;
   pending: array[Node] of boolean; -- P
   listed: array[Node] of Of_qdir;  -- the directory
   fenced: array[Node] of boolean;
@@ -63,14 +65,17 @@ var
   memory: Age;
   mark: boolean;
   mem_fenced: boolean;
-  ask: record op: Mem; data: Age; end;
-  done: record follow: Follow; data: Age; end;
+  ask: Mem;
+  ask_data: Age;
+  done: Follow;
+  done_data: Age;
   hostile: array[Node] of boolean;
   calm: boolean;                   -- no new access, no fault from now on
   -- Of the step that runs.
+  me: Node;                        -- the agent
   peer: Node;                      -- q
-  came: Answer;
-  sent: Completion;
+  came_data: Age;
+  sent_data: Age;
   doing: Access;
   follow: Follow;
 
@@ -86,140 +91,147 @@ end;
 function deaf(n: Node): boolean; begin return gone[n] | hostile[n]; end; -- hears nothing of the home
 function older(a: Age): Age; begin return a < OLD ? a + 1 : a; end; -- POISONED stays
 
+-- A message is taken, or never came.
+procedure no_request(n: Node); begin undefine request[n]; undefine request_data[n]; end;
+procedure no_answer(n: Node); begin undefine answer[n]; undefine answer_data[n]; end;
+procedure no_completion(n: Node); begin
+  undefine completion[n]; undefine completion_err[n]; undefine completion_data[n];
+end;
+
 -- A write of the line takes its place in the order: every copy is older by one.
 procedure write(); begin
   for n: Node do
     if !isundefined(line[n]) then line[n] := older(line[n]); endif;
     if !isundefined(back[n]) then back[n] := older(back[n]); endif;
-    if !isundefined(request[n].op) then
-      if request[n].op = WbFull then request[n].data := older(request[n].data); endif;
+    if !isundefined(request[n]) then
+      if request[n] = WbFull then request_data[n] := older(request_data[n]); endif;
     endif;
-    if !isundefined(answer[n].data) then answer[n].data := older(answer[n].data); endif;
-    if !isundefined(completion[n].data) then completion[n].data := older(completion[n].data); endif;
+    if !isundefined(answer_data[n]) then answer_data[n] := older(answer_data[n]); endif;
+    if !isundefined(completion_data[n]) then completion_data[n] := older(completion_data[n]); endif;
   endfor;
-  if !isundefined(t.buf) then t.buf := older(t.buf); endif;
-  if !isundefined(t.mem) then t.mem := older(t.mem); endif;
-  if !isundefined(t.old) then t.old := older(t.old); endif;
-  if !isundefined(ask.op) then if ask.op = MemWr then ask.data := older(ask.data); endif; endif;
-  if !isundefined(done.data) then done.data := older(done.data); endif;
+  if !isundefined(t_buf) then t_buf := older(t_buf); endif;
+  if !isundefined(t_mem) then t_mem := older(t_mem); endif;
+  if !isundefined(t_old) then t_old := older(t_old); endif;
+  if !isundefined(ask) then if ask = MemWr then ask_data := older(ask_data); endif; endif;
+  if !isundefined(done_data) then done_data := older(done_data); endif;
   memory := older(memory);
 end;
 
 -- Actions of the request agent, by their names in the table --------------------------------------------------------
 
-procedure ra_do_wait(n: Node); begin pend[n] := doing; end;
+procedure ra_do_wait(); begin pend[me] := doing; end;
 
-procedure ra_do_hit(n: Node); begin
+procedure ra_do_hit(); begin
   if doing = load | doing = read_once then
-    assert "a load reads what was last written" fenced[n] | good(line[n]);
-  elsif !fenced[n] & !((doing = atomic_load | doing = atomic_store) & line[n] = POISONED) then
-    if line[n] != POISONED then
-      assert "a partial store or an atomic works on what was last written" line[n] = 0;
+    assert "a load reads what was last written" fenced[me] | good(line[me]);
+  elsif !fenced[me] & !((doing = atomic_load | doing = atomic_store) & line[me] = POISONED) then
+    if line[me] != POISONED then
+      assert "a partial store or an atomic works on what was last written" line[me] = 0;
       write();
-      line[n] := 0;
+      line[me] := 0;
     else
       write();
     endif;
   endif;
 end;
 
-procedure ra_do_hit_line(n: Node); begin
-  if !fenced[n] then write(); endif;
-  line[n] := 0;
+procedure ra_do_hit_line(); begin
+  if !fenced[me] then write(); endif;
+  line[me] := 0;
 end;
 
-procedure ra_do_send(n: Node; op: Op); begin
-  assert "an agent has one request of a line" isundefined(request[n].op) | fenced[n];
-  if !fenced[n] then
-    request[n].op := op;
+procedure ra_do_send(op: Op); begin
+  assert "an agent has one request of a line" isundefined(request[me]) | fenced[me];
+  if !fenced[me] then
+    request[me] := op;
     switch op
-      case WbFull: request[n].data := line[n];
-      case WriteFull, WritePtl, AtomicLoad, AtomicStore: request[n].data := 0;
+      case WbFull: request_data[me] := line[me];
+      case WriteFull, WritePtl, AtomicLoad, AtomicStore: request_data[me] := 0;
     endswitch;
   endif;
-  if op = ReadOnce | op = AtomicLoad then back[n] := 0; endif;
+  if op = ReadOnce | op = AtomicLoad then back[me] := 0; endif;
 end;
 
-procedure ra_answer(n: Node; s: State); begin
-  assert "a snoop is answered once" isundefined(answer[n].st) | fenced[n];
-  if !fenced[n] then answer[n].st := s; endif;
+procedure ra_answer(s: State); begin
+  assert "a snoop is answered once" isundefined(answer[me]) | fenced[me];
+  if !fenced[me] then answer[me] := s; endif;
 end;
-procedure ra_do_rsp(n: Node; s: State); begin ra_answer(n, s); end;
-procedure ra_do_rspdata(n: Node; s: State); begin
-  ra_answer(n, s);
-  if !fenced[n] then answer[n].data := line[n]; endif;
+procedure ra_do_rsp(s: State); begin ra_answer(s); end;
+procedure ra_do_rspdata(s: State); begin
+  ra_answer(s);
+  if !fenced[me] then answer_data[me] := line[me]; endif;
 end;
 
-procedure ra_do_fill(n: Node); begin line[n] := sent.data; end;
-procedure ra_do_ack(n: Node); begin
-  assert "a grant is acknowledged once" !cmpack[n] | fenced[n];
-  if !fenced[n] then cmpack[n] := true; endif;
+procedure ra_do_fill(); begin line[me] := sent_data; end;
+procedure ra_do_ack(); begin
+  assert "a grant is acknowledged once" !cmpack[me] | fenced[me];
+  if !fenced[me] then cmpack[me] := true; endif;
 end;
-procedure ra_do_drop(n: Node); begin undefine line[n]; end;
-procedure ra_do_free(n: Node); begin end;
-procedure ra_do_done(n: Node); begin undefine pend[n]; end;
-procedure ra_do_done_data(n: Node); begin
+procedure ra_do_drop(); begin undefine line[me]; end;
+procedure ra_do_free(); begin end;
+procedure ra_do_done(); begin undefine pend[me]; end;
+procedure ra_do_done_data(); begin
   assert "a snapshot or old value was current while its request was open"
-    sent.data <= back[n] | (sent.data = POISONED & faulty());
-  undefine back[n];
+    sent_data <= back[me] | (sent_data = POISONED & faulty());
+  undefine back[me];
 end;
-procedure ra_do_report(n: Node); begin undefine pend[n]; undefine back[n]; end;
-procedure ra_do_report_unreach(n: Node); begin undefine pend[n]; end;
-procedure ra_do_proto(n: Node); begin
+procedure ra_do_report(); begin undefine pend[me]; undefine back[me]; end;
+procedure ra_do_report_unreach(); begin undefine pend[me]; end;
+procedure ra_do_proto(); begin
   assert "an agent with a conforming home reaches no proto cell" false;
 end;
-procedure ra_do_odd(n: Node); begin
+procedure ra_do_odd(); begin
   assert "no agent is snooped that does not hold the line" false;
 end;
 
---@ ra (n: Node) st[n]
+--@ ra () st[me]
 
-procedure ra_access(n: Node; a: Access); begin
+procedure ra_access(a: Access); begin
   doing := a;
   switch a
-    case load: ra_load(n);
-    case store: ra_store(n);
-    case store_line: ra_store_line(n);
-    case evict: ra_evict(n);
-    case read_once: ra_read_once(n);
-    case write_full: ra_write_full(n);
-    case write_ptl: ra_write_ptl(n);
-    case atomic_load: ra_atomic_load(n);
-    case atomic_store: ra_atomic_store(n);
-    case flush: ra_flush(n);
+    case load: ra_load();
+    case store: ra_store();
+    case store_line: ra_store_line();
+    case evict: ra_evict();
+    case read_once: ra_read_once();
+    case write_full: ra_write_full();
+    case write_ptl: ra_write_ptl();
+    case atomic_load: ra_atomic_load();
+    case atomic_store: ra_atomic_store();
+    case flush: ra_flush();
   endswitch;
   undefine doing;
 end;
 
 -- T13: what waits is presented again before any other event of the line.
-procedure ra_again(n: Node);
+procedure ra_again();
 var a: Access;
 begin
-  if stable(n) & !isundefined(pend[n]) then
-    a := pend[n];
-    undefine pend[n];
-    ra_access(n, a);
+  if stable(me) & !isundefined(pend[me]) then
+    a := pend[me];
+    undefine pend[me];
+    ra_access(a);
   endif;
 end;
 
 -- Guards of the home ---------------------------------------------------------------------------------------------
 
 function is_r(n: Node): boolean; begin
-  if isundefined(t.r) then return false; else return n = t.r; endif;
+  if isundefined(t_r) then return false; else return n = t_r; endif;
 end;
 function ha_dir(): Of_dir; begin
   for n: Node do if listed[n] = qdir_owner then return dir_X; endif; endfor;
   for n: Node do if listed[n] = qdir_sharer then return dir_S; endif; endfor;
   return dir_I;
 end;
-function ha_who(): Of_who; begin return listed[t.r] = qdir_none ? who_none : who_listed; end;
+function ha_who(): Of_who; begin return listed[t_r] = qdir_none ? who_none : who_listed; end;
 function ha_others(): Of_others; begin
   for n: Node do if listed[n] != qdir_none & !is_r(n) then return others_yes; endif; endfor;
   return others_no;
 end;
-function ha_op(): Op; begin return t.op; end;
+function ha_op(): Op; begin return t_op; end;
 function ha_snp(): Of_snp; begin
-  switch t.snp
+  switch t_snp
     case SnpInv: return snp_inv;
     case SnpShared: return snp_shared;
     case SnpCur: return snp_cur;
@@ -232,9 +244,9 @@ function ha_last(): Of_last; begin
 end;
 function ha_qdir(): Of_qdir; begin return listed[peer]; end;
 function ha_qisr(): Of_qisr; begin return is_r(peer) ? qisr_yes : qisr_no; end;
-function ha_buf(): Of_buf; begin return t.cur ? buf_cur : buf_none; end;
-function ha_rlost(): Of_rlost; begin return t.rlost ? rlost_yes : rlost_no; end;
-function ha_poison(): Of_poison; begin return t.mem = POISONED | t.req = POISONED ? poison_yes : poison_no; end;
+function ha_buf(): Of_buf; begin return t_cur ? buf_cur : buf_none; end;
+function ha_rlost(): Of_rlost; begin return t_rlost ? rlost_yes : rlost_no; end;
+function ha_poison(): Of_poison; begin return t_mem = POISONED | t_req = POISONED ? poison_yes : poison_no; end;
 function ha_match(): Of_match; begin -- a CmpAck from r; a completion of memory is always the one outstanding (M1)
   if isundefined(peer) then return match_yes; endif;
   return is_r(peer) ? match_yes : match_no;
@@ -244,7 +256,7 @@ end;
 
 procedure ha_do_wait(); begin end;
 procedure ha_do_snoop(what: Snoop; whom: Snooped); begin
-  t.snp := what;
+  t_snp := what;
   for n: Node do
     if listed[n] != qdir_none & !is_r(n) then
       assert "an agent has one snoop of a line" isundefined(snoop[n]);
@@ -255,20 +267,20 @@ procedure ha_do_snoop(what: Snoop; whom: Snooped); begin
 end;
 procedure ha_do_unpend(); begin pending[peer] := false; end;
 procedure ha_do_list(whom: Whom); begin
-  if whom = r then listed[t.r] := qdir_sharer; else listed[peer] := qdir_sharer; endif;
+  if whom = r then listed[t_r] := qdir_sharer; else listed[peer] := qdir_sharer; endif;
 end;
-procedure ha_do_own(); begin listed[t.r] := qdir_owner; end;
+procedure ha_do_own(); begin listed[t_r] := qdir_owner; end;
 procedure ha_do_unlist(whom: Whom); begin
-  if whom = r then listed[t.r] := qdir_none; else listed[peer] := qdir_none; endif;
+  if whom = r then listed[t_r] := qdir_none; else listed[peer] := qdir_none; endif;
 end;
-procedure ha_do_take(); begin t.buf := came.data; end;
-procedure ha_do_take_cur(); begin t.buf := came.data; t.cur := true; end;
+procedure ha_do_take(); begin t_buf := came_data; end;
+procedure ha_do_take_cur(); begin t_buf := came_data; t_cur := true; end;
 
 procedure ha_do_mem_read(); begin
   if mem_fenced then follow := MemData_ERR;
-  elsif mark then t.mem := POISONED; follow := MemData_OK;
-  elsif MT = 0 then t.mem := memory; follow := MemData_OK;
-  else ask.op := MemRd;
+  elsif mark then t_mem := POISONED; follow := MemData_OK;
+  elsif MT = 0 then t_mem := memory; follow := MemData_OK;
+  else ask := MemRd;
   endif;
 end;
 
@@ -278,15 +290,15 @@ procedure ha_do_mem_write(from: Source);
 var a: Age;
 begin
   switch from
-    case buf: a := t.buf;
-    case req: a := t.req;
-    case new: a := t.new;
+    case buf: a := t_buf;
+    case req: a := t_req;
+    case new: a := t_new;
   endswitch;
-  if from = new | (from = req & t.op = WriteFull) then write(); endif;
+  if from = new | (from = req & t_op = WriteFull) then write(); endif;
   mark := false;
   if mem_fenced then follow := MemDone_ERR;
   elsif MT = 0 then memory := a; follow := MemDone_OK;
-  else ask.op := MemWr; ask.data := a;
+  else ask := MemWr; ask_data := a;
   endif;
 end;
 
@@ -294,15 +306,15 @@ procedure ha_do_mem_write_ptl(); begin
   assert "bytes are merged into what was last written" mark | mem_fenced | good(memory);
   write();
   if mem_fenced then follow := MemDone_ERR;
-  elsif MT = 0 then memory := merged(memory, t.req); follow := MemDone_OK;
-  else ask.op := MemWrPtl; ask.data := t.req;
+  elsif MT = 0 then memory := merged(memory, t_req); follow := MemDone_OK;
+  else ask := MemWrPtl; ask_data := t_req;
   endif;
 end;
 
 procedure ha_do_alu(); begin
-  assert "an atomic works on what was last written" t.mem = 0;
-  t.old := t.mem;
-  t.new := 0;
+  assert "an atomic works on what was last written" t_mem = 0;
+  t_old := t_mem;
+  t_new := 0;
 end;
 
 -- M3. Unless a copy of it is left, the last written value is gone: poison takes its place in the order.
@@ -312,35 +324,39 @@ procedure ha_do_poison_line(); begin
 end;
 
 procedure complete(s: State; e: boolean); begin
-  if !deaf(t.r) then
-    assert "a request is completed once" isundefined(completion[t.r].st);
-    completion[t.r].st := s;
-    completion[t.r].err := e;
+  if !deaf(t_r) then
+    assert "a request is completed once" isundefined(completion[t_r]);
+    completion[t_r] := s;
+    completion_err[t_r] := e;
   endif;
 end;
-procedure ha_do_cmp(s: State); begin complete(s, false); end;
+procedure ha_do_cmp(s: State); begin
+  assert "a Flush is completed without error only when what it wrote is in memory"
+    t_op = Flush & !isundefined(t_buf) -> !mark;
+  complete(s, false);
+end;
 procedure ha_do_cmpdata(s: State; from: Source);
 begin
   complete(s, false);
-  if !deaf(t.r) then
+  if !deaf(t_r) then
     switch from
-      case mem: completion[t.r].data := t.mem;
-      case buf: completion[t.r].data := t.buf;
-      case old: completion[t.r].data := t.old;
+      case mem: completion_data[t_r] := t_mem;
+      case buf: completion_data[t_r] := t_buf;
+      case old: completion_data[t_r] := t_old;
     endswitch;
   endif;
 end;
 procedure ha_do_cmp_err(code: Code); begin complete(I, true); end;
-procedure ha_do_lose_r(); begin t.rlost := true; end;
+procedure ha_do_lose_r(); begin t_rlost := true; end;
 procedure ha_do_proto(); begin
   if isundefined(peer) then
-    assert "a home with conforming agents reaches no proto cell" !isundefined(t.r) & hostile[t.r];
+    assert "a home with conforming agents reaches no proto cell" !isundefined(t_r) & hostile[t_r];
   else
     assert "a home with conforming agents reaches no proto cell" hostile[peer];
   endif;
 end;
 
---@ ha () t.ctl
+--@ ha () t_ctl
 
 -- Events that follow at once, then the end of the transaction.
 procedure run();
@@ -358,24 +374,24 @@ begin
       case MemDone_ERR: ha_MemDone_ERR();
     endswitch;
   endwhile;
-  if t.ctl = IDLE then
-    undefine t;
-    t.ctl := IDLE;
-    t.cur := false;
-    t.rlost := false;
+  if t_ctl = IDLE then
+    undefine t_op; undefine t_r; undefine t_snp; undefine t_buf;
+    undefine t_req; undefine t_new; undefine t_mem; undefine t_old;
+    t_cur := false;
+    t_rlost := false;
     for n: Node do pending[n] := false; endfor;
   endif;
   undefine peer;
-  undefine came;
+  undefine came_data;
 end;
 
 procedure begin_request(n: Node); begin
-  t.op := request[n].op;
-  t.r := n;
-  if !isundefined(request[n].data) then t.req := request[n].data; endif;
-  if hostile[n] & t.op = WbFull & listed[n] = qdir_owner then write(); t.req := 0; endif; -- it may write what it owns
-  undefine request[n];
-  switch t.op
+  t_op := request[n];
+  t_r := n;
+  if !isundefined(request_data[n]) then t_req := request_data[n]; endif;
+  if hostile[n] & t_op = WbFull & listed[n] = qdir_owner then write(); t_req := 0; endif; -- it may write what it owns
+  no_request(n);
+  switch t_op
     case ReadShared: ha_ReadShared();
     case ReadUnique: ha_ReadUnique();
     case MakeUnique: ha_MakeUnique();
@@ -392,23 +408,26 @@ procedure begin_request(n: Node); begin
   run();
 end;
 
-procedure take_answer(n: Node); begin
+procedure take_answer(n: Node);
+var s: State;
+begin
   peer := n;
-  came := answer[n];
-  undefine answer[n];
-  if hostile[n] & listed[n] = qdir_owner & pending[n] & !isundefined(came.data) then
-    if t.snp != SnpCur then write(); endif;
-    came.data := 0;
+  s := answer[n];
+  if !isundefined(answer_data[n]) then came_data := answer_data[n]; endif;
+  no_answer(n);
+  if hostile[n] & listed[n] = qdir_owner & pending[n] & !isundefined(came_data) then
+    if t_snp != SnpCur then write(); endif;
+    came_data := 0;
   endif;
-  if isundefined(came.data) then
-    switch came.st
+  if isundefined(came_data) then
+    switch s
       case I: ha_SnpRsp_I();
       case S: ha_SnpRsp_S();
       case E: ha_SnpRsp_E();
       case M: ha_SnpRsp_M();
     endswitch;
   else
-    switch came.st
+    switch s
       case I: ha_SnpRspData_I();
       case S: ha_SnpRspData_S();
       case E: ha_SnpRspData_E();
@@ -420,15 +439,15 @@ end;
 
 function may_refuse(op: Op): boolean; begin return op != Evict & op != WbFull; end;
 procedure refuse(n: Node); begin
-  undefine request[n];
-  assert "a request is completed once" isundefined(completion[n].st) | deaf(n);
-  if !deaf(n) then completion[n].st := I; completion[n].err := true; endif;
+  no_request(n);
+  assert "a request is completed once" isundefined(completion[n]) | deaf(n);
+  if !deaf(n) then completion[n] := I; completion_err[n] := true; endif;
 end;
 
 -- F3: nothing is heard of a fenced node; F6: nor of a home that is lost. What is sent to or by them meanwhile is
 -- not put on its way: on arrival it would have no effect.
-procedure silence_node(n: Node); begin undefine request[n]; undefine answer[n]; cmpack[n] := false; end;
-procedure silence_home(n: Node); begin undefine snoop[n]; undefine completion[n]; end;
+procedure silence_node(n: Node); begin no_request(n); no_answer(n); cmpack[n] := false; end;
+procedure silence_home(n: Node); begin undefine snoop[n]; no_completion(n); end;
 procedure fence(n: Node); begin -- F1
   fenced[n] := true;
   silence_node(n);
@@ -438,7 +457,7 @@ procedure fence(n: Node); begin -- F1
 end;
 procedure readmit(n: Node); begin fenced[n] := false; gone[n] := false; end; -- F5: no old message is left
 -- T_SNP, T_CACK of a hostile agent: that of others is a fault.
-function late(n: Node): boolean; begin return hostile[n] & (pending[n] | (t.ctl = ACK & is_r(n))); end;
+function late(n: Node): boolean; begin return hostile[n] & (pending[n] | (t_ctl = ACK & is_r(n))); end;
 
 procedure take_cmpack(n: Node); begin
   cmpack[n] := false;
@@ -460,59 +479,67 @@ end;
 ruleset n: Node do
 
 ruleset a: Access do
-rule "local access" may(n, a) ==> begin ra_access(n, a); end;
+rule "local access" may(n, a) ==> begin me := n; ra_access(a); undefine me; end;
 endruleset;
 
 rule "snoop arrives" !isundefined(snoop[n]) & !gone[n] ==>
 var what: Snoop;
 begin
+  me := n;
   what := snoop[n];
   undefine snoop[n];
   switch what
-    case SnpShared: ra_SnpShared(n);
-    case SnpInv: ra_SnpInv(n);
-    case SnpCur: ra_SnpCur(n);
+    case SnpShared: ra_SnpShared();
+    case SnpInv: ra_SnpInv();
+    case SnpCur: ra_SnpCur();
   endswitch;
-  ra_again(n);
+  ra_again();
+  undefine me;
 end;
 
-rule "completion arrives" !isundefined(completion[n].st) & !gone[n] ==> begin
-  sent := completion[n];
-  undefine completion[n];
-  if sent.err then ra_Cmp_ERR(n);
-  elsif isundefined(sent.data) then
-    switch sent.st
-      case I: ra_Cmp_I(n);
-      case S: ra_Cmp_S(n);
-      case E: ra_Cmp_E(n);
-      case M: ra_Cmp_M(n);
+rule "completion arrives" !isundefined(completion[n]) & !gone[n] ==>
+var s: State; err: boolean;
+begin
+  me := n;
+  s := completion[n];
+  err := completion_err[n];
+  if !isundefined(completion_data[n]) then sent_data := completion_data[n]; endif;
+  no_completion(n);
+  if err then ra_Cmp_ERR();
+  elsif isundefined(sent_data) then
+    switch s
+      case I: ra_Cmp_I();
+      case S: ra_Cmp_S();
+      case E: ra_Cmp_E();
+      case M: ra_Cmp_M();
     endswitch;
   else
-    switch sent.st
-      case I: ra_CmpData_I(n);
-      case S: ra_CmpData_S(n);
-      case E: ra_CmpData_E(n);
-      case M: ra_CmpData_M(n);
+    switch s
+      case I: ra_CmpData_I();
+      case S: ra_CmpData_S();
+      case E: ra_CmpData_E();
+      case M: ra_CmpData_M();
     endswitch;
   endif;
-  undefine sent;
-  ra_again(n);
+  undefine sent_data;
+  ra_again();
+  undefine me;
 end;
 
 --@ where TREQ
-rule "T_REQ" !calm & TREQ = 1 & !isundefined(pend[n]) & !stable(n) ==> begin ra_t_req(n); end;
+rule "T_REQ" !calm & TREQ = 1 & !isundefined(pend[n]) & !stable(n) ==> begin me := n; ra_t_req(); undefine me; end;
 --@ end
 
 -- The home ----------------------------------------------------------------------------------------------------------
 
 -- T5: a request for a busy line waits; that it came early or late is the same to a network without order.
-rule "request is served" !isundefined(request[n].op) & t.ctl = IDLE & !fenced[n] ==> begin begin_request(n); end;
-rule "snoop answer arrives" !isundefined(answer[n].st) & !fenced[n] ==> begin take_answer(n); end;
+rule "request is served" !isundefined(request[n]) & t_ctl = IDLE & !fenced[n] ==> begin begin_request(n); end;
+rule "snoop answer arrives" !isundefined(answer[n]) & !fenced[n] ==> begin take_answer(n); end;
 rule "CmpAck arrives" cmpack[n] & !fenced[n] ==> begin take_cmpack(n); end;
 
 --@ where ERR
 -- T15: refused at arrival, also while the line is busy. T14: Evict and WbFull are not.
-rule "request is refused" !calm & ERR = 1 & !isundefined(request[n].op) & !fenced[n] & may_refuse(request[n].op) ==> begin
+rule "request is refused" !calm & ERR = 1 & !isundefined(request[n]) & !fenced[n] & may_refuse(request[n]) ==> begin
   refuse(n);
 end;
 --@ end
@@ -524,7 +551,9 @@ rule "home declares a node lost" !fenced[n] & ((!calm & LOSS = 1) | gone[n] | la
 rule "node loses the home" !gone[n] & !hostile[n] & ((!calm & LOSS = 1) | fenced[n]) ==> begin
   gone[n] := true;
   silence_home(n);
-  ra_home_lost(n);
+  me := n;
+  ra_home_lost();
+  undefine me;
   undefine back[n];
 end;
 rule "node is re-admitted" fenced[n] & (gone[n] | hostile[n]) ==> begin readmit(n); end;
@@ -534,25 +563,25 @@ rule "node is re-admitted" fenced[n] & (gone[n] | hostile[n]) ==> begin readmit(
 -- Poison (6.1) ----------------------------------------------------------------------------------------------------------
 
 rule "cached line is poisoned" !calm & POIS = 1 & !isundefined(line[n]) & readable(n) ==> begin line[n] := POISONED; end;
-rule "request is poisoned" !calm & POIS = 1 & !isundefined(request[n].data) ==> begin request[n].data := POISONED; end;
+rule "request is poisoned" !calm & POIS = 1 & !isundefined(request_data[n]) ==> begin request_data[n] := POISONED; end;
 --@ end
 
 --@ where HOSTILE
 -- A hostile agent sends what it likes, which arrives at once: it might have sent it earlier. It hears nothing.
 ruleset op: Op do
-rule "hostile request" !calm & hostile[n] & !fenced[n] & t.ctl = IDLE & op != Recall ==> begin
-  request[n].op := op;
+rule "hostile request" !calm & hostile[n] & !fenced[n] & t_ctl = IDLE & op != Recall ==> begin
+  request[n] := op;
   switch op
-    case WbFull: request[n].data := OLD;
-    case WriteFull, WritePtl, AtomicLoad, AtomicStore: request[n].data := 0;
+    case WbFull: request_data[n] := OLD;
+    case WriteFull, WritePtl, AtomicLoad, AtomicStore: request_data[n] := 0;
   endswitch;
   begin_request(n);
 end;
 endruleset;
 ruleset s: State; d: boolean do
 rule "hostile answer" !calm & hostile[n] & !fenced[n] & (s = I | s = S | s = E | s = M) ==> begin
-  answer[n].st := s;
-  if d then answer[n].data := OLD; endif;
+  answer[n] := s;
+  if d then answer_data[n] := OLD; endif;
   take_answer(n);
 end;
 endruleset;
@@ -561,8 +590,8 @@ rule "hostile CmpAck" !calm & hostile[n] & !fenced[n] ==> begin take_cmpack(n); 
 
 endruleset;
 
-rule "Recall" !calm & OPS < 2 & t.ctl = IDLE & (exists n: Node do listed[n] != qdir_none endexists) ==> begin
-  t.op := Recall;
+rule "Recall" !calm & OPS < 2 & t_ctl = IDLE & (exists n: Node do listed[n] != qdir_none endexists) ==> begin
+  t_op := Recall;
   ha_Recall();
   run();
 end;
@@ -571,36 +600,36 @@ end;
 -- The memory target -----------------------------------------------------------------------------------------------------
 
 procedure perform(); begin
-  switch ask.op
-    case MemRd: done.data := memory;
-    case MemWr: memory := ask.data;
-    case MemWrPtl: memory := merged(memory, ask.data);
+  switch ask
+    case MemRd: done_data := memory;
+    case MemWr: memory := ask_data;
+    case MemWrPtl: memory := merged(memory, ask_data);
   endswitch;
 end;
 
-rule "memory target does it" !isundefined(ask.op) ==> begin
+rule "memory target does it" !isundefined(ask) ==> begin
   perform();
-  done.follow := ask.op = MemRd ? MemData_OK : MemDone_OK;
-  undefine ask;
+  done := ask = MemRd ? MemData_OK : MemDone_OK;
+  undefine ask; undefine ask_data;
 end;
 ruleset did: boolean do
-rule "memory target fails" !calm & ERR = 1 & !isundefined(ask.op) & (ask.op = MemRd -> !did) ==> begin
+rule "memory target fails" !calm & ERR = 1 & !isundefined(ask) & (ask = MemRd -> !did) ==> begin
   if did then perform(); endif;
-  done.follow := ask.op = MemRd ? MemData_ERR : MemDone_ERR;
-  undefine ask;
+  done := ask = MemRd ? MemData_ERR : MemDone_ERR;
+  undefine ask; undefine ask_data;
 end;
 endruleset;
-rule "completion of memory arrives" !isundefined(done.follow) ==> begin
-  follow := done.follow;
-  if !isundefined(done.data) then t.mem := done.data; endif;
-  undefine done;
+rule "completion of memory arrives" !isundefined(done) ==> begin
+  follow := done;
+  if !isundefined(done_data) then t_mem := done_data; endif;
+  undefine done; undefine done_data;
   run();
 end;
 rule "memory target is lost" !calm & MT = 2 & !mem_fenced ==> begin -- M4
   mem_fenced := true;
-  if t.ctl = RD then follow := MemData_ERR; elsif t.ctl = WB | t.ctl = WR then follow := MemDone_ERR; endif;
-  undefine ask;
-  undefine done;
+  if t_ctl = RD then follow := MemData_ERR; elsif t_ctl = WB | t_ctl = WR then follow := MemDone_ERR; endif;
+  undefine ask; undefine ask_data;
+  undefine done; undefine done_data;
   run();
 end;
 rule "memory target is back" mem_fenced ==> begin mem_fenced := false; end; -- M5, its memory kept
@@ -622,9 +651,9 @@ ruleset h: Node do startstate begin
     gone[n] := false;
     hostile[n] := HOSTILE = 1 & n = h;
   endfor;
-  t.ctl := IDLE;
-  t.cur := false;
-  t.rlost := false;
+  t_ctl := IDLE;
+  t_cur := false;
+  t_rlost := false;
   memory := 0;
   mark := false;
   mem_fenced := false;
@@ -647,11 +676,11 @@ invariant "the directory lists every holder, and every writer as owner"
   endforall;
 
 invariant "memory is what was last written, when no transaction runs and nobody owns the line"
-  t.ctl = IDLE & ha_dir() != dir_X -> mark | good(memory);
+  t_ctl = IDLE & ha_dir() != dir_X -> mark | good(memory);
 
 function quiet(n: Node): boolean; begin -- nothing of this agent is under way
-  if !isundefined(request[n].op) | !isundefined(snoop[n]) | cmpack[n] then return false; endif;
-  return isundefined(answer[n].st) & isundefined(completion[n].st);
+  if !isundefined(request[n]) | !isundefined(snoop[n]) | cmpack[n] then return false; endif;
+  return isundefined(answer[n]) & isundefined(completion[n]);
 end;
 function settled(n: Node): boolean; begin
   if fenced[n] | gone[n] | hostile[n] then return false; endif;
@@ -667,7 +696,7 @@ end;
 function resting(n: Node): boolean; begin return hostile[n] | (settled(n) & isundefined(pend[n])); end;
 
 invariant "at rest the directory is exact"
-  t.ctl = IDLE -> forall n: Node do settled(n) -> exact(n) endforall;
+  t_ctl = IDLE -> forall n: Node do settled(n) -> exact(n) endforall;
 
 liveness "rest: all accesses are done, no message is under way, no transaction runs, every node is admitted"
-  t.ctl = IDLE & forall n: Node do resting(n) endforall;
+  t_ctl = IDLE & forall n: Node do resting(n) endforall;

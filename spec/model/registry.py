@@ -18,6 +18,10 @@ __all__ = ["Run", "load"]
 
 # Rules of what a constant switches on: without them a text compiles in a third of the time.
 WHERE = re.compile(r"^--@ where (.*)\n((?:.*\n)*?)--@ end\n", re.MULTILINE)
+# The head of a text, one of its constants, and what is not a name.
+HEAD = re.compile(r"^const.*\n((?:.*\n)*?)(?=type\n)", re.MULTILINE)
+CONSTANT = re.compile(r"^  (\w+): *(\w+)(?: \+ (\d+))?;", re.MULTILINE)
+TOKEN = re.compile(r'"[^"]*"|--.*|\w+')
 REST = "rest"  # in mutants.toml: what fails is the model's liveness property
 
 
@@ -30,16 +34,22 @@ class Run:
     model: str
     about: str
     expected: str
-    states: int  # reachable ones of the model, as its list tells them
+    states: int  # reachable ones, as the lists tell them; of a mutant those of its model if not told
     text: str
+    stuck: bool = False  # what must fail is the liveness property
     short: bool = False  # in the short form that every commit runs
     full: bool = False  # too large for the default set
     agents: int = 0  # of a coherence model
 
     @property
+    def visits(self) -> int:
+        """About how many states are searched: all, or few when an assertion or invariant fails on the way."""
+        return 0 if self.expected and not self.stuck else self.states
+
+    @property
     def cost(self) -> int:
         """What takes longest starts first: states, times the size of one as the text tells it."""
-        return self.states * len(self.text)
+        return max(self.visits, 1) * len(self.text)
 
 
 @dataclass(frozen=True, slots=True)
@@ -86,19 +96,33 @@ def _run(
         if found != 1:
             raise ValueError(f"{entry['id']}: no constant {name} in {model['file']}")
     text = WHERE.sub(lambda block: block[2] if any(constants.get(n) for n in block[1].split()) else "", text)
-    mutant = entry is not model
+    text = layer.cells(_inlined(text), layer.edited(table, entry.get("cells", ())))
+    mutant, stuck = entry is not model, entry.get("expected") == REST
     return Run(
         id=entry["id"],
         kind="mutant" if mutant else "model",
         model=model["id"],
         about=entry["about"],
-        expected=_rest(text) if entry.get("expected") == REST else entry.get("expected", ""),
-        states=model["states"],
-        text=layer.cells(text, layer.edited(table, entry.get("cells", ()))),
+        expected=_rest(text) if stuck else entry.get("expected", ""),
+        states=entry.get("states", model["states"]),
+        text=text,
+        stuck=stuck,
         short=entry.get("short", False),
         full=entry.get("full", False),
         agents=constants.get("AGENTS", 0),
     )
+
+
+def _inlined(text: str) -> str:
+    """A text with its constants in place: rumur copies the declaration of a name with every use of it."""
+    head = HEAD.search(text)
+    if head is None:
+        return text
+    values: dict[str, int] = {}
+    for name, value, more in CONSTANT.findall(head[1]):
+        values[name] = (values[value] if value in values else int(value)) + int(more or 0)
+    body = TOKEN.sub(lambda token: str(values.get(token[0], token[0])), text[head.end() :])
+    return text[: head.start()] + body
 
 
 def _rest(text: str) -> str:

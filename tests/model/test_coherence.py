@@ -69,9 +69,9 @@ def test_cells_are_those_of_the_tables() -> None:
     """Rows reach the text with their guards, actions and next state; DO is followed by its event."""
     text = next(entry.text for entry in MODELS if entry.id == "two")
     assert "--@" not in text
-    assert "    case S: ra_do_drop(n); ra_do_rsp(n, I); st[n] := I;\n" in text
+    assert "    case S: ra_do_drop(); ra_do_rsp(I); st[me] := I;\n" in text
     assert (
-        "if (ha_who() = who_none) & (ha_dir() = dir_I | ha_dir() = dir_S) then t.ctl := DO_; follow := go;\n"
+        "if (ha_who() = who_none) & (ha_dir() = dir_I | ha_dir() = dir_S) then t_ctl := DO_; follow := go;\n"
         in text
     )
     for of in ("ra", "ha"):
@@ -84,7 +84,7 @@ def test_changed_table_changes_the_model() -> None:
     text = (ROOT / "model/coherence.m").read_text()
     changed = coherence_cells(text, coherence_edited(TABLE, [STALE_EVICT]))
     assert changed != coherence_cells(text, TABLE)
-    assert "case E: ra_do_drop(n); st[n] := I;" in changed
+    assert "case E: ra_do_drop(); st[me] := I;" in changed
     with pytest.raises(ValueError, match="no row is 'hit / ='"):
         coherence_edited(TABLE, [STALE_EVICT | {"was": "hit / ="}])
 
