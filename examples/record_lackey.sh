@@ -7,5 +7,5 @@ set -eu
 command -v valgrind >/dev/null || { echo 'needs valgrind: apt-get install valgrind' >&2; exit 3; }
 program=${PROGRAM:-"sort $0"}
 # shellcheck disable=SC2086 # the program has arguments
-{ valgrind --tool=lackey --trace-mem=yes --log-fd=3 $program 3>&1 >/dev/null 2>/dev/null || true; } |
+{ valgrind --tool=lackey --trace-mem=yes --log-fd=3 $program 3>&1 >/dev/null || true; } |
     ${HSL:-hsl} perf program - "$@"

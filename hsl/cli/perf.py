@@ -42,6 +42,7 @@ COLUMNS: Final = {
     "homes": "node nid pages accesses hit_rate modelled_mean_miss_ns snoops_sent",
     "wire": "from messages flits bytes",
 }
+FILE: Final = click.Path(path_type=Path, dir_okay=False)
 
 
 @click.group("perf")
@@ -60,11 +61,15 @@ def command() -> None:
               help="With --on both: accesses before it moves.")  # fmt: skip
 @click.option("--sets", type=int, default=64, show_default=True, help="Sets of each cache.")
 @click.option("--ways", type=int, default=8, show_default=True, help="Ways of each set.")
-@click.option("--topology", metavar="FILE", help="TOML file with the settings of a topology.")
+@click.option("--topology", type=FILE, metavar="FILE", help="TOML file with the settings of a topology.")
 @click.option("--engine", type=click.Choice(ENGINES), help="Engine of every layer.")
-@click.option("--seed", type=int, help="Of the first content of the pages; drawn and printed if not given.")
+@click.option(
+    "--seed",
+    type=click.IntRange(0, 2**64 - 1),
+    help="Of the first content of the pages; drawn and printed if not given.",
+)
 @capture_options
-@click.option("--out", type=click.Path(path_type=Path, dir_okay=False), help="The JSON document as a file.")
+@click.option("--out", type=FILE, help="The JSON document as a file.")
 @click.option("--json", "as_json", is_flag=True, help="One JSON document on stdout.")
 def program(trace: str, seed: int | None, out: Path | None, **options: Any) -> int:
     """Run what `valgrind --tool=lackey --trace-mem=yes` recorded through caches and link; - is a pipe.
@@ -90,6 +95,8 @@ def program(trace: str, seed: int | None, out: Path | None, **options: Any) -> i
 def opened(name: str) -> Iterator[IO[bytes]]:
     """The trace, to be read once. ConfigError when it cannot be."""
     if name == STDIN:
+        if sys.stdin is None:  # it was closed before we began
+            raise ConfigError("-: there is no standard input")
         yield sys.stdin.buffer
         return
     try:
@@ -149,20 +156,10 @@ def show(report: dict[str, Any]) -> None:
     console = Console(highlight=False)
     kinds = ", ".join(f"{count} {name}" for name, count in report["kinds"].items())
     console.print(f"{report['accesses']} accesses ({kinds}) in {report['pages']} pages")
-    columns = {
-        "Caches": (
-            "caches",
-            ("node", "nid", "hits", "misses", "fills", "writebacks", "snoops", "snoop_data"),
-        ),
-        "Homes": (
-            "homes",
-            ("node", "nid", "pages", "accesses", "hit_rate", "modelled_mean_miss_ns", "snoops_sent"),
-        ),
-        "Wire": ("wire", ("from", "messages", "flits", "bytes")),
-    }
-    for title, (key, names) in columns.items():
+    for key, columns in COLUMNS.items():
+        names = columns.split()
         rows = [[str(row[name]) for name in names] for row in report[key]]
-        console.print(table(title, [name.replace("_", " ") for name in names], rows))
+        console.print(table(key.capitalize(), [name.replace("_", " ") for name in names], rows))
     console.print(f"hit rate {report['hit_rate']:.4f}; modelled time {report['modelled_ns']} ns")
     console.print(f"model: {report['model']}")
     console.print(f"{report['accesses_per_s']} accesses a second, seed {report['setup']['seed']}")

@@ -19,6 +19,7 @@ MAX_ACCESS: Final = 4096  # bytes: the longest that lackey tells of is the state
 MAX_LINE: Final = 4096  # bytes: a line of valgrind's own holds a command line; an access needs 30
 SHOWN: Final = 40  # bytes of a bad line that an error quotes
 _ACCESS: Final = re.compile(rb"(I | L| S| M) +([0-9a-fA-F]+),([0-9]{1,6})\r?\n")
+PACKED: Final = (b"\x1f\x8b", b"\xfd7zXZ", b"\x28\xb5\x2f\xfd", b"BZh")  # gzip, xz, zstd, bzip2
 _OWN: Final = (b"==", b"--", b"**")  # how valgrind's own lines begin
 
 
@@ -71,6 +72,8 @@ class LackeyTrace:
         return LackeyAccess(kind.strip().decode(), addr, size, self.lines)
 
     def _bad(self, raw: bytes) -> ConfigError:
+        if self.lines == 1 and raw.startswith(PACKED):
+            return self._error("it is compressed: unpack it into a pipe, and read that as -")
         if not raw.endswith(b"\n"):
             long = len(raw) == MAX_LINE
             return self._error(

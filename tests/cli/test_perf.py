@@ -21,6 +21,11 @@ ROOT = Path(__file__).parents[2]
 TEXT = "".join(f" {kind} {0x7FFF0000 + 40 * k:x},8\n" for k in range(60) for kind in "SL")
 
 
+def close_stdin() -> None:
+    """In the child, before it begins."""
+    os.close(0)
+
+
 def invoke(*arguments: str, text: str | bytes = "") -> Result:
     """`hsl perf program`, `text` on stdin."""
     return CliRunner().invoke(main, ["perf", "program", *arguments], input=text)
@@ -71,6 +76,9 @@ REFUSED: dict[tuple[str | bytes, tuple[str, ...]], tuple[ExitCode, str]] = {
     ("==1== nothing\n", ("-",)): (ExitCode.NOTHING, "no access in 1 lines"),
     (" L 10,8\nx\n", ("-",)): (ExitCode.USAGE, "-, line 2: "),
     (b"\x7fELF\x00\xff\n", ("-",)): (ExitCode.USAGE, "-, line 1: "),
+    (b"\x1f\x8b\x08\x00\n\n", ("-",)): (ExitCode.USAGE, "-, line 1: it is compressed"),
+    (TEXT, ("-", "--topology", "/no/such/file")): (ExitCode.USAGE, "/no/such/file"),
+    (TEXT, ("-", "--seed", "-1")): (ExitCode.USAGE, "--seed"),
     (TEXT, ("-", "--sets", "0")): (ExitCode.USAGE, "core_sets = 0"),
     (TEXT, ("-", "--limit", "0")): (ExitCode.USAGE, "--limit"),
     (TEXT, ("-", "--homed", "moon")): (ExitCode.USAGE, "--homed"),
@@ -87,6 +95,37 @@ def test_refused(case: tuple[str | bytes, tuple[str, ...]]) -> None:
     done = invoke(*case[1], text=case[0])
     assert (done.exit_code, done.stdout) == (code, "")
     assert text in done.stderr
+
+
+def test_topology_of_a_file(tmp_path: Path) -> None:
+    """--topology FILE sets what the program needs: here more memory than the default has."""
+    trace, file = tmp_path / "x.lk", tmp_path / "t.toml"
+    trace.write_text("".join(f" L {page << 12:x},8\n" for page in range(17)))
+    for size, code in ((1 << 16, ExitCode.USAGE), (1 << 17, ExitCode.OK)):
+        file.write_text(f"device_bytes = {size}\n")
+        done = invoke(str(trace), "--topology", str(file), "--seed", "1")
+        assert done.exit_code == code, done.stderr
+        assert ("more than 16 pages" in done.stderr) == (code != ExitCode.OK)
+
+
+def test_no_standard_input() -> None:
+    """A pipe that was closed before the command began is said in one line."""
+    command = [sys.executable, "-m", "hsl", "perf", "program", "-"]
+    done = subprocess.run(
+        command, stdin=subprocess.DEVNULL, capture_output=True, text=True, check=False, preexec_fn=close_stdin
+    )
+    assert (done.returncode, done.stdout) == (ExitCode.USAGE, "")
+    assert "there is no standard input" in done.stderr
+
+
+@pytest.mark.tool("valgrind", apt="valgrind")
+def test_example_tells_of_a_program_that_is_none() -> None:
+    """record_lackey.sh shows what valgrind says of a program that cannot be run."""
+    command = ["sh", str(ROOT / "examples/record_lackey.sh"), "--limit", "3000", "--seed", "1"]
+    environment = os.environ | {"HSL": f"{sys.executable} -m hsl", "PROGRAM": "no-such-program"}
+    done = subprocess.run(command, env=environment, capture_output=True, text=True, timeout=120, check=False)
+    assert done.returncode == ExitCode.NOTHING
+    assert "no-such-program" in done.stderr
 
 
 @pytest.mark.tool("valgrind", apt="valgrind")
