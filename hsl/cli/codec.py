@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import json
-import sys
 from pathlib import Path
 from typing import Any, Final
 
@@ -13,6 +12,7 @@ from hsl.cli.exits import ExitCode
 from hsl.cli.flit_encode import encode_document
 from hsl.cli.flit_json import decode_document
 from hsl.cli.flit_view import show_document
+from hsl.cli.stdin import STDIN, standard_input
 from hsl.codec.crc import ENGINES
 from hsl.codec.flit import FORMATS
 from hsl.errors import ConfigError
@@ -24,7 +24,6 @@ MAX_FLITS: Final = 1 << 21
 # Its text is up to 33 times the flits: what decode prints, encode takes.
 MAX_DOCUMENT: Final = 1 << 27
 MAX_HEX: Final = 3 * MAX_FLITS  # two digits a byte, and white space
-STDIN: Final = "-"
 
 engine_option = click.option(
     "--engine",
@@ -103,7 +102,7 @@ def read(path: str, limit: int) -> bytes:
     """The bytes of a file or of stdin; ConfigError when it cannot be read or has more than `limit`."""
     try:
         if path == STDIN:
-            data = sys.stdin.buffer.read(limit + 1)
+            data = standard_input().read(limit + 1)
         else:
             with Path(path).open("rb") as file:
                 data = file.read(limit + 1)

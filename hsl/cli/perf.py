@@ -5,7 +5,6 @@ from __future__ import annotations
 import contextlib
 import os
 import stat
-import sys
 import time
 from collections.abc import Callable, Iterator
 from dataclasses import replace
@@ -21,6 +20,7 @@ from hsl.cli.capture import capture_options, recording, view
 from hsl.cli.exits import ExitCode
 from hsl.cli.meter import Meter
 from hsl.cli.node import deliver, draw_seed, load_topology
+from hsl.cli.stdin import STDIN, standard_input
 from hsl.cli.view import table
 from hsl.emulator.lackey import LackeyTrace
 from hsl.emulator.program_run import CACHES, HOMES, SCHEMA, ProgramRun
@@ -31,7 +31,6 @@ from hsl.transport.base import Place
 
 __all__ = ["command"]
 
-STDIN: Final = "-"
 HOW: Final = (
     "every byte that a load gave, and memory at the end, compared with a flat memory; "
     "a store writes bytes made of the number of its line"
@@ -95,9 +94,7 @@ def program(trace: str, seed: int | None, out: Path | None, **options: Any) -> i
 def opened(name: str) -> Iterator[IO[bytes]]:
     """The trace, to be read once. ConfigError when it cannot be."""
     if name == STDIN:
-        if sys.stdin is None:  # it was closed before we began
-            raise ConfigError("-: there is no standard input")
-        yield sys.stdin.buffer
+        yield standard_input()
         return
     try:
         stream = Path(name).open("rb")  # noqa: SIM115

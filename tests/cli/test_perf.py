@@ -108,11 +108,12 @@ def test_topology_of_a_file(tmp_path: Path) -> None:
         assert ("more than 16 pages" in done.stderr) == (code != ExitCode.OK)
 
 
-def test_no_standard_input() -> None:
+@pytest.mark.parametrize("command", [("perf", "program", "-"), ("codec", "decode", "--hex", "-")])
+def test_no_standard_input(command: tuple[str, ...]) -> None:
     """A pipe that was closed before the command began is said in one line."""
-    command = [sys.executable, "-m", "hsl", "perf", "program", "-"]
+    line = [sys.executable, "-m", "hsl", *command]
     done = subprocess.run(
-        command, stdin=subprocess.DEVNULL, capture_output=True, text=True, check=False, preexec_fn=close_stdin
+        line, stdin=subprocess.DEVNULL, capture_output=True, text=True, check=False, preexec_fn=close_stdin
     )
     assert (done.returncode, done.stdout) == (ExitCode.USAGE, "")
     assert "there is no standard input" in done.stderr

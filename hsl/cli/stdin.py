@@ -1,0 +1,17 @@
+"""Standard input, which `-` stands for as a file name."""
+
+import sys
+from typing import IO
+
+from hsl.errors import ConfigError
+
+__all__ = ["STDIN", "standard_input"]
+
+STDIN = "-"
+
+
+def standard_input() -> IO[bytes]:
+    """Its bytes; ConfigError when it was closed before the command began."""
+    if sys.stdin is None:
+        raise ConfigError(f"{STDIN}: there is no standard input")
+    return sys.stdin.buffer
