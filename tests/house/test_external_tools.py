@@ -17,6 +17,18 @@ def test_plain():
     pass
 """
 
+FORBIDDEN = """
+import pytest
+from tests.support.external_tools import leave_out
+
+@pytest.fixture
+def wings(request):
+    leave_out(request.node, "no wings", "grow some")
+
+def test_flight(wings):
+    pass
+"""
+
 PARALLEL = pytest.mark.parametrize("workers", [[], ["-n", "2"]], ids=["one process", "xdist"])
 
 
@@ -38,7 +50,7 @@ def test_absent_tool_is_listed(suite: pytest.Pytester, workers: list[str]) -> No
     result.stdout.fnmatch_lines(
         [
             "*= NOT RUN =*",
-            "no-such-program: apt-get install -y no-such-package",
+            "no-such-program missing: apt-get install -y no-such-package",
             "    test_suite.py::test_absent",
         ]
     )
@@ -54,6 +66,19 @@ def test_absent_tool_fails_in_ci(
     assert result.ret == 1
     result.stdout.fnmatch_lines(["no-such-program missing, and HSL_CI=1: apt-get install -y no-such-package"])
     result.stdout.no_fnmatch_line("*NOT RUN*")
+
+
+@pytest.mark.parametrize(("ci", "outcome"), [("0", {"skipped": 1}), ("1", {"errors": 1})])
+def test_what_a_fixture_cannot_do_is_left_out(
+    pytester: pytest.Pytester, monkeypatch: pytest.MonkeyPatch, ci: str, outcome: dict[str, int]
+) -> None:
+    """A test whose fixture finds that the machine forbids it is listed as NOT RUN; with HSL_CI=1 it fails."""
+    monkeypatch.setenv("HSL_CI", ci)
+    pytester.makeconftest("pytest_plugins = ['tests.support.external_tools']")
+    pytester.makepyfile(FORBIDDEN)
+    result = pytester.runpytest()
+    result.assert_outcomes(**outcome)
+    result.stdout.fnmatch_lines(["no wings: grow some" if ci == "0" else "no wings, and HSL_CI=1: grow some"])
 
 
 def test_nothing_missing_nothing_listed(suite: pytest.Pytester) -> None:

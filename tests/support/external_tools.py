@@ -8,6 +8,7 @@ fails instead.
 import os
 import shutil
 from collections import defaultdict
+from typing import NoReturn
 
 import pytest
 
@@ -28,19 +29,21 @@ def missing_tools(item: pytest.Item) -> list[tuple[str, str]]:
     return [(name, package) for name, package in tools if shutil.which(name) is None]
 
 
+def leave_out(item: pytest.Item, lack: str, remedy: str) -> NoReturn:
+    """The test cannot run here: it is listed as NOT RUN with the remedy, or fails where HSL_CI=1."""
+    if os.environ.get("HSL_CI") == "1":
+        pytest.fail(f"{lack}, and HSL_CI=1: {remedy}", pytrace=False)
+    item.user_properties.append((NOT_RUN, f"{lack}: {remedy}"))  # the one thing that xdist carries over
+    pytest.skip(f"{lack}: {remedy}")
+
+
 @pytest.hookimpl(tryfirst=True)
 def pytest_runtest_setup(item: pytest.Item) -> None:
     missing = missing_tools(item)
     if not missing:
         return
     names = ", ".join(name for name, _ in missing)
-    line = apt_line(*(package for _, package in missing))
-    if os.environ.get("HSL_CI") == "1":
-        pytest.fail(f"{names} missing, and HSL_CI=1: {line}", pytrace=False)
-    item.user_properties.append(
-        (NOT_RUN, f"{names}: {line}")
-    )  # the one thing that xdist carries to the terminal
-    pytest.skip(f"{names} missing: {line}")
+    leave_out(item, f"{names} missing", apt_line(*(package for _, package in missing)))
 
 
 def pytest_terminal_summary(terminalreporter: pytest.TerminalReporter) -> None:

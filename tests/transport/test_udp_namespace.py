@@ -14,7 +14,7 @@ from pathlib import Path
 import pytest
 
 from hsl.emulator.report import demo_report
-from tests.support.external_tools import NOT_RUN
+from tests.support.external_tools import leave_out
 from tests.support.sessions import run
 
 ADDRESSES = ("10.99.7.1", "10.99.7.2")  # inside namespaces of our own: nothing else can have or reach them
@@ -34,10 +34,7 @@ def namespaces(request: pytest.FixtureRequest) -> Iterator[tuple[str, str]]:
     try:
         for name in names:
             if os.geteuid() or subprocess.run(["ip", "netns", "add", name], capture_output=True).returncode:
-                request.node.user_properties.append(
-                    (NOT_RUN, "network namespaces: run as root, where permitted")
-                )
-                pytest.skip("network namespaces are for root, where permitted")
+                leave_out(request.node, "no network namespaces", "run as root, where they are permitted")
             made.append(name)
         ip(
             "link",
