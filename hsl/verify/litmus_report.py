@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections import Counter
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
 from hashlib import sha256
 from typing import Any
 
@@ -14,6 +14,12 @@ __all__ = ["herd", "record"]
 
 # What herd calls a test with this quantifier, whatever comes of it.
 KINDS = {"exists": "Allowed", "~exists": "Forbidden", "forall": "Required"}
+# Is a condition of this kind met, by the schedules that it holds and does not hold in.
+HOLDS: dict[str, Callable[[int, int], bool]] = {
+    "Allowed": lambda positive, _: positive > 0,
+    "Forbidden": lambda positive, _: positive == 0,
+    "Required": lambda _, negative: negative == 0,
+}
 HASH_DIGITS = 32
 
 
@@ -53,9 +59,10 @@ def record(result: Result) -> dict[str, Any]:
 
 
 def _shown(result: Result, found: Outcome) -> tuple[tuple[str, int], ...]:
-    """What the condition names of an outcome."""
+    """What the condition names of an outcome: registers in order, then locations, as herd sorts them."""
     values = dict(found)
-    return tuple((name, values[name]) for name in result.test.condition.names)
+    names = sorted(result.test.condition.names, key=lambda name: (":" not in name, name))
+    return tuple((name, values[name]) for name in names)
 
 
 def _observation(positive: int, negative: int) -> str:
@@ -75,27 +82,38 @@ def _verdict(result: Result) -> str:
 
 
 def herd(test: dict[str, Any]) -> Iterator[str]:
-    """The lines of a record in the shape of herd's output."""
-    name = test["name"]
+    """The lines of a record as herd prints them, and below what herd has no word for.
+
+    There is no line Time: all that is printed follows from the seed.
+    """
+    name, positive, negative = test["name"], test["positive"], test["negative"]
     yield f"Test {name} {test['kind']}"
     yield f"States {len(test['states'])}"
-    for state in test["states"]:
-        values = " ".join(f"{_name(each)}={value};" for each, value in state["values"].items())
-        yield f"{state['schedules']:<8}{'*' if state['positive'] else ':'}>{values}"
-    yield "Ok" if test["positive"] else "No"
+    yield from map(_state, test["states"])
+    yield "Ok" if HOLDS[test["kind"]](positive, negative) else "No"
     yield "Witnesses"
-    yield f"Positive: {test['positive']} Negative: {test['negative']}"
+    # Of ~exists a witness is what the condition wants, of all others what it describes.
+    witnesses = (negative, positive) if test["kind"] == "Forbidden" else (positive, negative)
+    yield "Positive: {} Negative: {}".format(*witnesses)
     yield f"Condition {test['condition']}"
-    yield f"Observation {name} {test['observation']} {test['positive']} {test['negative']}"
+    yield f"Observation {name} {test['observation']} {positive} {negative}"
     yield f"Hash={test['hash']}"
+    yield ""
+    order = "completions at once" if test["reduced"] else "messages in any order"
     yield (
         f"Schedules {test['schedules']}, {test['system_states']} states of the system, "
-        f"{len(test['cases'])} cases"
+        f"{len(test['cases'])} cases, {order}"
     )
+    for state in test["states"]:
+        yield f"  {state['schedules']} {'*' if state['positive'] else ':'}> {_state(state)}"
     yield f"Profile {test['profile']}: {test['verdict']}"
     yield from (f"Fault {fault}" for fault in test["faults"])
     yield from (f"  {event}" for event in test["witness"])
     yield ""
+
+
+def _state(state: dict[str, Any]) -> str:
+    return " ".join(f"{_name(each)}={value};" for each, value in state["values"].items())
 
 
 def _name(name: str) -> str:

@@ -12,6 +12,7 @@ r"""A litmus test in herd's text format, with the accesses of the profile as its
 Instructions: `load r,x`, `store x,v`, `read_once r,x`, `write_full x,v`, `atomic_load r,x,ADD,v`,
 `atomic_store x,ADD,v`, `fence`, `dep r` (what follows depends on the value of r). `.acq` on a read: later
 accesses begin after it has ended; `.rel` on a write: it begins after all earlier ones have ended.
+As in herd: comments in (* *), `locations [x; 0:r0;]` before the condition, `[x]=1` and `not` in it.
 """
 
 from __future__ import annotations
@@ -42,10 +43,17 @@ MAX_VALUE = (1 << 63) - 1  # locations are 8 bytes; unsigned, and JSON readers k
 READS = frozenset({"load", "read_once", "atomic_load"})
 WRITES = frozenset({"store", "write_full", "atomic_load", "atomic_store"})
 PLACES = ("cpu", "gpu")
-QUANTIFIERS = ("exists", "~exists", "forall")
-NAME = re.compile(r"[A-Za-z0-9_.+@-]{1,80}")
+QUANTIFIERS = {
+    "exists": "exists",
+    "~exists": "~exists",
+    "~ exists": "~exists",
+    "forall": "forall",
+}  # herd's words
+CLAUSES = (*QUANTIFIERS, "locations")
+NEGATIONS = ("~", "not")
+NAME = re.compile(r"[A-Za-z0-9_.+@\[\]-]{1,80}")
 INFO = re.compile(r"([A-Z][A-Za-z]*)=(.*)")
-INITIAL = re.compile(r"([a-z]\w*)=(\d+)")
+INITIAL = re.compile(r"([a-z]\w*)\s*=\s*(\d+)")
 WORD = r"[a-z]\w*"
 # Mnemonic -> its operands: r register, x location, o atomic operation, v value.
 OPERANDS = {
@@ -56,6 +64,8 @@ FIELDS = {"r": "register", "x": "location", "o": "aop", "v": "value"}
 # Operations of one operand; floating point says nothing about order.
 AOPS = {aop.name: int(aop) for aop in (Aop.ADD, Aop.CLR, Aop.EOR, Aop.SET, Aop.SWAP)}
 TOKEN = re.compile(r"/\\|\\/|[()=~]|[\w:]+|\S")
+LOCATIONS = re.compile(r"locations\s*\[([^\[\]]*)\]\s*")
+COMMENT = re.compile(r"\(\*|\*\)")
 ATOMS = {"load": ("acq",), "read_once": ("acq",), "atomic_load": ("acq", "rel"), "store": ("rel",),
          "write_full": ("rel",), "atomic_store": ("rel",)}  # fmt: skip
 
@@ -81,7 +91,10 @@ Values = Mapping[str, int]  # "0:r0" or "x" -> value
 
 
 class Condition(NamedTuple):
-    """The clause at the end: `quantifier` exists, ~exists or forall, its text, names and truth."""
+    """The clause at the end: `quantifier` exists, ~exists or forall, its text and truth.
+
+    `names`: of `locations` before it, and its own.
+    """
 
     quantifier: str
     text: str
@@ -147,7 +160,7 @@ def parse(text: str, source: str = "litmus", first: int = 1) -> LitmusTest:
     """Read one test. Raises ConfigError with `source` and line for whatever is no legal one."""
     if len(text) > MAX_BYTES:
         raise ConfigError(f"{source}: {len(text)} characters; legal are at most {MAX_BYTES}")
-    lines = _Lines(text, source, first)
+    lines = _Lines(_bare(text, source, first), source, first)
     arch, _, name = lines.need("HSL NAME").partition(" ")
     if arch != "HSL" or not NAME.fullmatch(name.strip()):
         raise lines.error(f"{arch[:20]!r} {name[:80]!r}: legal is HSL and a name of {NAME.pattern}")
@@ -161,11 +174,29 @@ def parse(text: str, source: str = "litmus", first: int = 1) -> LitmusTest:
         initial.setdefault(place, 0)
     if len(initial) > MAX_LOCATIONS:
         raise lines.error(f"{len(initial)} locations; legal are at most {MAX_LOCATIONS}")
-    placement = tuple(info.pop("Placement", " ".join(["cpu", "gpu"] * 2)).split()[: len(threads)])
+    placement = tuple(info.pop("Placement", " ".join((PLACES * 2)[: len(threads)])).split())
     if len(placement) != len(threads) or not set(placement) <= set(PLACES):
         raise lines.error(f"Placement={' '.join(placement)}: one of {', '.join(PLACES)} for each thread")
     condition = _condition(lines, clause, threads, initial)
     return LitmusTest(name.strip(), text, threads, initial, condition, placement, title, info)
+
+
+def _bare(text: str, source: str, first: int) -> str:
+    """The text without its comments, which may stand in each other; every line keeps its number."""
+    kept, depth, at, opened = [], 0, 0, 0
+    for match in COMMENT.finditer(text):
+        if not depth:
+            kept.append(text[at : match.start()])
+            opened = match.start()
+        depth += 1 if match[0] == "(*" else -1
+        if depth < 0:
+            raise ConfigError(f"{source}:{first + text.count(chr(10), 0, opened)}: *) without (*")
+        if not depth:
+            kept.append(" " + "\n" * text.count("\n", opened, match.end()))
+        at = match.end()
+    if depth:
+        raise ConfigError(f"{source}:{first + text.count(chr(10), 0, opened)}: (* without *)")
+    return "".join([*kept, text[at:]])
 
 
 def _head(lines: _Lines) -> tuple[str, dict[str, str], str]:
@@ -191,6 +222,8 @@ def _initial(lines: _Lines, line: str) -> dict[str, int]:
         match = INITIAL.fullmatch(part)
         if match is None:
             raise lines.error(f"initial state {part[:40]!r}: legal is LOCATION=NUMBER")
+        if match[1] in found:
+            raise lines.error(f"initial state: {match[1][:40]} is given a value twice")
         found[match[1]] = _number(lines, match[2])
     return found
 
@@ -208,7 +241,7 @@ def _threads(lines: _Lines) -> Iterator[tuple[Instruction, ...]]:
     if heads != [f"P{index}" for index in range(len(heads))] or not 1 <= len(heads) <= MAX_THREADS:
         raise lines.error(f"{heads[:6]}: legal are P0 | P1 | ... ; at most {MAX_THREADS} threads")
     columns: list[list[Instruction]] = [[] for _ in heads]
-    while not lines.peek().startswith(QUANTIFIERS):
+    while not lines.peek().startswith(CLAUSES):
         cells = _cells(lines, lines.need("a condition"))
         if len(cells) != len(heads):
             raise lines.error(f"{len(cells)} columns; the heading has {len(heads)}")
@@ -230,7 +263,7 @@ def _cells(lines: _Lines, row: str) -> list[str]:
 
 def _instruction(lines: _Lines, cell: str) -> Instruction:
     """One cell: a mnemonic, what it orders, its operands."""
-    mnemonic, _, rest = cell.partition(" ")
+    mnemonic, _, rest = cell.replace("\t", " ").partition(" ")
     kind, *orders = mnemonic.split(".")
     if kind not in OPERANDS or any(order not in ATOMS.get(kind, ()) for order in orders):
         legal = ", ".join(OPERANDS)
@@ -279,6 +312,11 @@ class _Tokens:
     def take(self) -> str:
         return self._tokens.popleft() if self._tokens else ""
 
+    def need(self, token: str) -> None:
+        """Take a token that must come."""
+        if self.take() != token:
+            raise self.lines.error(f"condition: {token} is missing")
+
     def fail(self, what: str) -> ConfigError:
         return self.lines.error(f"condition: {self.peek()[:40]!r} where {what} was expected")
 
@@ -289,19 +327,34 @@ Truth = Callable[[Values], bool]
 def _condition(
     lines: _Lines, clause: str, threads: tuple[tuple[Instruction, ...], ...], initial: Mapping[str, int]
 ) -> Condition:
-    quantifier = next(each for each in QUANTIFIERS if clause.startswith(each))
-    text = clause[len(quantifier) :].strip()
     registers = {
         f"{index}:{each.register}"
         for index, thread in enumerate(threads)
         for each in thread
         if each.kind in READS
     }
-    tokens = _Tokens(lines, text, frozenset(registers | initial.keys()))
+    names = frozenset(registers | initial.keys())
+    shown, clause = _locations(lines, clause, names)
+    word = next((each for each in QUANTIFIERS if clause.startswith(each)), None)
+    if word is None:
+        raise lines.error(f"{clause[:40]!r}: legal are {', '.join(QUANTIFIERS.values())}")
+    text = clause[len(word) :].strip()
+    tokens = _Tokens(lines, text, names)
     truth = _disjunction(tokens, 0)
     if tokens.peek():
         raise tokens.fail("the end")
-    return Condition(quantifier, text, tuple(dict.fromkeys(tokens.used)), truth)
+    return Condition(QUANTIFIERS[word], text, tuple(dict.fromkeys([*shown, *tokens.used])), truth)
+
+
+def _locations(lines: _Lines, clause: str, names: frozenset[str]) -> tuple[list[str], str]:
+    """The names that `locations [...]` asks to be shown, and the clause after it."""
+    match = LOCATIONS.match(clause)
+    if match is None:
+        return [], clause
+    shown = [name.strip() for name in match[1].split(";") if name.strip()]
+    if unknown := next((name for name in shown if name not in names), None):
+        raise lines.error(f"locations: {unknown[:40]!r} where one of {', '.join(sorted(names))} was expected")
+    return shown, clause[match.end() :]
 
 
 def _disjunction(tokens: _Tokens, depth: int) -> Truth:
@@ -323,24 +376,30 @@ def _conjunction(tokens: _Tokens, depth: int) -> Truth:
 def _atom(tokens: _Tokens, depth: int) -> Truth:
     if depth > MAX_DEPTH:
         raise tokens.lines.error(f"condition: more than {MAX_DEPTH} parentheses and negations in each other")
-    if tokens.peek() == "~":
+    if tokens.peek() in NEGATIONS:
         tokens.take()
         inner = _atom(tokens, depth + 1)
         return lambda values: not inner(values)
     if tokens.peek() == "(":
         tokens.take()
         within = _disjunction(tokens, depth + 1)
-        if tokens.peek() != ")":
-            raise tokens.fail(")")
-        tokens.take()
+        tokens.need(")")
         return within
-    name = tokens.peek()
-    if name not in tokens.names:
-        raise tokens.fail(f"one of {', '.join(sorted(tokens.names))}")
-    tokens.take()
-    tokens.used.append(name)
-    if tokens.peek() != "=":
-        raise tokens.fail("=")
-    tokens.take()
+    name = _name(tokens)
+    tokens.need("=")
     value = _number(tokens.lines, tokens.take())
     return lambda values: values[name] == value
+
+
+def _name(tokens: _Tokens) -> str:
+    """A register or a location; the latter may stand in brackets."""
+    bracket = tokens.peek() == "["
+    if bracket:
+        tokens.take()
+    name = tokens.peek()
+    if name not in tokens.names or (bracket and ":" in name):
+        raise tokens.fail(f"one of {', '.join(sorted(tokens.names))}")
+    tokens.used.append(tokens.take())
+    if bracket:
+        tokens.need("]")
+    return name

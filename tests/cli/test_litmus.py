@@ -2,10 +2,12 @@
 
 import importlib.resources
 import json
+import re
 from pathlib import Path
 from typing import Any
 
 import jsonschema
+import pytest
 from click.testing import CliRunner, Result
 
 from hsl.cli import main
@@ -46,18 +48,46 @@ def test_two_processes_say_the_same() -> None:
 
 
 def test_shape_of_herd() -> None:
-    """A person reads what herd prints, and what 5.9 says of it."""
+    """A person reads what herd prints, to the letter, and below it what 5.9 says and the schedules."""
     result = call("run", "CoRR@cpu-gpu", "--exhaustive", "--seed", "1")
-    lines = result.stdout.splitlines()
-    assert lines[:2] == ["Test CoRR@cpu-gpu Allowed", "States 3"]
-    assert [line.partition(">")[2] for line in lines[2:5]] == [
-        "1:r0=0; 1:r1=0;", "1:r0=0; 1:r1=1;", "1:r0=1; 1:r1=1;"
+    herd, ours, _ = result.stdout.split("\n\n")
+    lines = herd.splitlines()
+    negative = lines[7].rpartition(" ")[2]
+    assert lines[:-1] == [
+        "Test CoRR@cpu-gpu Allowed", "States 3",
+        "1:r0=0; 1:r1=0;", "1:r0=0; 1:r1=1;", "1:r0=1; 1:r1=1;",
+        "No", "Witnesses", f"Positive: 0 Negative: {negative}",
+        "Condition exists (1:r0=1 /\\ 1:r1=0)", f"Observation CoRR@cpu-gpu Never 0 {negative}",
     ]  # fmt: skip
-    assert lines[5:7] == ["No", "Witnesses"]
-    assert lines[7].startswith("Positive: 0 Negative: ")
-    assert lines[8] == "Condition exists (1:r0=1 /\\ 1:r1=0)"
-    assert lines[9].startswith("Observation CoRR@cpu-gpu Never 0 ")
-    assert "Profile forbidden: every outcome that 5.9 allows, and no other" in lines
+    assert re.fullmatch("Hash=[0-9a-f]{32}", lines[-1])
+    assert ours.startswith(f"Schedules {negative}, ")
+    assert "any order" in ours
+    assert re.search(r"^  \d+ :> 1:r0=0; 1:r1=1;$", ours, re.MULTILINE)
+    assert "Profile forbidden: every outcome that 5.9 allows, and no other" in ours
+
+
+@pytest.mark.parametrize(
+    ("condition", "said"),
+    [
+        ("exists (x=1)", ("Allowed", "Ok", "Positive: {n} Negative: 0", "Always {n} 0")),
+        ("exists (x=2)", ("Allowed", "No", "Positive: 0 Negative: {n}", "Never 0 {n}")),
+        ("~exists (x=1)", ("Forbidden", "No", "Positive: 0 Negative: {n}", "Always {n} 0")),
+        ("~exists (x=2)", ("Forbidden", "Ok", "Positive: {n} Negative: 0", "Never 0 {n}")),
+        ("forall (x=1)", ("Required", "Ok", "Positive: {n} Negative: 0", "Always {n} 0")),
+        ("forall (x=2)", ("Required", "No", "Positive: 0 Negative: {n}", "Never 0 {n}")),
+    ],
+)
+def test_quantifiers(tmp_path: Path, condition: str, said: tuple[str, ...]) -> None:
+    """Whether a condition is met, and what its witnesses are, depends on the quantifier, as in herd."""
+    file = tmp_path / "q.litmus"
+    file.write_text(f"HSL q\n{{}}\nP0;\nstore x,1;\n{condition}\n")
+    result = call("run", str(file), "--exhaustive", "--seed", "1")
+    lines = result.stdout.splitlines()
+    count = max(re.findall(r"\d+", lines[5]), key=int)
+    kind, met, witnesses, observation = (each.format(n=count) for each in said)
+    assert (lines[0], lines[3]) == (f"Test q {kind}", met)
+    assert (lines[5], lines[7]) == (witnesses, f"Observation q {observation}")
+    assert result.exit_code == ExitCode.OK
 
 
 def test_forbidden_outcome_is_status_1() -> None:

@@ -3,26 +3,30 @@
 from __future__ import annotations
 
 from importlib.resources import files
+from pathlib import Path
 from unittest import mock
 
 import pytest
 
 from hsl._generated.tables import HA_TABLE
 from hsl.errors import ConfigError
-from hsl.verify import litmus_graph
+from hsl.verify import litmus_graph, litmus_model
 from hsl.verify.litmus import Explorer
 from hsl.verify.litmus_model import allowed
 from hsl.verify.litmus_system import Case, cases
-from hsl.verify.litmus_text import LitmusTest, parse_all
+from hsl.verify.litmus_text import MAX_ACCESSES, MAX_THREADS, LitmusTest, parse, parse_all
 from tests.verify.planted import PLANTED
 
 TEXT = (files("hsl._generated") / "litmus.txt").read_text()
 TESTS = {test.name: test for test in parse_all(TEXT, "litmus.txt")}
-# The table of 5.9: test, outcome asked with (a) accesses in order, (b) no fence, one thread fenced, both.
+CHAPTER = (Path(__file__).parents[2] / "spec/text/11-memory-order.md").read_text()
+# The table of 5.9, as it is printed: test to threads, outcome, verdicts (a), (b) no fence, one, each.
 TABLE = {
-    "SB": "-AA-", "MP": "-AA-", "LB": "-AA-", "2+2W": "-AA-", "R": "-AA-", "S": "-AA-",
-    "WRC": "-AA-", "IRIW": "-AA-", "CoRR": "----", "CoWR": "----",
-}  # fmt: skip
+    cells[0]: cells[1:]
+    for line in CHAPTER.splitlines()
+    if len(cells := [cell.strip() for cell in line.strip("|").split("|")]) == 7
+    and set(cells[3:]) <= {"A", "-"}
+}
 SMALL = ("SB", "MP+fence+fence", "LB+dep+dep", "CoRR", "CoWR", "RMW", "RMW-W")
 # What each bug must show in, by name.
 BUGS = {
@@ -42,10 +46,30 @@ def holds(test: LitmusTest, in_order: bool = False) -> str:
     return "A" if any(test.condition.holds(dict(found)) for found in allowed(test, in_order)) else "-"
 
 
+def test_table_has_all_rows() -> None:
+    """The table of 5.9 was found, whole."""
+    assert " ".join(TABLE) == "SB MP LB 2+2W R S WRC IRIW CoRR CoWR"
+
+
+@pytest.mark.parametrize("shape", TABLE)
+def test_tests_are_those_of_the_table(shape: str) -> None:
+    """Threads and outcome of a test without fences are those of its row in the table of 5.9."""
+    test = TESTS[f"{shape}@cpu-gpu"]
+    threads = [
+        "; ".join(f"{each.register}={each.location}" if each.register else f"{each.location}={each.value}"
+                  for each in thread)
+        for thread in test.threads
+    ]  # fmt: skip
+    asked = [each.rpartition(":")[2] for each in test.condition.text.strip("()").split(" /\\ ")]
+    assert [" // ".join(threads), ", ".join(asked)] == [
+        TABLE[shape][0], TABLE[shape][1].removesuffix(" at the end")
+    ]  # fmt: skip
+
+
 @pytest.mark.parametrize("shape", TABLE)
 def test_derived_verdicts_are_the_table(shape: str) -> None:
     """What is derived from the rules of 5.9 is what its table says, for each column."""
-    a, none, one, both = list(TABLE[shape])
+    a, none, one, both = TABLE[shape][2:]
     assert holds(TESTS[f"{shape}@cpu-gpu"], in_order=True) == a
     assert holds(TESTS[f"{shape}@cpu-gpu"]) == none
     fenced = [test for test in TESTS.values() if test.name.startswith(f"{shape}+") and "fence" in test.name]
@@ -112,7 +136,7 @@ def test_planted_bug_gives_a_forbidden_outcome(bug: str) -> None:
 
 
 def test_home_that_does_not_wait_for_cmpack_is_seen() -> None:
-    """A snoop that overtakes a fill is seen where messages come in any order, and only there []."""
+    """A snoop that overtakes a fill is seen if messages come in any order, and only then [HSL-COH-014]."""
     rows = {
         cell: tuple(row._replace(next="IDLE" if row.next == "ACK" else row.next) for row in rows)
         for cell, rows in HA_TABLE.items()
@@ -144,6 +168,18 @@ def test_states_are_capped(monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setattr(litmus_graph, "MAX_STATES", 20)
     with pytest.raises(ConfigError, match="SB@cpu-gpu: more than 20 states"):
         Explorer().exhaust(TESTS["SB@cpu-gpu"])
+
+
+def test_states_of_the_rules_are_capped() -> None:
+    """A legal text that leaves too many orders to try is refused, also if few schedules are asked for."""
+    row = " | ".join(["atomic_load r{0},{1},ADD,1"] * MAX_THREADS) + " ;\n"
+    rows = "".join(row.format(at, "wxyz"[at % 4]) for at in range(MAX_ACCESSES))
+    test = parse(f"HSL big\n{{}}\nP0 | P1 | P2 | P3 ;\n{rows}exists (x=0)")
+    with (
+        mock.patch.object(litmus_model, "MAX_STATES", 1000),
+        pytest.raises(ConfigError, match=r"5\.9 leaves"),
+    ):
+        Explorer().sample(test, 1, 1)
 
 
 def test_cases_are_those_of_5_9() -> None:

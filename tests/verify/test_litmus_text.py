@@ -53,6 +53,36 @@ def test_what_a_text_says() -> None:
     assert not test.condition.holds(values | {"x": 1})
 
 
+HERD = """HSL MP+[po]+acq
+"comments (* and all *) that people write"
+(* one (* in another *)
+   over lines *)
+Generator=diyone7 (version 7.56)
+Cycle=Rfe PodRR Fre PodWW
+{
+  x = 0 ;
+  y=3
+}
+ P0        | P1		;
+ store	x, 1 | load.acq r0 , y ; (* of a row *)
+ store y,1 | load r1,x     ;
+locations [x; 1:r1;]
+~ exists
+(1:r0=1 /\\ not ([x]=1 \\/ 1:r1=1))
+""".replace("\n", "\r\n")
+
+
+def test_text_as_people_write_it() -> None:
+    """Comments, blanks, tabs, line ends of DOS, locations, brackets and `not` are read as herd reads them."""
+    test = parse(HERD)
+    assert [[each.kind for each in thread] for thread in test.threads] == [["store"] * 2, ["load"] * 2]
+    assert (test.initial, test.info["Cycle"]) == ({"x": 0, "y": 3}, "Rfe PodRR Fre PodWW")
+    assert (test.condition.quantifier, test.condition.names) == ("~exists", ("x", "1:r1", "1:r0"))
+    values = {"1:r0": 1, "1:r1": 0, "x": 0}
+    assert test.condition.holds(values)
+    assert not test.condition.holds(values | {"x": 1})
+
+
 def thread(rows: list[str], condition: str = "x=0") -> str:
     return "HSL T\n{}\nP0;\n" + "".join(f"{row};\n" for row in rows) + f"exists ({condition})"
 
@@ -84,8 +114,18 @@ def thread(rows: list[str], condition: str = "x=0") -> str:
         (thread(["store x,1"], "y=0"), 5, "one of x"),
         (thread(["store x,1"], "x=0 /\\"), 5, "where one of"),
         (thread(["store x,1"], "x=0) (x=1"), 5, "the end"),
+        (thread(["store x,1"], "[x=0"), 5, "] is missing"),
+        (thread(["store x,1"], "(x=0"), 5, r"\) is missing"),
+        (thread(["store x,1"], "x 0"), 5, "= is missing"),
+        (thread(["load r0,x"], "[0:r0]=0"), 5, "one of 0:r0, x"),
+        (thread(["store x,1"]).replace("exists", "locations [y;] exists"), 5, "locations: 'y'"),
+        (thread(["store x,1"]).replace("exists", "locations [x;]"), 5, "legal are exists"),
+        ("HSL T\n{ x=0; x=1; }\n", 2, "x is given a value twice"),
+        ("HSL T\n{}\n(* (* *)\nP0;\n", 3, r"\(\* without"),
+        ("HSL T\n{}\nP0; *)\n", 3, r"\*\) without"),
         (thread(["store x,1"], "(" * (MAX_DEPTH + 1) + "x=0" + ")" * (MAX_DEPTH + 1)), 5, "parentheses"),
         (thread(["store x,1"], "~" * 10_000 + "x=0"), 5, "parentheses"),
+        ("HSL T\nPlacement=cpu gpu\n{}\nP0;\nstore x,1;\nexists x=0", 6, "Placement"),
         ("HSL T\nPlacement=tpu\n{}\nP0;\nstore x,1;\nexists x=0", 6, "Placement"),
         (thread(["store x,1"]).replace("exists", "whenever"), 5, "ends with ;"),
     ],
