@@ -1,8 +1,10 @@
 """Decides whether a memory model explains a trace: consistent, violation, or undecided (HSL 5.9).
 
-The order of writes is inferred until nothing more follows. If there is a cycle then, it is a violation, shown
-at its shortest. If not, an order of the writes that are still free is tried; if that fails, all are, up to a
-cap. To decide this in general is NP-hard: "undecided" is the third answer.
+First one order is looked for, with guesses; it mostly exists, and is found in one pass. If not: the order of
+writes is inferred until nothing more follows. If there is a cycle then, it is a violation, shown at its
+shortest. If not, orders of the writes that are still free are tried, up to a cap. In a long trace all this is
+done for parts of it around the place where the guesses failed, and the guess that led there is turned round.
+To decide this in general is NP-hard: "undecided" is the third answer.
 """
 
 from __future__ import annotations
@@ -11,6 +13,8 @@ from collections import deque
 from dataclasses import dataclass, field
 from itertools import pairwise
 
+from hsl.verify.excerpt import Excerpts
+from hsl.verify.linearize import RULES, Attempt
 from hsl.verify.memory_graph import TRANSITIVE, Edge, Graph, NoWriter, build, edges_of
 from hsl.verify.trace_operation import Trace
 
@@ -18,6 +22,10 @@ __all__ = ["MAX_TRIES", "Finding", "check"]
 
 MAX_TRIES = 256  # orders of writes that are tried: each costs some passes over the whole trace
 MAX_WORK = 1 << 20  # orders tried times nodes: a large trace gets fewer of them, so that all end in a minute
+# Operations of a trace that is inferred as a whole, or of a part of one: two bits for each pair of nodes.
+MAX_WHOLE = MAX_PART = 1 << 12
+MAX_GUESSES = 16  # guesses that are turned round in a long trace: each costs a pass over it
+WIDTHS = (8, 64, 512)  # of the parts of a long trace, around where the guesses failed
 MAX_SEARCHED = 64  # nodes of a knot from which the shortest cycle is looked for
 
 CONSISTENT, VIOLATION, UNDECIDED = "consistent", "violation", "undecided"
@@ -57,23 +65,71 @@ def check(trace: Trace, model: str, global_clock: bool = False) -> Finding:
             [(str(operation), "is read from nowhere")],
             sorted(operation.flits),
         )
-    search = _Search(graph)
+    tries = 0
+    for rule in RULES.values():
+        tries += 1
+        if Attempt(graph, rule).complete:
+            return _order(model, tries)
+    if len(trace.operations) > MAX_WHOLE:
+        return _long(trace, graph, model, global_clock, tries)
+    search = _Search(graph, tries)
     verdict, cycle = search.run()
     if verdict == VIOLATION:
-        return _explain(search.failed, cycle, model, search.tries)
-    sentence = {
-        CONSISTENT: f"One order of all operations explains every read, by the model {model}.",
-        UNDECIDED: f"No violation was found, and no order that explains all, in {search.tries} tries.",
-    }[verdict]
-    return Finding(verdict, sentence, tries=search.tries)
+        return _explain(search.failed, cycle, model, search.tries > tries + 1)
+    return _order(model, search.tries) if verdict == CONSISTENT else _undecided(search.tries)
+
+
+def _order(model: str, tries: int) -> Finding:
+    sentence = f"One order of all operations explains every read, by the model {model}."
+    return Finding(CONSISTENT, sentence, tries=tries)
+
+
+def _undecided(tries: int) -> Finding:
+    sentence = f"No violation was found, and no order that explains all, in {tries} tries."
+    return Finding(UNDECIDED, sentence, tries=tries)
+
+
+def _long(trace: Trace, graph: Graph, model: str, global_clock: bool, tries: int) -> Finding:
+    """Refute a part of the trace, or turn guesses round until an order is found."""
+    excerpts, guessed = Excerpts(trace), graph.copy()
+    for _ in range(MAX_GUESSES):
+        tries += 1
+        attempt = Attempt(guessed)
+        if attempt.complete:
+            return _order(model, tries)
+        knot = attempt.knot()
+        for width in WIDTHS:
+            part = excerpts.around(_corners(graph, knot), width)
+            if len(part.operations) > MAX_PART:
+                break
+            failed = build(part, model, global_clock)
+            cycle = saturate(failed)
+            if isinstance(cycle, Cycle):
+                return _explain(failed, cycle.nodes, model, False)
+        guess = attempt.guess(knot)
+        if guess is None or not guessed.add(guess[1], guess[0], "co"):
+            break
+    return _undecided(tries)
+
+
+def _corners(graph: Graph, knot: list[int]) -> list[int]:
+    """The operations of a knot that are not in the middle of one after another in program order."""
+    whys = [graph.after[one].get(other) for one, other in zip(knot, [*knot[1:], knot[0]], strict=True)]
+    count = len(graph.trace.operations)
+    kept = [
+        node
+        for at, node in enumerate(knot)
+        if node < count and not (whys[at] in TRANSITIVE and whys[at - 1] == whys[at])
+    ]
+    return kept or [node for node in knot if node < count]
 
 
 class _Search:
     """Depth-first search over the order of writes. `failed`: the graph of the cycle that is shown."""
 
-    def __init__(self, graph: Graph) -> None:
+    def __init__(self, graph: Graph, tries: int = 0) -> None:
         self.failed = graph
-        self.tries = 0
+        self.tries = tries
         self._graph = graph
         self._limit = min(MAX_TRIES, MAX_WORK // len(graph.after) + 1)
 
@@ -94,20 +150,11 @@ class _Search:
                     first, self.failed = order.nodes, graph
                 continue
             free = _free(graph, order)
-            if free is None or self._completes(graph, order):
+            if free is None or Attempt(graph).complete:
                 return CONSISTENT, []
             one, other = free
             todo += [(graph, other, one), (graph, one, other)]
         return VIOLATION, first
-
-    def _completes(self, graph: Graph, order: Order) -> bool:
-        """Does the order of writes that the sort happens to have explain the trace."""
-        self.tries += 1
-        whole = graph.copy()
-        for writes in graph.writes.values():
-            for one, other in pairwise(sorted(writes, key=order.place.__getitem__)):
-                whole.add(one, other, "co")
-        return isinstance(saturate(whole), Order)
 
 
 # ---- what follows from what
@@ -270,15 +317,15 @@ def _back(came: dict[tuple[int, str], tuple[int, str]], at: tuple[int, str]) -> 
     return path[::-1]
 
 
-def _explain(graph: Graph, cycle: list[int], model: str, tries: int) -> Finding:
+def _explain(graph: Graph, cycle: list[int], model: str, tried: bool) -> Finding:
     edges = list(edges_of(cycle, graph))
     steps = [(graph.name(edge.source), WORDS[edge.why]) for edge in edges]
     flits = {flit for edge in edges for flit in _flits(graph, edge)}
     chain = " ".join(steps[0]) + " "
     chain += "".join(f"{what}, which {why} " for what, why in steps[1:])
-    more = "" if tries == 1 else "; in whatever order the writes were, such a circle remains"
+    more = "; in whatever order the writes were, such a circle remains" if tried else ""
     sentence = f"The model {model} has no order for this: {chain}{steps[0][0]}, where it began{more}."
-    return Finding(VIOLATION, sentence, steps, sorted(flits), tries)
+    return Finding(VIOLATION, sentence, steps, sorted(flits))
 
 
 def _flits(graph: Graph, edge: Edge) -> tuple[int, ...]:
