@@ -100,5 +100,7 @@ def show(report: dict[str, Any]) -> None:
     if report["flits"]:
         click.echo(f"  flits {', '.join(map(str, report['flits']))}")
     click.echo(report["sentence"])
+    for reason in report["because"]:
+        click.echo(f"  {reason}")
     if (capture := report["capture"]) is not None:
         click.echo(f"{capture['words']} words are judged{unjudged(Seen(Trace(), **capture))}")

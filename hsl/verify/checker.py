@@ -15,7 +15,8 @@ from itertools import pairwise
 
 from hsl.verify.excerpt import Excerpts
 from hsl.verify.linearize import RULES, Attempt
-from hsl.verify.memory_graph import TRANSITIVE, Edge, Graph, NoWriter, build, edges_of
+from hsl.verify.memory_cycle import explain, shortest
+from hsl.verify.memory_graph import TRANSITIVE, Graph, NoWriter, build
 from hsl.verify.trace_operation import Trace
 
 __all__ = ["MAX_TRIES", "Finding", "check"]
@@ -26,26 +27,21 @@ MAX_WORK = 1 << 20  # orders tried times nodes: a large trace gets fewer of them
 MAX_WHOLE = MAX_PART = 1 << 12
 MAX_GUESSES = 16  # guesses that are turned round in a long trace: each costs a pass over it
 WIDTHS = (8, 64, 512)  # of the parts of a long trace, around where the guesses failed
-MAX_SEARCHED = 64  # nodes of a knot from which the shortest cycle is looked for
 
 CONSISTENT, VIOLATION, UNDECIDED = "consistent", "violation", "undecided"
-WORDS = {
-    "po": "must come before",
-    "rf": "is read by",
-    "co": "is overwritten by",
-    "fr": "read what was there before",
-    "time": "had ended before",
-    "final": "was overwritten, as the final value says, by",
-}
 
 
 @dataclass(frozen=True, slots=True)
 class Finding:
-    """The answer: `verdict`, one sentence, the cycle as (operation, relation) and its flits in a capture."""
+    """The answer: `verdict`, one sentence, the cycle as (operation, relation) and its flits in a capture.
+
+    `because`: for each relation of the cycle that was inferred, what it follows from.
+    """
 
     verdict: str
     sentence: str
     cycle: list[tuple[str, str]] = field(default_factory=list)
+    because: list[str] = field(default_factory=list)
     flits: list[int] = field(default_factory=list)
     tries: int = 0
 
@@ -63,7 +59,7 @@ def check(trace: Trace, model: str, global_clock: bool = False) -> Finding:
             VIOLATION,
             f"The {operation} found a value that nothing in the trace wrote.",
             [(str(operation), "is read from nowhere")],
-            sorted(operation.flits),
+            flits=sorted(operation.flits),
         )
     tries = 0
     for rule in RULES.values():
@@ -75,13 +71,19 @@ def check(trace: Trace, model: str, global_clock: bool = False) -> Finding:
     search = _Search(graph, tries)
     verdict, cycle = search.run()
     if verdict == VIOLATION:
-        return _explain(search.failed, cycle, model, search.tries > tries + 1)
+        return _violation(search.failed, cycle, model)
     return _order(model, search.tries) if verdict == CONSISTENT else _undecided(search.tries)
 
 
 def _order(model: str, tries: int) -> Finding:
     sentence = f"One order of all operations explains every read, by the model {model}."
     return Finding(CONSISTENT, sentence, tries=tries)
+
+
+def _violation(graph: Graph, cycle: list[int], model: str) -> Finding:
+    told = explain(graph, cycle)
+    sentence = f"The model {model} has no order for this: {told.circle}."
+    return Finding(VIOLATION, sentence, told.steps, told.because, told.flits)
 
 
 def _undecided(tries: int) -> Finding:
@@ -105,7 +107,7 @@ def _long(trace: Trace, graph: Graph, model: str, global_clock: bool, tries: int
             failed = build(part, model, global_clock)
             cycle = saturate(failed)
             if isinstance(cycle, Cycle):
-                return _explain(failed, cycle.nodes, model, False)
+                return _violation(failed, cycle.nodes, model)
         guess = attempt.guess(knot)
         if guess is None or not guessed.add(guess[1], guess[0], "co"):
             break
@@ -143,7 +145,8 @@ class _Search:
             self.tries += 1
             parent, source, target = todo.pop()
             graph = parent.copy()
-            graph.add(source, target, "co")
+            if source is not None:
+                graph.infer(source, target, "co", None)
             order = saturate(graph)
             if isinstance(order, Cycle):
                 if not first:
@@ -190,9 +193,10 @@ class Cycle:
 def saturate(graph: Graph) -> Order | Cycle:
     """Add what follows, until nothing does: each read finds the last write before it."""
     while True:
+        graph.round += 1
         nodes = _sort(graph)
         if nodes is None:
-            return Cycle(_shortest(graph))
+            return Cycle(shortest(graph))
         order = Order(graph, nodes)
         masks = {addr: sum(1 << order.place[w] for w in writes) for addr, writes in graph.writes.items()}
         grown = [_infer(graph, order, masks, read, write) for read, write in graph.reads]
@@ -214,11 +218,11 @@ def _infer(graph: Graph, order: Order, masks: dict[int, int], read: int, write: 
     grown = bool(before or after)
     while after:
         first = (after & -after).bit_length() - 1
-        graph.add(read, order.nodes[first], "fr")
+        graph.infer(read, order.nodes[first], "fr", (write, order.nodes[first]))
         after &= ~(order.later[first] | 1 << first)
     while before:
         last = before.bit_length() - 1
-        graph.add(order.nodes[last], write, "co")
+        graph.infer(order.nodes[last], write, "co", (order.nodes[last], read))
         before &= ~(order.earlier[last] | 1 << last)
     return grown
 
@@ -249,85 +253,3 @@ def _free(graph: Graph, order: Order) -> tuple[int, int] | None:
             if not order.later[order.place[one]] >> order.place[other] & 1:
                 return one, other
     return None
-
-
-# ---- the cycle
-
-
-def _shortest(graph: Graph) -> list[int]:
-    """The shortest cycle, in relations. Of a large knot, that through some of its nodes."""
-    best: list[int] = []
-    length = len(graph.after) + 1
-    for start in _knot(graph)[:MAX_SEARCHED]:
-        cycle, relations = _cycle(graph, start, length)
-        if cycle:
-            best, length = cycle, relations
-    return best
-
-
-def _knot(graph: Graph) -> list[int]:
-    """The operations that stay when whatever has nothing before or nothing after it is taken away."""
-    before: list[list[int]] = [[] for _ in graph.after]
-    for node, edges in enumerate(graph.after):
-        for target in edges:
-            before[target].append(node)
-    left = [True] * len(before)
-    for into, out in ((before, graph.after), (graph.after, before)):
-        count = [sum(left[node] for node in each) for each in into]
-        todo = [node for node, n in enumerate(count) if left[node] and not n]
-        while todo:
-            node = todo.pop()
-            left[node] = False
-            for other in out[node]:
-                count[other] -= 1
-                if left[other] and not count[other]:
-                    todo.append(other)
-    return [node for node, stays in enumerate(left) if stays and graph.real(node)]
-
-
-def _cycle(graph: Graph, start: int, below: int) -> tuple[list[int], int]:
-    """The shortest cycle through `start` of fewer than `below` relations, and how many; [] if there is none.
-
-    Relations that go on, as program order does, count once: so a search over (node, the last relation).
-    """
-    first = (start, "")
-    came: dict[tuple[int, str], tuple[int, str]] = {}
-    length = {first: 0}
-    todo = deque([first])
-    while todo:
-        at = todo.popleft()
-        for target, why in graph.after[at[0]].items():
-            cost = length[at] + (why != at[1] or why not in TRANSITIVE)
-            if cost >= below:
-                continue
-            if target == start:
-                return _back(came, at), cost
-            if cost < length.get((target, why), below):
-                length[target, why] = cost
-                came[target, why] = at
-                (todo.append if cost > length[at] else todo.appendleft)((target, why))
-    return [], below
-
-
-def _back(came: dict[tuple[int, str], tuple[int, str]], at: tuple[int, str]) -> list[int]:
-    path = [at[0]]
-    while at in came:
-        at = came[at]
-        path.append(at[0])
-    return path[::-1]
-
-
-def _explain(graph: Graph, cycle: list[int], model: str, tried: bool) -> Finding:
-    edges = list(edges_of(cycle, graph))
-    steps = [(graph.name(edge.source), WORDS[edge.why]) for edge in edges]
-    flits = {flit for edge in edges for flit in _flits(graph, edge)}
-    chain = " ".join(steps[0]) + " "
-    chain += "".join(f"{what}, which {why} " for what, why in steps[1:])
-    more = "; in whatever order the writes were, such a circle remains" if tried else ""
-    sentence = f"The model {model} has no order for this: {chain}{steps[0][0]}, where it began{more}."
-    return Finding(VIOLATION, sentence, steps, sorted(flits))
-
-
-def _flits(graph: Graph, edge: Edge) -> tuple[int, ...]:
-    operations = graph.trace.operations
-    return operations[edge.source].flits if edge.source < len(operations) else ()

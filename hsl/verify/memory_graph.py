@@ -15,11 +15,11 @@ from typing import NamedTuple
 from hsl.errors import ConfigError
 from hsl.verify.trace_operation import Trace, TraceOperation
 
-__all__ = ["MODELS", "TRANSITIVE", "Edge", "Graph", "NoWriter", "build", "edges_of"]
+__all__ = ["MODELS", "TRANSITIVE", "Graph", "NoWriter", "Reason", "build"]
 
 
 # Relations that go on: what comes before what comes before something comes before it.
-TRANSITIVE = frozenset({"po", "co", "time"})
+TRANSITIVE = frozenset({"po", "time"})
 
 
 class NoWriter(Exception):
@@ -30,12 +30,11 @@ class NoWriter(Exception):
         self.operation = operation
 
 
-class Edge(NamedTuple):
-    """Why one comes before another: po, rf (is read by), co (is overwritten by), fr, time, final."""
+class Reason(NamedTuple):
+    """What an edge was inferred from: a path, by its ends, of edges of earlier rounds; None for a guess."""
 
-    source: int
-    target: int
-    why: str
+    round: int
+    path: tuple[int, int] | None
 
 
 class Graph:
@@ -47,6 +46,8 @@ class Graph:
         self.writes: dict[int, list[int]] = defaultdict(list)  # by address; the initial one first
         self.reads: list[tuple[int, int]] = []  # (read, the write it reads)
         self.initial: dict[int, int] = {}  # node -> address
+        self.reasons: dict[tuple[int, int], Reason] = {}  # of the edges that were inferred
+        self.round = 0  # of inference
 
     def node(self) -> int:
         """A new node that is no operation."""
@@ -60,6 +61,11 @@ class Graph:
         self.after[source][target] = why
         return True
 
+    def infer(self, source: int, target: int, why: str, path: tuple[int, int] | None) -> None:
+        """An edge that follows from a path; None: that is a guess."""
+        if self.add(source, target, why):
+            self.reasons[source, target] = Reason(self.round, path)
+
     def copy(self) -> Graph:
         """The same graph, whose edges may go their own way."""
         other = Graph.__new__(Graph)
@@ -70,6 +76,7 @@ class Graph:
             self.initial,
         )
         other.after = [dict(edges) for edges in self.after]
+        other.reasons, other.round = dict(self.reasons), self.round
         return other
 
     def real(self, node: int) -> bool:
@@ -204,7 +211,7 @@ def _read(
     if not (forwards and source == own):
         graph.add(source, number, "rf")
         if forwards and own is not None:  # it must not read what is older than what it wrote itself
-            graph.add(own, source, "co")
+            graph.infer(own, source, "co", (own, number))
 
 
 def _time(graph: Graph) -> None:
@@ -222,15 +229,3 @@ def _time(graph: Graph) -> None:
             graph.add(ends[at][1], new, "time")
             join, at = new, at + 1
         graph.add(join, number, "time")
-
-
-def edges_of(cycle: list[int], graph: Graph) -> list[Edge]:
-    """The relations of a cycle of nodes: those that go on are one, and joins are left out."""
-    whys = [graph.after[one][other] for one, other in zip(cycle, [*cycle[1:], cycle[0]], strict=True)]
-    count = len(cycle)
-    kept = [at for at in range(count) if whys[at] != whys[at - 1] or whys[at] not in TRANSITIVE]
-    starts = kept if len(kept) > 1 else [at for at in range(count) if graph.real(cycle[at])][:1]
-    return [
-        Edge(cycle[at], cycle[then], whys[at])
-        for at, then in zip(starts, [*starts[1:], *starts[:1]], strict=True)
-    ]
