@@ -22,11 +22,14 @@ class Excerpts:
         self._trace = trace
         self._agents: dict[int, list[int]] = defaultdict(list)
         self._addresses: dict[int, list[int]] = defaultdict(list)
+        self._finals: dict[int, int] = {}
         self._writer: dict[tuple[int, int], int] = {}
         for number, each in enumerate(trace.operations):
-            if each.kind != "final":
-                self._agents[each.agent].append(number)
-            if each.kind not in ("fence", "final"):
+            if each.kind == "final":
+                self._finals[each.addr] = number
+                continue
+            self._agents[each.agent].append(number)
+            if each.kind != "fence":
                 self._addresses[each.addr].append(number)
             if each.value is not None:
                 self._writer[each.addr, each.value] = number
@@ -40,6 +43,8 @@ class Excerpts:
             for row in (self._agents[each.agent], self._addresses.get(each.addr, [])):
                 at = bisect_left(row, number)
                 chosen.update(row[max(at - width, 0) : at + width + 1])
+        addresses = {operations[number].addr for number in chosen if operations[number].kind != "fence"}
+        chosen.update(self._finals[addr] for addr in addresses & self._finals.keys())
         # A write that is there for its readers only need not have read anything.
         needed = {
             self._writer[each.addr, each.read]

@@ -119,7 +119,9 @@ class Attempt:
         readers: dict[int, list[int]] = {}
         for node, edges in enumerate(self._graph.after):
             if node not in gone:
-                before.update(dict.fromkeys(edges, node))
+                for target, why in edges.items():
+                    if why == "po" or target not in before:  # an agent's own program makes the shortest knots
+                        before[target] = node
                 if node in self._source:
                     readers.setdefault(self._source[node], []).append(node)
         seen: dict[int, int] = {}

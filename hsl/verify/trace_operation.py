@@ -75,6 +75,7 @@ class Trace:
 def read_trace(lines: Iterable[str], source: str) -> Trace:
     """Read a trace of either format. Raises ConfigError with `source` and line for what is none."""
     trace = Trace()
+    finals: set[int] = set()
     json_lines: bool | None = None
     for number, line in enumerate(lines, 1):
         where = f"{source}:{number}"
@@ -90,6 +91,12 @@ def read_trace(lines: Iterable[str], source: str) -> Trace:
                 continue
         operation = _of_json(text, where, number) if json_lines else _of_axe(text, where, number)
         trace.operations.append(operation)
+        if operation.begin is not None and operation.end is not None and operation.end < operation.begin:
+            raise ConfigError(f"{where}: end {operation.end} is before begin {operation.begin}")
+        if operation.kind == "final":
+            if operation.addr in finals:
+                raise ConfigError(f"{where}: a second final value of {operation.addr}")
+            finals.add(operation.addr)
         if len(trace.operations) > MAX_OPERATIONS:
             raise ConfigError(f"{where}: more than {MAX_OPERATIONS} operations")
     return trace

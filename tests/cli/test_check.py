@@ -12,7 +12,8 @@ from click.testing import CliRunner, Result
 from hsl.cli import main
 from hsl.cli.exits import ExitCode
 from hsl.errors import ConfigError
-from hsl.verify.trace_operation import MAX_LINE, MAX_OPERATIONS, axe, read_trace, records
+from hsl.verify import checker, trace_operation
+from hsl.verify.trace_operation import MAX_LINE, axe, read_trace, records
 from tests.verify.test_capture_operations import capture
 from tests.verify.test_capture_operations import read as read_line
 from tests.verify.test_capture_operations import write as write_line
@@ -79,7 +80,9 @@ def test_axe_there_and_back(tmp_path: Path) -> None:
         (["0: M[99999999999999999999] := 1"], ":1: .*legal are"),
         (["0: <M[0] == 0; M[1] := 1>"], ":1: an atomic of two"),
         ([SB[0], "x" * (MAX_LINE + 1)], ":2: a line of more"),
-        (["0: sync"] * (MAX_OPERATIONS + 1), f":{MAX_OPERATIONS + 1}: more than"),
+        (["0: M[0] := 1 @ 7:6"], ":1: end 6 is before begin 7"),
+        (["final M[0] == 1", "final M[1] == 1", "final M[0] == 2"], ":3: a second final value of 0"),
+        ([HEAD, '{"agent": NaN, "kind": "fence"}'], "is no int"),
         (["{}"], ":1: the first line"),
         (["{"], ":1: no JSON"),
         (['{"a":' * 5000], ":1: no JSON"),
@@ -130,9 +133,16 @@ def test_capture(tmp_path: Path) -> None:
     assert "8 words: values from elsewhere" in result.stderr
 
 
+def test_operations_are_capped(monkeypatch: pytest.MonkeyPatch) -> None:
+    """A trace of more operations than are taken is refused where it exceeds them."""
+    monkeypatch.setattr(trace_operation, "MAX_OPERATIONS", 10)
+    with pytest.raises(ConfigError, match=":11: more than 10"):
+        read_trace(["0: sync"] * 11, "file")
+
+
 def test_large_trace_of_one_address(tmp_path: Path) -> None:
-    """As many operations of one address as are taken, in two agents, are judged."""
-    count = MAX_OPERATIONS // 8
+    """Thousands of operations of one address, in two agents, are judged."""
+    count = checker.MAX_WHOLE
     lines = [line for n in range(1, count) for line in (f"0: M[0] := {n}", f"1: M[0] == {n}")]
     assert call(write(tmp_path, *lines), "--model", "sc").exit_code == ExitCode.OK
     lines[-1] = "1: M[0] == 1"

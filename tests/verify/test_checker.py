@@ -300,6 +300,30 @@ def test_long_traces(model: str) -> None:
     assert len(finding.cycle) <= 4
 
 
+def chain(length: int) -> list[str]:
+    """Eight agents who count up one variable by turns."""
+    return [f"{n % 8}: <M[0] == {n}; M[0] := {n + 1}>" for n in range(length)]
+
+
+def test_long_chain_of_atomics() -> None:
+    """One count that is taken twice in a long chain of atomics is found, and shown small."""
+    lines = chain(checker.MAX_WHOLE + 100)
+    assert check(read_trace(lines, "t"), "hsl").verdict == CONSISTENT
+    lines[4000] = "0: <M[0] == 100; M[0] := 4001>"
+    finding = check(read_trace(lines, "t"), "hsl")
+    assert finding.verdict == VIOLATION
+    assert len(finding.cycle) <= 6
+
+
+def test_final_value_of_a_long_trace() -> None:
+    """A final value that was overwritten long ago is found."""
+    lines = [f"{n % 8}: M[{n % 3}] := {n + 1}" for n in range(checker.MAX_WHOLE + 100)]
+    assert check(read_trace([*lines, "final M[0] == 4195"], "t"), "hsl").verdict == CONSISTENT
+    finding = check(read_trace([*lines, "final M[0] == 7"], "t"), "hsl")
+    assert finding.verdict == VIOLATION
+    assert any("as the final value says" in relation for _, relation in finding.cycle)
+
+
 def test_acquire_and_release() -> None:
     """By the profile, message passing with release and acquire is ordered."""
     lines = ['{"schema": "hsl.operations/1"}',
