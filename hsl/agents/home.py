@@ -430,4 +430,8 @@ class HomeAgent:
 
     def next_deadline(self) -> int | None:
         """The first instant (ns) at which `tick` has something to do."""
-        return min((t.deadline for t in self._busy.values() if t.deadline is not None), default=None)
+        first = None
+        for t in self._busy.values():
+            if t.deadline is not None and (first is None or t.deadline < first):
+                first = t.deadline
+        return first

@@ -57,6 +57,8 @@ class NcrRequests:
 
     def serve(self, now: int) -> None:
         """Send what waits, of each target the oldest first, while there are TXNs for it."""
+        if not self._waiting:
+            return
         most = max(1, self._outstanding.limit - 1)
         for dst, queue in list(self._waiting.items()):
             while (

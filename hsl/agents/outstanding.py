@@ -96,4 +96,4 @@ class Outstanding:
             if deadline > now:
                 break
             due.append((deadline, txn))
-        return [self._requests[txn] for _, txn in sorted(due)]
+        return [self._requests[txn] for _, txn in sorted(due)] if due else []

@@ -44,4 +44,7 @@ class Peers:
 
     def of(self, nid: int) -> Negotiated:
         """The configuration that holds for requests of `nid`."""
-        return next((known for nids, known in self._ranges.items() if nid in nids), self._local)
+        for nids, known in self._ranges.items():
+            if nid in nids:
+                return known
+        return self._local

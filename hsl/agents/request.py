@@ -181,7 +181,7 @@ class RequestAgent:
         ticket = Ticket(access, self.nid, now, collected)
         self._now = now
         self._pending += 1
-        if self._gone():
+        if self._leaving and self._gone():
             self._collect()
             self._go_on(now)  # what starves came first
         if self._fence is not None:
@@ -222,7 +222,7 @@ class RequestAgent:
 
     def next_deadline(self) -> int | None:
         """When `tick` is due (ns)."""
-        return self._now if self._gone() else self._outstanding.next_deadline()
+        return self._now if self._leaving and self._gone() else self._outstanding.next_deadline()
 
     def home_lost(self, nid: int, now: int) -> None:
         """Fence node `nid`: its lines go to I, its accesses end with UNREACH, it is not heard (6.2 F6)."""
@@ -411,13 +411,11 @@ class RequestAgent:
 
     def _gone(self) -> int:
         """CmpAcks that have left the outbox and whose MSHRs are not yet free."""
-        if not self._leaving:
-            return 0
         return len(self._leaving) - sum(message.op == Op.CmpAck for message in self.outbox)
 
     def _collect(self) -> None:
         """Free the MSHRs whose CmpAck has left (D4)."""
-        for _ in range(self._gone()):
+        for _ in range(self._gone() if self._leaving else 0):
             request = self._leaving.popleft()
             line = request.line
             self.close(request)

@@ -157,7 +157,7 @@ def _misaligned(message: Message, info: OpInfo, negotiated: Negotiated) -> bool:
 _FEATURE: Final = Check(
     Err.UNSUP,
     "a negotiated feature",
-    lambda m, info, n: n.features & info.feature != info.feature,
+    lambda m, info, n: info.feature != 0 and n.features & info.feature != info.feature,
 )
 _BE_FLAG: Final = Check(Err.PROTO, "BE as the opcode says", lambda m, info, n: not _BE[info.be](m.be))
 _ALIGNED: Final = Check(Err.PROTO, "an aligned ADDR", _misaligned)

@@ -37,7 +37,7 @@ class Gate:
         self._inbound: dict[int, deque[Message]] = {vc: deque() for vc in Vc}
         self._outbound: dict[int, deque[Message]] = {vc: deque() for vc in Vc}
         self.waiting = 0  # messages in the inbound queues, to be delivered to agents
-        self._kept = 0  # in the outbound queues
+        self.kept = 0  # in the outbound queues, to be flushed
         self._window = 0  # of PROTO errors
         self._protos = 0
         self._since = 0
@@ -58,7 +58,7 @@ class Gate:
         self.bucket.clear()
         for queue in (*self._inbound.values(), *self._outbound.values()):
             queue.clear()
-        self.waiting = self._kept = 0
+        self.waiting = self.kept = 0
 
     def proto(self, now: int) -> None:
         """Count an error of `proto`; the 17th in a window ends the port. HSL 6.3 [HSL-SEC-003]."""
@@ -120,17 +120,15 @@ class Gate:
     def send(self, message: Message) -> None:
         """Hand a message to the port, or keep it until the port has room."""
         self._outbound[message.vc].append(message)
-        self._kept += 1
+        self.kept += 1
 
     def flush(self) -> bool:
         """Move to the port what it has room for; True when something moved."""
-        if not self._kept:
-            return False
         moved = False
         for vc, queue in self._outbound.items():
             while queue and self.port.room(vc):
                 self.port.send(queue.popleft())
-                self._kept -= 1
+                self.kept -= 1
                 moved = True
         return moved
 
@@ -144,4 +142,4 @@ class Gate:
     @property
     def idle(self) -> bool:
         """Nothing waits here."""
-        return not (self.waiting or self._kept)
+        return not (self.waiting or self.kept)

@@ -214,7 +214,7 @@ class Node:
             while moving:
                 for link, data in gate.port.transmit(now, partial(ready, gate.index)):
                     yield gate.index, link, data
-                moving = gate.flush()
+                moving = gate.kept > 0 and gate.flush()
 
     # ---- state
     @property
@@ -282,19 +282,22 @@ class Node:
             for message, origin in batch:
                 self._handlers[message.vc](message, origin, now)
             sent = self._drain(now)
-            flushed = [gate.flush() for gate in self._gates]
+            flushed = [gate.flush() for gate in self._gates if gate.kept]
             moving = bool(batch or sent or any(flushed)) and self._more()
         for watch in self._watches:
             watch.observe(now)
 
     def _more(self) -> bool:
         """Whether another round of this instant can find something to do."""
-        return (
-            bool(self._local or self.io or self.atc)
-            or any(gate.waiting or gate.port.told for gate in self._gates)
-            or any(agent.outbox or agent.errors for agent in self._talking)
-            or any(home.fences for home in self.homes.values())
-        )
+        if self._local or self.io or self.atc:
+            return True
+        for gate in self._gates:
+            if gate.waiting or gate.port.told:
+                return True
+        for agent in self._talking:
+            if agent.outbox or agent.errors:
+                return True
+        return any(home.fences for home in self.homes.values())
 
     def _batch(self) -> list[Inbound]:
         """What is delivered in this round, in its order."""
@@ -306,7 +309,8 @@ class Node:
             asks += [Vc.NCR] if self.io is None or self.io.room else []
             for gate in waiting:
                 batch += [(message, gate) for message in gate.answers() + gate.asks(asks)]
-        batch.sort(key=lambda inbound: (DELIVERY[inbound[0].vc], inbound[0].src))
+        if len(batch) > 1:
+            batch.sort(key=lambda inbound: (DELIVERY[inbound[0].vc], inbound[0].src))
         return batch
 
     def _to_home(self, message: Message, gate: Gate | None, now: int) -> None:
@@ -361,7 +365,10 @@ class Node:
 
     def _gate(self, nid: int) -> Gate | None:
         """The gate of the port behind which `nid` is."""
-        return next((gate for gate in self._gates if nid in gate.nids), None)
+        for gate in self._gates:
+            if nid in gate.nids:
+                return gate
+        return None
 
     def _route(self, message: Message) -> None:
         """Send a message of an agent of this node on its way."""
@@ -400,8 +407,9 @@ class Node:
         for polled in (self.io, self.atc):
             sent = (polled is not None and polled.poll(now)) or sent
         for home in self.homes.values():
-            sent = sent or bool(home.fences)
-            self._fence(home, now)
+            if home.fences:
+                sent = True
+                self._fence(home, now)
             if home.viral:  # HSL 5.6 M3, 6.1
                 for port in self.ports:
                     port.viral = True

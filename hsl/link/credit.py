@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable
+from collections.abc import Container
 from typing import Final
 
 from hsl._generated.constants import MAX_CCNT, ErrorCode, Vc
@@ -14,6 +14,12 @@ __all__ = ["Arbiter", "Credits"]
 VCS: Final = tuple(int(vc) for vc in Vc)
 # The search for a VC to return starts after the last one used. HSL 3.5 F9.
 SEARCH: Final = {last: tuple((last + step) % len(VCS) + 1 for step in range(len(VCS))) for last in (0, *VCS)}
+# By place of the wheel: the VCs in the order of the search, each with the place after it.
+PLACES: Final = range(len(ARBITER_WHEEL))
+TURNS: Final[list[list[tuple[int, int]]]] = [
+    [(ARBITER_WHEEL[at], (at + 1) % len(PLACES)) for at in (*PLACES[first:], *PLACES[:first])]
+    for first in PLACES
+]
 
 
 class Credits:
@@ -90,8 +96,8 @@ class Credits:
     def pick(self) -> tuple[int, int]:
         """CVC and CCNT of the PROT that is being built. F9 [HSL-LNK-028]."""
         for vc in SEARCH[self.last] if self.owed else ():
-            count = min(self.returnable[vc], MAX_CCNT)
-            if count:
+            if self.returnable[vc]:
+                count = min(self.returnable[vc], MAX_CCNT)
                 self.returnable[vc] -= count
                 self.owed -= count
                 if self.returnable[vc] < self.threshold[vc]:
@@ -116,11 +122,10 @@ class Arbiter:
     def __init__(self) -> None:
         self.place = 0
 
-    def next(self, eligible: Callable[[int], bool]) -> int:
+    def next(self, eligible: Container[int]) -> int:
         """The VC whose turn it is of those `eligible`, 0 if none is. RSP and DAT get 2 of 3 places (P5)."""
-        for step in range(len(ARBITER_WHEEL)):
-            place = (self.place + step) % len(ARBITER_WHEEL)
-            if eligible(ARBITER_WHEEL[place]):
-                self.place = (place + 1) % len(ARBITER_WHEEL)
-                return ARBITER_WHEEL[place]
+        for vc, after in TURNS[self.place]:
+            if vc in eligible:
+                self.place = after
+                return vc
         return 0

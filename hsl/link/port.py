@@ -277,17 +277,17 @@ class Port:
         LinkError while the port is down; ConfigError for a full queue or a VC not served; CodecError for a
         message that cannot be encoded.
         """
+        vc = message.vc
         if not self.up:
             raise LinkError("the port is down: no message can be sent")
-        if not self.serves(message.vc):
-            raise ConfigError(
-                f"the peer serves no VC {message.vc}: opcode {message.op:#04x} cannot be sent to it"
-            )
-        if not self.room(message.vc):
-            raise ConfigError(f"{self.config.queue_cap} messages wait on VC {message.vc}: the queue is full")
+        if not self.serves(vc):
+            raise ConfigError(f"the peer serves no VC {vc}: opcode {message.op:#04x} cannot be sent to it")
+        if not self.room(vc):
+            raise ConfigError(f"{self.config.queue_cap} messages wait on VC {vc}: the queue is full")
         granules = self.codec.encode_message(message)
-        self.credit_waits[message.vc] += not self._credits.available[message.vc]
-        self._queues[message.vc].append((message.op, granules))
+        if not self._credits.available[vc]:
+            self.credit_waits[vc] += 1
+        self._queues[vc].append((message.op, granules))
         self._waiting += 1
 
     def backlog(self, vc: int) -> int:
@@ -384,15 +384,19 @@ class Port:
         """Whether `link` sends the next new PROT. HSL 3.3.3 rank 8, 4.3 [HSL-BND-001]."""
         return self.up and self.bond.sending and self.bond.tx.turn == link.index
 
-    def _eligible(self, vc: int) -> bool:
-        return bool(self._queues[vc]) and self._credits.available[vc] > 0
+    @property
+    def _eligible(self) -> list[int]:
+        """The VCs on which a message waits that has a credit."""
+        if not self._waiting:
+            return []
+        available = self._credits.available
+        return [vc for vc, queue in self._queues.items() if queue and available[vc]]
 
     @property
     def has_content(self) -> bool:
         """F9: whether a new PROT is built."""
-        if self._packer.unfinished or self._credits.must_return() or self.bond.tx.resend:
-            return True
-        return self._waiting > 0 and any(map(self._eligible, self._queues))
+        waits = self._packer.unfinished or self._credits.must_return() or self.bond.tx.resend
+        return bool(waits or self._eligible)
 
     def next_new(self, form: str, now: int) -> tuple[int, Flit] | None:
         """BSN and content of the next new PROT, None if it would carry nothing; F9 [HSL-LNK-041].
@@ -418,7 +422,7 @@ class Port:
         return Flit(form, FlitType.PROT, cvc=cvc, ccnt=ccnt, payload=payload, som=som)
 
     def _next_granules(self) -> bytes:
-        vc = self._arbiter.next(self._eligible) if self._waiting else 0  # F10
+        vc = self._arbiter.next(self._eligible)  # F10
         if not vc:
             return b""
         self._waiting -= 1

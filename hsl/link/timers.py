@@ -30,7 +30,8 @@ class TimerSet:
 
     def start(self, name: str, now: int) -> None:
         """Start `name`, or start it again."""
-        self.running[name] = min(now + _LENGTH[name] * self.tu, NEVER)
+        deadline = now + _LENGTH[name] * self.tu
+        self.running[name] = min(deadline, NEVER)
 
     def stop(self, name: str) -> None:
         """Stop `name` if it runs."""

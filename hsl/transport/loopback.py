@@ -173,8 +173,9 @@ class Loopback:
     def _round(self) -> None:
         now = self.now
         touched = {index for index, at in enumerate(self._deadlines) if at is not None and at <= now}
+        late = sorted(touched)  # nothing that comes in makes a timer due at once
         self._take(Step.PAL, touched)
-        for index in sorted(touched):
+        for index in late:
             self.devices[index].node.tick(now)
         self._take(Step.LOCAL, touched)
         for index in sorted(touched):
@@ -196,7 +197,7 @@ class Loopback:
     def _transmit(self, index: int) -> None:
         node = self.devices[index].node
         for port, link, flit in node.transmit(self.now, partial(self._ready, index)):
-            self._send(self.lanes[Place(index, port, link)], flit)
+            self._send(self.lanes[index, port, link], flit)  # type: ignore[index]
 
     def _ready(self, index: int, port: int, link: int) -> bool:
         """Whether a line takes a flit; of one that is busy the device is asked again when it is free."""

@@ -94,10 +94,11 @@ class Issuer:
 
     def _schedule(self, thread: int, now: int) -> None:
         """Let the head of a thread wait for what it follows, or make it due."""
-        if thread in self._scheduled or not self._queues[thread] or self._flying[thread] >= THREAD_WINDOW:
+        queue = self._queues[thread]
+        if thread in self._scheduled or not queue or self._flying[thread] >= THREAD_WINDOW:
             return
         self._scheduled.add(thread)
-        head = self._queues[thread][0]
+        head = queue[0]
         waits = [each for each in head.after if each in self._open]
         if not waits:
             heappush(self._due, (now + head.gap, head.id, head))

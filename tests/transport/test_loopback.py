@@ -171,6 +171,7 @@ def test_order_of_one_instant() -> None:
     loopback, lane = pair.loopback, pair.loopback.lanes[B]
     at = loopback.now + 1
     loopback.call(at, A, lambda: log.append("local"))
+    loopback._deadlines[A.device] = at
     loopback.set_wire(0, up=False, at=at)
     loopback._push(at, Step.RECEIVE, A, lambda: loopback._deliver(lane, Arrival(bytes(64)), lane.cuts))
     log.clear()
