@@ -5,21 +5,26 @@ from __future__ import annotations
 import shlex
 import time
 from collections.abc import Callable
+from dataclasses import replace
 from pathlib import Path
 from typing import Any, TypeVar
 
 import click
 from rich.console import Console
 
+from hsl.cli.check import load
 from hsl.cli.exits import ExitCode
 from hsl.cli.node import deliver, draw_seed
 from hsl.cli.progress import Progress
 from hsl.cli.seconds import Seconds
 from hsl.engine.select import ENGINES, engines
 from hsl.errors import ConfigError
+from hsl.verify.given import program_of
 from hsl.verify.issuer import Issuer
+from hsl.verify.operation import Operation
 from hsl.verify.replay import MAX_OPERATIONS, SUFFIX, Recording, write
-from hsl.verify.stress import VIA, StressConfig, beginning, minimize, run
+from hsl.verify.stress import beginning, minimize, program, run
+from hsl.verify.stress_config import HOMED, VIA, StressConfig
 from hsl.verify.verdict import Stopped, Verdict
 
 __all__ = ["command"]
@@ -48,17 +53,30 @@ def number(name: str, text: str) -> Callable[[F], F]:
 @number("tshrs", "Requests that the home serves at once.")
 @click.option("--via", type=click.Choice(VIA), default=DEFAULT.via, show_default=True,
               help="Agents joined by a network that keeps no order, or the whole stack.")  # fmt: skip
+@click.option(
+    "--homed",
+    type=click.Choice(list(HOMED)),
+    default=DEFAULT.homed,
+    show_default=True,
+    help=f"Where the lines live: {'; '.join(f'{key}: {what}' for key, what in HOMED.items())}.",
+)
+@click.option("--operations", "file", type=click.Path(path_type=Path, dir_okay=False),
+              help="Run these operations, a file as hsl check takes it, not a random program.")  # fmt: skip
 @click.option("--faults", default="none", show_default=True, help="What happens to flits (hsl inject list).")
 @click.option("--seed", type=int, help="Of program, network and faults; drawn and printed if not given.")
 @click.option("--time-limit", type=Seconds(), help="Seconds after which the run is stopped.")
 @click.option("--shrink/--no-shrink", default=True, show_default=True, help="Make a failure small.")
 @click.option("--engine", type=click.Choice(ENGINES), help="Engine of every layer.")
-@click.option("--save", type=click.Path(path_type=Path, dir_okay=False),
-              help=f"Where a failure goes, to be replayed [default: stress-SEED{SUFFIX}].")  # fmt: skip
+@click.option(
+    "--save",
+    type=click.Path(path_type=Path, dir_okay=False),
+    help=f"Where the run goes, to be replayed; failures always are [stress-SEED{SUFFIX}].",
+)
 @click.option("--out", type=click.Path(path_type=Path, dir_okay=False), help="The JSON document as a file.")
 @click.option("--json", "as_json", is_flag=True, help="One JSON document on stdout.")
 def command(
     seed: int | None,
+    file: Path | None,
     time_limit: float | None,
     shrink: bool,
     engine: str | None,
@@ -73,8 +91,10 @@ def command(
     it is made small and saved for `hsl replay`; 7 if the faults end a link, which is no verdict.
     """
     config = StressConfig(seed=draw_seed(seed), **settings)
+    given = None if file is None else given_program(file, config)
+    config = config if given is None else replace(config, ops=len(given))
     start = time.monotonic()
-    verdict, done = watch(config, engine, start, time_limit)
+    verdict, done = watch(config, given, engine, start, time_limit)
     report = {
         "schema": SCHEMA,
         "ok": verdict is None or not verdict.violation,
@@ -83,21 +103,40 @@ def command(
         "engines": engines(engine),
         "seconds": round(time.monotonic() - start, 3),
         "ended": done,
+        "operations": None if file is None else str(file),
         "violation": "",
         "failure": None,
+        "saved": None,
     }
     if verdict is not None:
         report |= {"messages": verdict.messages, "virtual_ns": verdict.time, "counters": verdict.details}
         if verdict.violation:
             report |= {"violation": verdict.violation}
             path = save or Path(f"stress-{config.seed}{SUFFIX}")
-            report["failure"] = failure(config, verdict, engine, shrink, path)
+            found = failure(config, given, verdict, engine, shrink, path)
+            report["failure"] = found | {"again": again(config, file)}
+            report["saved"] = str(path) if found["replay"] else None
+        elif save is not None and config.ops <= MAX_OPERATIONS:
+            store(Recording.of_stress(config, given or program(config), verdict), save)
+            report["saved"] = str(save)
     deliver(report, as_json, out, show)
     return ExitCode.OK if report["ok"] else ExitCode.FAILED
 
 
+def given_program(file: Path, config: StressConfig) -> list[Operation]:
+    """The operations of a file. Raises ConfigError for what is none, and when there are none."""
+    program = program_of(load(file), config)
+    if not program:
+        raise ConfigError(f"{file}: no operation to run")
+    return program
+
+
 def watch(
-    config: StressConfig, engine: str | None, start: float, limit: float | None
+    config: StressConfig,
+    given: list[Operation] | None,
+    engine: str | None,
+    start: float,
+    limit: float | None,
 ) -> tuple[Verdict | None, int]:
     """Run with progress; the verdict, None when the limit came first, and how many operations ended."""
     done = 0
@@ -111,20 +150,28 @@ def watch(
                 raise Stopped
 
         try:
-            verdict = run(config, engine=engine, progress=step)
+            verdict = run(config, given, engine=engine, progress=step)
         except Stopped:
             return None, done
     return verdict, verdict.ended
 
 
 def failure(
-    config: StressConfig, verdict: Verdict, engine: str | None, shrink: bool, save: Path
+    config: StressConfig,
+    given: list[Operation] | None,
+    verdict: Verdict,
+    engine: str | None,
+    shrink: bool,
+    save: Path,
 ) -> dict[str, Any]:
     """Make a failure small, save it, and describe it."""
     with Progress() as progress:
         progress.say(f"violation after {verdict.begun} operations: {verdict.violation}")
         progress.say("making it small" if shrink else "running it again, with what happened")
-        least, kept = minimize(config, verdict, engine=engine) if shrink else beginning(config, verdict)
+        if shrink:
+            least, kept = minimize(config, verdict, engine=engine, operations=given)
+        else:
+            least, kept = beginning(config, verdict, given)
         verdict = run(least, kept, engine=engine, trace=True)
         saved = len(kept) <= MAX_OPERATIONS
         if saved:
@@ -135,7 +182,6 @@ def failure(
         "operations": [str(operation) for operation in kept] if len(kept) <= LISTED else None,
         "trace": list(verdict.trace),
         "replay": f"hsl replay {shlex.quote(str(save))}" if saved else None,
-        "again": again(config),
     }
 
 
@@ -148,12 +194,14 @@ def store(recording: Recording, path: Path) -> None:
         raise ConfigError(f"{path}: {error}") from error
 
 
-def again(config: StressConfig) -> str:
-    """The command that runs a configuration."""
+def again(config: StressConfig, file: Path | None = None) -> str:
+    """The command that runs a configuration, and the operations of a file if there is one."""
     plain = DEFAULT.record()
     changed = {
         name: value for name, value in config.record().items() if name == "seed" or value != plain[name]
     }
+    if file is not None:
+        changed = {"operations": file} | {name: value for name, value in changed.items() if name != "ops"}
     return " ".join(
         ["hsl stress", *(f"--{name} {shlex.quote(str(value))}" for name, value in changed.items())]
     )
@@ -170,7 +218,9 @@ def show(report: dict[str, Any]) -> None:
     counters = ", ".join(f"{name} {value}" for name, value in report["counters"].items())
     console.print(f"{report['messages']} messages, {report['virtual_ns']} ns of virtual time; {counters}")
     if report["ok"]:
-        console.print("nothing forbidden was seen")
+        console.print(
+            "nothing forbidden was seen" + (f"; saved: {report['saved']}" if report["saved"] else "")
+        )
         return
     found = report["failure"]
     console.print(f"FORBIDDEN: {report['violation']}", markup=False)

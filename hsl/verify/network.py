@@ -7,7 +7,7 @@ So a program with fewer operations meets the same delays, and a failure survives
 from __future__ import annotations
 
 from collections import Counter, deque
-from collections.abc import Callable, Sequence
+from collections.abc import Callable
 from heapq import heappop, heappush
 from itertools import count
 from struct import Struct
@@ -20,10 +20,12 @@ from hsl.agents.access import Ticket
 from hsl.agents.home import HomeAgent
 from hsl.agents.invariants import InvariantError, ReferenceMemory, directory_exact, single_writer
 from hsl.agents.request import RequestAgent
+from hsl.agents.target import MemoryTarget
 from hsl.codec.message import Message
 from hsl.verify.issuer import Issuer
 from hsl.verify.last_writer import LastWriters
 from hsl.verify.operation import Operation
+from hsl.verify.parties import Parties
 
 __all__ = ["MAX_DELAY", "MAX_WAIT", "Network", "Sent"]
 
@@ -36,7 +38,10 @@ MAX_WAIT = 200_000
 SWEEP = 256
 TRACE = 256  # messages of one line that are kept for a report
 _IDENTITY = Struct("<QHHBIQ")
-_REQUESTS = frozenset({Vc.REQ, Vc.RWD, Vc.SNP})
+# What asks, by opcode: which numbers its TXN is one of. And the answers that need not say for which line.
+_NUMBERS: dict[int, int] = {Vc.REQ: Vc.REQ, Vc.RWD: Vc.REQ, Vc.SNP: Vc.SNP, Vc.MEM: Vc.MEM}
+_ASKS = {code: _NUMBERS[info.vc] for code, info in OPCODES.items() if info.vc in _NUMBERS}
+_SNOOPED = frozenset({Op.SnpRsp, Op.SnpRspData})
 
 
 class Sent(NamedTuple):
@@ -56,36 +61,40 @@ class Sent(NamedTuple):
 
 
 class Network:
-    """One run of a program. `lines`: those that are judged; `trace`: keep the messages of each line.
+    """One run of a program by the agents of `parties`; `trace`: keep the messages of each line.
 
     Raises InvariantError from `run` when something forbidden is seen.
     """
 
     def __init__(
         self,
-        agents: Sequence[RequestAgent],
-        home: HomeAgent,
-        lines: Sequence[int],
+        parties: Parties,
         seed: int,
         *,
         trace: bool = False,
         progress: Callable[[Issuer], None] = lambda issuer: None,
     ) -> None:
         self.now = 0
-        self.agents = {agent.nid: agent for agent in agents}
-        self.home = home
-        self.lines = list(lines)
+        self.parties = parties
+        nodes = parties.nodes
+        self.agents = {config.nid: RequestAgent(config) for node in nodes for config in node.agents}
+        self.homes = {home.nid: HomeAgent(home, memory) for node in nodes for home, memory in node.homes}
+        self.targets = {
+            target.nid: MemoryTarget(target, memory) for node in nodes for target, memory in node.targets
+        }
+        self.lines = lines = parties.lines
         self.traces: dict[int, deque[Sent]] = {line: deque(maxlen=TRACE) for line in lines} if trace else {}
         self.messages = 0
         self.failed_line: int | None = None
         self._seed = seed
         self._progress = progress
-        initial = {line: home.memory.read_line(line)[0] for line in lines}
+        initial = {line: parties.stored(line) for line in lines}
         self.reference = ReferenceMemory(initial.__getitem__)
         self.writers = LastWriters(initial.__getitem__)
-        self._queue: list[tuple[int, int, Message]] = []  # bounded by what agents and home have outstanding
+        # When it arrives, number, message, line. Bounded by what agents and homes have outstanding.
+        self._queue: list[tuple[int, int, Message, int | None]] = []
         self._alike: Counter[tuple[int, int, int, int]] = Counter()
-        self._line_of: dict[tuple[int, int, bool], int] = {}  # (NID, TXN, snoop): the line asked for
+        self._line_of: dict[tuple[int, int, int], int] = {}  # (NID, TXN, whose numbers): the line asked for
         self._running: dict[
             Ticket, tuple[Operation, int]
         ] = {}  # and the messages that had arrived at its begin
@@ -100,9 +109,12 @@ class Network:
                 for operation in issuer.due(self.now):
                     self._begin(operation, issuer, arrived)
             elif self._queue:
-                self.now, _, message = heappop(self._queue)
+                self.now, _, message, line = heappop(self._queue)
                 arrived += 1
+                self.failed_line = line
                 self._deliver(message, issuer)
+                if line is not None:
+                    self._judge(line)
             else:
                 break
             if step % SWEEP == 0:
@@ -126,21 +138,18 @@ class Network:
         self._after(agent, issuer)
 
     def _deliver(self, message: Message, issuer: Issuer) -> None:
-        line = self._line(message)
-        self.failed_line = line
-        if message.dst == self.home.nid:
-            self.home.receive(message, self.now)
-            for answer in self.home.outbox:
-                self.reference.answered(answer)
-                self._send(answer)
-            self.home.outbox.clear()
-            self.home.taken.clear()
-        else:
-            agent = self.agents[message.dst]
+        if (agent := self.agents.get(message.dst)) is not None:
             agent.receive(message, self.now)
             self._after(agent, issuer)
-        if line is not None:
-            self._judge(line)
+            return
+        server = self.homes.get(message.dst) or self.targets[message.dst]
+        server.receive(message, self.now)
+        for answer in server.outbox:
+            if answer.dst in self.agents:
+                self.reference.answered(answer)
+            self._send(answer)
+        server.outbox.clear()
+        server.taken.clear()
 
     def _after(self, agent: RequestAgent, issuer: Issuer) -> None:
         """Judge what an agent has finished, send what it sends, and tell it that this has left (D4)."""
@@ -163,26 +172,26 @@ class Network:
 
     def _send(self, message: Message) -> None:
         self.messages += 1
-        if OPCODES[message.op].vc in _REQUESTS:
-            # A snoop is answered by its target with the TXN of the home; a request by the home.
-            snoop = message.vc == Vc.SNP
-            self._line_of[message.dst if snoop else message.src, message.txn, snoop] = message.addr
-        line = self._line(message) or 0
-        alike = (message.src, message.dst, message.op, line)
-        self._alike[alike] += 1
-        identity = _IDENTITY.pack(line, message.src, message.dst, message.op, self._alike[alike], self._seed)
-        arrives = self.now + 1 + crc32(identity) % MAX_DELAY
-        heappush(self._queue, (arrives, self.messages, message))
-        if (trace := self.traces.get(line - line % LINE_BYTES)) is not None:
+        src, dst, op = message.src, message.dst, message.op
+        line = self._line(message)
+        if line is not None and (numbers := _ASKS.get(op)) is not None:
+            self._line_of[src, message.txn, numbers] = line
+        alike = (src, dst, op, line or 0)
+        self._alike[alike] = count = self._alike[alike] + 1
+        arrives = self.now + 1 + crc32(_IDENTITY.pack(line or 0, src, dst, op, count, self._seed)) % MAX_DELAY
+        heappush(self._queue, (arrives, self.messages, message, line))
+        if line is not None and (trace := self.traces.get(line)) is not None:
             trace.append(Sent(self.messages, self.now, arrives, message))
 
     def _line(self, message: Message) -> int | None:
         """The line of a message; a CmpAck names only the HTXN, and changes nothing that is judged."""
-        if OPCODES[message.op].vc in _REQUESTS:
+        if message.op == Op.CmpAck:
+            return None
+        if message.op in _ASKS:
             return message.addr - message.addr % LINE_BYTES
-        answer = message.op in (Op.SnpRsp, Op.SnpRspData)
-        addr = self._line_of.get((message.src if answer else message.dst, message.txn, answer))
-        return None if addr is None or message.op == Op.CmpAck else addr - addr % LINE_BYTES
+        of_target = message.src in self.targets
+        numbers = Vc.SNP if message.op in _SNOOPED else Vc.MEM if of_target else Vc.REQ
+        return self._line_of.get((message.dst, message.txn, numbers))
 
     # ---- judges
 
@@ -195,7 +204,9 @@ class Network:
         for line in self.lines:
             self.failed_line = line
             self._judge(line)
-        for errors in (self.home.errors, *(agent.errors for agent in self.agents.values())):
+        logs = [home.errors for home in self.homes.values()]
+        logs += [target.errors for target in self.targets.values()]
+        for errors in (*logs, *(agent.errors for agent in self.agents.values())):
             if errors:
                 code, text, message = errors[0]
                 self.failed_line = None if message is None else self._line(message)
@@ -211,12 +222,12 @@ class Network:
     def _rest(self) -> None:
         for line in self.lines:
             self.failed_line = line
-            directory_exact(self.agents.values(), line, self.home.directory_of(line))
+            home = self.homes[self.parties.home_of(line)]
+            directory_exact(self.agents.values(), line, home.directory_of(line))
             if all(agent.state_of(line) != "M" for agent in self.agents.values()):
-                self.reference.judge_memory(line, self.home.memory.read_line(line)[0])
+                self.reference.judge_memory(line, self.parties.stored(line))
         self.failed_line = None
-        busy = [agent.nid for agent in self.agents.values() if not agent.idle]
-        if busy or not self.home.idle:
-            raise InvariantError(
-                f"at rest agents {busy} wait, the home is {'' if self.home.idle else 'not '}idle"
-            )
+        busy = [nid for nid, agent in self.agents.items() if not agent.idle]
+        busy += [nid for nid, home in self.homes.items() if not home.idle]
+        if busy:
+            raise InvariantError(f"at rest nodes {busy} wait")

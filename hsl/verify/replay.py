@@ -7,19 +7,18 @@ order; the last, if the file is whole, the verdict of the run that was recorded.
 from __future__ import annotations
 
 import json
-from collections import Counter
 from collections.abc import Callable, Iterable, Iterator, Sequence
 from dataclasses import asdict, dataclass
 from pathlib import Path
 from typing import Any, Final, TextIO
 
 from hsl._generated.constants import PROFILE_NAME, VERSION
-from hsl.agents.access import KINDS
 from hsl.errors import ConfigError
-from hsl.verify.last_writer import check_judged
+from hsl.verify.given import check_program
 from hsl.verify.operation import Operation
 from hsl.verify.port_run import run_port
-from hsl.verify.stress import StressConfig, run
+from hsl.verify.stress import run
+from hsl.verify.stress_config import StressConfig
 from hsl.verify.verdict import Verdict
 
 __all__ = [
@@ -132,30 +131,8 @@ def _stress(recording: Recording, engine: str | None, trace: bool) -> Verdict:
     if config.via != recording.target:
         raise ConfigError(f"target {recording.target!r}, but the config says via {config.via!r}")
     operations = [_operation(record) for record in recording.records]
-    _check_program(config, operations)
+    check_program(config, operations)
     return run(config, operations, engine=engine, trace=trace)
-
-
-def _check_program(config: StressConfig, operations: Sequence[Operation]) -> None:
-    """Raise ConfigError for operations that are no program of the run."""
-    ids = [operation.id for operation in operations]
-    if ids != sorted(set(ids)):
-        raise ConfigError("operations: ids must rise")
-    if strangers := sorted({operation.agent for operation in operations} - set(config.agents)):
-        raise ConfigError(f"operations of agents {strangers}; there are {config.agents}")
-    threads = {(operation.agent, operation.thread) for operation in operations}
-    of_agent = Counter(agent for agent, _ in threads)
-    if (
-        len({thread for _, thread in threads}) != len(threads)
-        or max(of_agent.values(), default=0) > config.threads
-    ):
-        raise ConfigError(f"operations: a thread has one agent, which has at most {config.threads} threads")
-    for operation in operations:
-        if KINDS[operation.access.kind].ncr:
-            raise ConfigError(f"operation {operation}: only coherent accesses are legal with this target")
-        if operation.access.kind != "fence" and operation.access.addr not in config.reach:
-            raise ConfigError(f"operation {operation}: the {config.lines} lines are {config.reach}")
-    check_judged(operations)
 
 
 def _operation(record: dict[str, Any]) -> Operation:

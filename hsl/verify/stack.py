@@ -1,21 +1,21 @@
-"""A program on the whole stack: a star of nodes over links on virtual time, with faults (HSL 3.9 `mem`).
+"""A program on the whole stack: nodes over links on virtual time, with faults (HSL 3.9 `mem`).
 
-The CPU node has the home and its caches; each GPU node has one cache behind a port of its own. What is judged
-is what a program sees, and who may write: the judges know nothing of links.
+The nodes are a star, and a full mesh where lines are homed at GPU nodes. What is judged is what a program
+sees, and who may write: the judges know nothing of links.
 """
 
 from __future__ import annotations
 
-from collections.abc import Callable, Sequence
-from functools import partial
+from collections.abc import Callable
+from functools import partial, reduce
+from operator import or_
 from random import Random
 
 from hsl._generated.constants import LINE_BYTES, N_RECOV, N_REPLAY, TIMERS, Role
 from hsl.agents.access import Ticket
-from hsl.agents.home import HomeConfig
+from hsl.agents.home import HomeAgent
 from hsl.agents.invariants import InvariantError, directory_exact, single_writer
-from hsl.agents.memory import Memory
-from hsl.agents.request import RequestAgent, RequestConfig
+from hsl.agents.request import RequestAgent
 from hsl.engine.config import NodeConfig
 from hsl.engine.node import Node
 from hsl.link.config import PortConfig
@@ -27,13 +27,13 @@ from hsl.verify.flit_log import FlitLog
 from hsl.verify.issuer import Issuer
 from hsl.verify.last_writer import LastWriters
 from hsl.verify.operation import Operation
+from hsl.verify.parties import Parties, Party
 from hsl.verify.verdict import LinkLost
 
 __all__ = ["Stack"]
 
 TU_EXPONENT = 6  # of the hardware: the loopback is as fast
-CPU_NIDS = 16  # of the CPU node, from 0; each GPU has the one after
-CPU_GUID = 1
+FIRST_GUID = 1
 SWEEP = 256  # completions between two looks at all lines, and steps between two reports of progress
 # No message for so long, in TU, while operations wait: the ladder of 3.4.3 has ended by then on every link.
 PATIENCE = 4 * ((N_RECOV + 1) * (N_REPLAY + 1) * TIMERS["T_REPLAY"].tu + N_RECOV * TIMERS["T_STATE"].tu)
@@ -63,20 +63,15 @@ class _Device:
 
 
 class Stack:
-    """One run.
+    """One run of a program by the agents of `parties`.
 
-    `gpus`: caches behind ports; `cpus`: caches beside the home; `codec`: the engine under the links; `trace`:
-    keep the last flits.
+    `codec`: the engine under the links; `trace`: keep the last flits.
     Raises InvariantError from `run` when something forbidden is seen, LinkLost when the faults end a link.
     """
 
     def __init__(
         self,
-        cpus: Sequence[RequestConfig],
-        gpus: Sequence[RequestConfig],
-        home: HomeConfig,
-        memory: Memory,
-        lines: Sequence[int],
+        parties: Parties,
         seed: int,
         faults: FaultPlan,
         *,
@@ -84,7 +79,8 @@ class Stack:
         trace: bool = False,
         progress: Callable[[Issuer], None] = lambda issuer: None,
     ) -> None:
-        self.lines = list(lines)
+        self.parties = parties
+        self.lines = parties.lines
         self.failed_line: int | None = None
         self._progress = progress
         self._faulty = bool(faults)
@@ -93,18 +89,24 @@ class Stack:
         rng = Random(f"epochs {seed}")
         epoch = partial(rng.getrandbits, EPOCH_BITS)
         port = partial(PortConfig, epoch=epoch, tu_exp=TU_EXPONENT, codec=codec)
-        nodes = [_cpu_node(cpus, home, memory, len(gpus), port), *(_gpu_node(gpu, port) for gpu in gpus)]
+        ends = [[pair for pair in parties.wires if node in pair] for node in range(len(parties.nodes))]
+        nodes = [_node(party, len(pairs), port) for party, pairs in zip(parties.nodes, ends, strict=True)]
         self.devices = [_Device(node, self._ended) for node in nodes]
-        wires = [Wire(Place(0, port), Place(port + 1), faults=(faults, faults)) for port in range(len(gpus))]
+        wires = [
+            Wire(Place(a, ends[a].index((a, b))), Place(b, ends[b].index((a, b))), faults=(faults, faults))
+            for a, b in parties.wires
+        ]
         self.flits = FlitLog([node.name for node in nodes], [wire[:2] for wire in wires]) if trace else None
         tap = None if self.flits is None else self.flits.see
         self.loopback = Loopback(self.devices, wires, seed=seed, tap=tap)
         self.agents: dict[int, RequestAgent] = {}
+        self.homes: dict[int, HomeAgent] = {}
         self._device_of: dict[int, int] = {}
         for index, node in enumerate(nodes):
             self.agents |= node.agents
+            self.homes |= node.homes
             self._device_of |= dict.fromkeys(node.agents, index)
-        initial = {line: memory.read_line(line)[0] for line in lines}
+        initial = {line: parties.stored(line) for line in self.lines}
         self.writers = LastWriters(initial.__getitem__)
         self._running: dict[Ticket, Operation] = {}
         self._armed: int | None = None
@@ -226,27 +228,26 @@ class Stack:
 
     def _rest(self) -> None:
         """At rest the directory is exact, and each line holds what was written last."""
-        (home,) = self.devices[0].node.homes.values()
         for line in self.lines:
             self.failed_line = line
+            home = self.homes[self.parties.home_of(line)]
             directory_exact(self.agents.values(), line, home.directory_of(line))
             owned = [agent.peek(line) for agent in self.agents.values() if agent.state_of(line) == "M"]
-            self.writers.judge_rest(line, next(iter(owned), None) or home.memory.read_line(line)[0])
+            self.writers.judge_rest(line, next(iter(owned), None) or self.parties.stored(line))
         self.failed_line = None
 
 
-def _cpu_node(
-    cpus: Sequence[RequestConfig],
-    home: HomeConfig,
-    memory: Memory,
-    ports: int,
-    port: Callable[..., PortConfig],
-) -> Node:
-    roles = Role.HA | Role.RA if cpus else Role.HA
-    config = [port(guid=CPU_GUID, roles=roles, nid_base=0, nid_count=CPU_NIDS) for _ in range(ports)]
-    return Node(NodeConfig(name="cpu", ports=config, agents=cpus, homes=[(home, memory)]))
-
-
-def _gpu_node(gpu: RequestConfig, port: Callable[..., PortConfig]) -> Node:
-    config = port(guid=CPU_GUID + gpu.nid, roles=Role.RA, nid_base=gpu.nid, nid_count=1)
-    return Node(NodeConfig(name=f"gpu{gpu.nid - CPU_NIDS}", ports=[config], agents=[gpu]))
+def _node(party: Party, ports: int, port: Callable[..., PortConfig]) -> Node:
+    nids = party.nids
+    has = {Role.RA: party.agents, Role.HA: party.homes, Role.MT: party.targets}
+    roles = reduce(or_, (role for role, those in has.items() if those))
+    config = port(guid=FIRST_GUID + nids[0], roles=roles, nid_base=nids[0], nid_count=len(nids))
+    return Node(
+        NodeConfig(
+            name=party.name,
+            ports=[config] * ports,
+            agents=party.agents,
+            homes=party.homes,
+            targets=party.targets,
+        )
+    )

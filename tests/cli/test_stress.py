@@ -12,7 +12,7 @@ from click.testing import CliRunner, Result
 from hsl.cli import main
 from hsl.cli import stress as cli_stress
 from hsl.cli.exits import ExitCode
-from hsl.verify.stress import StressConfig
+from hsl.verify.stress_config import StressConfig
 from tests.verify.planted import PLANTED
 
 
@@ -153,3 +153,59 @@ def test_again_is_the_whole_configuration() -> None:
     assert cli_stress.again(StressConfig()) == "hsl stress --seed 0"
     words = cli_stress.again(config).split()
     assert " ".join(words[2:]) == "--ops 77 --cpu 1 --seed 5 --via links --faults crc:0.5"
+
+
+TRACE = """{"schema": "hsl.operations/1"}
+{"agent": 7, "kind": "store", "addr": 4096, "value": 1}
+{"agent": 7, "kind": "store", "addr": 8192, "value": 2, "release": true}
+{"agent": 9, "kind": "load", "addr": 8192, "read": 0, "acquire": true}
+{"agent": 9, "kind": "load", "addr": 4096, "read": 0}
+{"agent": 9, "kind": "atomic", "addr": 4104, "value": 5, "read": 0}
+{"agent": 9, "kind": "final", "addr": 4104, "read": 5}
+"""
+
+
+@pytest.mark.parametrize("homed", ["host", "interleaved"])
+@pytest.mark.parametrize("via", ["messages", "links"])
+def test_operations_of_a_file(homed: str, via: str, tmp_path: Path) -> None:
+    """Exactly the operations of a file are run; the recording of a clean run replays to the same verdict."""
+    file, saved = tmp_path / "trace.jsonl", tmp_path / "run.hslr"
+    file.write_text(TRACE)
+    arguments = ["--operations", str(file), "--homed", homed, "--via", via, "--seed", "3"]
+    document = report(call("stress", *arguments, "--save", str(saved), "--json"), "stress")
+    assert (document["ok"], document["ended"], document["config"]["ops"]) == (True, 5, 5)
+    assert (document["operations"], document["saved"]) == (str(file), str(saved))
+    assert report(call("replay", str(saved), "--json"), "replay")["same"] is True
+
+
+def test_failing_operations_of_a_file(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    """Operations of a file that fail are made small and replayed like any others."""
+    monkeypatch.chdir(tmp_path)
+    written = [f"{n % 4}: M[{n % 3}] := {n}\n{(n + 1) % 4}: M[{n % 3}] == 0" for n in range(80)]
+    Path("trace.axe").write_text("\n".join(written))
+    with PLANTED["SnpInv leaves the S copy"]():
+        found = report(call("stress", "--operations", "trace.axe", "--seed", "1", "--json"), "stress")
+        assert found["failure"]["operations"]
+        assert len(found["failure"]["operations"]) < 10
+        assert "--operations trace.axe" in found["failure"]["again"]
+        assert report(call("replay", "stress-1.hslr", "--json"), "replay")["same"] is True
+        assert call(*found["failure"]["again"].split()[1:]).exit_code == ExitCode.FAILED
+
+
+@pytest.mark.parametrize(
+    ("content", "said"),
+    [
+        ("", "no operation to run"),
+        ("0: M[1] = 2", "legal are T: M"),
+        ("\n".join(f"0: M[{n}] := 1" for n in range(17)), "17 lines; the run has 16"),
+        ("\n".join(f"{n}: M[0] := 1" for n in range(9)), "at most 2 threads"),
+        (TRACE.replace("4104", "4105"), "0x1009 is no multiple of 8"),
+    ],
+)
+def test_operations_that_cannot_be_run(content: str, said: str, tmp_path: Path) -> None:
+    """A file without operations, or with some that this run has no place for, is bad input."""
+    file = tmp_path / "trace"
+    file.write_text(content)
+    result = call("stress", "--operations", str(file), "--seed", "1")
+    assert result.exit_code == ExitCode.USAGE
+    assert said in result.stderr

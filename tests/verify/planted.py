@@ -19,7 +19,8 @@ from hsl.agents.home_actions import HomeActions
 from hsl.agents.request import RequestAgent
 from hsl.agents.transaction import Transaction
 from hsl.verify.shrink import BUDGET
-from hsl.verify.stress import StressConfig, minimize, run
+from hsl.verify.stress import minimize, run
+from hsl.verify.stress_config import StressConfig
 from hsl.verify.verdict import Verdict
 
 OPS = 100_000  # in which each bug must be found

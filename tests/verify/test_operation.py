@@ -9,7 +9,8 @@ import pytest
 from hsl.agents.access import Access
 from hsl.errors import ConfigError
 from hsl.verify.operation import EXACT, Operation, without
-from hsl.verify.stress import StressConfig, program, run
+from hsl.verify.stress import program, run
+from hsl.verify.stress_config import StressConfig
 from tests.verify.support import HSLR
 
 GOOD = Operation(3, 0, 2, Access("load", 64, 8), gap=5, after=(1, 2), judge=EXACT).record()

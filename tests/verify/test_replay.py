@@ -13,7 +13,8 @@ from hsl.link.port import Port
 from hsl.verify import replay as replay_module
 from hsl.verify.port_run import CALLS, make_config
 from hsl.verify.replay import Recording, plain, read, replay, same, write
-from hsl.verify.stress import StressConfig, program, run
+from hsl.verify.stress import program, run
+from hsl.verify.stress_config import StressConfig
 from tests.support.ports import ALL_ROLES, numbered
 from tests.verify.planted import PLANTED
 from tests.verify.support import HSLR

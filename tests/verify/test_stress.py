@@ -10,6 +10,7 @@ from hsl._generated.constants import Op
 from hsl.agents.access import Access
 from hsl.agents.home import HomeAgent
 from hsl.agents.home_actions import HomeActions
+from hsl.agents.target import MemoryTarget
 from hsl.agents.transaction import Transaction
 from hsl.codec.message import Message
 from hsl.errors import ConfigError
@@ -17,8 +18,10 @@ from hsl.verify import network, stack
 from hsl.verify.issuer import Issuer
 from hsl.verify.last_writer import READS, WRITES
 from hsl.verify.operation import EXACT, GAP_LIMIT, NOTHING, Operation
+from hsl.verify.parties import CPU_NIDS
 from hsl.verify.stack import Stack
-from hsl.verify.stress import StressConfig, minimize, program, run
+from hsl.verify.stress import minimize, program, run
+from hsl.verify.stress_config import StressConfig
 from hsl.verify.verdict import LinkLost, Stopped
 from tests.verify.planted import OPS, PLANTED, SMALL, find, small
 
@@ -67,6 +70,28 @@ def test_whole_stack(faults: str) -> None:
     assert not verdict.violation
     assert verdict.ended == 400
     assert (verdict.details["replays"] > 0) == (faults != "none")
+
+
+@pytest.mark.parametrize("via", ["messages", "links"])
+@pytest.mark.parametrize(
+    ("homed", "op"), [("target", "MemRd"), ("device", "ReadShared"), ("interleaved", "MemWr")]
+)
+def test_lines_of_several_homes(homed: str, op: str, via: str, monkeypatch: pytest.MonkeyPatch) -> None:
+    """Lines in memory targets, at GPU nodes, or dealt to all of these are raced for; nothing is forbidden."""
+    asked: set[int] = set()  # NIDs of GPU nodes
+    for server in (HomeAgent, MemoryTarget):
+        receive = server.receive
+
+        def seen(self: Any, message: Message, *more: Any, receive: Any = receive) -> None:
+            if message.op == Op[op] and self.nid >= CPU_NIDS:
+                asked.add(self.nid)
+            receive(self, message, *more)
+
+        monkeypatch.setattr(server, "receive", seen)
+    config = StressConfig(ops=250, seed=5, via=via, homed=homed)
+    verdict = run(config)
+    assert (verdict.violation, verdict.ended) == ("", 250)
+    assert len(asked) == 2  # both have memory of their own
 
 
 @pytest.mark.parametrize("via", ["messages", "links"])
