@@ -75,7 +75,7 @@ def link(**chosen: Any) -> int:
 
 @command.command("coherence")
 @click.option("--agents", type=click.IntRange(2, 3), help="Only the models with this many request agents.")
-@click.option("--full", is_flag=True, help="The large models too: an hour and some gigabytes.")
+@click.option("--full", is_flag=True, help="The large models too: a quarter of an hour of a processor.")
 @choices
 def coherence(**chosen: Any) -> int:
     """Search every state of the models of a line, made from the tables that the engines run.

@@ -99,6 +99,17 @@ def test_mutants_differ() -> None:
         assert entry.about, entry.id
 
 
+def test_faults_of_the_first_draft_are_mutants() -> None:
+    """Every fault of the first draft of the coherence layer is a mutant, or the README says why it is none."""
+    faults = {entry.about.split(":")[0] for entry in MUTANTS} & {str(number) for number in range(1, 15)}
+    assert faults == {str(number) for number in range(1, 15)} - {"9", "11", "12", "14"}
+    readme = (ROOT / "model/README.md").read_text()
+    for number in ("9", "11", "12", "14"):
+        assert f"| {number} | none: " in readme, number
+    for entry in MUTANTS:
+        assert f"`{entry.id}`" in readme, entry.id
+
+
 def test_readme_has_every_model() -> None:
     """The README of the models tells the states and constants of each, as coherence-models.toml has them."""
     readme = (ROOT / "model/README.md").read_text()
