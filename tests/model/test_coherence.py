@@ -100,7 +100,7 @@ def test_mutants_differ() -> None:
 
 
 def test_faults_of_the_first_draft_are_mutants() -> None:
-    """Every fault of the first draft of the coherence layer is a mutant, or the README says why it is none."""
+    """Every fault of the first draft of this layer is a mutant, or the README says why it is none."""
     faults = {entry.about.split(":")[0] for entry in MUTANTS} & {str(number) for number in range(1, 15)}
     assert faults == {str(number) for number in range(1, 15)} - {"9", "11", "12", "14"}
     readme = (ROOT / "model/README.md").read_text()
