@@ -86,6 +86,8 @@ def test_verdicts(checker: rumur.Checker) -> None:
 def test_cache(checker: rumur.Checker, monkeypatch: pytest.MonkeyPatch) -> None:
     """The same text is compiled once, another text anew; the cache keeps what was used last."""
     assert [checker.check(text).cached for text in (TOY, TOY, TOY + "-- other\n")] == [False, True, False]
+    assert checker.check(TOY, states=1).cached
+    assert not checker.check(TOY, states=rumur.EFFORT[-1][0]).cached  # gcc has more to do for a long search
     monkeypatch.setattr(rumur, "MAX_PROGRAMS", 2)
     checker.check(TOY + "-- third\n")
     assert len(list(checker.cache.iterdir())) == 2
@@ -189,6 +191,20 @@ def test_faults_of_the_first_draft_are_mutants() -> None:
     """Every fault of the link's first draft that a model can show is a mutant."""
     faults = {entry.id.split("-")[0] for entry in MUTANTS if entry.id.startswith("A")}
     assert faults == {f"A{n}" for n in (1, 2, 3, 4, 5, 6, 7, 8, 10, 11, 12, 14, 16)}
+
+
+def test_constants_are_in_place() -> None:
+    """The constants of the head are numbers in what rumur gets; strings and comments keep their words."""
+    text = 'const -- what\n  N: 2; -- so many\n  M: N + 1;\n\ntype\n  T: 0..M; -- M\ninvariant "N" NM < N;\n'
+    assert REGISTRY._inlined(text) == 'type\n  T: 0..3; -- M\ninvariant "N" NM < 2;\n'
+    assert REGISTRY._inlined(TOY) == TOY
+
+
+def test_effort_follows_what_is_searched() -> None:
+    """A mutant that fails on the way is a short search, one that sticks somewhere is searched whole."""
+    for entry in MUTANTS:
+        sticks = f'liveness "{entry.expected}"' in entry.text
+        assert entry.visits == (entry.states if sticks else 0), entry.id
 
 
 def test_cells_are_those_of_the_table() -> None:
