@@ -15,7 +15,7 @@ from hsl.verify.litmus_graph import Graph
 from hsl.verify.litmus_model import Outcome, allowed
 from hsl.verify.litmus_part import Move
 from hsl.verify.litmus_system import Case, State, System, cases
-from hsl.verify.litmus_text import LitmusTest
+from hsl.verify.litmus_text import MAX_LOCATIONS, LitmusTest
 
 __all__ = ["Explorer", "Result"]
 
@@ -65,18 +65,21 @@ class Explorer:
     def __init__(self, *, in_order: bool = False, reduce: bool | None = None) -> None:
         self.in_order = in_order
         self.reduce = reduce
-        self._agents: dict[tuple[tuple[str, ...], int], Agents] = {}
+        self._agents: dict[tuple[tuple[str, ...], int, int], Agents] = {}
 
     def _systems(self, test: LitmusTest, reduce: bool) -> dict[str, System]:
         """The test with each kind of access."""
-        key = (test.placement, len(test.locations))
+        return {
+            access: System(test, access, self._on(test, sets), in_order=self.in_order, reduce=reduce)
+            for access, sets in (("cached", MAX_LOCATIONS), ("evicting", 1), ("uncached", MAX_LOCATIONS))
+        }
+
+    def _on(self, test: LitmusTest, sets: int) -> Agents:
+        key = (test.placement, len(test.locations), sets)
         agents = self._agents.get(key)
         if agents is None:
             agents = self._agents[key] = Agents(*key)
-        return {
-            access: System(test, access, agents, in_order=self.in_order, reduce=reduce)
-            for access in ("cached", "uncached")
-        }
+        return agents
 
     def exhaust(self, test: LitmusTest, chosen: Iterable[Case] | None = None) -> Result:
         """All schedules of a test in its cases. ConfigError when one has more than MAX_STATES states."""

@@ -31,17 +31,18 @@ class Fault(Exception):
 class Agents:
     """Agents for all tests of one placement and number of locations, which share their states and steps.
 
-    `automata`: the homes in the order of the locations, then the request agents in the order of the threads.
+    `sets`: lines that a cache has room for. `automata`: the homes in the order of the locations, then the
+    request agents in the order of the threads.
     """
 
-    def __init__(self, placement: Sequence[str], locations: int) -> None:
+    def __init__(self, placement: Sequence[str], locations: int, sets: int = MAX_LOCATIONS) -> None:
         ranges = [
             SamEntry(at, at + PAGE_BYTES - 1, home=FIRST_HOME + index)
             for index, at in enumerate(range(0, locations * PAGE_BYTES, PAGE_BYTES))
         ]
         nids = [FIRST[place] + p for p, place in enumerate(placement)]
         self.homes = [HomeAutomaton(_home(entry, ranges)) for entry in ranges]
-        self.requesters = [RequestAutomaton(_requester(nid, ranges)) for nid in nids]
+        self.requesters = [RequestAutomaton(_requester(nid, ranges, sets)) for nid in nids]
         self.automata: list[Automaton] = [*self.homes, *self.requesters]
         self.messages: list[Message] = []  # by number
         self.target: list[int] = []  # of each message, by the place of its automaton
@@ -74,7 +75,7 @@ def _home(entry: SamEntry, ranges: list[SamEntry]) -> HomeAgent:
     return HomeAgent(config, Memory(entry.base, PAGE_BYTES))
 
 
-def _requester(nid: int, ranges: list[SamEntry]) -> RequestAgent:
+def _requester(nid: int, ranges: list[SamEntry], sets: int) -> RequestAgent:
     return RequestAgent(
-        RequestConfig(nid=nid, address_map=AddressMap(ranges), sets=MAX_LOCATIONS, ways=1, t_req=NEVER)
+        RequestConfig(nid=nid, address_map=AddressMap(ranges), sets=sets, ways=1, t_req=NEVER)
     )

@@ -27,9 +27,10 @@ State = int  # WIDTH bits for each part, the homes first
 
 
 class Case(NamedTuple):
-    """How a test is run: accesses "cached" or "uncached"; the state of the caches before.
+    """How a test is run: accesses "cached", "evicting" (a cache has room for one line) or "uncached".
 
-    That is I, S in all, E in that of a thread ("E0"), or S in all of one location only ("Sx").
+    And the state of the caches before: I, S in all, E in that of a thread ("E0"), or S in all of one location
+    only ("Sx").
     """
 
     access: str
@@ -43,11 +44,13 @@ class Case(NamedTuple):
 def cases(test: LitmusTest) -> list[Case]:
     """All cases of 5.9: both kinds of access, initial states {I, all S, E at each thread}.
 
-    And one location in S while others are in I: only so is a copy seen that should have gone.
+    And one location in S while others are in I: only so is a copy seen that should have gone. And caches of
+    one line, from which each access to another location evicts it.
     """
     caches = ["I", "S", *(f"E{p}" for p in range(len(test.threads)))]
     caches += [f"S{place}" for place in test.locations if len(test.locations) > 1]
-    return [Case(access, state) for access in ("cached", "uncached") for state in caches]
+    found = [Case(access, state) for access in ("cached", "uncached") for state in caches]
+    return [*found, Case("evicting", "I")] if len(test.locations) > 1 else found
 
 
 Link = tuple[int, list[dict[int, Taken]], Callable[[int, int], Taken]]
@@ -78,7 +81,7 @@ class System:
     ) -> None:
         self.test = test
         self._agents = agents
-        # A line in a page of its own, and in a set of its own: caches do not couple lines that no one evicts.
+        # A line in a page of its own, and in a set of its own if a cache has several.
         self._address = {
             place: index * (PAGE_BYTES + LINE_BYTES) for index, place in enumerate(test.locations)
         }

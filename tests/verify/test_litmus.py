@@ -2,20 +2,23 @@
 
 from __future__ import annotations
 
+from collections.abc import Sequence
+from contextlib import AbstractContextManager
 from importlib.resources import files
 from pathlib import Path
+from typing import Any
 from unittest import mock
 
 import pytest
 
 from hsl._generated.tables import HA_TABLE
 from hsl.errors import ConfigError
-from hsl.verify import litmus_graph, litmus_model
+from hsl.verify import litmus_graph, litmus_model, litmus_system
 from hsl.verify.litmus import Explorer
-from hsl.verify.litmus_model import allowed
+from hsl.verify.litmus_model import Rule, allowed
 from hsl.verify.litmus_system import Case, cases
-from hsl.verify.litmus_text import MAX_ACCESSES, MAX_THREADS, LitmusTest, parse, parse_all
-from tests.verify.planted import PLANTED
+from hsl.verify.litmus_text import MAX_ACCESSES, MAX_THREADS, Instruction, LitmusTest, parse, parse_all
+from tests.verify.planted import PLANTED, cell
 
 TEXT = (files("hsl._generated") / "litmus.txt").read_text()
 TESTS = {test.name: test for test in parse_all(TEXT, "litmus.txt")}
@@ -28,6 +31,23 @@ TABLE = {
     and set(cells[3:]) <= {"A", "-"}
 }
 SMALL = ("SB", "MP+fence+fence", "LB+dep+dep", "CoRR", "CoWR", "RMW", "RMW-W")
+
+
+def issues_early(mark: str) -> AbstractContextManager[Any]:
+    """A program that hands an access to its agent as if it, or those before it, had no such mark."""
+
+    def bug(thread: Sequence[Instruction], in_order: bool = False) -> list[Rule]:
+        plain = [Instruction(**each._asdict() | {mark: False}) for each in thread]
+        return litmus_model.rules(plain, in_order)
+
+    return mock.patch.object(litmus_system, "rules", bug)
+
+
+MORE = {
+    "WbFull is no WbFull": cell("M", "evict", "send Evict, drop", "II_A"),
+    "an acquire does not wait": lambda: issues_early("acquire"),
+    "a release does not wait": lambda: issues_early("release"),
+}
 # What each bug must show in, by name.
 BUGS = {
     "SnpInv leaves the S copy": "MP+rel+acq@cpu-gpu",
@@ -38,6 +58,11 @@ BUGS = {
     "one sharer is not snooped": "WRC+rel+acq@cpu-gpu",
     "a store in S hits without Upgrade": "MP+rel+acq@cpu-gpu",
     "a near AtomicLoad returns the new value": "RMW@cpu-gpu",
+    "WbFull is no WbFull": "MP+rel+acq@cpu-gpu",
+    "SnpInv in MI_A answers without data": "RMW-E@cpu-gpu",
+    "stale WbFull is written": "RMW-E@cpu-gpu",
+    "an acquire does not wait": "MP+rel+acq@cpu-gpu",
+    "a release does not wait": "MP+rel+acq@cpu-gpu",
 }
 
 
@@ -118,7 +143,7 @@ def test_reduction_loses_no_outcome(name: str) -> None:
 @pytest.mark.parametrize("bug", BUGS)
 def test_planted_bug_is_seen(bug: str) -> None:
     """Each planted bug shows as a forbidden outcome or as a fault, with the events that lead there."""
-    with PLANTED[bug]():
+    with (PLANTED | MORE)[bug]():
         result = Explorer().exhaust(TESTS[BUGS[bug]])
     assert not result.ok
     assert result.forbidden or result.faults
@@ -183,9 +208,10 @@ def test_states_of_the_rules_are_capped() -> None:
 
 
 def test_cases_are_those_of_5_9() -> None:
-    """Cached and non-allocating accesses, each from I, all S, E at each thread, one location in S."""
-    assert cases(TESTS["SB@cpu-gpu"]) == [
+    """Cached and non-allocating accesses, each from I, all S, E at each thread, one in S; and evictions."""
+    assert cases(TESTS["SB@cpu-gpu"])[:-1] == [
         Case(access, caches)
         for access in ("cached", "uncached")
         for caches in ("I", "S", "E0", "E1", "Sx", "Sy")
     ]
+    assert cases(TESTS["SB@cpu-gpu"])[-1] == Case("evicting", "I")
