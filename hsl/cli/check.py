@@ -47,6 +47,8 @@ def command(
         click.echo(f"hsl: {file}: no operation to judge{'' if seen is None else unjudged(seen)}", err=True)
         return ExitCode.NOTHING
     if export is not None:
+        if marks := sum(each.acquire + each.release for each in trace.operations):
+            click.echo(f"hsl: axe has no acquire and no release: {marks} are left out", err=True)
         click.echo("\n".join(axe(trace)))
         return ExitCode.OK
     if global_clock and model == "tso":

@@ -162,7 +162,7 @@ def records(trace: Trace) -> Iterator[str]:
 
 # ---- axe
 
-NUMBER = r"\d{1,19}"
+NUMBER = r"\d{1,20}"
 AGENT = r"(?P<agent>\d{1,9})\s*:\s*"
 TIMES = rf"\s*(?:@\s*(?P<begin>{NUMBER})?\s*:\s*(?P<end>{NUMBER})?)?"
 CELL = rf"M\[(?P<addr>{NUMBER})\]\s*"
@@ -184,7 +184,9 @@ def _of_axe(text: str, where: str, number: int) -> TraceOperation:
     for kind, pattern in AXE.items():
         match = pattern.fullmatch(text)
         if match is not None:
-            values: dict[str, Any] = {name: int(text) for name, text in match.groupdict().items() if text}
+            values: dict[str, Any] = {
+                name: _number(int(text), name, where) for name, text in match.groupdict().items() if text
+            }
             if values.pop("again", values.get("addr")) != values.get("addr"):
                 raise ConfigError(f"{where}: an atomic of two variables")
             return TraceOperation(
@@ -197,17 +199,26 @@ def _of_axe(text: str, where: str, number: int) -> TraceOperation:
 
 
 def axe(trace: Trace) -> Iterator[str]:
-    """The lines of a trace for axe, which has variables instead of addresses and no acquire or release."""
+    """The lines of a trace for axe, which has variables instead of addresses and no acquire or release.
+
+    Its variables are 0 at first: where one is not, that value and 0 change places. Writes stay as distinct.
+    """
     names: dict[int, int] = {}
+
+    def named(addr: int, value: int | None) -> int | None:
+        first = trace.initial.get(addr, 0)
+        return {first: 0, 0: first}.get(value, value) if value is not None else None
+
     for each in trace.operations:
         cell = f"M[{names.setdefault(each.addr, len(names))}]" if each.kind != "fence" else ""
+        read, value = named(each.addr, each.read), named(each.addr, each.value)
         times = f" @ {_time(each.begin)}:{_time(each.end)}" if (each.begin, each.end) != (None, None) else ""
         yield {
-            "store": f"{each.agent}: {cell} := {each.value}{times}",
-            "load": f"{each.agent}: {cell} == {each.read}{times}",
-            "atomic": f"{each.agent}: <{cell} == {each.read}; {cell} := {each.value}>{times}",
+            "store": f"{each.agent}: {cell} := {value}{times}",
+            "load": f"{each.agent}: {cell} == {read}{times}",
+            "atomic": f"{each.agent}: <{cell} == {read}; {cell} := {value}>{times}",
             "fence": f"{each.agent}: sync{times}",
-            "final": f"final {cell} == {each.read}",
+            "final": f"final {cell} == {read}",
         }[each.kind]
 
 
