@@ -74,7 +74,7 @@ def test_axe_there_and_back(tmp_path: Path) -> None:
 
 
 def test_axe_of_initial_values(tmp_path: Path) -> None:
-    """Initial values and the largest numbers survive an export to axe; lost acquires and releases are told."""
+    """Initial values and the largest numbers survive an export to axe; what axe has no word for is told."""
     lines = [
         HEAD[:-1] + ', "initial": {"8": 5}}',
         '{"agent": 1, "kind": "load", "addr": 8, "read": 5}',

@@ -5,6 +5,7 @@ from __future__ import annotations
 from collections.abc import Sequence
 from contextlib import AbstractContextManager
 from importlib.resources import files
+from itertools import product
 from pathlib import Path
 from typing import Any
 from unittest import mock
@@ -14,10 +15,12 @@ import pytest
 from hsl._generated.tables import HA_TABLE
 from hsl.errors import ConfigError
 from hsl.verify import litmus_graph, litmus_model, litmus_system
+from hsl.verify.checker import CONSISTENT, VIOLATION, check
 from hsl.verify.litmus import Explorer
 from hsl.verify.litmus_model import Rule, allowed
 from hsl.verify.litmus_system import Case, cases
 from hsl.verify.litmus_text import MAX_ACCESSES, MAX_THREADS, Instruction, LitmusTest, parse, parse_all
+from hsl.verify.trace_operation import Trace, TraceOperation
 from tests.verify.planted import PLANTED, cell
 
 TEXT = (files("hsl._generated") / "litmus.txt").read_text()
@@ -69,6 +72,47 @@ BUGS = {
 def holds(test: LitmusTest, in_order: bool = False) -> str:
     """A if 5.9 allows the outcome that a test asks for, - if not."""
     return "A" if any(test.condition.holds(dict(found)) for found in allowed(test, in_order)) else "-"
+
+
+def trace_of(test: LitmusTest, found: dict[str, int]) -> Trace:
+    """A run of a test with an outcome, as the checker takes it."""
+    addr = {place: 64 * at for at, place in enumerate(test.locations)}
+    operations = [
+        TraceOperation(
+            p, each.kind, addr.get(each.location, 0), addr.get(each.location, 0) // 64,
+            value=each.value if each.kind == "store" else None,
+            read=found[f"{p}:{each.register}"] if each.kind == "load" else None,
+            acquire=each.acquire, release=each.release,
+        )
+        for p, thread in enumerate(test.threads)
+        for each in thread
+    ]  # fmt: skip
+    operations += [TraceOperation(0, "final", at, at // 64, read=found[place]) for place, at in addr.items()]
+    return Trace(operations)
+
+
+PLAIN = {"load", "store", "fence"}
+
+
+@pytest.mark.parametrize("name", [
+    name for name, test in TESTS.items()
+    if "cpu-gpu" in name and {each.kind for thread in test.threads for each in thread} <= PLAIN
+])  # fmt: skip
+def test_checker_agrees_with_the_rules(name: str) -> None:
+    """Of every outcome one can think of, the checker of traces says what the rules of 5.9 say."""
+    test = TESTS[name]
+    numbered = [(p, each) for p, thread in enumerate(test.threads) for each in thread]
+    values = {
+        place: [0, *(each.value for _, each in numbered if (each.kind, each.location) == ("store", place))]
+        for place in test.locations
+    }
+    names = {f"{p}:{each.register}": each.location for p, each in numbered if each.register}
+    names |= {place: place for place in test.locations}
+    legal = allowed(test)
+    for chosen in product(*(values[place] for place in names.values())):
+        found = dict(zip(names, chosen, strict=True))
+        verdict = check(trace_of(test, found), "hsl").verdict
+        assert verdict == (CONSISTENT if tuple(sorted(found.items())) in legal else VIOLATION), found
 
 
 def test_table_has_all_rows() -> None:
