@@ -29,6 +29,8 @@ class Directory:
 
     def __init__(self) -> None:
         self._lines: dict[int, Holders] = {}
+        # One entry for all lines of an owner: who takes every line of a memory must not cost many times that.
+        self._owners: dict[int, Holders] = {}  # at most one a NID
 
     def __len__(self) -> int:
         """Lines with a holder."""
@@ -40,7 +42,10 @@ class Directory:
 
     def own(self, line: int, nid: int) -> None:
         """Action `own`: dir := X{nid}."""
-        self._lines[line] = Holders("X", frozenset((nid,)))
+        owner = self._owners.get(nid)
+        if owner is None:
+            owner = self._owners[nid] = Holders("X", frozenset((nid,)))
+        self._lines[line] = owner
 
     def share(self, line: int, nid: int) -> None:
         """Action `list`: S + nid; an owner becomes a sharer."""

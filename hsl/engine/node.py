@@ -252,16 +252,10 @@ class Node:
     @property
     def idle(self) -> bool:
         """No access, transaction or message is under way."""
-        io_idle = self.io is None or self.io.idle
         agents = all(agent.idle for agent in self.agents.values())
+        homes = all(home.idle for home in self.homes.values())
         ports = all(gate.idle and gate.port.idle for gate in self._gates)
-        return (
-            agents
-            and io_idle
-            and ports
-            and not self._local
-            and all(home.idle for home in self.homes.values())
-        )
+        return agents and homes and ports and not self._local and (self.io is None or self.io.idle)
 
     @property
     def quiesced(self) -> bool:
@@ -464,9 +458,8 @@ class Node:
         if clash := sorted(taken.intersection(nids)):
             return f"the peer claims NIDs {clash}, which are here or behind another port"
         legal = self.config.neighbours[port] if self.config.neighbours else nids
-        if set(nids) - set(legal):
-            return f"the peer claims {nids} as its NIDs; at this port are {legal}"
-        return ""
+        fits = set(nids) <= set(legal)
+        return "" if fits else f"the peer claims {nids} as its NIDs; at this port are {legal}"
 
     def _down(self, gate: Gate, now: int) -> None:
         """LINK_DOWN: the nodes behind the port are lost. HSL 6.2 F1, F6, F7 [HSL-RAS-003, HSL-RAS-004]."""
@@ -498,11 +491,14 @@ class Node:
                 home.readmit(nid)
 
     def _log(self, code: ErrorCode, text: str, message: Message | None, now: int) -> None:
-        """Log an error of an agent with the port of the node it is about; PROTO counts. HSL 6.3, 6.5."""
+        """Log and tell an error of an agent, with the port of the node it is about; PROTO counts. HSL 6.5."""
         gate = None if message is None else self._gate(message.src)
         was = (each for each in self._gates if message is not None and message.src in each.known)
         logged = gate or next(was, None)  # also the loss of a node is in the log of its port
         log = self.error_log if logged is None else logged.log
-        log.add(now, code, text, message=message)
+        entry = log.add(now, code, text, message=message)
+        if logged is not None:
+            told = ErrorLogged(link=0, code=code, severity=entry.severity, text=text, now=now)
+            self._events.append((logged.index, told))
         if gate is not None and code == ErrorCode.PROTO:
             gate.proto(now)

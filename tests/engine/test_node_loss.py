@@ -7,6 +7,7 @@ from random import Random
 from hsl._generated.constants import Aop, Err, ErrorCode, Op
 from hsl.agents.access import Access, Ticket
 from hsl.agents.invariants import directory_exact, single_writer
+from hsl.link.events import ErrorLogged, Event
 from tests.engine.star import CPU_CORES, CPU_HOME, GPUS, SIZE, Star
 
 A, B = GPUS["a"], GPUS["b"]
@@ -147,7 +148,7 @@ def test_killing_one_of_three_nodes_in_mid_run() -> None:
 def test_lost_snoop_answer_isolates_only_that_node() -> None:
     """A node that answers no snoop is fenced after T_SNP; who waited gets its line, long before T_REQ.
 
-    [HSL-RAS-002].
+    Whoever watches the port hears why it ends. [HSL-RAS-002].
     """
     star = Star()
     star.store(A, 0, 7)
@@ -159,11 +160,21 @@ def test_lost_snoop_answer_isolates_only_that_node() -> None:
             silent(message, now)  # type: ignore[arg-type]
 
     agent.receive = deaf  # type: ignore[method-assign]
+    events, seen = star.cpu.events, list[tuple[int, Event]]()
+
+    def watched() -> list[tuple[int, Event]]:
+        seen.extend(new := events())
+        return new
+
+    star.cpu.events = watched  # type: ignore[method-assign]
     began = star.now
     ticket = star.load(B, 0)
     assert (ticket.err, ticket.poison) == (Err.OK, True)
     assert star.now - began < 600_000
     assert ErrorCode.TIMEOUT in codes(star, 0)
+    told = [event for port, event in seen if port == 0 and isinstance(event, ErrorLogged)]
+    assert [event.code for event in told][:2] == [ErrorCode.TIMEOUT, ErrorCode.FENCED]
+    assert f"node {A}: no answer to SnpShared of line 0x0 within T_SNP" in told[0].text
     assert star.cpu.ports[1].up
     assert star.store(B, LINE, 5).err == Err.OK
     agent.receive = silent  # type: ignore[method-assign]
