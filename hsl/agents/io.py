@@ -369,7 +369,9 @@ class IoAgent:
 
     def _page_req(self, message: Message) -> Answer:
         iommu = self.config.iommu
-        return Message(Op.Cmp, err=Err.UNSUP if iommu is None else iommu.page_request(message))
+        if iommu is None:
+            return Message(Op.Cmp, err=Err.UNSUP)
+        return Message(Op.Cmp, err=iommu.page_request(message, self._services.together))
 
     def _trans_inv(self, message: Message) -> Answer:
         if self._atc is None:

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections import deque
+from collections.abc import Callable
 from typing import Final, NamedTuple
 
 from hsl._generated.constants import ADDRESS_BITS, Err, Op
@@ -121,9 +122,13 @@ class Iommu:
         data = TRANSLATION_D0.build(word).ljust(TRANSLATION_BYTES, b"\0")
         return Message(Op.CmpData, len=1, data=data)
 
-    def page_request(self, message: Message) -> Err:
-        """Take a PageReq: OK, or BUSY when the queue is full."""
-        if len(self._requests) >= self._limit:
+    def page_request(self, message: Message, together: Callable[[int, int], bool]) -> Err:
+        """Take a PageReq: OK, or BUSY when the queue is full, or half of it is of the same port.
+
+        `together` tells of two nodes whether they are behind one port. HSL 6.3.
+        """
+        held = sum(together(request.src, message.src) for request in self._requests)
+        if len(self._requests) >= self._limit or held >= max(1, self._limit // 2):
             return Err.BUSY
         fields = PAGE_REQUEST_D0.parse(message.data)
         self._requests.append(

@@ -222,6 +222,16 @@ def test_poisoned_data_are_used_for_nothing(op: int) -> None:
     assert len(rig.io.taken) == 1
 
 
+def test_one_port_takes_half_of_the_page_requests() -> None:
+    """A port that asks for page after page finds BUSY when half of the queue is its own; others do not."""
+    services = Alone()
+    services.together = lambda one, other: one == other  # type: ignore[method-assign]
+    rig = Rig(services=services, iommu=Iommu(4))
+    page: dict[str, Any] = {"len": 0, "data": bytes(8)}
+    ends = [Err(rig.send(Op.PageReq, src, **page)[0].err).name for src in (A, A, A, B, B, B)]
+    assert ends == ["OK", "OK", "BUSY", "OK", "OK", "BUSY"]
+
+
 @pytest.mark.parametrize("op", [Op.TransReq, Op.PageReq, Op.NcEnq, Op.TransInv, Op.PageRsp])
 def test_features_that_were_not_negotiated(op: Op) -> None:
     """ATS, PRI and NcEnq end with UNSUP before anything else is looked at. HSL 5.14."""
