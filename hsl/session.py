@@ -343,6 +343,8 @@ class Session:
         elif end.refused and not end.listens:
             raise LinkError(f"{end.name}: no link: {end.reason(end.refused)}", code=code)
         elif end.refused and end.link.connection is not None:
+            if cause is not None:  # it was up, so the end of the connection is no warning
+                log.warning("%s: turned away: %s", end.name, end.reason(cause))
             end.link.connection.finish(end.reason(end.refused))
         patience = self._patience(end)
         if patience is not None and now >= patience:

@@ -64,9 +64,11 @@ class Device:
         Raises TransactionError when an access of a program failed while the port is up; when it is down, the
         transport says that the peer is lost.
         """
-        if not self.started and any(port.up for port in self.node.ports):
-            self.started = True
-            self.boot()
+        if not self.started:
+            self.node.advance(now)  # turns away who claims another's NIDs: its port is up for a moment
+            if any(port.up for port in self.node.ports):
+                self.started = True
+                self.boot()
         self._resume_at = None if self._settled(now) else now + ROUND_NS
         if self.scheduler.failure is not None and all(port.up for port in self.node.ports):
             raise self.scheduler.failure

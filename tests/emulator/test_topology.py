@@ -2,15 +2,20 @@
 
 from __future__ import annotations
 
+import asyncio
+import random
 from itertools import count
 
 import pytest
 
 from hsl._generated.constants import Err, ErrorCode, LinkState, Op, Register
 from hsl.agents.access import Access
+from hsl.emulator import CpuDevice, GpuDevice
 from hsl.emulator.topology import GPU_AGENT, Topology, gpu_nids
 from hsl.engine.node import Node
+from hsl.errors import HslError
 from tests.engine.wires import Peer, Wire
+from tests.support.sessions import Running, run, warnings_of
 
 GPU = gpu_nids(0)
 WORD = (1).to_bytes(8, "little")
@@ -59,6 +64,28 @@ def test_a_node_that_claims_the_numbers_of_another_is_refused(base: int) -> None
     assert ErrorCode.CFG in [entry.code for entry in cpu.error_logs[0].entries]
     assert cpu.ports[0].state(0) is LinkState.DEAD
     assert not peer.took(Op.Cmp)
+
+
+def test_a_listener_turns_a_stranger_away_and_serves_the_next(caplog: pytest.LogCaptureFixture) -> None:
+    """Another GPU than that of the port is refused with one line, and does not end the node that listens."""
+
+    async def body() -> None:
+        rng, topology = random.Random(1), Topology()
+
+        def epoch() -> int:
+            return rng.getrandbits(32)
+
+        cpu = CpuDevice(topology, epoch, b"some words to count")
+        listener = await Running(cpu, "tcp://:0", listen=True).open()  # type: ignore[arg-type]
+        other = await Running(GpuDevice(Topology(gpus=2), epoch, 1), listener.uri).open()  # type: ignore[arg-type]
+        with pytest.raises(HslError):
+            await other.end()
+        right = await Running(GpuDevice(topology, epoch), listener.uri, passive=True).open()  # type: ignore[arg-type]
+        await asyncio.gather(listener.end(), right.end())
+        assert cpu.verified
+
+    run(body())
+    assert sum("at this port are range(16, 32)" in line for line in warnings_of(caplog)) == 1
 
 
 def test_the_ports_of_each_node_know_their_neighbours() -> None:
