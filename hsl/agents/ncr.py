@@ -11,6 +11,7 @@ from hsl._generated.tables import OPCODES
 from hsl.agents import wire
 from hsl.agents.access import Ticket, span
 from hsl.agents.outstanding import Outstanding, Request
+from hsl.agents.peers import Peers
 from hsl.codec.message import Message
 
 Finish = Callable[[Ticket, int, Err, bytes, bool], None]  # ticket, now, err, data, poison
@@ -27,24 +28,31 @@ class NcrRequests:
     """
 
     def __init__(
-        self, nid: int, most: int, outstanding: Outstanding, outbox: list[Message], finish: Finish
+        self,
+        nid: int,
+        most: int,
+        outstanding: Outstanding,
+        peers: Peers,
+        outbox: list[Message],
+        finish: Finish,
     ) -> None:
         self._nid = nid
         self._most = most
         self._outstanding = outstanding
+        self._peers = peers
         self._outbox = outbox
         self._finish = finish
         self._waiting: dict[int, deque[Ticket]] = {}  # by DST; in all capped by the agent's pending accesses
         self._open: Counter[int] = Counter()  # outstanding, by DST
         self._late: Counter[int] = Counter()  # of them beyond T_REQ
 
-    @property
-    def _share(self) -> int:
-        """Requests that may be outstanding at one target."""
-        return min(self._most, max(1, self._outstanding.limit // SHARE))
+    def _share(self, dst: int) -> int:
+        """Requests that may be outstanding at a target."""
+        limit = min(self._outstanding.limit, self._peers.of(dst).max_txn)
+        return min(self._most, max(1, limit // SHARE))
 
     def _silent(self, dst: int) -> bool:
-        return self._late[dst] >= self._share
+        return self._late[dst] >= self._share(dst)
 
     def begin(self, ticket: Ticket, now: int) -> None:
         """Send the request, or queue it."""
@@ -61,11 +69,12 @@ class NcrRequests:
             return
         most = max(1, self._outstanding.limit - 1)
         for dst, queue in list(self._waiting.items()):
+            max_txn, share = self._peers.of(dst).max_txn, self._share(dst)
             while (
                 queue
-                and self._open[dst] < self._share
+                and self._open[dst] < share
                 and self._open.total() < most
-                and not self._outstanding.full
+                and self._outstanding.opens(max_txn)
             ):
                 self._send(queue.popleft(), now)
             if not queue:

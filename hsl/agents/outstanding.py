@@ -33,7 +33,7 @@ class Request:
 
 
 class Outstanding:
-    """Requests by TXN. `limit` is the negotiated number of TXNs and may change; `t_req` in ns."""
+    """Requests by TXN. `limit`: how many there are at most; `t_req` in ns."""
 
     def __init__(self, limit: int) -> None:
         self.limit = min(limit, MAX_TXN)
@@ -50,6 +50,10 @@ class Outstanding:
     def full(self) -> bool:
         """No further request may be opened."""
         return len(self._requests) >= self.limit
+
+    def opens(self, max_txn: int) -> bool:
+        """May a request be opened to a node that takes TXNs below `max_txn`. HSL 2.6."""
+        return not self.full and self._tags.lowest < max_txn
 
     def open(
         self, op: int, dst: int, length: int, ticket: Ticket | None, line: Line | None, now: int

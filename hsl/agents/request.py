@@ -12,7 +12,7 @@ completions always sink (D1).
 from __future__ import annotations
 
 from collections import Counter, deque
-from dataclasses import asdict, dataclass
+from dataclasses import dataclass
 
 from hsl._generated.constants import (
     ERROR_LOG_ENTRIES,
@@ -37,7 +37,10 @@ from hsl.agents.cache import OCCUPYING, READABLE, STABLE, Cache, Line
 from hsl.agents.interpreter import Interpreter, Table
 from hsl.agents.ncr import NcrRequests
 from hsl.agents.outstanding import Outstanding, Request
+from hsl.agents.peers import LOCAL, Peers
 from hsl.agents.request_actions import ACTIONS, Turn
+from hsl.agents.request_counters import RequestCounters
+from hsl.codec.checks import Negotiated
 from hsl.codec.message import Message
 from hsl.errors import ConfigError
 
@@ -52,8 +55,8 @@ class RequestConfig:
     """A request agent. `tu` in ns; `t_req` in ns, None = T_REQ of the profile in TU of `tu` (5.11).
 
     `mshrs`: coherent requests outstanding at once, `ncrs`: NCR requests at one target; `pending`: accesses
-    taken and not yet collected; `max_txn`, `atomics`: what the port negotiated, if known (else `negotiated`
-    tells later).
+    taken and not yet collected; `max_txn`, `atomics`: what holds for nodes that `attach` does not
+    tell of.
     """
 
     nid: int
@@ -79,28 +82,6 @@ class RequestConfig:
         for name, value, least, most in limits:
             if not least <= value <= most:
                 raise ConfigError(f"request agent: {name} = {value}, {least}..{most} is legal")
-
-
-@dataclass(slots=True)
-class RequestCounters:
-    """What an agent has seen. A hit is a coherent access that ended at once, a miss one that had to wait."""
-
-    hits: int = 0
-    misses: int = 0
-    fills: int = 0
-    evictions: int = 0  # Evict and WbFull that made room
-    writebacks: int = 0  # WbFull, whatever for
-    snoops: int = 0
-    snoop_data: int = 0  # snoops answered with data
-    near_atomics: int = 0
-    odd: int = 0  # snoops of lines not held (T11)
-    proto: int = 0
-    fenced: int = 0  # messages of lost homes, dropped
-    unlogged: int = 0  # errors beyond what the log holds between two drains
-
-    def as_dict(self) -> dict[str, int]:
-        """The counters by name."""
-        return asdict(self)
 
 
 class RequestAgent:
@@ -129,8 +110,11 @@ class RequestAgent:
         self._sends = {cell: Op[action[1]] for cell, action in sends}
         self._outstanding = Outstanding(config.max_txn)
         self.set_tu(config.tu)
-        self._ncr = NcrRequests(config.nid, config.ncrs, self._outstanding, self.outbox, self.finish)
-        self._atomics = config.atomics & atomics.PERFORMED
+        known = LOCAL._replace(atomics=config.atomics & atomics.PERFORMED, max_txn=config.max_txn)
+        self._peers = Peers(known)
+        self._ncr = NcrRequests(
+            config.nid, config.ncrs, self._outstanding, self._peers, self.outbox, self.finish
+        )
         self._mshrs = 0  # in use
         self._leaving: deque[Request] = deque()  # MSHRs whose CmpAck is in the outbox, in its order
         self._starving: dict[int, Line] = {}  # by address, oldest first; at most one per pending access
@@ -158,10 +142,9 @@ class RequestAgent:
         """Nothing is pending, outstanding or to be sent."""
         return not (self._pending or len(self._outstanding) or self.outbox)
 
-    def negotiated(self, atomic_classes: int, max_txn: int) -> None:
-        """What the port has negotiated: AtomicClass bits and the number of TXNs."""
-        self._atomics = atomic_classes & atomics.PERFORMED
-        self._outstanding.limit = min(max_txn, self.config.max_txn)
+    def attach(self, nids: range, negotiated: Negotiated) -> None:
+        """The nodes `nids` are reached by a port with this configuration, which binds nobody else."""
+        self._peers.attach(nids, negotiated)
 
     def set_tu(self, tu: int) -> None:
         """The largest negotiated TU of the node's ports, in ns: T_REQ of requests from now on. HSL 5.11."""
@@ -427,17 +410,21 @@ class RequestAgent:
 
     def _reserve(self, line: Line, op: Op, now: int) -> bool:
         """An MSHR for a request, and a way when it brings a copy (D1); evicts a line to get one."""
-        if line.request is not None or self._no_mshr():
+        if line.request is not None or self._no_mshr() or not self._outstanding.opens(self._max_txn(line)):
             return False
         if any(OPCODES[op].grants) and not line.way:
             if not self.cache.has_room(line.addr):
                 victim = self.cache.victim(line.addr)
-                if victim is None:
+                if victim is None or not self._outstanding.opens(self._max_txn(victim)):
                     return False
                 self.counters.evictions += 1
                 self._run(Turn(self, victim, "evict", now))
             self.cache.take_way(line)
-        return not self._no_mshr()
+        return not self._no_mshr() and self._outstanding.opens(self._max_txn(line))
+
+    def _max_txn(self, line: Line) -> int:
+        """The home of a line that has one takes TXNs below this."""
+        return 0 if line.home is None else self._peers.of(line.home).max_txn
 
     def _serve(self, now: int) -> None:
         """Try the lines that starve, oldest first, while there are MSHRs."""
@@ -471,7 +458,7 @@ class RequestAgent:
                 self.finish(ticket, now, Err.UNREACH)
             else:
                 self._ncr.begin(ticket, now)
-        elif kind.atomic and not self._atomics & atomics.atomic_class(access.aop, access.size):
+        elif kind.atomic and not self._performs(access):
             self.finish(ticket, now, Err.UNSUP)
         else:
             line = self.cache.line(access.addr - access.addr % LINE_BYTES)
@@ -483,6 +470,12 @@ class RequestAgent:
                 self.counters.misses += 1
             else:
                 self.counters.hits += 1
+
+    def _performs(self, access: Access) -> bool:
+        """Has the class of an atomic been negotiated with the home of its address."""
+        home = self._home(access.addr)
+        known = self._peers.of(self.nid if home is None else home)
+        return bool(known.atomics & atomics.atomic_class(access.aop, access.size))
 
     def _pass_fence(self, now: int) -> None:
         """End the fence when all it orders is performed, and begin what it held. HSL 5.9 F1."""

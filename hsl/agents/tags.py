@@ -17,6 +17,11 @@ class Tags:
         self._fresh = 0
         self._free: list[int] = []  # numbers below _fresh, at most `limit`
 
+    @property
+    def lowest(self) -> int:
+        """The number that `take` gives next, unless it is `limit`."""
+        return self._free[0] if self._free else self._fresh
+
     def take(self) -> int | None:
         """The lowest free number, or None when all are taken. HSL 2.6."""
         if self._free:

@@ -68,6 +68,14 @@ class NodeConfig:
                     f"node {self.name}: port {index} names {port.roles!r}, its agents are {self.roles!r}"
                 )
 
+    def refusal(self, port: int, nids: range, others: set[int]) -> str:
+        """Why the peer of a port may not have these NIDs, or ""; `others`: behind other ports. HSL 6.3."""
+        if clash := sorted(others.union(self.nids).intersection(nids)):
+            return f"the peer claims NIDs {clash}, which are here or behind another port"
+        legal = self.neighbours[port] if self.neighbours else nids
+        fits = set(nids) <= set(legal)
+        return "" if fits else f"the peer claims {nids} as its NIDs; at this port are {legal}"
+
     @property
     def nids(self) -> tuple[int, ...]:
         """The NIDs of all agents."""

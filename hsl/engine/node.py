@@ -6,6 +6,7 @@ from collections import deque
 from collections.abc import Callable, Iterator
 from dataclasses import replace
 from functools import partial
+from itertools import product
 from typing import Final
 
 from hsl._generated.constants import Err, ErrMsgKind, ErrorCode, Op, SamType, Vc
@@ -14,6 +15,7 @@ from hsl.agents.atc import Atc
 from hsl.agents.home import HomeAgent, Recall
 from hsl.agents.home_actions import ErrorEntry
 from hsl.agents.io import IoAgent, err_msg
+from hsl.agents.peers import LOCAL
 from hsl.agents.request import RequestAgent
 from hsl.agents.target import MemoryTarget
 from hsl.codec.message import Message
@@ -54,6 +56,8 @@ class Node:
         configs = sorted(config.agents, key=lambda agent: agent.nid)
         self.agents = {agent.nid: RequestAgent(mine.of(agent)) for agent in configs}
         self.homes = {home.nid: HomeAgent(mine.of(home), memory) for home, memory in config.homes}
+        for agent, nid in product(self.agents.values(), self.homes):
+            agent.attach(range(nid, nid + 1), LOCAL)
         self.targets = {
             target.nid: MemoryTarget(mine.of(target), memory) for target, memory in config.targets
         }
@@ -433,7 +437,8 @@ class Node:
         """A new session: its nodes are admitted again. HSL 6.2 F5."""
         result = gate.port.result
         assert result is not None
-        if text := self._claim(gate.index, result.peer_nids):
+        others = {nid for other in self._gates for nid in other.nids}
+        if text := self.config.refusal(gate.index, result.peer_nids, others):
             gate.log.add(now, ErrorCode.CFG, text)
             gate.port.fatal(ErrorCode.CFG, now, text)
             return
@@ -441,25 +446,13 @@ class Node:
         for server in self._servers:
             server.attach(result.peer_nids, result.negotiated)
         up = [g.port.result for g in self._gates if g.nids and g.port.result is not None]
-        classes, most = ~0, result.max_txn
-        for each in up:
-            classes, most = classes & each.atomics, min(most, each.max_txn)
         for agent in self.agents.values():
-            agent.negotiated(classes, most)
+            agent.attach(result.peer_nids, result.negotiated)
         coherent: list[HomeAgent | RequestAgent] = [*self.homes.values(), *self.agents.values()]
         for each_agent in coherent:
             each_agent.set_tu(max(each.tu for each in up))
             for nid in result.peer_nids:
                 each_agent.readmit(nid)
-
-    def _claim(self, port: int, nids: range) -> str:
-        """Why the peer of a port may not have these NIDs, or "". HSL 6.3."""
-        taken = {*self._nids, *(nid for other in self._gates for nid in other.nids)}
-        if clash := sorted(taken.intersection(nids)):
-            return f"the peer claims NIDs {clash}, which are here or behind another port"
-        legal = self.config.neighbours[port] if self.config.neighbours else nids
-        fits = set(nids) <= set(legal)
-        return "" if fits else f"the peer claims {nids} as its NIDs; at this port are {legal}"
 
     def _down(self, gate: Gate, now: int) -> None:
         """LINK_DOWN: the nodes behind the port are lost. HSL 6.2 F1, F6, F7 [HSL-RAS-003, HSL-RAS-004]."""

@@ -2,9 +2,10 @@
 
 import pytest
 
-from hsl._generated.constants import ERROR_LOG_ENTRIES, LINE_BYTES, Aop, AtomicClass, Err, Op, St
+from hsl._generated.constants import ERROR_LOG_ENTRIES, LINE_BYTES, Aop, Err, Op, St
 from hsl.agents.access import Access
 from hsl.agents.address_map import AddressMap
+from hsl.agents.peers import LOCAL
 from hsl.agents.request import MAX_PENDING, RequestConfig
 from hsl.codec.message import Message
 from hsl.errors import ConfigError
@@ -247,7 +248,7 @@ def test_a_set_whose_lines_are_all_on_their_way_waits() -> None:
 def test_the_negotiated_txns_are_never_exceeded() -> None:
     """TXNs stay below the negotiated number, coherent and NCR together, and NCR leaves one for coherence."""
     one = agent(mshrs=8, ncrs=8, sets=8)
-    one.negotiated(AtomicClass.INT, 3)
+    one.attach(range(16), LOCAL._replace(max_txn=3))
     for i in range(8):
         one.submit(Access("ncwrite", 8 * i, 8, bytes(8), dst=1), 0)
         one.submit(load(BASE + LINE_BYTES * i), 0)

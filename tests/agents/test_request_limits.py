@@ -4,6 +4,7 @@ import pytest
 
 from hsl._generated.constants import Aop, AtomicClass, Err, St
 from hsl.agents.access import Access, Order
+from hsl.agents.peers import LOCAL
 from hsl.errors import ConfigError, TransactionError
 from tests.support.agents import NEW, OLD, OTHER, A, complete, drain, holding, line_of, load, names, store
 from tests.support.coherence import BASE, SIZE, agent
@@ -63,7 +64,7 @@ def test_atomics_that_were_not_negotiated_end_with_unsup() -> None:
     one = holding(A, St.M)
     assert one.submit(Access("atomic_load", A, 16, bytes(32), aop=Aop.CAS), 0).err == Err.UNSUP
     assert one.submit(Access("atomic_store", A, 4, bytes(4), aop=Aop.FADD32), 0).err == Err.UNSUP
-    one.negotiated(AtomicClass.CAS16 | AtomicClass.FADD32, 16)
+    one.attach(range(16), LOCAL._replace(atomics=AtomicClass.CAS16 | AtomicClass.FADD32))
     assert one.submit(Access("atomic_load", A, 16, NEW[:16] + OLD[:16], aop=Aop.CAS), 0).result() == NEW[:16]
     assert one.submit(Access("atomic_store", A, 8, bytes(8), aop=Aop.FADD64), 0).err == Err.UNSUP
     assert one.peek(A) == OLD[:16] + NEW[16:]

@@ -157,6 +157,26 @@ def test_a_hostile_third_node_harms_only_itself(seed: int) -> None:
         assert star.load(A, addr).result() == word(value), f"seed {seed}, {addr:#x}"
 
 
+def test_a_poor_offer_binds_only_who_made_it() -> None:
+    """A peer with one TXN and no atomics, which answers no NCR, takes neither from the others. HSL 6.3."""
+    poor = Attacker()
+    poor.ports = [Port(port(B, Role.RA | Role.HA | Role.IOA, max_txn=1, atomics=0))]
+    poor.port = poor.ports[0]
+    star = Star(poor)
+    star.run(lambda: poor.port.up)
+    unheard = [star.submit(CORE, Access("cfg_read", 0, 8, dst=B + 1)) for _ in range(3)]
+    for nid in (CORE, A):
+        line = nid * LINE
+        assert star.store(nid, line, 1).err == Err.OK
+        assert star.do(nid, Access("atomic_store", line, 8, ONE, aop=Aop.ADD)).err == Err.OK
+        assert star.load(nid, line).result() == word(2)
+    begun = [star.submit(CORE, Access("cfg_read", 0, 8, dst=A + 1)) for _ in range(8)]
+    star.finish(begun)
+    assert {ticket.err for ticket in begun} == {Err.OK}
+    assert len(poor.took(Op.CfgRead)) == 1
+    assert not any(ticket.done for ticket in unheard)
+
+
 def test_who_never_acknowledges_holds_up_nobody_else() -> None:
     """A node that takes as many grants as it can and acknowledges none is fenced after T_CACK; others go on.
 
