@@ -25,7 +25,7 @@ from hsl.errors import ConfigError
 __all__ = ["command"]
 
 ROOT = Path(__file__).parents[2]
-TIMEOUT = 900.0  # seconds: several times what the largest model takes on one slow core
+TIMEOUT = 1800.0  # seconds: several times what the largest model takes on one slow core
 
 
 def texts(root: Path) -> ModuleType:
@@ -75,7 +75,7 @@ def link(**chosen: Any) -> int:
 
 @command.command("coherence")
 @click.option("--agents", type=click.IntRange(2, 3), help="Only the models with this many request agents.")
-@click.option("--full", is_flag=True, help="The large models too: a quarter of an hour of a processor.")
+@click.option("--full", is_flag=True, help="The large models too: twenty minutes of a processor.")
 @choices
 def coherence(**chosen: Any) -> int:
     """Search every state of the models of a line, made from the tables that the engines run.
