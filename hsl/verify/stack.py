@@ -109,7 +109,7 @@ class Stack:
         initial = {line: parties.stored(line) for line in self.lines}
         self.writers = LastWriters(initial.__getitem__)
         self._running: dict[Ticket, Operation] = {}
-        self._armed: int | None = None
+        self._armed: list[int] = []  # when the issuer is asked next, the soonest last
         self._since_sweep = 0
         self._moved = (0, 0)  # what had moved when patience last ran out, and since when it has that much
 
@@ -156,7 +156,7 @@ class Stack:
         if self.now - since <= PATIENCE << TU_EXPONENT:
             return
         now_moved = self.messages + self._issuer.finished
-        if now_moved != moved or self._armed is not None:
+        if now_moved != moved or self._armed:
             self._moved = (now_moved, self.now)
             return
         if not self._connected:
@@ -175,14 +175,14 @@ class Stack:
     def _arm(self) -> None:
         """Have the next operation begin when it is due."""
         due = self._issuer.next_time()
-        if due is not None and (self._armed is None or due < self._armed):
-            self._armed = max(due, self.now)
+        if due is not None and (not self._armed or due < self._armed[-1]):
+            self._armed.append(max(due, self.now))
             device = self._device_of[self._issuer.next_agent()]
-            self.loopback.call(self._armed, Place(device), partial(self._pump, device))
+            self.loopback.call(self._armed[-1], Place(device), partial(self._pump, device))
 
     def _pump(self, device: int) -> None:
         """Begin what is due: of the device that is called at once, of each other one by a call of its own."""
-        self._armed = None
+        self._armed.pop()
         for operation in self._issuer.due(self.now):
             at = self._device_of[operation.agent]
             if at == device:
