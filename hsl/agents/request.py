@@ -443,7 +443,8 @@ class RequestAgent:
         if self._starving and not self._no_mshr():
             self._serve(now)
         self._ncr.serve(now)
-        self._pass_fence(now)
+        if self._fence is not None:
+            self._pass_fence(now)
 
     # ---- program order
 

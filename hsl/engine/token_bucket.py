@@ -48,7 +48,7 @@ class TokenBucket:
 
     def take(self, vc: int, now: int) -> bool:
         """May a credit of `vc` go back now; else it is delayed."""
-        if not self.on or vc not in LIMITED:
+        if not self._messages or vc not in LIMITED:
             return True
         self._fill(now)
         if not self.delayed and self._filled >= self._part:

@@ -311,16 +311,13 @@ class Link:
     @property
     def pending(self) -> bool:
         """Whether `next_flit` may have one: cheaper than to ask it, and never False when it has."""
-        return self._slots or self.ack_now or self.tx.replaying or self.port.has_content
-
-    @property
-    def _slots(self) -> bool:
-        """Something stands in a slot or in rank 1, not only what numbers and queues make due."""
-        return bool(self.due or self.urgent or self.port.bond.due)
+        slots = self.due or self.urgent or self.port.bond.due
+        return bool(slots or self.ack_now or self.tx.replaying or self.port.has_content)
 
     def next_flit(self, now: int) -> bytes | None:
         """The first flit that is due in this state, None if none is. HSL 3.3.3 [HSL-LNK-040]."""
-        for item, send in (_ORDER if self._slots else _FLOW)[self.state]:
+        slots = self.due or self.urgent or self.port.bond.due
+        for item, send in (_ORDER if slots else _FLOW)[self.state]:
             data = send(self, item, now)
             if data is not None:
                 return data

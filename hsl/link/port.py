@@ -373,11 +373,13 @@ class Port:
             owed = self._credits.owed  # none if a PROT took all since
             if owed and "T_CR" not in self.timers.running and not self._credits.due:
                 self.timers.start("T_CR", now)
-        self.bond.propose(now)
-        turn, lowest = self.links[self.bond.tx.turn], self.bond.lowest
+        if self.bond.report is not None:
+            self.bond.propose(now)
+        turn = self.links[self.bond.tx.turn]
         if turn.state is LinkState.L1 and self.turn(turn) and self.has_content:
             turn.handle(Input("tx_work"), now)
-        if lowest is not None and self.bond.due and lowest.state is LinkState.L1:
+        lowest = self.bond.lowest if self.bond.due else None
+        if lowest is not None and lowest.state is LinkState.L1:
             lowest.handle(Input("tx_work"), now)
 
     def turn(self, link: Link) -> bool:
