@@ -326,12 +326,17 @@ class HomeAgent:
             self._waiting.pop(line, None)
 
     # ---- recall
+    @property
+    def recalls(self) -> bool:
+        """May another recall be opened."""
+        return len(self._open) < RECALL_LIMIT
+
     def recall(self, first: int, last: int, now: int) -> Recall:
         """Take all lines of the byte range from their holders. HSL 5.4 T10.
 
         ConfigError when RECALL_LIMIT of them are open already.
         """
-        if len(self._open) >= RECALL_LIMIT:
+        if not self.recalls:
             raise ConfigError(f"home {self.nid}: {RECALL_LIMIT} recalls are open; wait for one to end")
         busy = [line for line in self._busy if first <= line <= last]  # may be granted yet
         lines = sorted({*self._do.directory.held_in(first, last), *busy})

@@ -11,7 +11,6 @@ from hsl.agents.home import HomeAgent
 from hsl.agents.request import RequestAgent
 from hsl.engine.error_log import ErrorLog
 from hsl.engine.gate import Gate
-from hsl.errors import ConfigError
 
 __all__ = ["NodeServices"]
 
@@ -96,10 +95,9 @@ class NodeServices:
 
     def recall(self, first: int, last: int, now: int) -> Callable[[], bool] | None:
         """Take all lines of a range back, from every home of the node. HSL 5.4 T10."""
-        try:
-            recalls = [home.recall(first, last, now) for home in self._homes.values()]
-        except ConfigError:  # as many as may be are open
+        if not all(home.recalls for home in self._homes.values()):  # at every home or at none
             return None
+        recalls = [home.recall(first, last, now) for home in self._homes.values()]
         return lambda: all(recall.done for recall in recalls)
 
     def can_serve(self, entry: SamEntry) -> bool:

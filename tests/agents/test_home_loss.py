@@ -5,12 +5,35 @@ from __future__ import annotations
 import pytest
 
 from hsl._generated.constants import TIMERS, Err, ErrorCode, Op, St
+from hsl.agents.home import RECALL_LIMIT
 from hsl.codec.message import Message
-from tests.agents.home_rig import DIRTY, FIELDS, LINE, MT, NEW, OLD, OTHER, A, B, C, Rig, SlowRig, shape
+from hsl.engine.error_log import ErrorLog
+from hsl.engine.management import NodeServices
+from tests.agents.home_rig import DIRTY, FIELDS, HOME, LINE, MT, NEW, OLD, OTHER, A, B, C, Rig, SlowRig, shape
 
 TU = 64
 T_SNP = TIMERS["T_SNP"].tu * TU
 T_CACK = TIMERS["T_CACK"].tu * TU
+
+
+def test_a_recall_begins_at_all_homes_of_a_node_or_at_none() -> None:
+    """While one home has no place for another recall the node begins it nowhere: it is asked again. 5.4 T10."""
+    free, full = Rig(), Rig()
+    for rig in (free, full):
+        rig.hold(B)
+    for _ in range(RECALL_LIMIT):
+        full.home.recall(0, LINE, 0)
+    services = NodeServices({}, {HOME: free.home, HOME + 1: full.home}, (), ErrorLog())
+    assert services.recall(0, LINE, 0) is None
+    assert free.home.idle
+    (snoop,) = full.sent()
+    full.send(Op.SnpRsp, B, txn=snoop.txn)
+    done = services.recall(0, LINE, 0)
+    assert done is not None
+    (snoop,) = free.sent()
+    assert not done()
+    free.send(Op.SnpRsp, B, txn=snoop.txn)
+    assert done()
 
 
 def fence(rig: Rig, nid: int) -> list[Message]:
