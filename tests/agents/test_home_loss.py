@@ -17,7 +17,7 @@ T_CACK = TIMERS["T_CACK"].tu * TU
 
 
 def test_a_recall_begins_at_all_homes_of_a_node_or_at_none() -> None:
-    """While one home has no place for another recall the node begins it nowhere, to be asked again. 5.4 T10."""
+    """While one home has no room for another recall the node begins it nowhere. HSL 5.4 T10."""
     free, full = Rig(), Rig()
     for rig in (free, full):
         rig.hold(B)
