@@ -3,14 +3,12 @@
 from __future__ import annotations
 
 import itertools
-from collections.abc import Callable, Iterator
 from typing import Any
 
 from hsl._generated.constants import Op, Role
 from hsl.codec.message import Message
 from hsl.link.config import PortConfig
-from hsl.link.events import Event, LinkDown
-from hsl.link.port import Port
+from hsl.verify.endpoint import PortCore
 
 # Sent in turn, each on a VC of its own.
 OPS = (Op.Evict, Op.Cmp, Op.CmpData, Op.NcWrite, Op.WbFull)
@@ -36,52 +34,11 @@ def port_config(guid: int, **changes: Any) -> PortConfig:
     return PortConfig(**(values | {"epoch": lambda: next(epochs)} | changes))
 
 
-class PortNode:
-    """One port as what a transport drives (hsl.transport.base.Core)."""
-
-    def __init__(self, config: PortConfig) -> None:
-        self.port = Port(config)
-        self.ports = [self.port]
-
-    @property
-    def quiesced(self) -> bool:
-        return self.port.quiesced
-
-    def start(self, now: int) -> None:
-        self.port.enable(now)
-
-    def stop(self, now: int) -> None:
-        self.port.disable(now)
-
-    def pal_up(self, port: int, link: int, now: int) -> None:
-        self.ports[port].pal_up(link, now)
-
-    def pal_down(self, port: int, link: int, now: int) -> None:
-        self.ports[port].pal_down(link, now)
-
-    def receive(self, port: int, link: int, data: bytes, now: int, error: bool = False) -> None:
-        self.ports[port].receive(link, data, now, error)
-
-    def tick(self, now: int) -> None:
-        self.port.tick(now)
-
-    def transmit(self, now: int, ready: Callable[[int, int], bool]) -> Iterator[tuple[int, int, bytes]]:
-        for link, flit in self.port.transmit(now, lambda link: ready(0, link)):
-            yield 0, link, flit
-
-    def events(self) -> list[tuple[int, Event]]:
-        events = self.port.events()
-        for event in events:
-            if isinstance(event, LinkDown):
-                self.port.link_down_done(event.now)
-        return [(0, event) for event in events]
-
-
 class PortDevice:
     """Sends `count` messages and expects `expected`; it has finished when both are done."""
 
     def __init__(self, config: PortConfig, *, count: int = 0, expected: int = 0) -> None:
-        self.node = PortNode(config)
+        self.node = PortCore("port", config)
         self.port = self.node.port
         self.count = count
         self.expected = expected
