@@ -24,7 +24,7 @@ from hsl.transport.udp import BUFFER_BYTES, Drop, UdpLink, next_incarnation, pac
 from tests.support.relay import LOCALHOST, Relay
 from tests.support.sessions import FAST, calling, check_balance, device, listening, no_faults, run
 
-SLOW = 22  # TU = 4 ms: 16 TU are above the round trip of processes that wait for a core
+SLOW = 24  # TU = 16 ms: 16 TU are above the round trip of processes that wait for a core
 NOP = encode_flit(Flit("L64", FlitType.NOP, seq=5))
 WIDE = encode_flit(Flit("B256", FlitType.NOP, seq=5))
 EXAMPLE = bytes.fromhex("48534c5501004000 0000e6d5a4c2f318 2900000000000000")
