@@ -290,6 +290,7 @@ class Unpacker:
         """As `hsl.codec.reference.Unpacker.feed`; a payload longer than that of the format is MALFORMED."""
         form = FORMATS["L64" if som is None else "B256"]
         fault, began = self._fault, self._began
+        began[0] = 0
         found: list[Message] = []
         granule = 0
         while True:
