@@ -67,7 +67,7 @@ models: venv ## all states of the models of the link and of coherence, then ever
 	$(BIN)/hsl model coherence
 	$(BIN)/hsl model coherence --mutants
 
-shortmodels: venv ## all states of the models that are marked short (needs rumur; two minutes of two cores)
+shortmodels: venv ## all states of the models that are marked short (needs rumur; a minute of two cores)
 	$(BIN)/hsl model link --short
 	$(BIN)/hsl model coherence --short
 
@@ -90,7 +90,7 @@ soak: venv ## a million flits and a million operations, with faults; every plant
 	$(BIN)/hsl stress --ops 100000 --seed 1 --via links --faults crc:1e-3,drop:1e-3
 	$(BIN)/python -m tests.verify.planted
 
-program: venv ## a million accesses of a real program through caches and link (needs valgrind; 2 minutes)
+program: venv ## a million accesses of a real program through caches and link (needs valgrind; half a minute)
 	PROGRAM='sort README.md CHANGELOG.md' HSL=$(BIN)/hsl examples/record_lackey.sh \
 		--limit 1000000 --homed interleaved --on both --seed 1
 
