@@ -7,6 +7,7 @@ import time
 from types import TracebackType
 from typing import Final, Self
 
+import click
 from rich.console import Console
 from rich.progress import (
     BarColumn,
@@ -60,11 +61,11 @@ class Meter:
         if total is None:
             if done >= 2 * self._told:
                 self._told = done
-                print(f"{self.what}: {done}, {rate:.0f}/s", file=sys.stderr, flush=True)
+                click.echo(f"{self.what}: {done}, {rate:.0f}/s", err=True)
             return
         step = done * STEPS // total if total else STEPS
         if step != self._step:
             self._step = step
             eta = (total - done) / rate if rate else 0.0
             line = f"{self.what}: {done} of {total}, {rate:.0f}/s, ETA {eta:.0f} s"
-            print(line, file=sys.stderr, flush=True)
+            click.echo(line, err=True)

@@ -7,6 +7,7 @@ import sys
 from types import TracebackType
 from typing import Self
 
+import click
 from rich.console import Console
 from rich.progress import (
     BarColumn,
@@ -72,4 +73,4 @@ class Progress:
         if self._bar is not None:
             self._bar.console.print(line, highlight=False)
         else:
-            print(line, file=sys.stderr, flush=True)
+            click.echo(line, err=True)  # in one write: another thread may have something to say too
