@@ -1,5 +1,7 @@
 """What every test of the project has at hand."""
 
+import os
+
 import pytest
 from hypothesis import settings
 
@@ -13,8 +15,9 @@ pytest_plugins = [
     "tests.support.link_coverage",
 ]
 
-# No deadline: the clock on the wall decides nothing here. The blob reproduces a failure anywhere.
-settings.register_profile("hsl", deadline=None, print_blob=True)
+# No deadline: the clock on the wall decides nothing here. The blob reproduces a failure anywhere. CI draws the
+# same examples for the same code; elsewhere each run draws new ones.
+settings.register_profile("hsl", deadline=None, print_blob=True, derandomize=os.environ.get("HSL_CI") == "1")
 settings.load_profile("hsl")
 
 
