@@ -15,8 +15,8 @@ pytest_plugins = [
     "tests.support.link_coverage",
 ]
 
-# No deadline: the clock on the wall decides nothing here. The blob reproduces a failure anywhere. CI draws the
-# same examples for the same code; elsewhere each run draws new ones.
+# No deadline: the clock on the wall decides nothing here. The blob reproduces a failure anywhere. CI draws
+# the same examples for the same code; elsewhere each run draws new ones.
 settings.register_profile("hsl", deadline=None, print_blob=True, derandomize=os.environ.get("HSL_CI") == "1")
 settings.load_profile("hsl")
 
