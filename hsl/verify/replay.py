@@ -15,6 +15,7 @@ from typing import Any, Final, TextIO
 from hsl._generated.constants import PROFILE_NAME, VERSION
 from hsl.errors import ConfigError
 from hsl.verify.given import check_program
+from hsl.verify.json_line import json_object
 from hsl.verify.operation import Operation
 from hsl.verify.port_run import run_port
 from hsl.verify.stress import run
@@ -102,13 +103,7 @@ def _lines(path: Path, stream: TextIO) -> Iterator[dict[str, Any]]:
                 f"{path}, line {number}: legal are {MAX_RECORDS} lines of {MAX_LINE} characters, "
                 f"{MAX_SIZE} in all"
             )
-        try:
-            line = json.loads(text)
-        except (ValueError, RecursionError) as error:
-            raise ConfigError(f"{path}, line {number}: {error}") from error
-        if not isinstance(line, dict):
-            raise ConfigError(f"{path}, line {number}: {text.strip()[:40]!r} is no JSON object")
-        yield line
+        yield json_object(text, f"{path}, line {number}")
 
 
 def replay(recording: Recording, engine: str | None = None, *, trace: bool = False) -> Verdict:

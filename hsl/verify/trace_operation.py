@@ -17,6 +17,7 @@ from typing import Any, NamedTuple
 
 from hsl._generated.constants import LINE_BYTES
 from hsl.errors import ConfigError
+from hsl.verify.json_line import json_object
 
 __all__ = [
     "KINDS", "MAX_LINE", "MAX_OPERATIONS", "SCHEMA", "Trace", "TraceOperation", "axe", "read_trace",
@@ -87,7 +88,7 @@ def read_trace(lines: Iterable[str], source: str) -> Trace:
         if json_lines is None:
             json_lines = text.startswith("{")
             if json_lines:
-                _header(trace, _document(text, where), where)
+                _header(trace, json_object(text, where), where)
                 continue
         operation = _of_json(text, where, number) if json_lines else _of_axe(text, where, number)
         trace.operations.append(operation)
@@ -103,16 +104,6 @@ def read_trace(lines: Iterable[str], source: str) -> Trace:
 
 
 # ---- JSON lines
-
-
-def _document(text: str, where: str) -> dict[str, Any]:
-    try:
-        document = json.loads(text)
-    except (ValueError, RecursionError) as error:
-        raise ConfigError(f"{where}: no JSON: {error}") from None
-    if not isinstance(document, dict):
-        raise ConfigError(f"{where}: {text[:40]!r} is no object")
-    return document
 
 
 def _header(trace: Trace, document: dict[str, Any], where: str) -> None:
@@ -131,7 +122,7 @@ def _number(value: Any, name: str, where: str) -> int:
 
 
 def _of_json(text: str, where: str, number: int) -> TraceOperation:
-    document = _document(text, where)
+    document = json_object(text, where)
     if unknown := sorted(document.keys() - FIELDS.keys()):
         raise ConfigError(f"{where}: no such field: {', '.join(unknown)[:80]}")
     for name, value in document.items():

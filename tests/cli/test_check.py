@@ -105,7 +105,7 @@ def test_axe_of_initial_values(tmp_path: Path) -> None:
         (['{"a":' * 5000], ":1: no JSON"),
         ([HEAD[:-1] + ', "initial": {"x": 1}}'], "an address is"),
         ([HEAD[:-1] + ', "initial": {"0": -1}}'], "initial = -1"),
-        ([HEAD, "[]"], ":2: .*no object"),
+        ([HEAD, "[]"], ":2: .*no JSON object"),
         ([HEAD, '{"agent": 0, "kind": "jump"}'], "legal are load"),
         ([HEAD, '{"agent": 0, "kind": "load", "addr": 0}'], "load needs read"),
         ([HEAD, '{"agent": true, "kind": "fence"}'], "is no int"),
