@@ -1,0 +1,30 @@
+"""Faults that were planted and that the suite once missed: the tests that are named for each catch it."""
+
+import sys
+
+import pytest
+
+from tests.support.mutant_tree import Mutant, copied, mutants, planted
+
+
+@pytest.mark.parametrize("mutant", mutants(), ids=lambda mutant: mutant.name)
+def test_planted_fault_is_caught(mutant: Mutant) -> None:
+    """A planted fault fails the tests that are named for it, by an assertion of theirs."""
+    with planted(mutant) as tree:
+        for test in mutant.tests:
+            assert tree.caught_by(test)
+
+
+def test_copy_imports_itself() -> None:
+    """Programs in a copy of the tree import `hsl` and `tests` from the copy, with the built extension."""
+    with copied() as tree:
+        program = "import hsl, hsl._native, tests.support.mutant_tree as t; "
+        program += "print(hsl.__file__, hsl._native.__file__, t.ROOT)"
+        done = tree.run(sys.executable, "-c", program)
+        assert done.stdout.count(str(tree.root)) == 3, done.stdout
+
+
+def test_missed_fault_is_told() -> None:
+    """A test that does not fail catches nothing."""
+    with copied() as tree, pytest.raises(ValueError, match="does not catch the fault"):
+        tree.caught_by("tests/test_hsl.py")
