@@ -51,10 +51,11 @@ ctest: venv ## the C tests under AddressSanitizer and UndefinedBehaviorSanitizer
 	$(ENV) cmake --build build/sanitize
 	$(ENV) ctest --test-dir build/sanitize --output-on-failure --no-tests=error
 
-bench: venv ## both codecs beside the CRC alone, and what is promised about their speed
+bench: venv ## both codecs beside the CRC alone, what is promised of them, and what a line of the demo costs
 	$(BIN)/python -m pytest tests/bench/test_codec.py -q --benchmark-only --benchmark-columns=min,median,rounds \
 		--benchmark-sort=name --benchmark-json=build/bench.json
 	HSL_ENGINE=reference $(BIN)/python -m tests.bench.claims
+	$(BIN)/python -m tests.bench.growth
 
 FLITS := 10000000
 

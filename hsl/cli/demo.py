@@ -53,6 +53,7 @@ NS_PER_S = 1_000_000_000
 TELEMETRY_SECONDS = 10.0  # what a node may give a broker that hangs, besides
 TELEMETRY_NS = 1_000_000  # of virtual time between two snapshots of the counters
 EXIT_SECONDS = 1.0  # what a node needs to print its report, once its link has ended
+GRAIN_NS = 64  # of the wires of a loopback run: a TU of the default exponent, well below the round trip
 # Virtual time after which a loopback run counts as hung: a gigabyte takes less.
 MAX_VIRTUAL_NS = 1 << 40
 
@@ -183,7 +184,8 @@ def run_loopback(source: Path, kernel: str, options: dict[str, Any]) -> dict[str
     devices = (cpu, GpuDevice(topology, epoch))
     histories = [History() for _ in devices]
     wires = [
-        Wire(Place(0, 0, link), Place(1, 0, link), faults=(plan, plan)) for link in range(topology.links)
+        Wire(Place(0, 0, link), Place(1, 0, link), faults=(plan, plan), grain_ns=GRAIN_NS)
+        for link in range(topology.links)
     ]
     nodes = [device.node for device in devices]
     tapped = both_ends([node.name for node in nodes], [wire[:2] for wire in wires])

@@ -77,9 +77,10 @@ class Device:
         """Whether nothing moves any more after at most MAX_ROUNDS."""
         for _ in range(MAX_ROUNDS):
             self.node.advance(now)
-            for ticket in self.node.completions():
+            ended = self.node.completions()
+            for ticket in ended:
                 self._measure(ticket)
-            if not self.scheduler.run(now):
+            if not self.scheduler.run(now, ended):
                 return True
         return False
 
@@ -131,6 +132,14 @@ class Core:
         """Coherent load of `size` bytes inside one line."""
         return self.submit(Access("load", address, size))
 
+    def read_once(self, address: int, size: int = LINE_BYTES) -> Ticket:
+        """Coherent read of `size` bytes inside one line; the cache keeps no copy."""
+        return self.submit(Access("read_once", address, size))
+
+    def write_full(self, address: int, data: bytes) -> Ticket:
+        """Coherent write of a whole line; the cache keeps no copy."""
+        return self.submit(Access("write_full", address, LINE_BYTES, data))
+
     def store(self, address: int, data: bytes) -> Ticket:
         """Coherent store inside one line; a whole line never fetches its old data."""
         return self.submit(
@@ -165,6 +174,14 @@ class Core:
     def write(self, address: int, data: bytes) -> Program[None]:
         """Store any number of bytes, WINDOW accesses in flight."""
         yield from self._windowed(self.store(at, part) for at, part in lines_of(address, data))
+
+    def stream(self, address: int, data: bytes) -> Program[None]:
+        """Write the lines of `data` from the line at `address`, padded with zeros, without caching them."""
+        lines = range(0, len(data), LINE_BYTES)
+        padded = (data[at : at + LINE_BYTES].ljust(LINE_BYTES, b"\0") for at in lines)
+        yield from self._windowed(
+            self.write_full(address + at, line) for at, line in zip(lines, padded, strict=True)
+        )
 
     def read(self, address: int, size: int) -> Program[bytes]:
         """Load any number of bytes, WINDOW accesses in flight."""

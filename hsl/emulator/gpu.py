@@ -73,11 +73,17 @@ class Wavefront:
         self.unit = unit
         self.bounces = 0
 
-    def gather(self, address: int, size: int, width: int) -> Program[NDArray[np.uint8]]:
-        """Lane n loads `width` bytes, a divisor of a line, from `address` + n x width; gives `size` bytes."""
+    def gather(
+        self, address: int, size: int, width: int, *, once: bool = False
+    ) -> Program[NDArray[np.uint8]]:
+        """Lane n loads `width` bytes, a divisor of a line, from `address` + n x width; return `size` bytes.
+
+        With `once` the cache keeps no copy of the lines.
+        """
+        load = self.core.read_once if once else self.core.load
         lanes = address + width * np.arange(-(-size // width), dtype=np.uint64)
         lines, lane_line = np.unique(lanes // LINE_BYTES, return_inverse=True)
-        tickets = [self.core.load(int(line) * LINE_BYTES, LINE_BYTES) for line in lines]
+        tickets = [load(int(line) * LINE_BYTES, LINE_BYTES) for line in lines]
         yield tickets
         memory = np.frombuffer(b"".join(ticket.result() for ticket in tickets), np.uint8).reshape(
             -1, LINE_BYTES

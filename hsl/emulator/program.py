@@ -1,13 +1,15 @@
 """Programs of emulated agents: generators that yield what they wait for, and the scheduler that runs them.
 
 A program yields a ticket, a list of tickets, a `Pause` or a `Condition`, and is resumed with the same object
-when it is done. Time comes in as an argument: one program runs on virtual and on real time alike.
+when it is done. Time comes in as an argument: one program runs on virtual and on real time alike. The owner
+tells the scheduler which tickets have ended, so a run costs what it resumes, not what waits.
 """
 
 from __future__ import annotations
 
-from collections.abc import Callable, Generator, Sequence
+from collections.abc import Callable, Generator, Iterable, Sequence
 from dataclasses import dataclass
+from heapq import heapify, heappop, heappush
 from typing import Any, TypeAlias, TypeVar
 
 from hsl.agents.access import Ticket
@@ -19,7 +21,6 @@ MAX_THREADS = 256  # programs of one device at once: more than any topology has 
 MAX_STEPS = (
     4096  # resumptions of one thread in one run: a program that only hits its cache cannot hold up the link
 )
-SPIN_NS = 1000  # after which such a program goes on
 
 T = TypeVar("T")
 
@@ -43,36 +44,18 @@ Program: TypeAlias = Generator[Waitable, Any, T]
 
 
 class Thread:
-    """A program and what it waits for."""
+    """A program and what it waits for; `place` is its number in the order of starts."""
 
-    def __init__(self, name: str, program: Program[object]) -> None:
+    __slots__ = ("condition", "finished", "missing", "name", "place", "program", "waits_for")
+
+    def __init__(self, name: str, program: Program[object], place: int) -> None:
         self.name = name
         self.program = program
+        self.place = place
         self.waits_for: Waitable | None = None
-        self.wakes: int | None = None
+        self.condition: Condition | None = None
+        self.missing = 0  # tickets that have not ended
         self.finished = False
-
-    def ready(self, now: int) -> bool:
-        """Whether what the program waits for is done at `now`."""
-        waits = self.waits_for
-        if waits is None:
-            return True
-        if isinstance(waits, Pause):
-            return self.wakes is not None and now >= self.wakes
-        if isinstance(waits, Condition):
-            return waits.met()
-        if isinstance(waits, Ticket):
-            return waits.done
-        return all(ticket.done for ticket in waits)
-
-    def resume(self, now: int) -> None:
-        """One step of the program; a Pause starts at `now`."""
-        try:
-            self.waits_for = self.program.send(self.waits_for)
-        except StopIteration:
-            self.finished = True
-            return
-        self.wakes = now + self.waits_for.ns if isinstance(self.waits_for, Pause) else None
 
 
 class Scheduler:
@@ -82,34 +65,94 @@ class Scheduler:
         self.now = 0
         self.threads: list[Thread] = []
         self.failure: TransactionError | None = None
+        self._places = 0
+        # Each thread that has not finished stands in one of these; so MAX_THREADS bounds all but _waiting,
+        # which the pending accesses of the agents bound.
+        self._ready: list[Thread] = []
+        self._pauses: list[tuple[int, int, Thread]] = []  # heap of (end, place, thread)
+        self._conditions: dict[int, Thread] = {}  # by place
+        self._waiting: dict[Ticket, list[Thread]] = {}
 
     def spawn(self, name: str, program: Program[object]) -> Thread:
         """Start a program; it runs with the next `run`. Raises ConfigError when MAX_THREADS are running."""
         if len(self.threads) >= MAX_THREADS:
             raise ConfigError(f"{name}: {MAX_THREADS} programs are running already; let one finish first")
-        thread = Thread(name, program)
+        self._places += 1
+        thread = Thread(name, program, self._places)
         self.threads.append(thread)
+        self._ready.append(thread)
         return thread
 
-    def run(self, now: int) -> bool:
-        """Resume what is ready; True when something was. A failed access ends it and stays in `failure`."""
+    def run(self, now: int, ended: Iterable[Ticket] = ()) -> bool:
+        """Resume what is ready, `ended` being the tickets that have ended since the last run.
+
+        Return True if a thread was resumed. A failed access stays in `failure` and stops all threads.
+        """
         self.now = now
-        progress = False
-        for thread in list(self.threads):
-            progress |= self._run_thread(thread, now)
-        self.threads = [thread for thread in self.threads if not thread.finished]
+        ready = self._ready
+        for ticket in ended:
+            for thread in self._waiting.pop(ticket, ()):
+                thread.missing -= 1
+                if not thread.missing:
+                    ready.append(thread)
+        while self._pauses and self._pauses[0][0] <= now:
+            ready.append(heappop(self._pauses)[2])
+        if not ready and not self._conditions:
+            return False
+        self._ready = []
+        turns = [(thread.place, thread) for thread in (*ready, *self._conditions.values())]
+        heapify(turns)
+        progress = finished = False
+        while turns and self.failure is None:
+            thread = heappop(turns)[1]
+            if thread.condition is None or thread.condition.met():
+                progress = True
+                self._resume(thread, now)
+                finished |= thread.finished
+        if finished:
+            self.threads = [thread for thread in self.threads if not thread.finished]
         return progress
 
-    def _run_thread(self, thread: Thread, now: int) -> bool:
-        steps = 0
-        while self.failure is None and not thread.finished and steps < MAX_STEPS and thread.ready(now):
+    def _resume(self, thread: Thread, now: int) -> None:
+        """Run a thread until it waits, at most MAX_STEPS."""
+        if thread.condition is not None:
+            thread.condition = None
+            del self._conditions[thread.place]
+        for _ in range(MAX_STEPS):
             try:
-                thread.resume(now)
+                thread.waits_for = thread.program.send(thread.waits_for)
+            except StopIteration:
+                thread.finished = True
+                return
             except TransactionError as error:
                 self.failure = error
-            steps += 1
-        return steps > 0
+                return
+            if self._must_wait(thread, thread.waits_for, now):
+                return
+        self._ready.append(thread)
+
+    def _must_wait(self, thread: Thread, waits_for: Waitable, now: int) -> bool:
+        """Note what a thread waits for; False if that is done."""
+        if isinstance(waits_for, Pause):
+            if waits_for.ns > 0:
+                heappush(self._pauses, (now + waits_for.ns, thread.place, thread))
+            return waits_for.ns > 0
+        if isinstance(waits_for, Condition):
+            if waits_for.met():
+                return False
+            thread.condition = waits_for
+            self._conditions[thread.place] = thread
+            return True
+        open_tickets = [
+            ticket
+            for ticket in ((waits_for,) if isinstance(waits_for, Ticket) else waits_for)
+            if ticket.finished is None
+        ]
+        thread.missing = len(open_tickets)
+        for ticket in open_tickets:
+            self._waiting.setdefault(ticket, []).append(thread)
+        return bool(open_tickets)
 
     def next_wake(self) -> int | None:
         """The earliest end of a pause, in ns, or None."""
-        return min((thread.wakes for thread in self.threads if thread.wakes is not None), default=None)
+        return self._pauses[0][0] if self._pauses else None

@@ -386,8 +386,8 @@ def test_a_gpu_that_skips_a_line_is_caught(
     """Planted bug: a wavefront reads its first line in place of its second."""
     gather = Wavefront.gather
 
-    def skipping(self: Wavefront, address: int, size: int, width: int) -> Any:
-        data = yield from gather(self, address, size, width)
+    def skipping(self: Wavefront, address: int, size: int, width: int, **options: bool) -> Any:
+        data = yield from gather(self, address, size, width, **options)
         if len(data) > LINE_BYTES:
             data = data.copy()
             data[LINE_BYTES : 2 * LINE_BYTES] = data[:LINE_BYTES][: len(data) - LINE_BYTES]
