@@ -89,7 +89,7 @@ def test_a_fifo(text: str, tmp_path: Path) -> None:
 def test_rotation(tmp_path: Path) -> None:
     """--capture-size goes on with FILE.1; each file stays within the limit and can be read by itself."""
     long = tmp_path / "long"
-    long.write_bytes(TEXT * 3)
+    long.write_bytes(TEXT * 6)
     done = hsl(*RUN, "--input", str(long), "--capture", str(tmp_path / "x"), "--capture-size", "65536")
     assert done.returncode == 0, done.stderr
     files = [tmp_path / "x", tmp_path / "x.1"]
