@@ -11,7 +11,7 @@ from tests.support.agents import NEW, OTHER, A, complete, drain, holding, load, 
 T_REQ = 1000
 IO = 1  # an I/O agent
 WORD = bytes(8)
-# What each kind is to a fence (5.9): a flush and an AtomicStore write, an AtomicLoad does both, an eviction neither.
+# What each coherent kind is to a fence (5.9): a flush writes, an eviction is nothing.
 PARTS = {
     "load": Order.LOAD,
     "store": Order.STORE,

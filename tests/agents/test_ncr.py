@@ -133,7 +133,7 @@ def test_silent_targets_leave_txns_for_others(max_txn: int) -> None:
 
 @pytest.mark.parametrize("max_txn", [2, 4, 5])
 def test_silent_targets_leave_a_txn_for_coherent_requests(max_txn: int) -> None:
-    """NCR to as many silent targets as there are TXNs leave one, and a load is sent with it. HSL 5.11, 6.3."""
+    """NCR to as many silent targets as there are TXNs leave one, and a load takes it. HSL 5.11, 6.3."""
     one = agent(ncrs=16, max_txn=max_txn)
     for dst in range(1, max_txn + 2):
         one.submit(Access("ncwrite", 0, 8, bytes(8), dst=dst), 0)

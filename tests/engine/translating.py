@@ -1,4 +1,4 @@
-"""Two nodes for tests of translation: IOMMU at one, translation cache at the other; the first may be scripted."""
+"""Two nodes for tests of translation: IOMMU at one, translation cache at the other."""
 
 from __future__ import annotations
 
