@@ -218,8 +218,7 @@ def test_who_is_first_at_one_instant_is_judged_by_its_own_share() -> None:
 def costs(waiting: int) -> dict[str, int]:
     """The calls that one event makes while `waiting` lines are held back for the share of others."""
     shared = Shared(ports=2, tshrs=64)
-    begun = shared.ask(PORTS[0].start, 64)
-    shared.ask(PORTS[0].start, waiting - (64 - len(begun)))
+    assert len(shared.ask(PORTS[0].start, 44 + waiting)) == 44
     home = shared.home
     stray = Message(Op.CmpAck, PORTS[0].start, HOME, 999)
     more = Message(Op.ReadOnce, PORTS[0].start, HOME, 1000, 3, (LINES - 1) * LINE_BYTES)
