@@ -10,7 +10,7 @@ from tests.support.calls import calls
 # Device 0 floods; the data are in the memory of device 1, which is innocent; the home is at the CPU.
 FLOODER, INNOCENT = 1, 2
 LINES = SIZE // LINE_BYTES
-READS = 256
+READS = 128
 ROUND_TRIP = 4000  # ns, to the memory of device 1
 
 

@@ -129,6 +129,23 @@ def test_a_storm_of_proto_ends_the_port() -> None:
     assert local.result() == bytes(8)
 
 
+def test_errors_of_the_last_session_do_not_count_in_the_next() -> None:
+    """A new session begins with no PROTO on its account: two times a few do not end the port. HSL 6.3."""
+    meeting = Meeting()
+    few = PROTO_LIMIT * 2 // 3
+    for session in range(3):
+        for _ in range(few):
+            assert meeting.node.ports[0].up, f"6.3: {few} PROTO in session {session} are below {PROTO_LIMIT}"
+            meeting.say(Op.CmpAck)
+        meeting.peer.ports[0].down(meeting.wire.now)
+        meeting.wire.run(lambda: not meeting.node.ports[0].up)
+        meeting.wire.run(meeting.wire.connected)
+    assert ErrorCode.MALFORMED not in meeting.codes
+    for _ in range(PROTO_LIMIT):
+        meeting.say(Op.CmpAck)
+    assert ErrorCode.MALFORMED in meeting.codes, f"6.3: {PROTO_LIMIT} PROTO in one session end the port"
+
+
 def test_unserved_channels_end_with_unsup() -> None:
     """A peer without home and I/O agent has no REQ and NCR credits: requests to it end with UNSUP.
 
