@@ -67,6 +67,27 @@ def test_spoofed_or_misrouted_messages_are_dropped(src: int, dst: int) -> None:
     meeting.wire.run(lambda: meeting.peer.quiesced)
 
 
+@pytest.mark.parametrize(
+    ("fields", "viral"),
+    [
+        ({"addr": MMIO}, False),
+        ({"be": 1}, False),
+        ({"aop": 31}, False),
+        ({"txn": 4095}, False),
+        ({}, True),
+        ({"addr": MMIO, "be": 1, "aop": 31, "txn": 4095}, True),
+    ],
+)
+def test_a_foreign_src_is_the_first_fault(fields: dict[str, Any], viral: bool) -> None:
+    """A request with a SRC that is not of the peer is dropped whatever else is wrong with it. HSL 5.4 T15."""
+    meeting = Meeting()
+    meeting.peer.port.viral = viral
+    request: dict[str, Any] = {"x": 1, "data": ONE, "addr": HOST + 64}
+    meeting.say(Op.AtomicStore, 40, **(request | fields))
+    assert not meeting.peer.took(Op.Cmp), "5.4 T15: SRC is checked first, and such a request has no answer"
+    assert [code for code in meeting.codes if code != ErrorCode.VIRAL] == [ErrorCode.SRC_SPOOF]
+
+
 def test_requests_to_agents_that_do_not_serve_them() -> None:
     """REQ to an agent that is no home ends with DECODE, MEM with UNSUP, a snoop of no cache gets SnpRsp(I).
 
