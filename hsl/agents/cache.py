@@ -57,6 +57,10 @@ class Cache:
         self.lines: dict[int, Line] = {}  # at most sets x ways + outstanding requests + pending accesses
         self._sets: list[OrderedDict[int, Line]] = [OrderedDict() for _ in range(sets)]
 
+    def index(self, addr: int) -> int:
+        """The number of the set of an address."""
+        return addr // LINE_BYTES % self.sets
+
     def _set(self, addr: int) -> OrderedDict[int, Line]:
         return self._sets[addr // LINE_BYTES % self.sets]
 

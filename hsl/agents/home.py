@@ -10,7 +10,6 @@ from bisect import insort
 from collections import Counter, deque
 from collections.abc import Iterable, Mapping
 from dataclasses import dataclass, field
-from heapq import heappop, heappush
 from typing import Final, NamedTuple
 
 from hsl._generated.constants import (
@@ -33,6 +32,7 @@ from hsl.agents.interpreter import Interpreter
 from hsl.agents.memory import Memory
 from hsl.agents.memory_leg import LOST_LIMIT
 from hsl.agents.peers import LOCAL, Peers
+from hsl.agents.shares import Key, Place, Shares
 from hsl.agents.transaction import GUARDS, NO_NODE, Transaction
 from hsl.codec.checks import Negotiated, check_request
 from hsl.codec.message import Message
@@ -83,12 +83,17 @@ class Recall:
 
 
 class Waiting(NamedTuple):
-    """A request in its credited buffer; the key is its place by T5: time, RWD first, SRC, as received."""
+    """A request in its credited buffer, or a recall."""
 
-    key: tuple[int, bool, int, int]
+    key: Key
     op: str
     message: Message
     recall: Recall | None = None
+
+    @property
+    def src(self) -> int:
+        """Who asks; NO_NODE for a recall."""
+        return NO_NODE if self.recall else self.message.src
 
 
 class HomeAgent:
@@ -124,7 +129,6 @@ class HomeAgent:
         self.fences: list[int] = []  # at most every NID once until drained
         self._busy: dict[int, Transaction] = {}  # by line; at most `tshrs`
         self._waiting: dict[int, list[Waiting]] = {}  # by line, in order of arrival
-        self._ready: list[tuple[tuple[int, bool, int, int], int]] = []  # heap of idle lines
         self._held = (
             0  # requests in _waiting, at most `waiting`; recalls are at most one a line and RECALL_LIMIT
         )
@@ -133,6 +137,7 @@ class HomeAgent:
         self._open: list[Recall] = []
         self._fenced: set[int] = set()
         self._peers = Peers(config.negotiated)
+        self._shares = Shares(config.tshrs, self._peers)
         self.set_tu(config.tu)
 
     # ---- what the node asks and tells
@@ -146,6 +151,7 @@ class HomeAgent:
         """The nodes `nids` are reached by a port with this configuration."""
         self._peers.attach(nids, negotiated)
         self._leg.attach(nids, negotiated.max_txn)
+        self._share_out()
 
     @property
     def memory(self) -> Memory:
@@ -230,12 +236,12 @@ class HomeAgent:
         self._arrivals += 1
         key = (now, message.vc != Vc.RWD, -1 if recall else message.src, self._arrivals)
         queue = self._waiting.setdefault(line, [])
-        insort(queue, Waiting(key, op, message, recall), key=lambda waiting: waiting.key)
+        insort(queue, waiting := Waiting(key, op, message, recall), key=lambda each: each.key)
         self._held += recall is None
         if (busy := self._busy.get(line)) is not None:
             self._step(busy, op)
-        elif len(queue) == 1:
-            heappush(self._ready, (key, line))
+        elif queue[0] is waiting:
+            self._shares.wait(Place(key, line), waiting.src)
 
     def _answer(self, message: Message, viral: bool) -> None:
         """An answer of an RA: CmpAck, SnpRsp, SnpRspData; or one that no home asked for."""
@@ -273,19 +279,15 @@ class HomeAgent:
 
     def _serve(self) -> None:
         """Start the requests that came first at idle lines, while TSHRs are free. HSL 5.2 D2, D5."""
-        held_back = []
-        while self._ready and len(self._busy) < self.config.tshrs:
-            place = heappop(self._ready)
-            line = place[1]
+        while (place := self._shares.next()) is not None:
+            line = place.line
             queue = self._waiting.get(line)
-            if not queue or line in self._busy:
-                continue  # purged meanwhile
-            if not self._may_start(queue[0]):
-                held_back.append(place)
-                continue
+            if not queue or line in self._busy or queue[0].key != place.key:
+                continue  # one of the same instant came first
             waiting = queue.pop(0)
             t = Transaction(self._do.directory, line, waiting.op, waiting.message)
             self._busy[line] = t
+            self._shares.take(waiting.src)
             self.counters[waiting.op] += 1
             if waiting.recall is None:
                 self._held -= 1
@@ -293,27 +295,21 @@ class HomeAgent:
             else:
                 self._recalls[line] = waiting.recall
             self._step(t, waiting.op)
-        for place in held_back:
-            heappush(self._ready, place)
 
-    def _may_start(self, waiting: Waiting) -> bool:
-        """Is a TSHR left beyond those that are kept for others: who never acknowledges harms itself. HSL 6.3.
-
-        Half of the TSHRs are shared out among the local agents and the ports; each can count on its part.
-        """
-        free = self.config.tshrs - len(self._busy)
-        part = self.config.tshrs // (2 * self._peers.groups)
-        if free > part * (self._peers.groups - 1):
-            return True
-        group = self._peers.group
-        held = Counter(group(t.r) for t in self._busy.values())
-        own = group(NO_NODE if waiting.recall else waiting.message.src)
-        return free > sum(max(0, part - held[each]) for each in range(self._peers.groups) if each != own)
+    def _share_out(self) -> None:
+        """Count the shares anew: a port has come, or a node has gone."""
+        idle = (
+            (Place(queue[0].key, line), queue[0].src)
+            for line, queue in self._waiting.items()
+            if queue and line not in self._busy
+        )
+        self._shares.renew((t.r for t in self._busy.values()), idle)
 
     def _finish(self, t: Transaction) -> None:
         """The line is idle again: its next request stands in line by its arrival."""
         self._do.release(t)
         del self._busy[t.line]
+        self._shares.give(t.r)
         if recall := self._recalls.pop(t.line, None):
             self._recalled(recall)
         self._wake(t.line)
@@ -321,7 +317,7 @@ class HomeAgent:
     def _wake(self, line: int) -> None:
         queue = self._waiting.get(line)
         if queue:
-            heappush(self._ready, (queue[0].key, line))
+            self._shares.wait(Place(queue[0].key, line), queue[0].src)
         else:
             self._waiting.pop(line, None)
 
@@ -388,8 +384,7 @@ class HomeAgent:
                 self._held -= len(gone)
                 self.taken += gone
         self._waiting = {line: queue for line, queue in self._waiting.items() if queue}
-        idle = (line for line in self._waiting if line not in self._busy)
-        self._ready = sorted((self._waiting[line][0].key, line) for line in idle)
+        self._share_out()
 
     def readmit(self, nid: int) -> None:
         """`nid` starts anew with nothing cached. HSL 6.2 F5 [HSL-COH-037]."""
@@ -413,8 +408,15 @@ class HomeAgent:
 
     # ---- time
     def tick(self, now: int) -> None:
-        """Fence who did not answer in time: T_SNP, T_MEM, T_CACK, each in ascending number. HSL 5.11."""
+        """Fence who did not answer in time. HSL 5.11."""
         self._do.now = now
+        due = self.next_deadline()
+        if due is not None and due <= now:
+            self._time_out(now)
+        self._serve()
+
+    def _time_out(self, now: int) -> None:
+        """T_SNP, T_MEM, T_CACK, each in ascending number. HSL 5.11."""
         for _, t in sorted(self._do.snoops.items()):
             if t.deadline is not None and t.deadline <= now:
                 self._expire(sorted(t.pending), f"no answer to {t.snp} of line {t.line:#x} within T_SNP")
@@ -422,7 +424,6 @@ class HomeAgent:
         for _, t in sorted(self._do.acks.items()):
             if t.deadline is not None and t.deadline <= now:
                 self._expire([t.r], f"no CmpAck for line {t.line:#x} within T_CACK")
-        self._serve()
 
     def _expire(self, nids: Iterable[int], text: str) -> None:
         for nid in nids:

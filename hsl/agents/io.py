@@ -102,6 +102,11 @@ def err_msg(
     return Message(Op.ErrMsg, src, dst, len=1, data=d0 + ERR_MSG_D1.build({"addr": addr}))
 
 
+def stream_of(message: Message) -> tuple[int, int, int]:
+    """What is served in order. HSL 3.6 O4."""
+    return message.src, message.dst, message.aop
+
+
 class IoAgent:
     """The I/O agent of one node.
 
@@ -128,6 +133,8 @@ class IoAgent:
         self.reports: deque[Report] = deque(maxlen=REPORTS_LIMIT)
         self.counters: Counter[str] = Counter()
         self._waiting: list[Message] = []
+        self._stopped: set[tuple[int, int, int]] = set()  # their streams
+        self._open: set[tuple[int, int]] = set()  # SRC and TXN of what waits or is under way
         self._later: list[tuple[Message, Later]] = []  # at most LATER_LIMIT of each port
         self._now = 0
         self._handlers: Mapping[int, Callable[[Message], Answer]] = {
@@ -202,6 +209,8 @@ class IoAgent:
         self.taken += [message for message in self._waiting if message.src == nid]
         self._waiting = [message for message in self._waiting if message.src != nid]
         self._later = [(message, later) for message, later in self._later if message.src != nid]
+        self._open = {each for each in self._open if each[0] != nid}
+        self._serve()
 
     def readmit(self, nid: int) -> None:
         """Hear node `nid` again. HSL 6.2 F5."""
@@ -224,8 +233,9 @@ class IoAgent:
             self._error(ErrorCode.PROTO, f"TXN {message.txn} is in use or above the maximum", message)
             self.taken.append(message)
         else:
-            self._waiting.append(message)
-            self._serve()
+            self._open.add((message.src, message.txn))
+            if stream_of(message) in self._stopped or not self._begin(message):
+                self._wait(message)
 
     def poll(self, now: int) -> bool:
         """Complete what has ended; True when something has."""
@@ -237,7 +247,7 @@ class IoAgent:
             if done is None:
                 still.append((message, later))
             else:
-                self._complete(message, done)
+                self._end(message, done)
         self._later = still + self._later
         if len(still) < len(before):
             self._serve()
@@ -283,9 +293,8 @@ class IoAgent:
         )
 
     def _reused(self, message: Message) -> bool:
-        held = (*self._waiting, *(request for request, _ in self._later))
-        open_ = any(m.src == message.src and m.txn == message.txn for m in held)
-        return open_ or message.txn >= self._peers.of(message.src).max_txn
+        in_use = (message.src, message.txn) in self._open
+        return in_use or message.txn >= self._peers.of(message.src).max_txn
 
     def _tested(self, message: Message) -> bool:
         return bool(self._peers.of(message.src).features & Feature.UT)
@@ -293,23 +302,29 @@ class IoAgent:
     # ---- order and completions
     def _serve(self) -> None:
         """Serve what waits, in order; who must wait stops its stream. HSL 3.6 O4 [HSL-NCR-001]."""
-        stopped: set[tuple[int, int, int]] = set()
         waiting, self._waiting = self._waiting, []
+        self._stopped.clear()
         for message in waiting:
-            stream = message.src, message.dst, message.aop
-            waits = stream in stopped or (message.op in DEFERRING and self._full(message.src))
-            answer = None if waits else self._answer(message)
-            if answer is None:
-                stopped.add(stream)
-                self._waiting.append(message)
-                continue
-            self.taken.append(message)
-            if isinstance(answer, Message):
-                self._complete(message, answer)
-            elif (done := answer.poll(self._now)) is not None:
-                self._complete(message, done)
-            else:
-                self._later.append((message, answer))
+            if stream_of(message) in self._stopped or not self._begin(message):
+                self._wait(message)
+
+    def _wait(self, message: Message) -> None:
+        self._waiting.append(message)
+        self._stopped.add(stream_of(message))
+
+    def _begin(self, message: Message) -> bool:
+        """Do a request, or see that it is under way; False when it must wait."""
+        full = message.op in DEFERRING and self._full(message.src)
+        answer = None if full else self._answer(message)
+        if answer is None:
+            return False
+        self.taken.append(message)
+        done = answer if isinstance(answer, Message) else answer.poll(self._now)
+        if done is not None:
+            self._end(message, done)
+        elif isinstance(answer, Later):
+            self._later.append((message, answer))
+        return True
 
     def _answer(self, message: Message) -> Answer:
         """What the device says; it would consume poisoned data. HSL 5.14, 6.1 [HSL-RAS-001]."""
@@ -320,6 +335,11 @@ class IoAgent:
     def _full(self, src: int) -> bool:
         """Has the port behind which `src` is as much under way as it may."""
         return sum(self._services.together(m.src, src) for m, _ in self._later) >= LATER_LIMIT
+
+    def _end(self, request: Message, answer: Message) -> None:
+        """Complete a request that was taken: its TXN is free."""
+        self._open.discard((request.src, request.txn))
+        self._complete(request, answer)
 
     def _complete(self, request: Message, answer: Message) -> None:
         self.counters[OPCODES[request.op].name if request.op in OPCODES else "unknown"] += 1

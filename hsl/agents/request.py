@@ -4,9 +4,8 @@ What happens to a line is in RA_TABLE, run by the interpreter; the words of its 
 This file keeps what the table speaks of: lines and the accesses that wait for them, MSHRs and ways, fences,
 and the loss of a home.
 
-An access that cannot be presented for want of an MSHR or a way *starves*: its line stands in a queue, oldest
-first, and is tried again when either becomes free. Ways and MSHRs are reserved before a request leaves, so
-completions always sink (D1).
+An access that lacks an MSHR, a TXN or a way *starves*: its line is tried again, oldest first, when there may
+be one. Ways and MSHRs are reserved before a request leaves, so completions always sink (D1).
 """
 
 from __future__ import annotations
@@ -40,6 +39,7 @@ from hsl.agents.outstanding import Outstanding, Request
 from hsl.agents.peers import LOCAL, Peers
 from hsl.agents.request_actions import ACTIONS, Turn
 from hsl.agents.request_counters import RequestCounters
+from hsl.agents.starving import MSHR, Lack, Starving
 from hsl.codec.checks import Negotiated
 from hsl.codec.message import Message
 from hsl.errors import ConfigError
@@ -117,7 +117,7 @@ class RequestAgent:
         )
         self._mshrs = 0  # in use
         self._leaving: deque[Request] = deque()  # MSHRs whose CmpAck is in the outbox, in its order
-        self._starving: dict[int, Line] = {}  # by address, oldest first; at most one per pending access
+        self._starving = Starving()
         self._finished: list[Ticket] = []
         self._pending = 0  # accesses not finished; with _finished at most config.pending
         self._unperformed = [0] * (Order.ALL + 1)  # accesses begun and not performed, by Order
@@ -333,8 +333,8 @@ class RequestAgent:
             if home is None or home in self.lost:
                 self.finish(ticket, now, Err.DECODE if home is None else Err.UNREACH)
                 return False
-            if not self._reserve(line, op, now):
-                self._starving[line.addr] = line
+            if (lack := self._reserve(line, op, now)) is not None:
+                self._starving.put(line.addr, lack)
                 return True
         elif line.way:
             self.cache.touch(line)
@@ -408,39 +408,48 @@ class RequestAgent:
     def _no_mshr(self) -> bool:
         return self._mshrs >= self.config.mshrs or self._outstanding.full
 
-    def _reserve(self, line: Line, op: Op, now: int) -> bool:
-        """An MSHR for a request, and a way when it brings a copy (D1); evicts a line to get one."""
-        if line.request is not None or self._no_mshr() or not self._outstanding.opens(self._max_txn(line)):
-            return False
+    def _reserve(self, line: Line, op: Op, now: int) -> Lack | None:
+        """An MSHR for a request, and a way when it brings a copy (D1); evicts a line to get one.
+
+        None, or what it lacks.
+        """
+        if lack := ("ack", line.addr) if line.request is not None else self._no_request(line):
+            return lack
         if any(OPCODES[op].grants) and not line.way:
             if not self.cache.has_room(line.addr):
                 victim = self.cache.victim(line.addr)
-                if victim is None or not self._outstanding.opens(self._max_txn(victim)):
-                    return False
+                if victim is None or self._no_request(victim):
+                    return "way", self.cache.index(line.addr)
                 self.counters.evictions += 1
                 self._run(Turn(self, victim, "evict", now))
             self.cache.take_way(line)
-        return not self._no_mshr() and self._outstanding.opens(self._max_txn(line))
+        return self._no_request(line)
 
-    def _max_txn(self, line: Line) -> int:
-        """The home of a line that has one takes TXNs below this."""
-        return 0 if line.home is None else self._peers.of(line.home).max_txn
+    def _no_request(self, line: Line) -> Lack | None:
+        """What a request for a line lacks, an MSHR or a TXN that its home takes; None: nothing."""
+        if self._no_mshr():
+            return MSHR
+        home = line.home
+        taken = home is not None and self._outstanding.opens(self._peers.of(home).max_txn)
+        return None if taken else ("txn", home or 0)
 
     def _serve(self, now: int) -> None:
-        """Try the lines that starve, oldest first, while there are MSHRs."""
-        served = []
-        for line in self._starving.values():
-            if self._no_mshr():
-                break
+        """Try the lines that starve, oldest first, while there are MSHRs.
+
+        What one of them still lacks, others that lack it do not get: nothing becomes free here.
+        """
+        missing: set[Lack] = set()
+        while not self._no_mshr() and (addr := self._starving.oldest(missing)) is not None:
+            line = self.cache.line(addr)
             self._settle(line, now)
-            if not (line.waiting and line.state in STABLE):
-                served.append(line.addr)
-        for addr in served:
-            del self._starving[addr]
+            if line.waiting and line.state in STABLE:
+                missing.add(self._starving.lack(addr))
+            else:
+                self._starving.drop(addr)
 
     def _go_on(self, now: int) -> None:
         """Begin what waited for something that may be there now."""
-        if self._starving and not self._no_mshr():
+        if self._starving:
             self._serve(now)
         self._ncr.serve(now)
         if self._fence is not None:

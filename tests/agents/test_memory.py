@@ -84,3 +84,14 @@ def test_merge_follows_the_byte_enables(memory: Memory) -> None:
     assert memory.read_line(BASE) == (bytes(64), False)
     memory.merge(BASE, b"x", 0, poison=True)
     assert memory.read_line(BASE) == (bytes(64), True)
+
+
+@pytest.mark.parametrize("before", [False, True])
+def test_a_poisoned_write_of_a_whole_line_poisons_it(memory: Memory, before: bool) -> None:
+    """Poisoned data stay poisoned when they fill the line: only good data clear its mark.
+
+    HSL 6.1 [HSL-RAS-001].
+    """
+    memory.write_line(BASE, bytes(64), poison=before)
+    memory.merge(BASE, LINE, (1 << 64) - 1, poison=True)
+    assert memory.read_line(BASE) == (LINE, True), "6.1: the POISON of a write of 64 bytes is kept"

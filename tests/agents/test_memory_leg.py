@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from itertools import permutations
 from typing import Any
 
 import pytest
@@ -249,6 +250,25 @@ def test_target_comes_back() -> None:
     assert (answer.data, answer.poison) == (OLD, 0)
     assert not rig.home.content_lost(A, 0, 1)
     assert not rig.home.lift(A)
+
+
+@pytest.mark.parametrize("order", list(permutations((2, 5, 8))))
+def test_two_lost_ranges_are_one_from_the_first_byte_to_the_last(order: tuple[int, ...]) -> None:
+    """After several CONTENT_LOST, in whichever order, no byte of a lost range is served until it is lifted.
+
+    HSL 5.6 M5.
+    """
+    rig = SlowRig()
+    for page in order[:2]:
+        assert rig.home.content_lost(MT, page * 0x400, page * 0x400 + 0x3FF)
+    first, last = min(order[:2]) * 0x400, max(order[:2]) * 0x400 + 0x3FF
+    for addr in range(0, SIZE, 0x200):
+        answers = rig.send(Op.ReadOnce, A, addr=addr) or rig.memory_done()
+        expected = Err.UNREACH if first <= addr <= last else Err.OK
+        assert [m.err for m in answers] == [expected], f"5.6 M5: {addr:#x}, lost {first:#x}..{last:#x}"
+    assert rig.home.lift(MT)
+    rig.send(Op.ReadOnce, A, addr=first)
+    assert rig.memory_done()[0].err == Err.OK
 
 
 @pytest.mark.parametrize("op", [Op.ReadUnique, Op.ReadOnce, Op.AtomicLoad])

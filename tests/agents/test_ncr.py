@@ -131,6 +131,20 @@ def test_silent_targets_leave_txns_for_others(max_txn: int) -> None:
     assert len(drain(one)) == max(1, max_txn // 4)
 
 
+@pytest.mark.parametrize("max_txn", [2, 4, 5])
+def test_silent_targets_leave_a_txn_for_coherent_requests(max_txn: int) -> None:
+    """NCR to as many silent targets as there are TXNs leave one, and a load takes it. HSL 5.11, 6.3."""
+    one = agent(ncrs=16, max_txn=max_txn)
+    for dst in range(1, max_txn + 2):
+        one.submit(Access("ncwrite", 0, 8, bytes(8), dst=dst), 0)
+    assert len(drain(one)) == max_txn - 1, "6.3: NCR hold all TXNs but one"
+    read = one.submit(load(A), 0)
+    (request,) = drain(one)
+    assert (request.op, request.txn) == (Op.ReadShared, max_txn - 1)
+    complete(one, request, St.S)
+    assert read.err == Err.OK
+
+
 def test_ncr_to_a_lost_node_ends_at_once() -> None:
     """What waits for a lost node, or is asked of it later, ends with UNREACH; others go on."""
     one = agent(ncrs=1)

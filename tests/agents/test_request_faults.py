@@ -163,6 +163,21 @@ def test_expiries_of_one_instant_come_by_txn() -> None:
     assert [ticket.access.addr for ticket in one.completions()] == [C, B]
 
 
+def test_each_request_expires_at_its_own_instant() -> None:
+    """An early request that expires and begins again does not hold up T_REQ of a later one. HSL 5.11."""
+    one = agent(t_req=T_REQ)
+    early = one.submit(load(A), 0)
+    late = one.submit(load(OTHER), T_REQ // 2)
+    drain(one, T_REQ // 2)
+    one.tick(T_REQ)
+    assert (early.done, late.done) == (True, False)
+    due = T_REQ + T_REQ // 2
+    assert one.next_deadline() == due, "5.11: T_REQ of the later request is the next to expire"
+    one.tick(due)
+    assert (late.err, late.finished) == (Err.UNREACH, due), "5.11: T_REQ of a request ends at its instant"
+    assert one.next_deadline() == 2 * T_REQ
+
+
 # ---- loss of the home (6.2 F6)
 
 

@@ -20,7 +20,7 @@ from hsl.agents.target import TargetConfig
 from hsl.engine.node import Node, NodeConfig
 from hsl.link.config import PortConfig
 from hsl.transport.base import Place
-from hsl.transport.loopback import Loopback, Wire
+from hsl.transport.loopback import LATENCY_NS, Loopback, Wire
 from tests.engine.wires import PAGE, epochs
 
 STAR, MESH = "star", "mesh"
@@ -60,8 +60,8 @@ def amap(devices: int) -> AddressMap:
     return AddressMap(entries)
 
 
-def build(node: int, devices: int, ports: int) -> Node:
-    """One node with so many ports."""
+def build(node: int, devices: int, ports: int, mshrs: int = 16) -> Node:
+    """One node with so many ports, and so many MSHRs for each of its two caches."""
     first, sam = base(node), amap(devices)
     config = {"address_map": sam, "tu": 1 << TU_EXPONENT}
     if node == 0:
@@ -81,7 +81,7 @@ def build(node: int, devices: int, ports: int) -> Node:
         for _ in range(ports)
     ]
     agents = [
-        RequestConfig(nid=first + 2 + i, address_map=sam, sets=4, ways=2, tu=1 << TU_EXPONENT)
+        RequestConfig(nid=first + 2 + i, address_map=sam, sets=4, ways=2, mshrs=mshrs, tu=1 << TU_EXPONENT)
         for i in range(2)
     ]
     io = None if node else IoConfig(nid=1, address_map=sam)
@@ -110,18 +110,21 @@ class Seat:
 
 
 class Cluster:
-    """Node 0 is the CPU; agents are named by node and index."""
+    """Node 0 is the CPU; agents are named by node and index; `last_ns`: latency of the last wire."""
 
-    def __init__(self, devices: int, topology: str = STAR, seed: int = 1) -> None:
+    def __init__(
+        self, devices: int, topology: str = STAR, seed: int = 1, mshrs: int = 16, last_ns: int = LATENCY_NS
+    ) -> None:
         ends = [(0, device + 1) for device in range(devices)]
         if topology == MESH:
             ends += combinations(range(1, devices + 1), 2)
         counts = [sum(node in pair for pair in ends) for node in range(devices + 1)]
-        self.nodes = [build(node, devices, count) for node, count in enumerate(counts)]
+        self.nodes = [build(node, devices, count, mshrs) for node, count in enumerate(counts)]
         used = [0] * (devices + 1)
         wires = []
         for a, b in ends:
-            wires.append(Wire(Place(a, used[a]), Place(b, used[b])))
+            latency = last_ns if (a, b) == ends[-1] else LATENCY_NS
+            wires.append(Wire(Place(a, used[a]), Place(b, used[b]), latency))
             used[a] += 1
             used[b] += 1
         self.loopback = Loopback([Seat(node) for node in self.nodes], wires, seed=seed)

@@ -67,6 +67,27 @@ def test_spoofed_or_misrouted_messages_are_dropped(src: int, dst: int) -> None:
     meeting.wire.run(lambda: meeting.peer.quiesced)
 
 
+@pytest.mark.parametrize(
+    ("fields", "viral"),
+    [
+        ({"addr": MMIO}, False),
+        ({"be": 1}, False),
+        ({"aop": 31}, False),
+        ({"txn": 4095}, False),
+        ({}, True),
+        ({"addr": MMIO, "be": 1, "aop": 31, "txn": 4095}, True),
+    ],
+)
+def test_a_foreign_src_is_the_first_fault(fields: dict[str, Any], viral: bool) -> None:
+    """A request with a SRC that is not of the peer is dropped whatever else is wrong with it. HSL 5.4 T15."""
+    meeting = Meeting()
+    meeting.peer.port.viral = viral
+    request: dict[str, Any] = {"x": 1, "data": ONE, "addr": HOST + 64}
+    meeting.say(Op.AtomicStore, 40, **(request | fields))
+    assert not meeting.peer.took(Op.Cmp), "5.4 T15: SRC is checked first, and such a request has no answer"
+    assert [code for code in meeting.codes if code != ErrorCode.VIRAL] == [ErrorCode.SRC_SPOOF]
+
+
 def test_requests_to_agents_that_do_not_serve_them() -> None:
     """REQ to an agent that is no home ends with DECODE, MEM with UNSUP, a snoop of no cache gets SnpRsp(I).
 
@@ -127,6 +148,23 @@ def test_a_storm_of_proto_ends_the_port() -> None:
     local = meeting.node.load(2, HOST, 8, meeting.wire.now)
     meeting.rest()
     assert local.result() == bytes(8)
+
+
+def test_errors_of_the_last_session_do_not_count_in_the_next() -> None:
+    """A new session begins with no PROTO on its account: two times a few do not end the port. HSL 6.3."""
+    meeting = Meeting()
+    few = PROTO_LIMIT * 2 // 3
+    for session in range(3):
+        for _ in range(few):
+            assert meeting.node.ports[0].up, f"6.3: {few} PROTO in session {session} are below {PROTO_LIMIT}"
+            meeting.say(Op.CmpAck)
+        meeting.peer.ports[0].down(meeting.wire.now)
+        meeting.wire.run(lambda: not meeting.node.ports[0].up)
+        meeting.wire.run(meeting.wire.connected)
+    assert ErrorCode.MALFORMED not in meeting.codes
+    for _ in range(PROTO_LIMIT):
+        meeting.say(Op.CmpAck)
+    assert ErrorCode.MALFORMED in meeting.codes, f"6.3: {PROTO_LIMIT} PROTO in one session end the port"
 
 
 def test_unserved_channels_end_with_unsup() -> None:

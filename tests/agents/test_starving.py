@@ -1,0 +1,98 @@
+"""Accesses that lack an MSHR, a TXN or a way: who gets it, and what waiting costs (HSL 5.2 D1)."""
+
+from __future__ import annotations
+
+import pytest
+
+from hsl._generated.constants import LINE_BYTES, Op, St
+from hsl.agents.access import Access
+from hsl.agents.address_map import AddressMap, SamEntry
+from hsl.agents.peers import LOCAL
+from hsl.agents.request import RequestAgent, RequestConfig
+from hsl.codec.message import Message
+from tests.support.agents import complete, drain, load
+from tests.support.calls import calls
+from tests.support.coherence import BASE, FIRST
+
+POOR, GOOD = 0, 1  # two homes; the first takes one TXN
+SIZE = 1 << 16
+MAP = AddressMap([SamEntry(BASE, BASE + SIZE - 1, home=POOR), SamEntry(2 * SIZE, 3 * SIZE - 1, home=GOOD)])
+# What all accesses of a flood lack, and the agent for which they do.
+LACKS = {"an MSHR": {"mshrs": 1}, "a TXN": {"mshrs": 16}, "a way": {"mshrs": 16, "sets": 1, "ways": 1}}
+
+
+def agent(lack: str, accesses: int) -> RequestAgent:
+    """An agent with so many loads from POOR, of which one is sent."""
+    config = {"sets": 256, "ways": 4, "pending": 1024} | LACKS[lack]
+    one = RequestAgent(RequestConfig(nid=FIRST, address_map=MAP, **config))
+    if lack == "a TXN":
+        one.attach(range(POOR, POOR + 1), LOCAL._replace(max_txn=1))
+    for i in range(accesses):
+        one.submit(load(BASE + i * LINE_BYTES), i)
+    return one
+
+
+@pytest.mark.parametrize("lack", LACKS)
+def test_the_oldest_gets_what_becomes_free(lack: str) -> None:
+    """Accesses that lack the same are sent in the order in which they were begun, each once."""
+    one = agent(lack, 9)
+    sent = []
+    for _ in range(100):
+        requests = [message for message in drain(one) if message.op != Op.CmpAck]
+        sent += [message.addr for message in requests if message.op == Op.ReadShared]
+        for request in requests:
+            one.receive(answer(request), 9)
+    assert sent == [BASE + i * LINE_BYTES for i in range(9)], f"they lack {lack}"
+    assert one.idle
+
+
+def answer(request: Message) -> Message:
+    """The completion of a read or an eviction."""
+    if request.op != Op.ReadShared:
+        return Message(Op.Cmp, request.dst, request.src, request.txn)
+    return Message(
+        Op.CmpData, request.dst, request.src, request.txn, 3, data=bytes(LINE_BYTES), st=St.S, htxn=9
+    )
+
+
+def test_who_lacks_something_holds_up_nobody_who_lacks_something_else() -> None:
+    """Accesses that wait for the one TXN of a poor home do not hold up one to another home. HSL 6.3."""
+    one = agent("a TXN", 9)
+    (first,) = drain(one)
+    other = one.submit(load(2 * SIZE), 10)
+    (request,) = drain(one)
+    assert request.dst == GOOD, "6.3: what a home has negotiated binds requests to it and no others"
+    complete(one, request, St.S)
+    assert other.done
+    one.receive(answer(first), 11)
+    assert [message.dst for message in drain(one)][:1] == [POOR]
+
+
+def costs(lack: str, waiting: int) -> dict[str, int]:
+    """The calls that an event makes while so many accesses starve."""
+    one = agent(lack, 1 + waiting)
+    (first,) = drain(one)
+    snoop = Message(Op.SnpInv, GOOD, FIRST, 5, 3, 2 * SIZE + LINE_BYTES)
+    upon = answer(first)
+
+    def sent() -> None:
+        one.outbox.clear()
+        one.tick(3)
+
+    return {
+        "a snoop": calls(lambda: one.receive(snoop, 2)),
+        "a tick": calls(lambda: one.tick(2)),
+        "an access": calls(lambda: one.submit(Access("load", 2 * SIZE, 8), 2)),
+        "a completion": calls(lambda: one.receive(upon, 3)),
+        "an outbox that was emptied": calls(sent),
+    }
+
+
+@pytest.mark.parametrize("waiting", [37, 107])
+@pytest.mark.parametrize("lack", LACKS)
+def test_the_cost_of_a_message_does_not_depend_on_how_many_accesses_starve(lack: str, waiting: int) -> None:
+    """Each event makes as many calls with 37 or 107 accesses starving as with 7. HSL 6.3.
+
+    Else a home that is slow, or takes one TXN, makes an agent too slow for the snoops of others.
+    """
+    assert costs(lack, waiting) == costs(lack, 7), f"6.3: work for each of {waiting} that lack {lack}"
