@@ -9,10 +9,12 @@ import time
 from collections import Counter
 from collections.abc import Callable, Iterator, Sequence
 from dataclasses import dataclass, field
+from functools import partial
 from pathlib import Path
 
 from hsl._generated.constants import PAL_FRAME_TIMEOUT_TU, TIMERS, ErrorCode, LinkState, Severity
 from hsl.errors import ConfigError, LinkError, PeerLost, PeerUnreachable
+from hsl.link.classify import DEFAULT_TU_STATES
 from hsl.link.events import ErrorLogged, Event, LinkDown, StateChanged
 from hsl.transport.base import INTERNET, SCHEMES, Address, Device, Place, Tap, parse_uri
 from hsl.transport.faults import FaultInjector, FaultPlan
@@ -54,9 +56,13 @@ class Attachment:
 
 
 def make_link(
-    attachment: Attachment, address: Address, injector: FaultInjector, wake: Callable[[], None]
+    attachment: Attachment,
+    address: Address,
+    injector: FaultInjector,
+    wake: Callable[[], None],
+    above: Callable[[], tuple[LinkState, int]],
 ) -> StreamLink:
-    """The link of an attachment, as the scheme of its address demands."""
+    """The link of an attachment, as the scheme of its address demands; `above` as in UdpLink."""
     if address.scheme == "udp":
         return UdpLink(
             address,
@@ -66,6 +72,7 @@ def make_link(
             listen=attachment.listen,
             link=attachment.link,
             incarnation_file=attachment.incarnation_file,
+            above=above,
         )
     if attachment.listen:
         return Listener(address, injector, wake)
@@ -76,7 +83,12 @@ class End:
     """One attached link, and what is known of its present connection."""
 
     def __init__(
-        self, attachment: Attachment, seed: int, wake: Callable[[], None], bonded: bool = False
+        self,
+        attachment: Attachment,
+        seed: int,
+        wake: Callable[[], None],
+        above: Callable[[], tuple[LinkState, int]],
+        bonded: bool = False,
     ) -> None:
         self.listens = attachment.listen
         self.place = (attachment.port, attachment.link)
@@ -87,7 +99,7 @@ class End:
             raise ConfigError(f"{address}: port 0 can only be listened at")
         rng = random.Random(f"{seed} {self.place}")
         injector = FaultInjector(attachment.faults, rng, whole=not bonded)
-        self.link = make_link(attachment, address, injector, wake)
+        self.link = make_link(attachment, address, injector, wake, above)
         self.refused = ""  # why the link went to DEAD or was refused, until it is enabled again
         self.fatal: ErrorLogged | None = None  # the last error that ended it
         self.called_at: int | None = None  # when the first connection was made
@@ -170,7 +182,16 @@ class Session:
     def _ends(self, attachments: Sequence[Attachment], seed: int) -> Iterator[End]:
         links = Counter(one.port for one in attachments)
         for one in attachments:
-            yield End(one, seed, self._awake.set, bonded=links[one.port] > 1)
+            above = partial(self._above, one.port, one.link)
+            yield End(one, seed, self._awake.set, above, bonded=links[one.port] > 1)
+
+    def _above(self, port: int, link: int) -> tuple[LinkState, int]:
+        """The state of a link, and the TU that is in force there, in ns. HSL 3.3.2."""
+        owner = self.device.node.ports[port]
+        state = owner.state(link)
+        if owner.result is None or state in DEFAULT_TU_STATES:
+            return state, 1 << owner.config.handshake_tu
+        return state, owner.result.tu
 
     @property
     def now(self) -> int:
@@ -229,8 +250,7 @@ class Session:
         return min((time for time in times if time is not None), default=None)
 
     def _tu(self, end: End) -> int:
-        port = self.device.node.ports[end.place[0]]
-        return port.result.tu if port.result is not None else 1 << port.config.handshake_tu
+        return self._above(*end.place)[1]
 
     @property
     def _settle_ns(self) -> int:

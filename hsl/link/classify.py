@@ -28,12 +28,14 @@ from hsl.link.replay import distance
 if TYPE_CHECKING:
     from hsl.link.link import Link
 
-__all__ = ["ACKING", "ENDED_STATES", "SEQUENCED", "SESSION_STATES", "Input", "classify"]
+__all__ = ["ACKING", "DEFAULT_TU_STATES", "ENDED_STATES", "SEQUENCED", "SESSION_STATES", "Input", "classify"]
 
 # Where SEQ, ACK and VIRAL mean something and PROT is accepted. HSL 3.2.2.
 SESSION_STATES: Final = frozenset({LinkState.ACTIVE, LinkState.RECOVERY, LinkState.L1})
 # Where no session is or begins: entry cancels what is due. HSL 3.2.1.
 ENDED_STATES: Final = frozenset({LinkState.DISABLED, LinkState.DETECT, LinkState.DEAD})
+# Where the TU of the handshake is in force, not the negotiated one. HSL 3.3.2.
+DEFAULT_TU_STATES: Final = ENDED_STATES | {LinkState.CONFIG}
 SEQUENCED: Final = frozenset({FlitType.PROT, FlitType.PROT_S})
 # CTL whose body repeats EXP = ACK + 1; one with a bad ACK is dropped whole. HSL 3.3.1, 3.4.2.
 ACKING: Final = frozenset({CtlOp.NAK, CtlOp.RESYNC, CtlOp.RESYNC_ACK})

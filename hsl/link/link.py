@@ -25,7 +25,14 @@ from hsl._generated.tables import ERROR_SEVERITY, TRANSMIT_ORDER
 from hsl.codec.ctl import Ctl, encode_ctl
 from hsl.codec.flit import FORMATS, Flit
 from hsl.errors import CodecError, ConfigError
-from hsl.link.classify import ENDED_STATES, SEQUENCED, SESSION_STATES, Input, classify
+from hsl.link.classify import (
+    DEFAULT_TU_STATES,
+    ENDED_STATES,
+    SEQUENCED,
+    SESSION_STATES,
+    Input,
+    classify,
+)
 from hsl.link.config import CapsResult, PortConfig
 from hsl.link.events import ErrorLogged, FatalReceived, LinkCounters, StateChanged
 from hsl.link.replay import ReplayReceiver, ReplaySender, distance
@@ -47,7 +54,6 @@ _STATE_CTL: Final = {
     if item.item in ("HELLO", "CAPS", "INITFC", "RESYNC")
 }
 _HAND: Final = frozenset({LinkState.CONFIG, LinkState.INIT})  # states with SEEN and T_STATE
-_DEFAULT_TU: Final = ENDED_STATES | {LinkState.CONFIG}  # the negotiated TU is not in force. HSL 3.3.2
 _PROT_COUNTER: Final = {
     "PROT_in_sequence": "prot_accepted",
     "PROT_duplicate": "prot_duplicate",
@@ -137,7 +143,9 @@ class Link:
             self.viral_seen = self.viral_seen and state is not LinkState.DETECT
             self._forget_peer()
             self.port.bond.left(self)
-        exponent = self.config.handshake_tu if state in _DEFAULT_TU or not self.result else self.result.tu_exp
+        exponent = (
+            self.config.handshake_tu if state in DEFAULT_TU_STATES or not self.result else self.result.tu_exp
+        )
         self.timers.tu = 1 << exponent
         if state is LinkState.ACTIVE:
             self._activate(old, now)

@@ -6,6 +6,7 @@ from collections.abc import Callable, Iterator, Sequence
 from typing import NamedTuple, Protocol
 from urllib.parse import urlsplit
 
+from hsl._generated.constants import LinkState
 from hsl.errors import ConfigError
 from hsl.link.config import CapsResult, PortConfig
 from hsl.link.events import Event
@@ -138,6 +139,10 @@ class PortLike(Protocol):
     @property
     def result(self) -> CapsResult | None:
         """What was negotiated."""
+        ...
+
+    def state(self, link: int) -> LinkState:
+        """The state of a link."""
         ...
 
     def framing_lost(self, link: int, now: int) -> None:

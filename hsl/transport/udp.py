@@ -1,7 +1,12 @@
 """`udp:` on asyncio: one datagram a flit, with incarnation and counter (HSL 3.9 udp).
 
-Loss, repeats and disorder are real here. A datagram is taken only when its (incarnation, counter) is greater
-than that of the last one: what is late is given up for lost, which the link repairs.
+Loss, repeats and disorder are real here. A datagram of the peer is taken only when its (incarnation, counter)
+is greater than that of the last one: what is late is given up for lost, which the link repairs.
+
+Nothing on this wire proves who sent a datagram, so the place of the peer is taken and given up by rules. A
+source takes it with a HELLO whose CRC is good: in DETECT, or in any state but L1 after T_DEADKA of silence
+[HSL-PAL-005]. Pairs are compared within one source only [HSL-PAL-006]. The place is given up when the link is
+not ACTIVE within T_STATE, and after T_STATE of silence [HSL-PAL-007].
 """
 
 from __future__ import annotations
@@ -18,16 +23,22 @@ from enum import StrEnum
 from pathlib import Path
 from typing import Any, Final, NamedTuple
 
+from hsl._generated.constants import TIMERS, CtlOp, FlitType, LinkState
 from hsl._generated.layouts import UDP_FRAME, UDP_MAGIC, UDP_VERSION
+from hsl.codec.ctl import decode_ctl
 from hsl.codec.flit import FORMATS
-from hsl.errors import ConfigError
+from hsl.codec.reference import decode_flit
+from hsl.errors import CodecError, ConfigError
 from hsl.transport.base import Address
 from hsl.transport.faults import FaultInjector
 from hsl.transport.stream import Connection, StreamLink
 
 __all__ = ["Datagram", "Drop", "UdpConnection", "UdpLink", "next_incarnation", "pack", "unpack"]
 
-SIZES = frozenset(form.bytes for form in FORMATS.values())
+FORMAT_OF_SIZE = {form.bytes: form.name for form in FORMATS.values()}
+SIZES = frozenset(FORMAT_OF_SIZE)
+# The link serves its peer in these states, so the place is not counted as unused.
+SERVED = frozenset({LinkState.ACTIVE, LinkState.L1})
 HEADER: Final[int] = UDP_FRAME.sizeof()
 # One byte more than the longest datagram: a longer one is truncated by the socket, and seen to be too long.
 BUFFER_BYTES = HEADER + max(SIZES) + 1
@@ -46,8 +57,8 @@ class Drop(StrEnum):
     """Why a datagram was not delivered."""
 
     HEADER = "header"  # too short for one, or wrong magic, version or link
-    SOURCE = "source"  # from somebody else
-    LATE = "late"  # its pair is not greater than the last one
+    SOURCE = "source"  # not from the peer, and no HELLO that makes its source the peer
+    LATE = "late"  # its pair is not greater than the last one of the peer
     CUT = "cut"  # came while the PAL was down
 
 
@@ -81,6 +92,22 @@ def unpack(data: bytes, link: int, truncated: bool = False) -> Datagram | None:
     flit = data[HEADER:]
     good = not truncated and head.length == len(flit) and head.length in SIZES  # HSL 3.9 [HSL-PAL-001]
     return Datagram(head.incarnation, head.counter, flit if good else b"")
+
+
+def is_hello(flit: bytes) -> bool:
+    """True for a HELLO of either size with a good CRC; its content is judged by row 30 of the link table."""
+    if len(flit) not in SIZES:
+        return False
+    try:
+        found = decode_flit(flit, FORMAT_OF_SIZE[len(flit)])
+        return found.ft == FlitType.CTL and decode_ctl(found.payload).op == CtlOp.HELLO
+    except CodecError:
+        return False
+
+
+def detecting() -> tuple[LinkState, int]:
+    """What a link without a session above it has to say: it waits for a HELLO."""
+    return LinkState.DETECT, 1
 
 
 def next_incarnation(clock_ns: int, path: Path | None = None) -> int:
@@ -126,6 +153,7 @@ class UdpConnection(Connection):
 
     def frames(self, limit: int, now: int) -> Iterator[bytes]:
         """Up to `limit` flits of the socket; b"" is a datagram that is damaged (err = 1)."""
+        self.link.mark(now)
         for _ in range(DATAGRAMS_PER_TURN):
             if not limit or self.ended:
                 return
@@ -163,8 +191,8 @@ class UdpConnection(Connection):
 class UdpLink(StreamLink):
     """One link of a port over one socket; the PAL is up from bind or connect on, and cut only by faults.
 
-    The side that listens answers whom its first good datagram came from. Another source takes that place when
-    the peer has been silent for PAL_FRAME_TIMEOUT_TU, as one that has died and starts behind another port.
+    `above()` gives the state of the link and the TU in force, in ns: they decide which source is the peer.
+    The side that connects talks to one address only, which takes the place by the same rules.
     `dropped[why]`, `sent`, `accepted` and `lost` (gaps of the counter) count datagrams.
     """
 
@@ -178,16 +206,18 @@ class UdpLink(StreamLink):
         listen: bool,
         link: int = 0,
         incarnation_file: Path | None = None,
+        above: Callable[[], tuple[LinkState, int]] = detecting,
     ) -> None:
         super().__init__(address, injector, wake)
+        self.above = above
         self.listens = listen
         self.wait = wait
         self.wake = wake
         self.index = link
         self.incarnation = 0
         self.peer: Any = None  # the address of the other end, as the socket says it
-        self.last: tuple[int, int] | None = None  # of the last datagram that was accepted
-        self.silence_ns = 0  # set by the session from the TU; 0: the first peer stays
+        # The pair of the last datagram of the peer that was accepted; None while nobody has the place.
+        self.last: tuple[int, int] | None = None
         self.unsent: deque[bytes] = deque()  # bounded by ready()
         self.sent = self.accepted = self.lost = 0
         self.dropped: Counter[Drop] = Counter()
@@ -196,6 +226,8 @@ class UdpLink(StreamLink):
         self._buffer = bytearray(BUFFER_BYTES)
         self._counter = 0
         self._heard = 0  # when the last accepted datagram came
+        self._empty = 0  # when the socket was last seen empty: what waits in it is no silence
+        self._served = 0  # when the peer took the place, or the link was last ACTIVE or in L1
         self._down_until: int | None = None  # a fault holds the PAL down
 
     # ---- opening and closing
@@ -257,14 +289,14 @@ class UdpLink(StreamLink):
         """PAL_UP: at first, and when a fault no longer holds the PAL down."""
         if self._down_until is not None and now >= self._down_until and self._socket is not None:
             self._down_until = None
-            self._forget()
+            self._forget(now)
             self._next = UdpConnection(self)
         return super().adopt(now)
 
-    def _forget(self) -> None:
+    def _forget(self, now: int) -> None:
         """Throw away what came while the PAL was down; at most what the socket keeps."""
         for _ in range(RECEIVE_BUFFER // HEADER):
-            waited, found = self.receive(0)
+            waited, found = self.receive(now)
             if not waited:
                 return
             if found is not None:
@@ -283,62 +315,98 @@ class UdpLink(StreamLink):
         times = (super().deadline(frame_timeout), self._down_until)
         return min((at for at in times if at is not None), default=None)
 
-    def check(self, now: int, frame_timeout: int) -> None:
-        """No datagram is ever unfinished; the same time tells when a silent peer may be replaced."""
-        self.silence_ns = frame_timeout
-
     def drop(self) -> Connection | None:
-        """PAL_DOWN. The PAL comes up again at once, for whoever calls then, unless a fault holds it down."""
+        """PAL_DOWN. The PAL comes up again at once, for whoever calls then, unless a fault holds it down.
+
+        A fault that cuts the link leaves the peer its place: the session may go on.
+        """
         connection = super().drop()
+        self.unsent.clear()
+        if self._down_until is None:
+            self._vacate()
+            if self._socket is not None:
+                self._next = UdpConnection(self)
+        return connection
+
+    # ---- the place of the peer
+
+    def mark(self, now: int) -> None:
+        """Note that the link serves its peer now. In L1 both sides send nothing, which is no silence."""
+        state, _ = self.above()
+        if state in SERVED:
+            self._served = now
+        if state is LinkState.L1:
+            self._heard = now
+
+    def check(self, now: int, frame_timeout: int) -> None:
+        """Give up the place of a peer that is silent, or with which the link does not become ACTIVE.
+
+        No datagram is ever unfinished, so there is no frame to time out. HSL 3.9 [HSL-PAL-007].
+        """
+        state, tu = self.above()
+        limit = TIMERS["T_STATE"].tu * tu
+        unused = state not in SERVED and now - self._served >= limit
+        if self.last is not None and state is not LinkState.L1 and (unused or self._silent(limit)):
+            self._vacate()
+
+    def _silent(self, limit: int) -> bool:
+        """True if nothing was accepted for `limit` ns, up to when the socket was last seen empty."""
+        return self._empty - self._heard >= limit
+
+    def _vacate(self) -> None:
+        """Nobody has the place; what was taken for the peer is lost."""
+        self.last = None
         self.unsent.clear()
         if self.listens:
             self.peer = None
-        if self._socket is not None and self._down_until is None:
-            self._next = UdpConnection(self)
-        return connection
+
+    def _admits(self, source: Any, flit: bytes, now: int) -> bool:
+        """True if `source` has the place of the peer, or takes it now with `flit`. HSL 3.9 [HSL-PAL-005]."""
+        if self.last is not None and source == self.peer:
+            return True
+        state, tu = self.above()
+        silent = self.last is None or self._silent(TIMERS["T_DEADKA"].tu * tu)
+        free = state is LinkState.DETECT or (state is not LinkState.L1 and silent)
+        if not (free and is_hello(flit)):
+            return False
+        self._vacate()
+        self.peer = source
+        self._heard = self._served = now
+        return True
 
     # ---- datagrams
 
     def receive(self, now: int) -> tuple[bool, Datagram | None]:
-        """Whether a datagram waited, and what was in it if it came from the peer. Counts what it drops."""
+        """True if a datagram waited, and what was in it if it came from the peer. Counts what it drops."""
         if self._socket is None:
             return False, None
         try:
             size, _, flags, source = self._socket.recvmsg_into([self._buffer])
         except (BlockingIOError, InterruptedError):
+            self._empty = now
             return False, None
         except OSError:  # what ICMP said of an earlier one: HSL 3.9, the link has timers of its own
             return True, None
         found = unpack(bytes(self._buffer[:size]), self.index, bool(flags & socket.MSG_TRUNC))
         if found is None:
             self.dropped[Drop.HEADER] += 1
-        elif not self._from_peer(source, found, now):
+        elif not self._admits(source if self.listens else self.peer, found.flit, now):
             self.dropped[Drop.SOURCE] += 1
         elif self.last is not None and found.pair <= self.last:
-            self.dropped[Drop.LATE] += 1  # HSL 3.9 [HSL-PAL-004] [HSL-PAL-003]
+            self.dropped[Drop.LATE] += 1  # HSL 3.9 [HSL-PAL-003] [HSL-PAL-004] [HSL-PAL-006]
         else:
             return True, found
         return True, None
 
     def accept(self, found: Datagram, now: int) -> bytes:
-        """Its flit, and the gap before it counted."""
-        incarnation, counter = self.last or (found.incarnation, -1)
+        """Its flit, and the gap before it counted; what a source sent before it was the peer is no gap."""
+        incarnation, counter = self.last or (found.incarnation, found.counter - 1)
         self.lost += found.counter - (counter + 1 if incarnation == found.incarnation else 0)
         self.last = found.pair
         self.accepted += 1
         self.framing_errors += not found.flit
         self._heard = now
         return found.flit
-
-    def _from_peer(self, source: Any, found: Datagram, now: int) -> bool:
-        """Whether this is the peer, or becomes it."""
-        if not self.listens or source == self.peer:
-            return True  # a connected socket hears nobody else
-        silent = bool(self.silence_ns) and now >= self._heard + self.silence_ns
-        if self.peer is None or (silent and (self.last is None or found.pair > self.last)):
-            self.peer = source
-            return True
-        return False
 
     def post(self, flit: bytes) -> None:
         """Put a flit into the next datagram; while nobody is there it is lost (B4)."""

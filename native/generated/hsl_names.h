@@ -261,6 +261,9 @@ enum hsl_requirement {
     HSL_REQ_PAL_002,
     HSL_REQ_PAL_003,
     HSL_REQ_PAL_004,
+    HSL_REQ_PAL_005,
+    HSL_REQ_PAL_006,
+    HSL_REQ_PAL_007,
     HSL_REQ_LNK_001,
     HSL_REQ_LNK_002,
     HSL_REQ_LNK_003,
@@ -406,6 +409,9 @@ enum hsl_requirement {
     "HSL-PAL-002", \
     "HSL-PAL-003", \
     "HSL-PAL-004", \
+    "HSL-PAL-005", \
+    "HSL-PAL-006", \
+    "HSL-PAL-007", \
     "HSL-LNK-001", \
     "HSL-LNK-002", \
     "HSL-LNK-003", \
