@@ -116,7 +116,7 @@ def _caps(link: Link, flit: Flit, ctl: Ctl) -> Input:
     """Rows 38, 36, 37."""
     record = ctl.body["record"]
     result = negotiate(link.record, link.config.guid, record, link.peer_guid or 0)
-    text = invalid_caps(record, result)
+    text = invalid_caps(record, result, link.config.tu_limit)
     if not text and any(
         other.peer_record not in (b"", record) for other in link.port.links if other is not link
     ):

@@ -11,9 +11,11 @@ from hsl._generated.constants import (
     MAX_CREDITS,
     MAX_LINKS,
     MAX_NID,
+    MAX_TU_EXP,
     MAX_TXN,
     MAX_WINDOW,
     N_ACK,
+    TU_EXP_LIMIT,
     TU_EXPONENT_SOFTWARE,
     VERSION,
     AtomicClass,
@@ -35,7 +37,6 @@ VC_MASK_ALL: Final = sum(1 << vc for vc in Vc)
 N_ACK_PER_WINDOW: Final = 4  # an ACK is due after a quarter of the window at the latest. HSL 3.1 N_ACK
 DEFAULT_CREDITS: Final = 32  # per VC: a window of 64 flits full of 64-byte data never waits for credit
 DEFAULT_QUEUE_CAP: Final = 1024  # messages waiting per VC; more than that is work for the caller to hold back
-TU_EXPONENT_LIMIT: Final = 30  # about a second per TU; T_STATE is then over an hour
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -44,9 +45,10 @@ class PortConfig:
 
     `epoch` gives the next EPOCH (32 bits; 0 and the previous value are skipped); `credits` is what this side
     advertises per VC, where it is not 32 for a VC that its roles receive on and 0 for another; `tu_exp` is
-    offered, `handshake_tu_exp` holds until CONFIG is left (None: the same); `links` is what the port has and
-    `max_links` what it bonds (None: all); `queue_cap` is in messages per VC; `codec` is the engine that makes
-    and reads the flits. ConfigError for a value that the profile does not allow, or that needs what this
+    offered, `handshake_tu_exp` holds until CONFIG is left (None: the same), `tu_exp_limit` is the largest
+    result that this side accepts (None: 22, or `tu_exp` where that is greater); `links` is what the port has
+    and `max_links` what it bonds (None: all); `queue_cap` is in messages per VC; `codec` is the engine that
+    makes and reads the flits. ConfigError for a value that the profile does not allow, or that needs what this
     engine has not: IDE.
     """
 
@@ -59,6 +61,7 @@ class PortConfig:
     n_ack: int = N_ACK
     tu_exp: int = TU_EXPONENT_SOFTWARE
     handshake_tu_exp: int | None = None
+    tu_exp_limit: int | None = None
     address_bits: int = ADDRESS_BITS
     atomics: AtomicClass = AtomicClass.INT
     vc_mask: int = VC_MASK_ALL
@@ -81,6 +84,8 @@ class PortConfig:
                 continue
             if not isinstance(value, int) or not low <= value <= high:
                 raise ConfigError(f"{name} is {value!r}; legal is {low}..{high}")
+        if self.tu_limit < self.tu_exp:
+            raise ConfigError(f"tu_exp_limit {self.tu_limit} is below tu_exp {self.tu_exp}")
         if self.nid_base + self.nid_count > MAX_NID + 1:
             raise ConfigError(f"NIDs {self.nid_base}+{self.nid_count}; legal is up to {MAX_NID}")
         if not self.flit_sizes & FlitSize.L64:
@@ -107,6 +112,11 @@ class PortConfig:
         return self.tu_exp if self.handshake_tu_exp is None else self.handshake_tu_exp
 
     @property
+    def tu_limit(self) -> int:
+        """The largest TU exponent that a session may have. HSL 3.3.2 [HSL-LNK-043]."""
+        return max(TU_EXP_LIMIT, self.tu_exp) if self.tu_exp_limit is None else self.tu_exp_limit
+
+    @property
     def bond_links(self) -> int:
         """The most links that this side bonds."""
         return self.links if self.max_links is None else self.max_links
@@ -125,7 +135,7 @@ class PortConfig:
         return _build(own | {"major": major, "minor": minor, "security": 0, "max_links": self.bond_links})
 
 
-_OPTIONAL: Final = ("handshake_tu_exp", "max_links")  # None: as another field
+_OPTIONAL: Final = ("handshake_tu_exp", "tu_exp_limit", "max_links")  # None: as another field
 _RANGES: Final = (
     ("guid", 0, (1 << 64) - 1),
     ("roles", 0, 255),
@@ -133,8 +143,9 @@ _RANGES: Final = (
     ("nid_count", 1, MAX_NID + 1),
     ("window", 1, MAX_WINDOW),
     ("n_ack", 1, 255),
-    ("tu_exp", 0, TU_EXPONENT_LIMIT),
-    ("handshake_tu_exp", 0, TU_EXPONENT_LIMIT),
+    ("tu_exp", 0, MAX_TU_EXP),
+    ("handshake_tu_exp", 0, MAX_TU_EXP),
+    ("tu_exp_limit", 0, MAX_TU_EXP),
     ("address_bits", 1, ADDRESS_BITS),
     ("atomics", 0, 255),
     ("max_links", 1, MAX_LINKS),
@@ -266,10 +277,10 @@ def negotiate(own_record: bytes, own_guid: int, peer_record: bytes, peer_guid: i
     )
 
 
-def invalid_caps(record: bytes, result: CapsResult) -> str:
+def invalid_caps(record: bytes, result: CapsResult, tu_limit: int) -> str:
     """Why a peer's CAPS record is invalid (row 38), or "". `result` is what it makes with the own one.
 
-    HSL 3.3.2.
+    `tu_limit` is that of the port. HSL 3.3.2.
     """
     caps = parse_caps(record)
     checks = (
@@ -281,6 +292,7 @@ def invalid_caps(record: bytes, result: CapsResult) -> str:
         (caps["address_bits"] > ADDRESS_BITS, f"address bits are {caps['address_bits']}"),
         (caps["max_links"] == 0, "max links is 0"),
         (not 1 <= caps["max_txn"] <= MAX_TXN, f"max TXN is {caps['max_txn']}"),
+        (result.tu_exp > tu_limit, f"TU exponent {caps['tu_exp']} is above {tu_limit}"),  # [HSL-LNK-043]
         (bool(result.security & Security.IDE_REQUIRED), "it requires IDE"),  # never on: it is not implemented
     )
     return next((text for failed, text in checks if failed), "")

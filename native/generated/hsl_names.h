@@ -306,6 +306,7 @@ enum hsl_requirement {
     HSL_REQ_LNK_040,
     HSL_REQ_LNK_041,
     HSL_REQ_LNK_042,
+    HSL_REQ_LNK_043,
     HSL_REQ_BND_001,
     HSL_REQ_BND_002,
     HSL_REQ_BND_003,
@@ -454,6 +455,7 @@ enum hsl_requirement {
     "HSL-LNK-040", \
     "HSL-LNK-041", \
     "HSL-LNK-042", \
+    "HSL-LNK-043", \
     "HSL-BND-001", \
     "HSL-BND-002", \
     "HSL-BND-003", \

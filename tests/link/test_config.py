@@ -69,6 +69,8 @@ def test_result_record_is_ordered_by_guid() -> None:
         {"n_ack": 0},
         {"tu_exp": 31},
         {"handshake_tu_exp": -1},
+        {"tu_exp_limit": 31},
+        {"tu_exp_limit": 5},  # below the own exponent
         {"nid_base": 1020},
         {"nid_count": 0},
         {"address_bits": 53},

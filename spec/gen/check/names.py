@@ -6,9 +6,12 @@ import re
 from collections.abc import Iterable, Iterator
 from typing import Any
 
+from spec.gen.emit_litmus import BETWEEN
 from spec.gen.load import Refusal, Row, Spec
 from spec.gen.names import ENUMS
 
+# An access of a litmus thread: an operation, then a register, if it reads, and a location.
+ACCESS = re.compile(r"[a-z_]+ (r\d+,)?[a-qs-z]\w*(,\w+)*", re.ASCII)
 IDENTIFIER = re.compile(r"[A-Za-z][A-Za-z0-9_]*", re.ASCII)
 UNIQUE = (  # document, table, keys that no two rows share
     *((enum.doc, table, ("name", enum.key)) for table, enum in ENUMS.items()),
@@ -107,6 +110,7 @@ def check(spec: Spec) -> Iterator[Refusal]:
         yield from _opcode(spec, opcode)
     yield from _credits(spec)
     yield from _timers(spec)
+    yield from _litmus(spec)
 
 
 def _unique(rows: Iterable[Row], table: str, key: str) -> Iterator[Refusal]:
@@ -193,3 +197,19 @@ def _timers(spec: Spec) -> Iterator[Refusal]:
             yield timer.refuse(f"{timer['name']} has order {timer['order']}, its place is {place}", "order")
         if not timer["tu"]:
             yield timer.refuse(f"{timer['name']} expires at once", "tu")
+
+
+def _litmus(spec: Spec) -> Iterator[Refusal]:
+    """What the litmus emitter relies on: accesses of threads, and one mark for each thread that has two."""
+    for shape in spec.rows("litmus", "shape") if "litmus" in spec.docs else ():
+        threads = [thread.split("; ") for thread in shape["threads"]]
+        for access in (access for thread in threads for access in thread):
+            if not ACCESS.fullmatch(access):
+                yield shape.refuse(
+                    f"{shape['name']}: {access!r} is not an access of a litmus test", "threads"
+                )
+        pairs = sum(len(thread) == 2 for thread in threads)
+        for variant in shape["variants"]:
+            marks = variant.split("+")
+            if not BETWEEN.keys() >= set(marks) or len(marks) < pairs:
+                yield shape.refuse(f"{shape['name']}: {variant!r} does not mark {pairs} threads", "variants")
