@@ -11,11 +11,15 @@ from pathlib import Path
 from typing import Any
 
 from fuzz.targets.fuzz_codec_differential import MODES
-from hsl.codec.flit import FORMATS
+from hsl._generated.constants import FlitType, Op
+from hsl.codec.flit import FORMATS, Flit
+from hsl.codec.message import Message
+from hsl.codec.reference import Packer, encode_flit
 
 ROOT = Path(__file__).parents[1]
 CORPUS = ROOT / "fuzz/corpus/codec_differential"
 NO_LIMIT, WHOLE = 255, 0
+FULL_FLITS = 40
 MODE = {mode.__name__: index for index, mode in enumerate(MODES)}
 FORM = {name: index for index, name in enumerate(FORMATS)}
 
@@ -24,6 +28,17 @@ def kind(vector: dict[str, Any]) -> tuple[Any, ...]:
     """Vectors of one kind differ in numbers only."""
     error = vector.get("error", {})
     return vector["format"], vector["result"], error.get("requirement"), tuple(vector["flags"])
+
+
+def full_flits(form: str) -> bytes:
+    """Flits that are full to the last granule: more than the native codec puts together at once."""
+    numbers = iter(range(4096))
+    packer = Packer()
+    flits = []
+    for seq in range(FULL_FLITS):
+        payload, som = packer.fill(lambda: Message(Op.Cmp, txn=next(numbers)), form)
+        flits.append(encode_flit(Flit(form, FlitType.PROT, seq=seq, payload=payload, som=som)))
+    return b"".join(flits)
 
 
 def inputs() -> dict[str, bytes]:
@@ -46,6 +61,7 @@ def inputs() -> dict[str, bytes]:
                 )
     for name, form in FORM.items():
         drawn = b"".join(zlib.crc32(bytes([form, i])).to_bytes(4, "little") for i in range(256))
+        found[f"full-{name}"] = bytes([MODE["raw_flits"], form, NO_LIMIT, WHOLE]) + full_flits(name)
         found[f"encoded-{name}"] = bytes([MODE["encoded"], form]) + drawn
     return found
 

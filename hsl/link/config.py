@@ -48,8 +48,8 @@ class PortConfig:
     offered, `handshake_tu_exp` holds until CONFIG is left (None: the same), `tu_exp_limit` is the largest
     result that this side accepts (None: 22, or `tu_exp` where that is greater); `links` is what the port has
     and `max_links` what it bonds (None: all); `queue_cap` is in messages per VC; `codec` is the engine that
-    makes and reads the flits. ConfigError for a value that the profile does not allow, or that needs what this
-    engine has not: IDE.
+    makes and reads the flits. ConfigError for a value that the profile does not allow, or that needs what
+    this engine has not: IDE.
     """
 
     guid: int

@@ -189,6 +189,62 @@ static void noise(void) {
     }
 }
 
+/* Flits that are full to the last granule: a message that ends there is read to its end and no further. HSL 2.5 */
+static void full_flits(void) {
+    enum { FLITS = 40, MOST = FLITS * HSL_B256_GRANULES };
+    static hsl_message_t messages[MOST], found[MOST];
+    static uint8_t data[FLITS * 256];
+    for (int f = 0; f < 2; f++) {
+        const hsl_format_t *const format = format_number(f);
+        const size_t all = FLITS * format->granules;
+        hsl_flit_t flits[FLITS] = {0}, got[FLITS];
+        hsl_packer_t packer = {.size = 0};
+        hsl_unpacker_t unpacker = {.have = 0};
+        size_t taken = 0, count = 0;
+        for (size_t i = 0; i < all; i++) {
+            messages[i] = sample_message(HSL_OP_Cmp, (uint16_t)i);
+        }
+        for (size_t i = 0; i < FLITS; i++) {
+            flits[i].ft = HSL_FT_PROT;
+            flits[i].messages = UINT16_MAX;
+        }
+        CHECK(hsl_encode(format, flits, FLITS, &packer, messages, all, data, &taken) == FLITS && taken == all, "packed");
+        CHECK(decode(format, data, FLITS * format->bytes, &unpacker, NULL, got, FLITS, found, all, 0, &count) == FLITS,
+              "flits");
+        CHECK(count == all, "%zu messages of %zu", count, all);
+        for (size_t i = 0; i < all; i++) {
+            messages[i].flit = (uint32_t)(i / format->granules);
+            CHECK(memcmp(&messages[i], &found[i], sizeof found[i]) == 0, "message %zu", i);
+        }
+    }
+}
+
+/* SOM at any granule behind the first one of a message, the last one too, is a fault of that granule. HSL 2.5 P3 */
+static void som_inside(void) {
+    static const uint8_t ops[] = {HSL_OP_ReadShared, HSL_OP_CmpData, HSL_OP_WritePtl, HSL_OP_NcWrite, HSL_OP_MemWr};
+    for (size_t i = 0; i < sizeof ops; i++) {
+        hsl_message_t message = sample_message(ops[i], 3), found[HSL_B256_GRANULES];
+        hsl_fault_t fault;
+        uint8_t granules[HSL_MESSAGE_BYTES];
+        const size_t size = hsl_message_encode(&message, granules, &fault);
+        for (size_t inside = 1; inside < size / HSL_GRANULE_BYTES; inside++) {
+            hsl_flit_t flit = {.ft = HSL_FT_PROT, .messages = 1}, got;
+            uint8_t data[256];
+            hsl_packer_t packer = {.size = 0};
+            hsl_unpacker_t unpacker = {.have = 0};
+            size_t count = 0;
+            CHECK(hsl_encode(&hsl_b256, &flit, 1, &packer, &message, 1, data, &count) == 1, "encoded");
+            data[4 + inside / 8] |= (uint8_t)(1u << inside % 8);
+            seal(&hsl_b256, data);
+            decode(&hsl_b256, data, 256, &unpacker, NULL, &got, 1, found, HSL_B256_GRANULES, 0, &count);
+            CHECK(count == 0 && got.fault.requirement == HSL_REQ_FLT_010 &&
+                      got.fault.offset == HSL_B256_PAYLOAD_OFFSET + HSL_GRANULE_BYTES * inside,
+                  "HSL-FLT-010: opcode %#x, SOM at granule %zu: %zu messages, fault at %u", ops[i], inside, count,
+                  got.fault.offset);
+        }
+    }
+}
+
 static void no_room(void) {
     hsl_unpacker_t unpacker = {.have = 0};
     hsl_flit_t flit;
@@ -244,6 +300,8 @@ int main(void) {
         every_alignment();
         every_split();
         noise();
+        full_flits();
+        som_inside();
         no_room();
     }
     encode_faults();
