@@ -11,7 +11,7 @@ import pytest
 
 from hsl._generated.constants import PROFILE_NAME
 from hsl.capture import CaptureInfo, Clock, Direction, Lane, Packet, Reader, Section, Sink, Writer, merge
-from hsl.capture.pcapng import encode
+from hsl.capture.pcapng import Interface, Statistics, encode
 from hsl.capture.trace import SCHEMA
 from hsl.errors import CaptureError, CaptureTruncated
 from tests.capture.blocks import interface, option, section
@@ -55,6 +55,17 @@ def test_what_is_written_is_read(tmp_path: Path) -> None:
         (5, (), 80),
         (4, ("bye",), 80),
     ]
+
+
+def test_statistics_are_those_of_the_section() -> None:
+    """A section without statistics has none, whatever the section before it had."""
+    head = [encode(INFO.section(0)), *(encode(Interface(str(lane), "")) for lane in LANES)]
+    first = [*head, encode(packets(1)[0]), encode(Statistics(5, 0, 1, ()))]
+    reader = Reader(io.BytesIO(b"".join([*first, *head, encode(packets(2)[1])])))
+    seen = [dict(reader.statistics) for _ in reader]
+    assert seen == [{}, {}], "statistics of a section that is over"
+    assert reader.statistics == {}
+    assert len(reader.lanes) == len(LANES)
 
 
 @pytest.mark.parametrize("limit", [1000, 1500, 4000, 10**6])

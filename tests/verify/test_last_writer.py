@@ -244,3 +244,15 @@ def test_unjudged_write_to_a_judged_word() -> None:
                 Operation(1, 0, 2, Access("store", 67, 1, b"x"), judge=NOTHING),
             ]
         )
+
+
+def test_atomic_that_returns_a_number_of_before() -> None:
+    """An atomic that began after others had ended returns no number of before they did (5.9)."""
+    run = Run()
+    run.end(run.add("atomic_store"))
+    with pytest.raises(InvariantError, match="1 had ended when it began"):
+        run.end(run.add(), value(0))
+    late = Run()
+    racing = late.add("atomic_store")
+    late.end(late.add(), value(0))  # the other one has not ended: it may come later
+    late.end(racing)
