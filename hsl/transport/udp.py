@@ -346,7 +346,7 @@ class UdpLink(StreamLink):
         state, tu = self.above()
         limit = TIMERS["T_STATE"].tu * tu
         unused = state not in SERVED and now - self._served >= limit
-        if self.last is not None and state is not LinkState.L1 and (unused or self._silent(limit)):
+        if self.last is not None and (unused or self._silent(limit)):
             self._vacate()
 
     def _silent(self, limit: int) -> bool:
@@ -366,8 +366,7 @@ class UdpLink(StreamLink):
             return True
         state, tu = self.above()
         silent = self.last is None or self._silent(TIMERS["T_DEADKA"].tu * tu)
-        free = state is LinkState.DETECT or (state is not LinkState.L1 and silent)
-        if not (free and is_hello(flit)):
+        if not ((silent or state is LinkState.DETECT) and is_hello(flit)):
             return False
         self._vacate()
         self.peer = source

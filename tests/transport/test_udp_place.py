@@ -24,6 +24,7 @@ from tests.support.sessions import FAST, Running, calling, device, listening, no
 TOP = (1 << 64) - 1  # the greatest INCARNATION and COUNTER
 TU = 1000  # ns
 T_DEADKA, T_STATE = (TIMERS[name].tu * TU for name in ("T_DEADKA", "T_STATE"))
+NO_HELLO = ["zeros", "NOP", "short", "damaged"]
 OPEN = [state for state in LinkState if state not in (LinkState.DETECT, LinkState.L1)]
 
 
@@ -109,7 +110,9 @@ def on_bench(test: Callable[[Bench], Awaitable[None]], faults: str = "") -> None
 # ------------------------------------------------------------------------------------------- taking the place
 
 
-@pytest.mark.parametrize("flit", [bytes(64), nop(0), hello()[:-1], hello()[:40] + b"x" + hello()[41:]])
+@pytest.mark.parametrize(
+    "flit", [bytes(64), nop(0), hello()[:-1], hello()[:40] + b"x" + hello()[41:]], ids=NO_HELLO
+)
 def test_only_a_good_hello_takes_the_place(flit: bytes) -> None:
     """A datagram that is no HELLO with a good CRC makes nobody the peer, whatever its pair [HSL-PAL-005]."""
 
