@@ -94,6 +94,7 @@ class Link:
         self.rn = 0
         self.storm = self.storm_start = self.storm_window = 0
         self.viral_seen = False
+        self.due.clear()  # row 34 leads from ACTIVE to CONFIG, and passes no state that ends a session
         self.urgent.clear()
         self._forget_peer()
         self.reset_numbers()

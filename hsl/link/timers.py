@@ -8,7 +8,7 @@ from hsl._generated.constants import TIMERS
 
 __all__ = ["NEVER", "TIMER_ORDER", "TimerSet"]
 
-# Later than any clock: deadlines fit 63 bits in every engine, so a TU too large for that never expires.
+# Later than any clock; the largest TU exponent leaves deadlines far below it.
 NEVER: Final = (1 << 63) - 1
 # Link and port timers in the order in which they fire at one instant. HSL 3.1.
 TIMER_ORDER: Final = tuple(
@@ -30,8 +30,7 @@ class TimerSet:
 
     def start(self, name: str, now: int) -> None:
         """Start `name`, or start it again."""
-        deadline = now + _LENGTH[name] * self.tu
-        self.running[name] = min(deadline, NEVER)
+        self.running[name] = now + _LENGTH[name] * self.tu
 
     def stop(self, name: str) -> None:
         """Stop `name` if it runs."""

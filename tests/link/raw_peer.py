@@ -102,24 +102,30 @@ class RawPeer:
         body = {"magic": MAGIC, "guid": GUID, "link": link, "links": len(self.links)} | limits
         return self.ctl(CtlOp.HELLO, body, link, seen=self.links[link].peer != 0)
 
-    def up(self) -> RawPeer:
-        """Bring all links to ACTIVE."""
+    def up(self, count: int | None = None) -> RawPeer:
+        """Bring the first `count` links (None: all) to ACTIVE."""
         self.port.enable(self.now)
         for books in self.links:
             self.port.pal_up(books.index, self.now)
         self.instant()
-        for books in self.links:
-            self._bring_up(books)
-        assert all(self.state(books.index) is LinkState.ACTIVE for books in self.links)
+        for books in self.links[:count]:
+            books.peer = self.ctls(CtlOp.HELLO, books.index)[-1].epoch
+            self.give(self.hello(books.index), books.index)
+            self.instant()
+            self.shake(books.index)
+            assert self.state(books.index) is LinkState.ACTIVE
         return self
 
-    def _bring_up(self, books: RawLink) -> None:
-        link = books.index
-        books.peer = next(ctl.epoch for ctl in self.ctls(CtlOp.HELLO, link))
-        self.give(self.hello(link), link)
-        record = self.own.record()
-        self.instant()
+    def restart(self, link: int) -> None:
+        """Forget a session: a new EPOCH, and numbers from 0."""
+        books = self.links[link]
+        books.epoch += 100
+        books.seq = books.exp = 0
+
+    def shake(self, link: int) -> None:
+        """From CONFIG to ACTIVE: CAPS and INITFC."""
         theirs = self.ctls(CtlOp.CAPS, link)[-1].body["record"]
+        record = self.own.record()
         cfg_hash = negotiate(record, GUID, theirs, 1).cfg_hash
         self.give(self.ctl(CtlOp.CAPS, {"record": record, "cfg_hash": cfg_hash}, link, seen=True), link)
         self.instant()

@@ -92,3 +92,23 @@ def test_bond_fail_of_another_base_changes_nothing() -> None:
     sent = [ctl.body for ctl in peer.ctls(CtlOp.BOND_RESUME)]
     wanted = {"base": 0, "mask": 0b11, "count": 0, "t": 0}
     assert [{key: body[key] for key in wanted} for body in sent] == [wanted], "4.6 R3: base is the TX epoch"
+
+
+@pytest.mark.parametrize("what", ["NAK", "RESYNC_ACK"])
+def test_what_is_due_ends_with_its_session(what: str) -> None:
+    """A HELLO of a new EPOCH cancels what is due, also where row 34 leads from ACTIVE to CONFIG (code D).
+
+    LINK_UP was not told yet, so there is no HOLD, and the link does not pass DETECT.
+    """
+    peer = RawPeer(links=2).up(1)
+    if what == "NAK":
+        peer.give(peer.flit(FlitType.NOP, seq=1))
+    else:
+        peer.give(peer.ctl(CtlOp.RESYNC, {"exp": 0, "rn": 5}))
+    before = len(peer.links[0].heard)
+    peer.restart(0)
+    peer.give(peer.hello())
+    assert ops(peer.instant()) == [CtlOp.CAPS]
+    peer.shake(0)
+    assert peer.state() is LinkState.ACTIVE
+    assert CtlOp[what] not in ops(peer.links[0].heard[before:]), f"code D: {what} of the former session"
