@@ -305,6 +305,25 @@ def test_cut_keeps_the_place() -> None:
     on_bench(test, faults="link-down:x1:nth=1:ns=500")
 
 
+def test_delayed_flit_ends_with_its_connection() -> None:
+    """A flit that a fault delays is not sent to the next peer after PAL_DOWN and PAL_UP [HSL-PAL-003]."""
+
+    async def test(bench: Bench) -> None:
+        bench.session()
+        bench.link.send(nop(1), 10)  # delayed until 510
+        bench.link.flush(10)
+        bench.link.drop()
+        bench.state = LinkState.DETECT
+        assert bench.link.adopt(20)
+        bench.two.send(9, 0, hello(2))
+        assert bench.take(20) == [hello(2)]
+        bench.link.send(nop(2), 600)
+        bench.link.flush(600)
+        assert bench.two.heard() == nop(2), "HSL-PAL-003: a flit of the former session"
+
+    on_bench(test, faults="delay:x1:nth=1:ns=500")
+
+
 # ------------------------------------------------------------------------------------------- whole sessions
 
 
