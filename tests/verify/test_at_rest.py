@@ -56,7 +56,7 @@ def test_directory_at_rest() -> None:
     """At rest a stress run compares each directory with the caches: a holder that has left is seen (5.3)."""
     config = StressConfig(cpu=1, gpu=1, lines=1)
     addr = lines_of(config)[0]
-    program = []
+    program: list[Operation] = []
     for agent in agents_of(config):
         after = (2 * len(program),) if program else ()
         load = Operation(len(program), agent, agent, Access("load", addr, 8), after=after)
