@@ -21,6 +21,7 @@ from typing import Any, Final, NamedTuple
 from hsl._generated.layouts import UDP_FRAME, UDP_MAGIC, UDP_VERSION
 from hsl.codec.flit import FORMATS
 from hsl.errors import ConfigError
+from hsl.files import read_file
 from hsl.transport.base import Address
 from hsl.transport.faults import FaultInjector
 from hsl.transport.stream import Connection, StreamLink
@@ -90,11 +91,11 @@ def next_incarnation(clock_ns: int, path: Path | None = None) -> int:
     """
     if path is None:
         return clock_ns
+    raw = read_file(path, MAX_INCARNATION_BYTES) if path.exists() else b"0"
+    if not raw.strip().isdigit() or int(raw) >= MAX_U64:
+        raise ConfigError(f"{path}: {raw!r} is no incarnation; expected a number of 0 to {MAX_U64 - 1}")
+    chosen = max(clock_ns, int(raw) + 1)
     try:
-        raw = path.read_bytes()[: MAX_INCARNATION_BYTES + 1] if path.exists() else b"0"
-        if len(raw) > MAX_INCARNATION_BYTES or not raw.strip().isdigit() or int(raw) >= MAX_U64:
-            raise ConfigError(f"{path}: {raw!r} is no incarnation: legal is 0 to {MAX_U64 - 1}")
-        chosen = max(clock_ns, int(raw) + 1)
         beside = path.with_name(f"{path.name}.new")
         with beside.open("w") as file:
             file.write(f"{chosen}\n")
