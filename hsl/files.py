@@ -1,4 +1,4 @@
-"""Reading the files that a user names: bounded, typed errors that name the file, and no wait for a writer."""
+"""The files that a user names: bounded reads that wait for no writer, whole writes, errors with the name."""
 
 from __future__ import annotations
 
@@ -14,7 +14,17 @@ from typing import IO, Any, BinaryIO, Final, TextIO
 
 from hsl.errors import ConfigError
 
-__all__ = ["open_file", "open_stream", "open_text", "parse_json", "parse_toml", "read_at_most", "read_file"]
+__all__ = [
+    "create_file",
+    "create_text",
+    "open_file",
+    "open_stream",
+    "open_text",
+    "parse_json",
+    "parse_toml",
+    "read_at_most",
+    "read_file",
+]
 
 CHUNK: Final = 1 << 20  # bytes read at once: a limit of gigabytes is not allocated for a small file
 
@@ -55,6 +65,36 @@ def read_file(path: Path, limit: int, name: str = "") -> bytes:
         if small and len(data := read_at_most(stream, limit + 1)) <= limit:
             return data
     raise ConfigError(f"{name or path}: larger than the limit of {limit} bytes")
+
+
+@contextmanager
+def create_file(path: Path, name: str = "") -> Iterator[BinaryIO]:
+    """Write a file anew; messages call it `name` or else by its path.
+
+    Raises ConfigError if it cannot be written; a regular file is then removed, so that nobody takes a part of
+    it for the whole.
+    """
+    name = name or str(path)
+    with _errors_of(name), path.open("wb") as raw:
+        regular = stat.S_ISREG(os.fstat(raw.fileno()).st_mode)
+        try:
+            yield raw
+            raw.flush()
+        except BaseException:
+            if regular:
+                path.unlink(missing_ok=True)
+            raise
+
+
+@contextmanager
+def create_text(path: Path, name: str = "") -> Iterator[TextIO]:
+    """As create_file, as UTF-8 text."""
+    with create_file(path, name) as raw:
+        stream = io.TextIOWrapper(raw, encoding="utf-8")
+        try:
+            yield stream
+        finally:
+            stream.detach()  # which writes what it has; closing is for create_file
 
 
 def read_at_most(stream: IO[bytes], size: int) -> bytes:

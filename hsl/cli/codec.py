@@ -16,7 +16,7 @@ from hsl.cli.stdin import STDIN, standard_input
 from hsl.codec.crc import ENGINES
 from hsl.codec.flit import FORMATS
 from hsl.errors import ConfigError
-from hsl.files import open_stream, parse_json, read_at_most
+from hsl.files import create_file, open_stream, parse_json, read_at_most
 
 __all__ = ["command"]
 
@@ -76,7 +76,8 @@ def encode(path: str, out: Path | None, as_json: bool, codec: str) -> int:
     text = read(path, MAX_DOCUMENT)
     flits = encode_document(parse_json(text, path), codec) if text.strip() else []
     if out is not None:
-        write(out, b"".join(flits))
+        with create_file(out, f"--out {out}") as stream:
+            stream.write(b"".join(flits))
     if as_json:
         click.echo(json.dumps([flit.hex() for flit in flits], indent=2))
     elif out is None:
@@ -109,11 +110,3 @@ def read(path: str, limit: int) -> bytes:
     if len(data) > limit:
         raise ConfigError(f"{path}: above the limit of {limit} bytes; give it in parts")
     return data
-
-
-def write(path: Path, data: bytes) -> None:
-    """Write a file; ConfigError when it cannot be written."""
-    try:
-        path.write_bytes(data)
-    except OSError as error:
-        raise ConfigError(f"--out {path}: {error.strerror}") from error

@@ -37,7 +37,7 @@ from hsl.emulator.report import History, node_report, summed
 from hsl.emulator.topology import LIMITS, SHAPES
 from hsl.engine.select import choose, engines
 from hsl.errors import ConfigError
-from hsl.files import read_file
+from hsl.files import create_text, read_file
 from hsl.link.events import Event
 from hsl.session import Attachment, Session
 from hsl.transport.base import Address, Place, Tap, link_addresses
@@ -353,10 +353,8 @@ def deliver(
     """Print a report as asked: JSON on stdout, JSON in a file, or a view for a person."""
     text = json.dumps(report, indent=2)
     if out is not None:
-        try:
-            out.write_text(text + "\n")
-        except OSError as error:
-            raise ConfigError(f"--out {out}: {error.strerror or error}") from error
+        with create_text(out, f"--out {out}") as stream:
+            stream.write(text + "\n")
     if as_json:
         click.echo(text)
     else:

@@ -19,6 +19,7 @@ from hsl.cli.progress import Progress
 from hsl.cli.seconds import Seconds
 from hsl.engine.select import ENGINES, engines
 from hsl.errors import ConfigError
+from hsl.files import create_text
 from hsl.verify.given import program_of
 from hsl.verify.issuer import Issuer
 from hsl.verify.operation import Operation
@@ -187,11 +188,8 @@ def failure(
 
 def store(recording: Recording, path: Path) -> None:
     """Save a recording. Raises ConfigError when it cannot be written."""
-    try:
-        with path.open("w", encoding="utf-8") as stream:
-            write(recording, stream)
-    except OSError as error:
-        raise ConfigError(f"{path}: {error}") from error
+    with create_text(path) as stream:
+        write(recording, stream)
 
 
 def again(config: StressConfig, file: Path | None = None) -> str:

@@ -16,7 +16,7 @@ from click.testing import CliRunner
 from hsl.cli import main
 from hsl.cli.exits import ExitCode
 from hsl.errors import ConfigError
-from hsl.files import read_at_most, read_file
+from hsl.files import create_text, read_at_most, read_file
 
 # A Python exception, its class or its hint, is nothing that a user can act on.
 PYTHON = ("Error", "Errno", "codec can't", "recursion", "set_int_max_str_digits", "internal", "Traceback")
@@ -207,3 +207,28 @@ def test_memory_is_taken_for_what_is_there_and_not_for_what_is_legal() -> None:
     stream = Endless()
     assert len(read_at_most(stream, 3_000_000)) == 3_000_000
     assert stream.most < 3_000_000
+
+
+def test_a_file_is_written_whole_or_not_at_all(tmp_path: Path) -> None:
+    """What was written is there afterwards; whatever interrupts the writing, no part of a file stays."""
+    path = tmp_path / "file"
+    with create_text(path) as stream:
+        stream.write("x" * 100_000)
+    assert path.read_text() == "x" * 100_000
+    with pytest.raises(KeyboardInterrupt):
+        write_something(path, KeyboardInterrupt)
+    assert not path.exists()
+
+
+def test_a_device_is_written_and_never_removed() -> None:
+    """A device that takes no more is named, and stays."""
+    with pytest.raises(ConfigError, match=f"^/dev/full: {os.strerror(errno.ENOSPC)}"):
+        write_something(Path("/dev/full"))
+    assert Path("/dev/full").is_char_device()
+
+
+def write_something(path: Path, end: type[BaseException] | None = None) -> None:
+    with create_text(path) as stream:
+        stream.write("y" * 100_000)
+        if end is not None:
+            raise end
