@@ -5,6 +5,7 @@ from __future__ import annotations
 import asyncio
 import logging
 import random
+import time
 from collections.abc import Callable, Coroutine
 from typing import Any, TypeVar
 
@@ -55,7 +56,14 @@ class Running:
     """A session of one link that runs as a task; `end()` gives or raises how it ended."""
 
     def __init__(
-        self, device: PortDevice, uri: str, *, seed: int = 0, passive: bool = False, **attachment: Any
+        self,
+        device: PortDevice,
+        uri: str,
+        *,
+        seed: int = 0,
+        passive: bool = False,
+        clock: Callable[[], int] = time.monotonic_ns,
+        **attachment: Any,
     ) -> None:
         self.device = device
         self.events: list[Event] = []
@@ -64,6 +72,7 @@ class Running:
             [Attachment(uri=uri, **attachment)],
             seed=seed,
             passive=passive,
+            clock=clock,
             observe=lambda port, event: self.events.append(event),
         )
         self.uri = ""
