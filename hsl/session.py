@@ -12,7 +12,7 @@ from collections import Counter
 from collections.abc import Callable, Iterator, Sequence
 from dataclasses import dataclass, field
 from pathlib import Path
-from typing import Any
+from typing import Any, NamedTuple
 
 from hsl._generated.constants import PAL_FRAME_TIMEOUT_TU, TIMERS, ErrorCode, LinkState, Severity
 from hsl.errors import ConfigError, LinkError, PeerLost, PeerUnreachable
@@ -23,7 +23,7 @@ from hsl.transport.faults import FaultInjector, FaultPlan
 from hsl.transport.stream import Connector, Listener, StreamLink
 from hsl.transport.udp import UdpLink
 
-__all__ = ["Attachment", "Session"]
+__all__ = ["Attachment", "Session", "TimeLimit"]
 
 log = logging.getLogger(__name__)
 
@@ -58,6 +58,13 @@ class Attachment:
     wait: float = 0.0
     faults: FaultPlan = field(default_factory=FaultPlan)
     incarnation_file: Path | None = None
+
+
+class TimeLimit(NamedTuple):
+    """When a session is given up; `awaited()` is what its programs wait for the peer to do by then."""
+
+    seconds: float
+    awaited: Callable[[], str] = lambda: "end the session"
 
 
 def make_link(
@@ -157,7 +164,7 @@ class Session:
     A session that is not `passive` ends the link itself as soon as the device has finished and all is quiet;
     a passive one waits for the peer to do so. `observe(port, event)` is told every event of the ports, `tap`
     sees every flit (its places have device 0). `clock` gives ns that never go back; `began`: what it gave at
-    time 0 of the session. Raises ConfigError for attachments that cannot be used.
+    time 0 of the session, from which `limit` counts. Raises ConfigError for attachments that cannot be used.
     """
 
     def __init__(
@@ -170,8 +177,10 @@ class Session:
         observe: Callable[[int, Event], None] | None = None,
         tap: Tap | None = None,
         clock: Callable[[], int] = time.monotonic_ns,
+        limit: TimeLimit | None = None,
     ) -> None:
         self.device = device
+        self.limit = limit
         self.passive = passive
         self._awake = asyncio.Event()
         self._observe = observe
@@ -260,7 +269,7 @@ class Session:
         times = [self.device.next_deadline()]
         times += [end.link.deadline(PAL_FRAME_TIMEOUT_TU * self._tu(end)) for end in self.ends.values()]
         times += [self._patience(end) for end in self.ends.values()]
-        times += [self._lines.deadline()]
+        times += [self._lines.deadline(), self._limit_ns]
         if self._calm_since is not None:
             times.append(self._calm_since + self._settle_ns)
         return min((time for time in times if time is not None), default=None)
@@ -300,6 +309,7 @@ class Session:
             self._judge(end, now)
         self._down.clear()
         self._lines.tick(now)
+        self._check_limit(now)
         self._finish(now)
         return busy
 
@@ -387,6 +397,24 @@ class Session:
         patience = self._patience(end)
         if patience is not None and now >= patience:
             raise PeerUnreachable(f"{end.name}: connected, but nobody there brings the link up")
+
+    @property
+    def _limit_ns(self) -> int | None:
+        return None if self.limit is None else int(self.limit.seconds * NS_PER_S)
+
+    def _check_limit(self, now: int) -> None:
+        """Give up at the time limit, and say what is missing."""
+        if self.limit is None or now < self.limit.seconds * NS_PER_S:
+            return
+        ends = self.ends.values()
+        if self.device.started:
+            missing = f"the peer did not {self.limit.awaited()}"
+        elif any(end.called_at is not None for end in ends):
+            missing = "the peer did not bring the link up"
+        else:
+            missing = "no peer has connected"
+        place = ", ".join(str(end.link.address) for end in ends)
+        raise PeerLost(f"{place}: {missing} within the time limit of {self.limit.seconds:g} s")
 
     def _finish(self, now: int) -> None:
         """Stop once the device has finished and all has been quiet for a while."""

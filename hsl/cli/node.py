@@ -39,7 +39,7 @@ from hsl.engine.select import choose, engines
 from hsl.errors import ConfigError
 from hsl.files import create_text, read_file
 from hsl.link.events import Event
-from hsl.session import Attachment, Session
+from hsl.session import Attachment, Session, TimeLimit
 from hsl.transport.base import Address, Place, Tap, link_addresses
 from hsl.transport.fault_plan import MAX_BURST
 from hsl.transport.faults import Arrival, FaultPlan
@@ -135,6 +135,11 @@ def node_options(function: Callable[..., Any]) -> Callable[..., Any]:
             show_default=True,
             help="Seconds to call a peer that does not answer yet.",
         ),
+        click.option(
+            "--time-limit",
+            type=Seconds(),
+            help="Seconds after which a run that has not ended is given up, with exit code 7.",
+        ),
     ):
         function = option(function)
     return common_options(function)
@@ -226,6 +231,7 @@ def run(
                 reporter.event(port, event)
 
         # The CPU's program knows when all is done: it ends the link, the GPU follows.
+        limit = options["time_limit"]
         session = Session(
             device,
             attachments,
@@ -233,6 +239,7 @@ def run(
             passive=not isinstance(device, (CpuDevice, ArrayCpuDevice)),
             observe=observe,
             tap=tap_of(recorder, {0: reporter}),
+            limit=None if limit is None else TimeLimit(limit, lambda: device.awaited),
         )
         if recorder is not None:
             recorder.base = wall_offset() + session.began

@@ -16,7 +16,7 @@ from hsl.codec.ctl import Ctl, encode_ctl
 from hsl.codec.flit import Flit
 from hsl.codec.reference import encode_flit
 from hsl.link.events import Event, LinkCounters
-from hsl.session import Attachment, Session
+from hsl.session import Attachment, Session, TimeLimit
 from hsl.transport.base import Address
 from hsl.transport.faults import FaultInjector, FaultPlan
 from hsl.transport.stream import StreamLink
@@ -63,6 +63,7 @@ class Running:
         seed: int = 0,
         passive: bool = False,
         clock: Callable[[], int] = time.monotonic_ns,
+        limit: TimeLimit | None = None,
         **attachment: Any,
     ) -> None:
         self.device = device
@@ -73,6 +74,7 @@ class Running:
             seed=seed,
             passive=passive,
             clock=clock,
+            limit=limit,
             observe=lambda port, event: self.events.append(event),
         )
         self.uri = ""
