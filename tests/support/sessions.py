@@ -17,7 +17,7 @@ from hsl.codec.flit import Flit
 from hsl.codec.reference import encode_flit
 from hsl.link.events import Event, LinkCounters
 from hsl.session import Attachment, Session, TimeLimit
-from hsl.transport.base import Address
+from hsl.transport.base import Address, Tap
 from hsl.transport.faults import FaultInjector, FaultPlan
 from hsl.transport.stream import StreamLink
 from tests.support.ports import PortDevice, port_config
@@ -64,6 +64,7 @@ class Running:
         passive: bool = False,
         clock: Callable[[], int] = time.monotonic_ns,
         limit: TimeLimit | None = None,
+        tap: Tap | None = None,
         **attachment: Any,
     ) -> None:
         self.device = device
@@ -75,6 +76,7 @@ class Running:
             passive=passive,
             clock=clock,
             limit=limit,
+            tap=tap,
             observe=lambda port, event: self.events.append(event),
         )
         self.uri = ""
