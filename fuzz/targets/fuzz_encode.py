@@ -24,7 +24,7 @@ from hsl.codec.message import Message
 from hsl.errors import ConfigError
 from hsl.files import parse_json
 
-__all__ = ["MODES", "test_one_input"]
+__all__ = ["MODES", "encoded", "outcome", "test_one_input"]
 
 MAX_ROWS: Final = 64  # messages and flits of one batch: an input has no more bytes than some records
 KEYS: Final = "format type ft seq ack viral cvc ccnt som messages ctl payload unfinished raw error op opcode"
