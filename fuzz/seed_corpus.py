@@ -1,4 +1,4 @@
-"""Writes the first corpus of fuzz_codec_differential, from the vectors: `python -m fuzz.seed_corpus`.
+"""Writes the first corpus of each target, from the vectors and from numbers: `python -m fuzz.seed_corpus`.
 
 A file for each kind of vector, chapter by chapter; what fuzzing finds beyond it is added by hand.
 """
@@ -6,18 +6,22 @@ A file for each kind of vector, chapter by chapter; what fuzzing finds beyond it
 from __future__ import annotations
 
 import json
+import random
 import zlib
 from pathlib import Path
 from typing import Any
 
+from fuzz.targets import fuzz_encode
 from fuzz.targets.fuzz_codec_differential import MODES
 from hsl._generated.constants import FlitType, Op
+from hsl.cli.flit_json import decode_document
 from hsl.codec.flit import FORMATS, Flit
 from hsl.codec.message import Message
 from hsl.codec.reference import Packer, encode_flit
 
 ROOT = Path(__file__).parents[1]
-CORPUS = ROOT / "fuzz/corpus/codec_differential"
+CORPUS = ROOT / "fuzz/corpus"
+SIZES = (60, 400, 3000)  # of inputs of numbers: what an input does is decided as it is read
 NO_LIMIT, WHOLE = 255, 0
 FULL_FLITS = 40
 MODE = {mode.__name__: index for index, mode in enumerate(MODES)}
@@ -66,11 +70,29 @@ def inputs() -> dict[str, bytes]:
     return found
 
 
+def encode_inputs() -> dict[str, bytes]:
+    """Name -> bytes of the inputs of fuzz_encode: what decode prints, and numbers for the other modes."""
+    found: dict[str, bytes] = {}
+    for name, form in FORM.items():
+        path = ROOT / "spec/vectors/packing.json"
+        vectors = [each for each in json.loads(path.read_text("utf-8"))["vectors"] if each["format"] == name]
+        flits = bytes.fromhex("".join(vectors[0]["bytes"]))
+        text = json.dumps(decode_document(flits, name)).encode()
+        found[f"text-{name}"] = bytes([0, form]) + text
+        for mode in range(1, len(fuzz_encode.MODES)):
+            for size in SIZES:
+                rng = random.Random(f"{name} {mode} {size}")
+                kind = fuzz_encode.MODES[mode].__name__
+                found[f"{kind}-{name}-{size}"] = bytes([mode, form]) + rng.randbytes(size)
+    return found
+
+
 def main() -> None:
     """Write them all."""
-    CORPUS.mkdir(parents=True, exist_ok=True)
-    for name, data in inputs().items():
-        (CORPUS / name).write_bytes(data)
+    for folder, found in (("codec_differential", inputs()), ("encode", encode_inputs())):
+        (CORPUS / folder).mkdir(parents=True, exist_ok=True)
+        for name, data in found.items():
+            (CORPUS / folder / name).write_bytes(data)
 
 
 if __name__ == "__main__":

@@ -3,25 +3,29 @@
 from __future__ import annotations
 
 import asyncio
+import errno
 import logging
 import random
+import re
 import time
 from collections import Counter
 from collections.abc import Callable, Iterator, Sequence
 from dataclasses import dataclass, field
 from functools import partial
 from pathlib import Path
+from typing import Any, NamedTuple
 
 from hsl._generated.constants import PAL_FRAME_TIMEOUT_TU, TIMERS, ErrorCode, LinkState, Severity
 from hsl.errors import ConfigError, LinkError, PeerLost, PeerUnreachable
 from hsl.link.classify import DEFAULT_TU_STATES
 from hsl.link.events import ErrorLogged, Event, LinkDown, StateChanged
+from hsl.log_limit import LogLimit
 from hsl.transport.base import INTERNET, SCHEMES, Address, Device, Place, Tap, parse_uri
 from hsl.transport.faults import FaultInjector, FaultPlan
 from hsl.transport.stream import Connector, Listener, StreamLink
 from hsl.transport.udp import UdpLink
 
-__all__ = ["Attachment", "Session"]
+__all__ = ["Attachment", "Session", "TimeLimit"]
 
 log = logging.getLogger(__name__)
 
@@ -35,6 +39,9 @@ SETTLE_TU = 2 * TIMERS["T_REPLAY"].tu
 HANDSHAKE_TU = 2 * TIMERS["T_STATE"].tu
 # How long the peer may take to close after we did: a socket closed on unread data is reset, and DISABLE lost.
 LINGER_SECONDS = 1.0
+NUMBER = re.compile(r"\b(0x[0-9a-f]+|\d+)\b")  # what differs between events of one kind
+# Why the system may not let us accept a connection; callers wait in its queue meanwhile.
+NO_DESCRIPTORS = frozenset({errno.EMFILE, errno.ENFILE, errno.ENOBUFS, errno.ENOMEM})
 # Rows of 3.2.3 by which a peer says that it refuses.
 REFUSALS = frozenset({"ERR_FATAL_port", "ERR_FATAL_link"})
 
@@ -53,6 +60,13 @@ class Attachment:
     wait: float = 0.0
     faults: FaultPlan = field(default_factory=FaultPlan)
     incarnation_file: Path | None = None
+
+
+class TimeLimit(NamedTuple):
+    """When a session is given up; `awaited()` is what its programs wait for the peer to do by then."""
+
+    seconds: float
+    awaited: Callable[[], str] = lambda: "end the session"
 
 
 def make_link(
@@ -88,6 +102,7 @@ class End:
         seed: int,
         wake: Callable[[], None],
         above: Callable[[], tuple[LinkState, int]],
+        lines: LogLimit,
         bonded: bool = False,
     ) -> None:
         self.listens = attachment.listen
@@ -105,7 +120,7 @@ class End:
         self.called_at: int | None = None  # when the first connection was made
         self.came_up = False  # the link was ACTIVE over the present connection
         self.errors: Counter[ErrorCode] = Counter()  # of the present connection
-        self.line = ""  # the last one in the log: a caller that is turned away again and again says it once
+        self.lines = lines
 
     @property
     def name(self) -> str:
@@ -118,17 +133,24 @@ class End:
         self.came_up = False
         self.errors.clear()
 
-    def disconnected(self, reason: str, peer: str) -> None:
-        """The present connection is over: a warning, unless it carried a link or the last one said so."""
+    def warn(self, what: str, text: str, now: int, detail: str = "") -> None:
+        """Log an event; those of one kind differ in the numbers of their text, and in details."""
+        kind = f"{self.name}: {what}: {NUMBER.sub('', text)}"
+        self.lines.event(kind, f"{self.name}: {what}: {text}", now, detail)
+
+    def disconnected(self, reason: str, peer: str, now: int) -> None:
+        """The present connection is over: a warning, unless it carried a link."""
         found = ", ".join(f"{count} x {code.name}" for code, count in sorted(self.errors.items()))
-        line = f"{self.name}: connection with {peer} ended: {reason}{found and f'; errors: {found}'}"
-        log.log(logging.INFO if self.came_up or line == self.line else logging.WARNING, "%s", line)
-        self.line = line
+        detail = f" (with {peer}){found and f'; errors: {found}'}"
+        if self.came_up:
+            log.info("%s: connection ended: %s%s", self.name, reason, detail)
+        else:
+            self.warn("connection ended", reason, now, detail)
 
     def logged(self, event: ErrorLogged) -> None:
         """Count an error; the first of its code in a connection is a line, unless the link repairs it."""
         if not self.errors[event.code] and event.severity is Severity.non_fatal:
-            log.warning("%s: %s: %s", self.name, event.code.name, event.text)
+            self.warn(event.code.name, event.text, event.now)
         if event.severity > Severity.non_fatal:
             self.fatal = event
         self.errors[event.code] += 1
@@ -149,8 +171,8 @@ class Session:
 
     A session that is not `passive` ends the link itself as soon as the device has finished and all is quiet;
     a passive one waits for the peer to do so. `observe(port, event)` is told every event of the ports, `tap`
-    sees every flit (its places have device 0). `began`: time.monotonic_ns() at time 0 of the session. Raises
-    ConfigError for attachments that cannot be used.
+    sees every flit (its places have device 0). `clock` gives ns that never go back; `began`: what it gave at
+    time 0 of the session, from which `limit` counts. Raises ConfigError for attachments that cannot be used.
     """
 
     def __init__(
@@ -162,13 +184,18 @@ class Session:
         passive: bool = False,
         observe: Callable[[int, Event], None] | None = None,
         tap: Tap | None = None,
+        clock: Callable[[], int] = time.monotonic_ns,
+        limit: TimeLimit | None = None,
     ) -> None:
         self.device = device
+        self.limit = limit
         self.passive = passive
         self._awake = asyncio.Event()
         self._observe = observe
         self._tap = tap
-        self.began = time.monotonic_ns()
+        self._clock = clock
+        self.began = clock()
+        self._lines = LogLimit(lambda line: log.warning("%s", line))  # strangers cannot fill the log
         self._over = False
         self._stopped = False
         self._calm_since: int | None = None
@@ -183,7 +210,7 @@ class Session:
         links = Counter(one.port for one in attachments)
         for one in attachments:
             above = partial(self._above, one.port, one.link)
-            yield End(one, seed, self._awake.set, above, bonded=links[one.port] > 1)
+            yield End(one, seed, self._awake.set, above, self._lines, bonded=links[one.port] > 1)
 
     def _above(self, port: int, link: int) -> tuple[LinkState, int]:
         """The state of a link, and the TU that is in force there, in ns. HSL 3.3.2."""
@@ -196,7 +223,7 @@ class Session:
     @property
     def now(self) -> int:
         """Time of this session in ns."""
-        return time.monotonic_ns() - self.began
+        return self._clock() - self.began
 
     @property
     def addresses(self) -> list[Address]:
@@ -219,12 +246,26 @@ class Session:
             if announce is not None:
                 announce(self.addresses)
             self.device.node.start(self.now)
+            asyncio.get_running_loop().set_exception_handler(self._complain)
             while not self._over:
                 busy = self._turn(self.now)
                 await self._rest(busy)
         finally:
             self._stop(self.now)
+            self._lines.flush()
             await asyncio.gather(*(end.link.close(LINGER_SECONDS) for end in self.ends.values()))
+
+    def _complain(self, loop: asyncio.AbstractEventLoop, context: dict[str, Any]) -> None:
+        """Turn an exception that asyncio has caught into a line, if it is about accept() and descriptors.
+
+        After a failed accept() asyncio tries again each second.
+        """
+        error = context.get("exception")
+        if isinstance(error, OSError) and error.errno in NO_DESCRIPTORS:
+            self._lines.event(str(error.errno), f"no connection can be accepted: {error.strerror}", self.now)
+            self._awake.set()
+        else:
+            loop.default_exception_handler(context)
 
     async def _rest(self, busy: bool) -> None:
         """Let the sockets be served; sleep until they or a timer have something, if nothing is left to do."""
@@ -245,6 +286,7 @@ class Session:
         times = [self.device.next_deadline()]
         times += [end.link.deadline(PAL_FRAME_TIMEOUT_TU * self._tu(end)) for end in self.ends.values()]
         times += [self._patience(end) for end in self.ends.values()]
+        times += [self._lines.deadline(), self._limit_ns]
         if self._calm_since is not None:
             times.append(self._calm_since + self._settle_ns)
         return min((time for time in times if time is not None), default=None)
@@ -282,6 +324,8 @@ class Session:
         for end in self.ends.values():
             self._judge(end, now)
         self._down.clear()
+        self._lines.tick(now)
+        self._check_limit(now)
         self._finish(now)
         return busy
 
@@ -306,7 +350,7 @@ class Session:
         link, node = end.link, self.device.node
         connection = link.connection
         if connection is not None and (link.replaced or (connection.ended and not more)):
-            end.disconnected(connection.ended or "replaced by a new one", connection.peer)
+            end.disconnected(connection.ended or "replaced by a new one", connection.peer, now)
             before = link.framing_errors
             link.drop()
             if link.framing_errors > before:
@@ -364,11 +408,29 @@ class Session:
             raise LinkError(f"{end.name}: no link: {end.reason(end.refused)}", code=code)
         elif end.refused and end.link.connection is not None:
             if cause is not None:  # it was up, so the end of the connection is no warning
-                log.warning("%s: turned away: %s", end.name, end.reason(cause))
+                end.warn("turned away", end.reason(cause), now)
             end.link.connection.finish(end.reason(end.refused))
         patience = self._patience(end)
         if patience is not None and now >= patience:
             raise PeerUnreachable(f"{end.name}: connected, but nobody there brings the link up")
+
+    @property
+    def _limit_ns(self) -> int | None:
+        return None if self.limit is None else int(self.limit.seconds * NS_PER_S)
+
+    def _check_limit(self, now: int) -> None:
+        """Give up at the time limit, and say what is missing."""
+        if self.limit is None or now < self.limit.seconds * NS_PER_S:
+            return
+        ends = self.ends.values()
+        if self.device.started:
+            missing = f"the peer did not {self.limit.awaited()}"
+        elif any(end.called_at is not None for end in ends):
+            missing = "the peer did not bring the link up"
+        else:
+            missing = "no peer has connected"
+        place = ", ".join(str(end.link.address) for end in ends)
+        raise PeerLost(f"{place}: {missing} within the time limit of {self.limit.seconds:g} s")
 
     def _finish(self, now: int) -> None:
         """Stop once the device has finished and all has been quiet for a while."""

@@ -1,7 +1,13 @@
 """Sessions among strangers: noise, silence, refusals and floods; a listener logs one line and lives on."""
 
 import asyncio
+import errno
 import random
+import re
+import resource
+import socket
+import subprocess
+import sys
 from collections.abc import Callable
 from typing import Any
 
@@ -17,6 +23,7 @@ from hsl.transport.base import parse_uri
 from hsl.transport.stream import INBOX_BYTES
 from tests.support.sessions import (
     FAST,
+    LIMIT_SECONDS,
     Running,
     calling,
     ctl_flit,
@@ -259,4 +266,121 @@ def test_somebody_else_is_there(speech: bytes, caplog: pytest.LogCaptureFixture)
         server.close()
 
     run(body())
-    assert len(warnings_of(caplog)) <= 1  # it is turned away again and again, and says it once
+    # It is turned away again and again: the log names it once, and counts the rest.
+    assert sum("127.0.0.1" in line.partition("ended")[2] for line in warnings_of(caplog)) <= 1
+
+
+class HandClock:
+    """A clock that a test moves."""
+
+    def __init__(self) -> None:
+        self.now = 0
+
+    def __call__(self) -> int:
+        return self.now
+
+
+def test_strangers_by_turns_fill_no_log(caplog: pytest.LogCaptureFixture) -> None:
+    """Strangers of two kinds by turns: a line of each kind a second, which counts and names no caller."""
+    calls, clock = 40, HandClock()
+
+    async def body() -> None:
+        a = await listening(device(1), clock=clock)
+        ports = set()
+        for second in range(2):
+            clock.now = second * 1_000_000_000
+            for call in range(calls):
+                served = a.link.connections
+                _, writer = await dial(a.uri)
+                ports.add(writer.get_extra_info("sockname")[1])
+                writer.write(b"\xff\xff" if call % 2 else b"")
+                await until(lambda served=served: a.link.connections > served)  # type: ignore[misc]
+                writer.write_eof()
+                await until(lambda: a.link.connection is None)
+                writer.close()
+        clock.now += 1_000_000_000
+        await serves(a)
+        lines = warnings_of(caplog)
+        assert len(lines) <= 2 * 3, "a line of each kind a second"
+        more = [int(found[1]) for line in lines if (found := re.search(r"\((\d+) more\)", line))]
+        assert sum(more) == 2 * calls - 2, "no caller is left out of the count"
+        assert sum(f":{port}" in line for line in lines for port in ports) <= 2, "only the first has a port"
+
+    run(body())
+
+
+def test_strangers_that_are_refused_fill_no_log(caplog: pytest.LogCaptureFixture) -> None:
+    """Sessions that are refused are a line a second, whoever asks for them."""
+    clock = HandClock()
+
+    async def body() -> None:
+        a = await listening(device(1), clock=clock)
+        for epoch in range(1, 30):
+            served = a.link.connections
+            _, writer = await dial(a.uri)
+            writer.write(hello(epoch=epoch, version=(9, 9)))
+            await until(lambda served=served: a.link.connections > served)  # type: ignore[misc]
+            await until(lambda: a.link.connection is None or bool(a.link.connection.ended))
+            writer.close()
+        await until(lambda: a.link.connection is None)
+        assert len(warnings_of(caplog)) <= 2
+        await a.kill()
+
+    run(body())
+
+
+def test_an_exception_of_the_loop_is_a_traceback_unless_descriptors_are_used_up(
+    caplog: pytest.LogCaptureFixture,
+) -> None:
+    """Failed calls of accept() are a line a second; what nobody foresaw keeps its traceback."""
+    clock = HandClock()
+
+    async def body() -> None:
+        a = await listening(device(1), clock=clock)
+        loop = asyncio.get_running_loop()
+        for _ in range(1000):
+            loop.call_exception_handler(
+                {"message": "socket.accept()", "exception": OSError(errno.EMFILE, "Too many open files")}
+            )
+        clock.now += 1_000_000_000
+        loop.call_exception_handler({"message": "x", "exception": OSError(errno.ENFILE, "Table overflow")})
+        await until(lambda: len(warnings_of(caplog)) == 3)
+        loop.call_exception_handler({"message": "x", "exception": KeyError("x")})
+        await a.kill()
+
+    run(body())
+    assert [record.name for record in caplog.records] == ["hsl.session"] * 3 + ["asyncio"]
+    assert warnings_of(caplog)[0] == "no connection can be accepted: Too many open files"
+    assert "no connection can be accepted: Too many open files (999 more)" in warnings_of(caplog)
+
+
+def test_a_listener_without_descriptors_serves_when_there_are_some_again() -> None:
+    """More callers than descriptors: the log has a few lines, no traceback; then the next peer is served."""
+
+    def few() -> None:
+        resource.setrlimit(resource.RLIMIT_NOFILE, (10, 10))
+
+    command = [sys.executable, "-m", "tests.support.peer", "listen", "tcp://:0", "10", "10", "20"]
+    pipes: dict[str, Any] = {"stdout": subprocess.PIPE, "stderr": subprocess.PIPE, "text": True}
+    with subprocess.Popen(command, preexec_fn=few, **pipes) as process:
+        assert process.stdout is not None
+        assert process.stderr is not None
+        address = parse_uri(process.stdout.readline().strip())
+        callers = [socket.create_connection((address.host, address.port)) for _ in range(40)]
+        lines = []
+        while "accepted" not in (line := process.stderr.readline()):
+            lines.append(line)
+            assert line, lines
+        for caller in callers:
+            caller.close()
+        run(serves_peer(str(address)))
+        lines += process.stderr.read().splitlines()
+        assert process.wait(LIMIT_SECONDS) == 0, lines
+    assert not any("Traceback" in line for line in lines)
+    assert len(lines) < 40, "strangers do not fill the log"
+
+
+async def serves_peer(uri: str) -> None:
+    b = await calling(device(2, 10), uri)
+    await b.end()
+    assert b.device.got == 10

@@ -24,7 +24,7 @@ from hsl.codec.flit import FORMATS, Flit, FlitFormat
 from hsl.codec.message import Message
 from hsl.errors import CodecError
 
-__all__ = ["Input", "compare_batch", "outcome", "test_one_input"]
+__all__ = ["Input", "compare_batch", "draw_message", "fuzz", "outcome", "test_one_input"]
 
 VCS: Final = 8
 # What an error is, but for its words.
@@ -286,17 +286,17 @@ def ctl(source: Input, form: FlitFormat) -> None:
 MODES: Final = (raw_flits, sealed_flits, prot_flits, encoded, ctl)
 
 
-def main() -> None:
-    """Fuzz with atheris; its arguments are those of libFuzzer."""
+def fuzz(target: Callable[[bytes], None]) -> None:
+    """Fuzz a target with atheris; the arguments of the process are those of libFuzzer."""
     import atheris
 
     # Coverage of what is tested and is imported already; of everything it would take minutes to begin.
     for function in [found for found in gc.get_objects() if isinstance(found, FunctionType)]:
         if str(function.__module__).startswith("hsl."):
             atheris.instrument_func(function)
-    atheris.Setup(sys.argv, test_one_input)
+    atheris.Setup(sys.argv, target)
     atheris.Fuzz()
 
 
 if __name__ == "__main__":
-    main()
+    fuzz(test_one_input)

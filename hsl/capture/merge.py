@@ -53,7 +53,8 @@ def merge(streams: Sequence[BinaryIO], sink: Sink) -> int:
     """Merge captures of one file each, made by one clock; the number of packets.
 
     `streams` are in the order of their nodes; the first node's view is taken. Captures that were cut off give
-    what they have, be it nothing. Raises CaptureError for one that is none, or a sink that cannot be written.
+    what they have; if all have nothing, there is no file. Raises CaptureError for one that is none, or a sink
+    that cannot be written.
     """
     parts = [_Part(stream) for stream in streams]
     infos = [part.reader.info for part in parts if part.reader.info is not None]

@@ -62,7 +62,10 @@ def one_end(name: str, peer: str, places: Iterable[Place]) -> list[Tapped]:
 
 
 def wall_offset() -> int:
-    """Wall clock minus monotonic clock in ns, the same for all processes of a host to a microsecond."""
+    """Wall clock minus monotonic clock in ns, the same for all processes of a host to a microsecond.
+
+    It is read once: a wall clock that is set during a run changes no time of its capture.
+    """
 
     def reading() -> tuple[int, int]:
         before, wall, after = time.monotonic_ns(), time.time_ns(), time.monotonic_ns()

@@ -18,6 +18,8 @@ LEAST_SIZE = 1 << 16
 class Sink:
     """Takes whole blocks, each at once: what was written outlives this process, however it ends.
 
+    A file ends with its last whole block if the disk is full; closing removes one that has no block.
+
     With a `limit` in bytes FILE is followed by FILE.1, FILE.2, and so on. Raises CaptureError when it cannot
     be opened or written, or a limit is given for a pipe. `broken`: the reader of the pipe has gone.
     """
@@ -50,8 +52,7 @@ class Sink:
         self._fd = self._open()
 
     def write(self, data: bytes) -> None:
-        """Write all of it; nothing once the pipe is broken."""
-        self.size += len(data)
+        """Write all of it, or none of it; nothing once the pipe is broken."""
         rest = memoryview(b"" if self.broken else data)
         try:
             while rest:
@@ -59,13 +60,24 @@ class Sink:
         except BrokenPipeError:
             self.broken = True
         except OSError as error:
+            self._take_back()
             raise self._error(error) from error
+        self.size += len(data)
+
+    def _take_back(self) -> None:
+        """Cut off the part of a block that was written."""
+        if self.pipe:
+            return
+        os.ftruncate(self._fd, self.size)
+        os.lseek(self._fd, self.size, os.SEEK_SET)
 
     def close(self) -> None:
-        """Close the file; it may be called twice."""
+        """Close the file, and remove it if it has no block; it may be called twice."""
         fd, self._fd = self._fd, -1
         if fd >= 0:
             os.close(fd)
+            if not self.size and not self.pipe:
+                Path(self.name).unlink(missing_ok=True)
 
     def _open(self) -> int:
         try:

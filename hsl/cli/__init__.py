@@ -1,7 +1,5 @@
 """The `hsl` command: one module per command group, imported when it is called."""
 
-import os
-import sys
 from collections.abc import Sequence
 from importlib import import_module
 from typing import Any, NoReturn
@@ -9,7 +7,7 @@ from typing import Any, NoReturn
 import click
 
 from hsl import __version__
-from hsl.cli.exits import ExitCode, ExitCodes
+from hsl.cli.exits import ExitCode, ExitCodes, forget_output
 
 __all__ = ["COMMANDS", "main"]
 
@@ -53,8 +51,10 @@ class Commands(click.Group):
         """Run the command; when nobody reads its output any more it is interrupted, which is no verdict."""
         try:
             return super().invoke(ctx)
-        except BrokenPipeError:
-            os.dup2(os.open(os.devnull, os.O_WRONLY), sys.stdout.fileno())  # Python flushes it once more
+        except (BrokenPipeError, SystemExit) as error:
+            if not isinstance(error, BrokenPipeError) and not isinstance(error.__context__, BrokenPipeError):
+                raise  # rich makes exit code 1 of a broken pipe
+            forget_output()
             return ExitCode.INTERRUPTED
 
     def main(self, args: Sequence[str] | None = None, **options: Any) -> NoReturn:  # type: ignore[override]

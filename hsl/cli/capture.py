@@ -82,10 +82,11 @@ def captured_apart(
         yield {name: ["--capture", str(part)] for name, part in parts.items()}
     finally:
         with contextlib.ExitStack() as stack:
+            stack.callback(sink.close)
             made = [part for part in parts.values() if part.exists()]
+            for part in made:
+                stack.callback(part.unlink)  # also if there is no room for the merged capture
             merge([stack.enter_context(part.open("rb")) for part in made], sink)
-        for part in made:
-            part.unlink()
 
 
 def check_size(options: dict[str, Any]) -> None:

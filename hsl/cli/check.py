@@ -12,6 +12,7 @@ import click
 from hsl.cli.exits import ExitCode
 from hsl.cli.node import deliver
 from hsl.errors import ConfigError
+from hsl.files import open_file, open_text
 from hsl.verify.capture_operations import Seen, operations_of
 from hsl.verify.checker import VIOLATION, check
 from hsl.verify.memory_graph import MODELS
@@ -74,24 +75,18 @@ def unjudged(seen: Seen) -> str:
 
 def read_capture(file: Path) -> Seen | None:
     """What a capture shows; None for a file that is none. Raises CaptureError for a damaged one."""
-    try:
-        with file.open("rb") as stream:
-            if stream.read(len(MAGIC)) != MAGIC:
-                return None
-            stream.seek(0)
-            return operations_of(stream)
-    except OSError as error:
-        raise ConfigError(f"{file}: {error}") from error
+    with open_file(file) as stream:
+        if stream.read(len(MAGIC)) != MAGIC:
+            return None
+        stream.seek(0)
+        return operations_of(stream)
 
 
 def load(file: Path) -> Trace:
     """The operations of a file. Raises ConfigError."""
-    try:
-        with file.open(encoding="utf-8") as stream:
-            # No line is read further than it may be long.
-            return read_trace(iter(partial(stream.readline, MAX_LINE + 1), ""), str(file))
-    except (OSError, UnicodeDecodeError) as error:
-        raise ConfigError(f"{file}: {error}") from error
+    with open_text(file) as stream:
+        # No line is read further than it may be long.
+        return read_trace(iter(partial(stream.readline, MAX_LINE + 1), ""), str(file))
 
 
 def show(report: dict[str, Any]) -> None:

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import json
 from pathlib import Path
-from typing import Any, Final
+from typing import Final
 
 import click
 
@@ -16,6 +16,7 @@ from hsl.cli.stdin import STDIN, standard_input
 from hsl.codec.crc import ENGINES
 from hsl.codec.flit import FORMATS
 from hsl.errors import ConfigError
+from hsl.files import create_file, open_stream, parse_json, read_at_most
 
 __all__ = ["command"]
 
@@ -73,9 +74,10 @@ def decode(form: str, hex_text: str | None, path: str | None, as_json: bool, cod
 def encode(path: str, out: Path | None, as_json: bool, codec: str) -> int:
     """Encode flits; prints one line of hex digits per flit, with --json an array of them."""
     text = read(path, MAX_DOCUMENT)
-    flits = encode_document(parse(text), codec) if text.strip() else []
+    flits = encode_document(parse_json(text, path), codec) if text.strip() else []
     if out is not None:
-        write(out, b"".join(flits))
+        with create_file(out, f"--out {out}") as stream:
+            stream.write(b"".join(flits))
     if as_json:
         click.echo(json.dumps([flit.hex() for flit in flits], indent=2))
     elif out is None:
@@ -100,30 +102,11 @@ def from_hex(text: str) -> bytes:
 
 def read(path: str, limit: int) -> bytes:
     """The bytes of a file or of stdin; ConfigError when it cannot be read or has more than `limit`."""
-    try:
-        if path == STDIN:
-            data = standard_input().read(limit + 1)
-        else:
-            with Path(path).open("rb") as file:
-                data = file.read(limit + 1)
-    except OSError as error:
-        raise ConfigError(f"--in {path}: {error.strerror}") from error
+    if path == STDIN:
+        data = read_at_most(standard_input(), limit + 1)
+    else:
+        with open_stream(Path(path)) as stream:
+            data = read_at_most(stream, limit + 1)
     if len(data) > limit:
         raise ConfigError(f"{path}: above the limit of {limit} bytes; give it in parts")
     return data
-
-
-def write(path: Path, data: bytes) -> None:
-    """Write a file; ConfigError when it cannot be written."""
-    try:
-        path.write_bytes(data)
-    except OSError as error:
-        raise ConfigError(f"--out {path}: {error.strerror}") from error
-
-
-def parse(text: bytes) -> Any:
-    """JSON; ConfigError says where it is none."""
-    try:
-        return json.loads(text)
-    except (ValueError, RecursionError) as error:
-        raise ConfigError(f"the document is no JSON: {error}") from error

@@ -280,6 +280,13 @@ class Node:
         return document
 
 
+def blame(error: BaseException) -> int:
+    """The order in which failures of nodes explain each other: the least is the cause."""
+    if isinstance(error, NodeFailed) and error.status == ExitCode.USAGE:
+        return 0  # it could not run, or not go on, so that the other one had no peer
+    return 1 if isinstance(error, PeerLost) else 2  # a node that was killed is what the other one lost
+
+
 async def reports_of(nodes: list[Node], patience: float) -> list[Any]:
     """The report of each node, or its failure; one that outlives another by `patience` s is killed."""
     reports = [asyncio.ensure_future(node.report()) for node in nodes]
@@ -316,9 +323,6 @@ async def run_processes(
             if node.process.returncode is None:
                 node.process.kill()
                 await node.process.wait()
-    # A node that was killed explains the other one's loss of its peer.
-    for kind in (PeerLost, BaseException):
-        for result in results:
-            if isinstance(result, kind):
-                raise result
+    if failures := [result for result in results if isinstance(result, BaseException)]:
+        raise min(failures, key=blame)
     return {node.name: result for node, result in zip(nodes, results, strict=True)}

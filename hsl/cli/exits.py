@@ -1,5 +1,7 @@
 """Exit codes, and which error ends in which."""
 
+import contextlib
+import errno
 import os
 import sys
 import traceback
@@ -19,7 +21,7 @@ from hsl.errors import (
     TransportError,
 )
 
-__all__ = ["ExitCode", "ExitCodes"]
+__all__ = ["ExitCode", "ExitCodes", "forget_output"]
 
 
 class ExitCode(IntEnum):
@@ -29,10 +31,15 @@ class ExitCode(IntEnum):
     FAILED = 1  # it was checked, and it is wrong
     INTERRUPTED = 2
     INTERNAL = 3  # our own error, or a tool that is missing
-    USAGE = 4  # wrong arguments or bad input
+    USAGE = 4  # wrong arguments or bad input, or the system has no room or no descriptor left
     NOTHING = 5  # nothing was selected, nothing ran
     PEER_LOST = 7  # the peer or the device under test is lost or cannot be reached
 
+
+# What the system has no more of is no error of ours, and no check has failed: room for what is written, and
+# descriptors or processes.
+FULL = frozenset({errno.ENOSPC, errno.EDQUOT, errno.EFBIG, errno.EIO})
+USED_UP = FULL | {errno.EMFILE, errno.ENFILE, errno.EAGAIN, errno.ENOMEM}
 
 # The first row whose class fits decides. Whatever fits none is our own error.
 ENDINGS: tuple[tuple[type[BaseException], ExitCode], ...] = (
@@ -50,6 +57,37 @@ ENDINGS: tuple[tuple[type[BaseException], ExitCode], ...] = (
 )
 
 
+def code_of(error: BaseException) -> ExitCode:
+    """The exit code of an error that has reached the border of the process."""
+    if isinstance(error, OSError) and error.errno in USED_UP:
+        return ExitCode.USAGE
+    return next((code for cls, code in ENDINGS if isinstance(error, cls)), ExitCode.INTERNAL)
+
+
+def told(error: BaseException, code: ExitCode, trace: TracebackType | None) -> str:
+    """The line about an error."""
+    if code is ExitCode.INTERRUPTED:
+        return "interrupted"
+    if code is ExitCode.INTERNAL:
+        frame = traceback.extract_tb(trace)[-1]
+        return (
+            f"internal error: {type(error).__name__}: {error} ({frame.filename}:{frame.lineno}; "
+            "HSL_TRACEBACK=1 shows the way there)"
+        )
+    if isinstance(error, OSError):
+        where = error.filename or ("standard output" if error.errno in FULL else "")
+        return f"{where}: {error.strerror}" if where else str(error.strerror)
+    return str(error)
+
+
+def forget_output() -> None:
+    """Throw away what cannot be written to stdout: Python tries once more as it ends."""
+    try:
+        sys.stdout.flush()
+    except OSError:
+        os.dup2(os.open(os.devnull, os.O_WRONLY), sys.stdout.fileno())
+
+
 class ExitCodes:
     """The border of the process: an exception that reaches it becomes one line on stderr and an exit code."""
 
@@ -62,20 +100,13 @@ class ExitCodes:
         """Leave with the code of `error`; SystemExit and success pass."""
         if error is None or isinstance(error, SystemExit):
             return
-        code = next((code for cls, code in ENDINGS if isinstance(error, cls)), ExitCode.INTERNAL)
+        code = code_of(error)
         if os.environ.get("HSL_TRACEBACK"):
             traceback.print_exception(error)
-        if isinstance(error, click.ClickException):
-            error.show()
-        elif code is ExitCode.INTERRUPTED:
-            click.echo("hsl: interrupted", err=True)
-        elif code is ExitCode.INTERNAL:
-            frame = traceback.extract_tb(trace)[-1]
-            click.echo(
-                f"hsl: internal error: {type(error).__name__}: {error} ({frame.filename}:{frame.lineno}; "
-                "HSL_TRACEBACK=1 shows the way there)",
-                err=True,
-            )
-        else:
-            click.echo(f"hsl: {error}", err=True)
+        with contextlib.suppress(OSError):  # stderr may be on the full disk too
+            if isinstance(error, click.ClickException):
+                error.show()
+            else:
+                click.echo(f"hsl: {told(error, code, trace)}", err=True)
+        forget_output()
         sys.exit(code)

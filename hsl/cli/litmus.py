@@ -18,7 +18,7 @@ import click
 from hsl.cli.exits import ExitCode
 from hsl.cli.node import deliver, draw_seed
 from hsl.cli.progress import Progress
-from hsl.errors import ConfigError
+from hsl.files import open_text
 from hsl.verify.litmus import Explorer
 from hsl.verify.litmus_report import herd, record
 from hsl.verify.litmus_text import MAX_BYTES, LitmusTest, parse, parse_all
@@ -140,12 +140,8 @@ def select(names: Sequence[str], long: bool) -> list[LitmusTest]:
 
 def read(path: Path) -> LitmusTest:
     """The test of a file. Raises ConfigError."""
-    try:
-        with path.open("rb") as stream:
-            data = stream.read(MAX_BYTES + 1)
-        return parse(data.decode(), str(path))
-    except (OSError, UnicodeDecodeError) as error:
-        raise ConfigError(f"{path}: {error}") from error
+    with open_text(path) as stream:
+        return parse(stream.read(MAX_BYTES + 1), str(path))
 
 
 def watch(chosen: Sequence[LitmusTest], how: How, jobs: int) -> Iterator[dict[str, Any]]:

@@ -5,9 +5,7 @@ from __future__ import annotations
 import gc
 import json
 import logging
-import os
 import secrets
-import stat
 from collections.abc import Callable, Mapping
 from dataclasses import replace
 from pathlib import Path
@@ -39,8 +37,9 @@ from hsl.emulator.report import History, node_report, summed
 from hsl.emulator.topology import LIMITS, SHAPES
 from hsl.engine.select import choose, engines
 from hsl.errors import ConfigError
+from hsl.files import create_text, read_file
 from hsl.link.events import Event
-from hsl.session import Attachment, Session
+from hsl.session import Attachment, Session, TimeLimit
 from hsl.transport.base import Address, Place, Tap, link_addresses
 from hsl.transport.fault_plan import MAX_BURST
 from hsl.transport.faults import Arrival, FaultPlan
@@ -50,6 +49,7 @@ if TYPE_CHECKING:
     from hsl.telemetry import Reporter
 
 __all__ = [
+    "INPUT",
     "command",
     "common_options",
     "deliver",
@@ -65,7 +65,8 @@ TELEMETRY_NS = 250_000_000  # between two snapshots of the counters
 EPOCH_BITS = 32
 SEED_BITS = 32
 MAX_MEMORY = LIMITS["memory_bytes"][1]  # bytes that the greatest host memory has
-FILE = click.Path(dir_okay=False, path_type=Path)
+FILE = click.Path(dir_okay=False, path_type=Path)  # to be written
+INPUT = click.Path(path_type=Path)  # to be read: hsl.files says what is wrong with it
 PEERS = {"cpu": ("gpu", "memory"), "gpu": ("cpu",), "memory": ("cpu",)}  # by port
 
 
@@ -95,7 +96,7 @@ def common_options(function: Callable[..., Any]) -> Callable[..., Any]:
         ),
         click.option(
             "--topology",
-            type=FILE,
+            type=INPUT,
             metavar="star|mesh|FILE",
             help="How GPUs are joined, or a TOML file with that, sizes, caches and link.",
         ),
@@ -124,7 +125,7 @@ def node_options(function: Callable[..., Any]) -> Callable[..., Any]:
         click.option("--connect", metavar="URI", help="Connect to a peer that listens there."),
         click.option(
             "--incarnation-file",
-            type=FILE,
+            type=INPUT,
             help="Keeps the last incarnation of udp, where the clock can go back.",
         ),
         click.option(
@@ -133,6 +134,11 @@ def node_options(function: Callable[..., Any]) -> Callable[..., Any]:
             default=5.0,
             show_default=True,
             help="Seconds to call a peer that does not answer yet.",
+        ),
+        click.option(
+            "--time-limit",
+            type=Seconds(),
+            help="Seconds after which a run that has not ended is given up, with exit code 7.",
         ),
     ):
         function = option(function)
@@ -149,9 +155,7 @@ def command() -> None:
 
 
 @command.command("cpu")
-@click.option(
-    "--input", "path", type=click.Path(path_type=Path), help="File that the GPU is to count, if it counts."
-)
+@click.option("--input", "path", type=INPUT, help="File that the GPU is to count, if it counts.")
 @click.option(
     "--kernel", type=click.Choice([*KERNELS, *ARRAY_KERNELS]), default="wordcount", show_default=True
 )
@@ -227,6 +231,7 @@ def run(
                 reporter.event(port, event)
 
         # The CPU's program knows when all is done: it ends the link, the GPU follows.
+        limit = options["time_limit"]
         session = Session(
             device,
             attachments,
@@ -234,6 +239,7 @@ def run(
             passive=not isinstance(device, (CpuDevice, ArrayCpuDevice)),
             observe=observe,
             tap=tap_of(recorder, {0: reporter}),
+            limit=None if limit is None else TimeLimit(limit, lambda: device.awaited),
         )
         if recorder is not None:
             recorder.base = wall_offset() + session.began
@@ -336,22 +342,16 @@ def load_topology(options: dict[str, Any], tu: int) -> Topology:
         values = {"shape": str(path)} if str(path) in SHAPES else Topology.read(path)
     given = {name: options.get(name) for name in ("tu", "flit", "links", "gpus", "memory_nodes")}
     values |= {name: value for name, value in given.items() if value is not None}
-    return replace(Topology.of({"tu": tu} | values), codec=choose("codec", options["engine"]))
+    try:
+        topology = Topology.of({"tu": tu} | values)
+    except ConfigError as error:  # what is not of a file was checked as an option
+        raise ConfigError(f"{path}: {error}" if path is not None else str(error)) from error
+    return replace(topology, codec=choose("codec", options["engine"]))
 
 
 def read_input(path: Path) -> bytes:
     """The bytes of a file. Raises ConfigError when it cannot be read or fits no host memory."""
-    try:
-        found = path.stat()
-        if not stat.S_ISREG(found.st_mode) and str(path) != os.devnull:
-            raise ConfigError(f"--input {path}: is no file: what has no size cannot be put into memory")
-        if found.st_size > MAX_MEMORY:
-            raise ConfigError(
-                f"--input {path}: {found.st_size} bytes fit no host memory: at most {MAX_MEMORY}"
-            )
-        return path.read_bytes()
-    except OSError as error:
-        raise ConfigError(f"--input {path}: {error.strerror or error}") from error
+    return read_file(path, MAX_MEMORY, f"--input {path}")
 
 
 def deliver(
@@ -360,10 +360,8 @@ def deliver(
     """Print a report as asked: JSON on stdout, JSON in a file, or a view for a person."""
     text = json.dumps(report, indent=2)
     if out is not None:
-        try:
-            out.write_text(text + "\n")
-        except OSError as error:
-            raise ConfigError(f"--out {out}: {error.strerror or error}") from error
+        with create_text(out, f"--out {out}") as stream:
+            stream.write(text + "\n")
     if as_json:
         click.echo(text)
     else:

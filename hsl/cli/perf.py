@@ -19,13 +19,13 @@ from hsl.capture import Clock, both_ends
 from hsl.cli.capture import capture_options, recording, view
 from hsl.cli.exits import ExitCode
 from hsl.cli.meter import Meter
-from hsl.cli.node import deliver, draw_seed, load_topology
+from hsl.cli.node import INPUT, deliver, draw_seed, load_topology
 from hsl.cli.stdin import STDIN, standard_input
 from hsl.cli.view import table
 from hsl.emulator.lackey import LackeyTrace
 from hsl.emulator.program_run import CACHES, HOMES, SCHEMA, ProgramRun
 from hsl.engine.select import ENGINES, engines
-from hsl.errors import ConfigError
+from hsl.files import open_stream
 from hsl.link.events import Event
 from hsl.transport.base import Place
 
@@ -60,7 +60,7 @@ def command() -> None:
               help="With --on both: accesses before it moves.")  # fmt: skip
 @click.option("--sets", type=int, default=64, show_default=True, help="Sets of each cache.")
 @click.option("--ways", type=int, default=8, show_default=True, help="Ways of each set.")
-@click.option("--topology", type=FILE, metavar="FILE", help="TOML file with the settings of a topology.")
+@click.option("--topology", type=INPUT, metavar="FILE", help="TOML file with the settings of a topology.")
 @click.option("--engine", type=click.Choice(ENGINES), help="Engine of every layer.")
 @click.option(
     "--seed",
@@ -96,11 +96,7 @@ def opened(name: str) -> Iterator[IO[bytes]]:
     if name == STDIN:
         yield standard_input()
         return
-    try:
-        stream = Path(name).open("rb")  # noqa: SIM115
-    except (OSError, ValueError) as error:
-        raise ConfigError(f"{name}: {getattr(error, 'strerror', None) or error}") from error
-    with stream:
+    with open_stream(Path(name)) as stream:
         yield stream
 
 

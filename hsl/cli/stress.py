@@ -14,11 +14,12 @@ from rich.console import Console
 
 from hsl.cli.check import load
 from hsl.cli.exits import ExitCode
-from hsl.cli.node import deliver, draw_seed
+from hsl.cli.node import INPUT, deliver, draw_seed
 from hsl.cli.progress import Progress
 from hsl.cli.seconds import Seconds
 from hsl.engine.select import ENGINES, engines
 from hsl.errors import ConfigError
+from hsl.files import create_text
 from hsl.verify.given import program_of
 from hsl.verify.issuer import Issuer
 from hsl.verify.operation import Operation
@@ -60,7 +61,7 @@ def number(name: str, text: str) -> Callable[[F], F]:
     show_default=True,
     help=f"Where the lines live: {'; '.join(f'{key}: {what}' for key, what in HOMED.items())}.",
 )
-@click.option("--operations", "file", type=click.Path(path_type=Path, dir_okay=False),
+@click.option("--operations", "file", type=INPUT,
               help="Run these operations, a file as hsl check takes it, not a random program.")  # fmt: skip
 @click.option("--faults", default="none", show_default=True, help="What happens to flits (hsl inject list).")
 @click.option("--seed", type=int, help="Of program, network and faults; drawn and printed if not given.")
@@ -187,11 +188,8 @@ def failure(
 
 def store(recording: Recording, path: Path) -> None:
     """Save a recording. Raises ConfigError when it cannot be written."""
-    try:
-        with path.open("w", encoding="utf-8") as stream:
-            write(recording, stream)
-    except OSError as error:
-        raise ConfigError(f"{path}: {error}") from error
+    with create_text(path) as stream:
+        write(recording, stream)
 
 
 def again(config: StressConfig, file: Path | None = None) -> str:

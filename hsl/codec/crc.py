@@ -94,6 +94,6 @@ def _native() -> ModuleType:
 
 ENGINES: Final = ("reference", "native")
 # Reference link and agents run on the native CRC unless HSL_ENGINE asks for pure Python.
-ENGINE: Final = os.environ.get("HSL_ENGINE", "native")
+ENGINE: Final = os.environ.get("HSL_ENGINE") or "native"
 crc32c: Final = crc32c_with(ENGINE)
 crc64xz: Final = crc64xz_with(ENGINE)

@@ -57,6 +57,7 @@ class ArrayCpuDevice(Device):
         self.phase: Callable[[str], None] = lambda name: None
         self.checks: dict[str, bool] = {}
         self.outputs: list[bytes] = []
+        self.awaited = "answer what the programs ask for"
         io = self.node.io
         assert io is not None  # the topology gives the node one
         self.io = io
@@ -144,6 +145,7 @@ class ArrayCpuDevice(Device):
 
     def interrupts(self, vector: int) -> Program[None]:
         """Wait for one interrupt of each GPU; another than expected, or a second one, is a failed check."""
+        self.awaited = f"send interrupt {vector}"
         seen: Counter[tuple[int, int]] = Counter()  # by GPU and vector
         while len({gpu for gpu, _ in seen}) < self.topology.gpus:
             yield Condition(self.io.has_interrupt)

@@ -30,6 +30,8 @@ BLOCK = 1024  # elements of a workgroup of saxpy and reduction, a power of two
 TILE = LINE_BYTES // FLOAT  # rows and columns of a tile: a row of it is a line
 DESCRIPTOR = struct.Struct("<8Q")
 Floats = NDArray[np.float32]
+# Infinities and numbers that are none are results like all others (IEEE 754), nothing to warn of.
+quiet = np.errstate(all="ignore")
 
 
 class ArrayJob(NamedTuple):
@@ -146,7 +148,14 @@ def saxpy_unit(wave: Wavefront, job: ArrayJob, groups: Any) -> Program[None]:
     for _, first, count in blocks(job, groups):
         x = yield from wave.floats(job.a + FLOAT * first, count)
         y = yield from wave.floats(job.b + FLOAT * first, count)
-        yield from wave.core.write(job.out + FLOAT * first, (scalar * x + y).tobytes())
+        yield from wave.core.write(job.out + FLOAT * first, axpy(scalar, x, y).tobytes())
+
+
+@quiet
+def axpy(scalar: np.float32, x: Floats, y: Floats) -> Floats:
+    """Two roundings an element."""
+    result: Floats = scalar * x + y
+    return result
 
 
 def saxpy_sizes(job: ArrayJob) -> tuple[int, int, int] | None:
@@ -166,6 +175,7 @@ def saxpy_split(problem: Problem, gpus: int) -> list[Problem]:
     return [Problem(a, b, problem.scalar, problem.out_bytes // gpus, in_place=True) for a, b in pieces]
 
 
+@quiet
 def saxpy_expected(problem: Problem) -> Floats:
     """Numpy's own."""
     result: Floats = np.multiply(np.float32(problem.scalar), problem.a) + problem.b
@@ -185,8 +195,14 @@ def reduction_unit(wave: Wavefront, job: ArrayJob, groups: Any) -> Program[None]
     for group, first, count in blocks(job, groups):
         values = yield from wave.floats(job.a + FLOAT * first, count)
         while values.size > 1:
-            values = values[: values.size // 2] + values[values.size // 2 :]
+            values = halved(values)
         yield from wait_for(wave.core.store(job.out + FLOAT * group, values.tobytes()))
+
+
+@quiet
+def halved(values: Floats) -> Floats:
+    """The first half plus the second."""
+    return values[: values.size // 2] + values[values.size // 2 :]
 
 
 def reduction_sizes(job: ArrayJob) -> tuple[int, int, int] | None:
@@ -205,6 +221,7 @@ def reduction_split(problem: Problem, gpus: int) -> list[Problem]:
     return [Problem(piece, problem.b, 0.0, problem.out_bytes // gpus) for piece in np.split(problem.a, gpus)]
 
 
+@quiet
 def reduction_expected(problem: Problem) -> Floats:
     """All blocks at once, as columns; then the sums one after the other."""
     table = problem.a.reshape(-1, BLOCK).T
@@ -218,6 +235,7 @@ def reduction_combine(parts: Sequence[bytes]) -> Floats:
     return running_sum(joined(parts))
 
 
+@quiet
 def running_sum(values: Floats) -> Floats:
     """The sum from first to last, rounded after each step (numpy's own sum works in pairs)."""
     last: Floats = np.add.accumulate(values, dtype=np.float32)[-1:]
@@ -237,12 +255,18 @@ def matmul_unit(wave: Wavefront, job: ArrayJob, groups: Any) -> Program[None]:
             left = yield from wave.rows(job.a + stride * TILE * row + LINE_BYTES * inner, stride)
             right = yield from wave.rows(job.b + stride * TILE * inner + LINE_BYTES * column, stride)
             for k in range(TILE):
-                total = total + left[:, k : k + 1] * right[k : k + 1, :]
+                total = rank_one(total, left[:, k : k + 1], right[k : k + 1, :])
         out = job.out + stride * TILE * row + LINE_BYTES * column
         stores = [wave.core.store(out + stride * i, line.tobytes()) for i, line in enumerate(total)]
         yield stores
         for store in stores:
             store.result()
+
+
+@quiet
+def rank_one(total: Floats, column: Floats, row: Floats) -> Floats:
+    """The tile plus the products of a column and a row."""
+    return total + column * row
 
 
 def matmul_sizes(job: ArrayJob) -> tuple[int, int, int] | None:
@@ -264,6 +288,7 @@ def matmul_split(problem: Problem, gpus: int) -> list[Problem]:
     return [Problem(rows, problem.b, 0.0, problem.out_bytes // gpus) for rows in np.split(problem.a, gpus)]
 
 
+@quiet
 def matmul_expected(problem: Problem) -> Floats:
     """One update of the whole matrix for each inner index."""
     result = np.zeros((problem.a.shape[0], problem.b.shape[1]), np.float32)

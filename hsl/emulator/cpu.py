@@ -47,6 +47,7 @@ class CpuDevice(Device):
             None
         )  # told the bytes counted, and all
         self.bounces = 0
+        self.awaited = "answer what the programs ask for"
         self.result: dict[str, Any] | None = None
         self.checks: dict[str, bool] = {}
         self.done = False
@@ -90,6 +91,7 @@ class CpuDevice(Device):
 
     def interrupt(self, vector: int) -> Program[int]:
         """Wait for an interrupt; gives the number of interrupts seen, 0 when the first was another one."""
+        self.awaited = f"send interrupt {vector}"
         yield Condition(self.io.has_interrupt)
         seen = self.io.interrupts()
         return len(seen) if seen[0].vector == vector else 0

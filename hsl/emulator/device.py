@@ -50,6 +50,7 @@ class Device:
         self.started = False
         self.finished = False
         self.quiescing = False  # the programs are done: the transport stops to inject faults
+        self.awaited = "end the session"  # what the programs wait for the peer to do
         self.read_latencies: list[int] = []
         self.reads = 0
         self._resume_at: int | None = None

@@ -3,24 +3,28 @@
 from __future__ import annotations
 
 from collections import Counter
-from collections.abc import Callable, Iterator
+from collections.abc import Callable
+from itertools import takewhile
 from typing import Any, Final, Protocol
 
 import numpy as np
 from numpy.typing import NDArray
 
-from hsl._generated.constants import LINE_BYTES
+from hsl._generated.constants import LINE_BYTES, Err
 from hsl.agents.io import Doorbell
 from hsl.emulator.array_kernels import ARRAY_KERNELS, TILE
 from hsl.emulator.device import Core, Device, lies, wait_for
 from hsl.emulator.kernels import COMPLETION, KERNELS, LANE_BYTES
 from hsl.emulator.program import Condition, Program
 from hsl.emulator.topology import Topology
+from hsl.errors import TransactionError
 
 __all__ = ["VECTOR_BYE", "VECTOR_DONE", "VECTOR_FAULT", "GpuDevice", "Wavefront"]
 
 LANES = 64
 VECTOR_DONE, VECTOR_BYE, VECTOR_FAULT = 1, 2, 3
+# How an access ends that no node serves: no such address, or memory that is none.
+UNSERVED = frozenset({Err.DECODE, Err.ACCESS, Err.UNSUP})
 SLOT = 8  # bytes of a scratch line that one writer owns
 
 
@@ -136,22 +140,33 @@ class GpuDevice(Device):
         self.scheduler.spawn("command processor", self.command_processor())
 
     def command_processor(self) -> Program[None]:
-        """Run the job of each doorbell, until the exit doorbell; a descriptor of nonsense is a fault."""
+        """Run the job of each doorbell, until the exit doorbell, and tell the CPU how each ended."""
         bells: list[Doorbell] = []
         while True:
             yield Condition(self.io.has_doorbell)
             bells += self.io.doorbells()
             while bells and bells[0].addr != self.topology.gpu_exit_doorbell(self.index):
-                found = yield from self.job_at(int.from_bytes(bells.pop(0).data, "little"))
-                if found is not None:
-                    yield from self.run(*found)
-                vector = VECTOR_FAULT if found is None else VECTOR_DONE
+                vector = yield from self.serve(int.from_bytes(bells.pop(0).data, "little"))
                 yield from wait_for(self.core.intr(self.topology.cpu_io, vector, self.jobs))
             if bells:
                 break
         self.quiescing = True
         yield from wait_for(self.core.intr(self.topology.cpu_io, VECTOR_BYE))
         self.finished = True
+
+    def serve(self, address: int) -> Program[int]:
+        """Do the job whose descriptor is at an address; return the vector of its interrupt.
+
+        FAULT where there is nothing that a kernel can do, and for addresses that nobody serves.
+        """
+        try:
+            found = yield from self.job_at(address)
+            done = found is not None and (yield from self.run(*found))
+        except TransactionError as error:
+            if error.code not in UNSERVED:
+                raise
+            done = False
+        return VECTOR_DONE if done else VECTOR_FAULT
 
     def job_at(self, address: int) -> Program[tuple[Work, GpuKernel] | None]:
         """The job whose descriptor is at an address, None where there is nothing that a kernel can do."""
@@ -162,17 +177,24 @@ class GpuDevice(Device):
         job = None if kernel is None else kernel.job(line)
         return None if kernel is None or job is None else (job, kernel)
 
-    def run(self, job: Work, kernel: GpuKernel) -> Program[None]:
-        """All workgroups of a job on the compute units, then what the job says is in memory."""
-        groups: Iterator[int] = iter(range(job.groups))
+    def run(self, job: Work, kernel: GpuKernel) -> Program[bool]:
+        """All workgroups of a job on the compute units, then what the job says is in memory.
+
+        False as soon as a unit has met an address that nobody serves.
+        """
+        faults: list[TransactionError] = []
+        groups = takewhile(lambda group: not faults, range(job.groups))
         units = self.topology.units
         waves = [Wavefront(self.caches[unit % len(self.caches)], unit) for unit in range(units)]
         before = self.traffic()
         threads = [
-            self.scheduler.spawn(f"unit {wave.unit}", kernel.unit(wave, job, groups)) for wave in waves
+            self.scheduler.spawn(f"unit {wave.unit}", guarded(kernel.unit(wave, job, groups), faults))
+            for wave in waves
         ]
         yield Condition(lambda: all(thread.finished for thread in threads))
         self.kernel_traffic += self.traffic() - before
+        if faults:
+            return False
         record = COMPLETION.pack(self.jobs + 1, sum(wave.bounces for wave in waves))
         yield from wait_for(self.core.store(job.completion, record))
         flushes = [self.core.flush(line) for line in job.written]
@@ -180,3 +202,14 @@ class GpuDevice(Device):
         for flush in flushes:
             flush.result()
         self.jobs += 1
+        return True
+
+
+def guarded(program: Program[None], faults: list[TransactionError]) -> Program[None]:
+    """Run a program; an access to what nobody serves ends it, and is noted in `faults`."""
+    try:
+        yield from program
+    except TransactionError as error:
+        if error.code not in UNSERVED:
+            raise
+        faults.append(error)

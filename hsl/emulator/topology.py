@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import tomllib
 from collections import Counter
 from collections.abc import Callable
 from dataclasses import dataclass, fields
@@ -29,6 +28,7 @@ from hsl.agents.target import TargetConfig
 from hsl.engine.config import MAX_IDLE_TU, NodeConfig
 from hsl.engine.node import Node
 from hsl.errors import ConfigError
+from hsl.files import parse_toml, read_file
 from hsl.link.config import PortConfig
 from hsl.transport.base import Place
 
@@ -71,6 +71,7 @@ LIMITS = {
     "tu": (0, 30),
     "l1_idle_tu": (0, MAX_IDLE_TU),
 }
+MAX_FILE_BYTES = 1 << 16  # a topology with every setting and a comment behind each has a tenth of it
 SHAPES = ("star", "mesh")  # GPUs with a port to the CPU only; or with one to each other GPU too
 # What a port offers for `flit`: L64 always.
 SIZES = {size.name: FlitSize.L64 | size for size in FlitSize}
@@ -123,10 +124,7 @@ class Topology:
     @staticmethod
     def read(path: Path) -> dict[str, Any]:
         """The settings in a TOML file. Raises ConfigError when it cannot be read."""
-        try:
-            return tomllib.loads(path.read_text())
-        except (OSError, UnicodeDecodeError, tomllib.TOMLDecodeError) as error:
-            raise ConfigError(f"{path}: {error}") from error
+        return parse_toml(read_file(path, MAX_FILE_BYTES), str(path))
 
     @classmethod
     def of(cls, values: dict[str, Any]) -> Topology:

@@ -32,7 +32,7 @@ def choose(layer: str, engine: str | None = None) -> str:
     """
     if layer not in BUILT:
         raise ConfigError(f"layer {layer!r} is none of {', '.join(LAYERS)}")
-    asked = engine if engine is not None else os.environ.get(VARIABLE)
+    asked = engine if engine is not None else os.environ.get(VARIABLE) or None  # empty is unset
     if asked is not None and asked not in ENGINES:
         raise ConfigError(f"engine {asked!r} is none of {', '.join(ENGINES)}")
     if asked is None or asked in BUILT[layer]:

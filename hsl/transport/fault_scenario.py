@@ -14,12 +14,12 @@ ns = 5000           # of delay, reorder, link-down
 from __future__ import annotations
 
 import re
-import tomllib
 from collections.abc import Iterator
 from pathlib import Path
 from typing import Any, NamedTuple
 
 from hsl.errors import ConfigError
+from hsl.files import parse_toml, read_file
 
 __all__ = ["Row", "read_scenario"]
 
@@ -44,17 +44,8 @@ class Row(NamedTuple):
 
 def read_scenario(path: Path) -> list[Row]:
     """The faults of a file. Raises ConfigError when it cannot be read or is no scenario."""
-    try:
-        with path.open("rb") as file:
-            raw = file.read(MAX_SCENARIO_BYTES + 1)
-        if len(raw) > MAX_SCENARIO_BYTES:
-            raise ConfigError(f"{path}: a scenario has at most {MAX_SCENARIO_BYTES} bytes")
-        text = raw.decode()
-        found = tomllib.loads(text)
-    except OSError as error:
-        raise ConfigError(f"{path}: {error.strerror or error}") from error
-    except (UnicodeDecodeError, tomllib.TOMLDecodeError, RecursionError) as error:
-        raise ConfigError(f"{path}: {error}") from error
+    raw = read_file(path, MAX_SCENARIO_BYTES)
+    found = parse_toml(raw, str(path))
     tables = found.get("fault")
     if (
         found.keys() != {"fault"}
@@ -64,7 +55,7 @@ def read_scenario(path: Path) -> list[Row]:
         raise ConfigError(
             f"{path}:1: a scenario is tables [[fault]] and nothing else; it has {sorted(found)}"
         )
-    parts = list(_parts(text))
+    parts = list(_parts(raw.decode()))
     parts = parts if len(parts) == len(tables) else [[] for _ in tables]  # written as inline tables
     return [Row(path, table, lines) for table, lines in zip(tables, parts, strict=True)]
 

@@ -9,6 +9,7 @@ from pathlib import Path
 from typing import Any, Final
 
 from hsl.errors import ConfigError
+from hsl.files import parse_json, read_file
 
 __all__ = ["read_records", "summary", "write_record"]
 
@@ -28,20 +29,24 @@ def read_records(folder: Path, what: str, kinds: Sequence[str], cells: Collectio
     total: Counts = {kind: Counter() for kind in kinds}
     paths = sorted(folder.glob("*.json"))
     for path in paths:
-        try:
-            if path.stat().st_size > MAX_RECORD_BYTES:
-                raise ValueError(f"more than {MAX_RECORD_BYTES} bytes")
-            document = json.loads(path.read_text())
-            for kind in kinds:
-                if unknown := document[kind].keys() - cells:
-                    raise ValueError(f"no such cell: {min(unknown)}")
-                counts = document[kind]
-                if not all(type(count) is int and count >= 0 for count in counts.values()):
-                    raise ValueError("a count is no number from 0 on")
-                total[kind].update(counts)
-        except (OSError, ValueError, LookupError, TypeError, AttributeError, RecursionError) as error:
-            raise ConfigError(f"{path} is no record of {what} coverage: {error}") from error
+        document = parse_json(read_file(path, MAX_RECORD_BYTES), str(path))
+        for kind in kinds:
+            counts = document.get(kind) if isinstance(document, dict) else None
+            if wrong := _wrong(counts, cells):
+                raise ConfigError(f"{path}: not a record of {what} coverage: {kind}: {wrong}")
+            total[kind].update(counts)
     return len(paths), total
+
+
+def _wrong(counts: Any, cells: Collection[str]) -> str:
+    """What is wrong with the counts of a kind, or nothing."""
+    if not isinstance(counts, dict):
+        return "no object of counts by cell"
+    if unknown := counts.keys() - cells:
+        return f"no such cell: {min(unknown)}"
+    if not all(type(count) is int and count >= 0 for count in counts.values()):
+        return "a count must be an integer of 0 or more"
+    return ""
 
 
 def summary(rows: Iterable[dict[str, Any]], verdicts: Sequence[str]) -> dict[str, int]:

@@ -2,20 +2,17 @@
 
 from __future__ import annotations
 
-import json
 from typing import Any
 
 from hsl.errors import ConfigError
+from hsl.files import parse_json
 
 __all__ = ["json_object"]
 
 
 def json_object(text: str, where: str) -> dict[str, Any]:
     """The object that `text` is. Raises ConfigError that begins with `where` when it is none."""
-    try:
-        document = json.loads(text)
-    except (ValueError, RecursionError) as error:
-        raise ConfigError(f"{where}: no JSON: {error}") from error
+    document = parse_json(text, where)
     if not isinstance(document, dict):
         raise ConfigError(f"{where}: {text.strip()[:40]!r} is no JSON object")
     return document

@@ -14,6 +14,7 @@ from typing import Any, Final, TextIO
 
 from hsl._generated.constants import PROFILE_NAME, VERSION
 from hsl.errors import ConfigError
+from hsl.files import open_text
 from hsl.verify.given import check_program
 from hsl.verify.json_line import json_object
 from hsl.verify.operation import Operation
@@ -71,11 +72,8 @@ def write(recording: Recording, stream: TextIO) -> None:
 
 def read(path: Path) -> Recording:
     """Read a file back. Raises ConfigError with the line that is wrong, and what is legal there."""
-    try:
-        with path.open(encoding="utf-8") as stream:
-            lines = list(_lines(path, stream))
-    except (OSError, UnicodeDecodeError) as error:
-        raise ConfigError(f"{path}: {error}") from error
+    with open_text(path) as stream:
+        lines = list(_lines(path, stream))
     if not lines:
         raise ConfigError(f"{path} is empty; the first line says what runs")
     head, *records = lines

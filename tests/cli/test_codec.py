@@ -343,9 +343,9 @@ INPUTS: dict[str, tuple[tuple[str, ...], bytes, ExitCode, str]] = {
     "empty stdin": (("decode", "--in", "-", "--json"), b"", ExitCode.NOTHING, "no flits"),
     "empty document": (("encode",), b"[]", ExitCode.NOTHING, "no flits"),
     "no document": (("encode",), b" \n", ExitCode.NOTHING, "no flits"),
-    "no JSON": (("encode",), b"[{]", ExitCode.USAGE, "no JSON"),
-    "no text": (("encode",), b"\xff\xfe\xfd", ExitCode.USAGE, "no JSON"),
-    "deep JSON": (("encode",), b"[" * 100_000, ExitCode.USAGE, "no JSON"),
+    "no JSON": (("encode",), b"[{]", ExitCode.USAGE, "not JSON"),
+    "no text": (("encode",), b"\xff\xfe\xfd", ExitCode.USAGE, "not JSON"),
+    "deep JSON": (("encode",), b"[" * 100_000, ExitCode.USAGE, "not JSON"),
     "no array": (("encode",), b"{}", ExitCode.USAGE, "array"),
     "out to a directory": (("encode", "--out", "/"), b"[]", ExitCode.USAGE, "directory"),
 }

@@ -20,11 +20,13 @@ from hsl.agents.home_actions import HomeActions
 from hsl.agents.transaction import Transaction
 from hsl.capture import Reader
 from hsl.cli import main
+from hsl.cli.demo import NodeFailed, blame
 from hsl.codec.crc import Buffer
 from hsl.codec.flit import FORMATS
 from hsl.codec.message import Message
 from hsl.emulator import KERNELS
 from hsl.emulator.gpu import Wavefront
+from hsl.errors import PeerLost
 from hsl.link import Port, PortConfig
 from hsl.transport.faults import KINDS, FaultKind, Outcome
 
@@ -451,3 +453,11 @@ def test_link_that_is_cut_in_mid_run(text: str) -> None:
         assert node["alive"] == 0b1101
     for direction in report["directions"]:
         assert direction["unbalanced_by"] == ["link lost"]
+
+
+def test_the_cause_of_a_failure_is_told_and_not_what_follows_from_it() -> None:
+    """A node that cannot go on comes before one that was killed, and that before one that lost its peer."""
+    full, lost, killed = NodeFailed(4), NodeFailed(7), PeerLost("killed")
+    assert min([lost, full, killed], key=blame) is full
+    assert min([lost, killed], key=blame) is killed
+    assert min([lost, NodeFailed(1)], key=blame) is lost

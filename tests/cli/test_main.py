@@ -1,5 +1,6 @@
 """The `hsl` command itself: commands are found, errors end in the exit codes of the table, start is fast."""
 
+import errno
 import os
 import subprocess
 import sys
@@ -43,6 +44,10 @@ ENDINGS = [
     (PeerUnreachable("nobody"), ExitCode.PEER_LOST, "hsl: nobody"),
     (LinkError("refused"), ExitCode.PEER_LOST, "hsl: refused"),
     (TransactionError("poisoned"), ExitCode.FAILED, "hsl: poisoned"),
+    (OSError(errno.ENOSPC, "No room"), ExitCode.USAGE, "hsl: standard output: No room\n"),
+    (OSError(errno.EMFILE, "Too many", "x"), ExitCode.USAGE, "hsl: x: Too many\n"),
+    (OSError(errno.EMFILE, "Too many"), ExitCode.USAGE, "hsl: Too many\n"),
+    (OSError(errno.EBADF, "Bad"), ExitCode.INTERNAL, "hsl: internal error: OSError: "),
     (KeyError("x"), ExitCode.INTERNAL, "hsl: internal error: KeyError: 'x' ("),
     (HslError("odd"), ExitCode.INTERNAL, "hsl: internal error: HslError: odd ("),
 ]
@@ -139,3 +144,36 @@ def test_commands_are_imported_when_called() -> None:
     """Importing `hsl.cli` imports no command: a quick one does not wait for the others."""
     code = "import sys, hsl.cli as cli; print(*{'numpy', 'rich', *cli.COMMANDS.values()} & set(sys.modules))"
     assert subprocess.check_output([sys.executable, "-c", code], text=True) == "\n"
+
+
+# ---- output that nobody takes
+
+OUTPUT = {"a table": ["info"], "JSON": ["inject", "list", "--json"], "help": ["demo", "--help"]}
+
+
+@pytest.mark.parametrize("name", OUTPUT)
+def test_a_full_disk_under_stdout_is_bad_input(name: str) -> None:
+    """What cannot be written to stdout ends in exit code 4 and one line, not as an error of our own."""
+    with open("/dev/full", "wb") as full:  # noqa: PTH123
+        done = subprocess.run([HSL, *OUTPUT[name]], stdout=full, stderr=subprocess.PIPE, text=True)
+    assert (done.returncode, done.stderr) == (
+        ExitCode.USAGE,
+        f"hsl: standard output: {os.strerror(errno.ENOSPC)}\n",
+    )
+
+
+@pytest.mark.parametrize("name", OUTPUT)
+def test_a_reader_that_has_left_interrupts(name: str) -> None:
+    """A closed pipe ends every kind of output in exit code 2, which is no verdict."""
+    reader, writer = os.pipe()
+    os.close(reader)
+    done = subprocess.run([HSL, *OUTPUT[name]], stdout=writer, stderr=subprocess.PIPE, text=True)
+    os.close(writer)
+    assert (done.returncode, done.stderr) == (ExitCode.INTERRUPTED, "")
+
+
+def test_a_full_disk_under_stderr_keeps_the_exit_code() -> None:
+    """An error that cannot be told has its exit code all the same."""
+    with open("/dev/full", "wb") as full:  # noqa: PTH123
+        done = subprocess.run([HSL, "check", "/nonexistent"], stdout=subprocess.PIPE, stderr=full)
+    assert done.returncode == ExitCode.USAGE

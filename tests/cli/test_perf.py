@@ -83,7 +83,7 @@ REFUSED: dict[tuple[str | bytes, tuple[str, ...]], tuple[ExitCode, str]] = {
     (TEXT, ("-", "--limit", "0")): (ExitCode.USAGE, "--limit"),
     (TEXT, ("-", "--homed", "moon")): (ExitCode.USAGE, "--homed"),
     (TEXT, ("/no/such/file",)): (ExitCode.USAGE, "/no/such/file: No such file"),
-    (TEXT, ("a\0b",)): (ExitCode.USAGE, "null byte"),
+    (TEXT, ("a\0b",)): (ExitCode.USAGE, "not a name of a file"),
     (TEXT, (str(ROOT),)): (ExitCode.USAGE, "Is a directory"),
 }
 

@@ -7,13 +7,16 @@ from typing import Any
 
 import pytest
 
-from hsl._generated.constants import LINE_BYTES
+from hsl._generated.constants import LINE_BYTES, Err
+from hsl.agents.address_map import PAGE_BYTES
 from hsl.emulator import GpuDevice, Topology
 from hsl.emulator.array_kernels import BLOCK, ArrayJob
 from hsl.emulator.device import Core, Device, wait_for
-from hsl.emulator.gpu import PROGRAMS, VECTOR_BYE, VECTOR_DONE, VECTOR_FAULT
+from hsl.emulator.gpu import PROGRAMS, VECTOR_BYE, VECTOR_DONE, VECTOR_FAULT, guarded
 from hsl.emulator.kernels import Job
 from hsl.emulator.program import Condition, Program
+from hsl.emulator.topology import MMIO
+from hsl.errors import TransactionError
 from hsl.transport.base import Place
 from hsl.transport.loopback import Loopback, Wire
 
@@ -108,3 +111,45 @@ def test_nonsense_is_a_fault() -> None:
     jobs: list[ArrayJob | Job] = [GOOD, MATMUL, COUNT]
     good = [(0x3000 + 64 * at, job.encode()) for at, job in enumerate(jobs)]
     assert run(bad + good) == [VECTOR_FAULT] * len(bad) + [VECTOR_DONE] * 3 + [VECTOR_BYE]
+
+
+END = Topology().memory_bytes
+ELSEWHERE = [TOP - 64, 1 << 45, MMIO, MMIO + PAGE_BYTES]  # lines that no memory is at
+UNSERVED: list[ArrayJob | Job] = [
+    *(GOOD._replace(a=at & ~4095) for at in ELSEWHERE),
+    GOOD._replace(b=1 << 45),
+    GOOD._replace(out=1 << 45),
+    GOOD._replace(completion=1 << 45),
+    GOOD._replace(a=END - 4096, columns=2 * BLOCK),
+    GOOD._replace(kernel=17, out=1 << 45),
+    GOOD._replace(kernel=17, a=1 << 45),
+    MATMUL._replace(a=1 << 45),
+    MATMUL._replace(b=MMIO),
+    MATMUL._replace(out=1 << 45),
+    COUNT._replace(source=1 << 45),
+    COUNT._replace(source=END - 4096, length=8192),
+    COUNT._replace(counters=1 << 45),
+    COUNT._replace(scratch=1 << 45),
+    COUNT._replace(kernel=3, ring=1 << 45),
+]
+
+
+def test_addresses_that_nobody_serves_are_a_fault() -> None:
+    """A doorbell or a job whose addresses nobody serves ends with the interrupt FAULT."""
+    bad = [(64 * at, job.encode()) for at, job in enumerate(UNSERVED)]
+    bad += [(address, b"") for address in ELSEWHERE]
+    assert run([*bad, (0x3000, GOOD.encode())]) == [VECTOR_FAULT] * len(bad) + [VECTOR_DONE, VECTOR_BYE]
+
+
+def test_poison_is_no_fault_of_the_job() -> None:
+    """Only addresses are the job's own fault: data that were lost end the run, as they must."""
+    programs = iter([TransactionError("load ended with DATA", code=Err.DATA)])
+
+    def program() -> Program[None]:
+        yield []
+        raise next(programs)
+
+    faults: list[TransactionError] = []
+    with pytest.raises(TransactionError, match="DATA"):
+        list(guarded(program(), faults))
+    assert not faults

@@ -47,3 +47,9 @@ def test_unknown_names_are_errors(layer: str, engine: str | None) -> None:
     """A name that is no engine or no layer is a ConfigError that lists the legal ones."""
     with pytest.raises(ConfigError, match="is none of"):
         choose(layer, engine)
+
+
+def test_an_empty_variable_is_an_unset_one(monkeypatch: pytest.MonkeyPatch) -> None:
+    """HSL_ENGINE="" chooses nothing, as an empty variable does everywhere else."""
+    monkeypatch.setenv("HSL_ENGINE", "")
+    assert engines() == {layer: have[0] for layer, have in select.BUILT.items()}

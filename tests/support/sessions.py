@@ -5,6 +5,7 @@ from __future__ import annotations
 import asyncio
 import logging
 import random
+import time
 from collections.abc import Callable, Coroutine
 from typing import Any, TypeVar
 
@@ -15,8 +16,8 @@ from hsl.codec.ctl import Ctl, encode_ctl
 from hsl.codec.flit import Flit
 from hsl.codec.reference import encode_flit
 from hsl.link.events import Event, LinkCounters
-from hsl.session import Attachment, Session
-from hsl.transport.base import Address
+from hsl.session import Attachment, Session, TimeLimit
+from hsl.transport.base import Address, Tap
 from hsl.transport.faults import FaultInjector, FaultPlan
 from hsl.transport.stream import StreamLink
 from tests.support.ports import PortDevice, port_config
@@ -55,7 +56,16 @@ class Running:
     """A session of one link that runs as a task; `end()` gives or raises how it ended."""
 
     def __init__(
-        self, device: PortDevice, uri: str, *, seed: int = 0, passive: bool = False, **attachment: Any
+        self,
+        device: PortDevice,
+        uri: str,
+        *,
+        seed: int = 0,
+        passive: bool = False,
+        clock: Callable[[], int] = time.monotonic_ns,
+        limit: TimeLimit | None = None,
+        tap: Tap | None = None,
+        **attachment: Any,
     ) -> None:
         self.device = device
         self.events: list[Event] = []
@@ -64,6 +74,9 @@ class Running:
             [Attachment(uri=uri, **attachment)],
             seed=seed,
             passive=passive,
+            clock=clock,
+            limit=limit,
+            tap=tap,
             observe=lambda port, event: self.events.append(event),
         )
         self.uri = ""

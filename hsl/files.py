@@ -1,0 +1,158 @@
+"""The files that a user names: bounded reads that wait for no writer, whole writes, errors with the name."""
+
+from __future__ import annotations
+
+import io
+import json
+import os
+import stat
+import tomllib
+from collections.abc import Callable, Iterator
+from contextlib import contextmanager
+from pathlib import Path
+from typing import IO, Any, BinaryIO, Final, TextIO
+
+from hsl.errors import ConfigError
+
+__all__ = [
+    "create_file",
+    "create_text",
+    "open_file",
+    "open_stream",
+    "open_text",
+    "parse_json",
+    "parse_toml",
+    "read_at_most",
+    "read_file",
+]
+
+CHUNK: Final = 1 << 20  # bytes read at once: a limit of gigabytes is not allocated for a small file
+
+
+@contextmanager
+def open_file(path: Path, name: str = "") -> Iterator[BinaryIO]:
+    """Open a regular file, or the null device, as bytes; messages call it `name` or else by its path.
+
+    Raises ConfigError for a file that cannot be opened or read, and for a pipe or a device: opening a pipe
+    waits for a writer, and a device may have no end.
+    """
+    name = name or str(path)
+    with _errors_of(name), _opened(path, name, _without_waiting) as stream:
+        if not stat.S_ISREG(os.fstat(stream.fileno()).st_mode) and str(path) != os.devnull:
+            raise ConfigError(f"{name}: not a regular file")
+        os.set_blocking(stream.fileno(), True)
+        yield stream
+
+
+@contextmanager
+def open_stream(path: Path) -> Iterator[BinaryIO]:
+    """Open a file, a pipe or a device to be read once, in pieces. Raises ConfigError if it cannot be read."""
+    with _errors_of(str(path)), _opened(path, str(path)) as stream:
+        yield stream
+
+
+@contextmanager
+def open_text(path: Path) -> Iterator[TextIO]:
+    """As open_file, as UTF-8 text; ConfigError also when it is not."""
+    with open_file(path) as raw, io.TextIOWrapper(raw, encoding="utf-8") as stream:
+        yield stream
+
+
+def read_file(path: Path, limit: int, name: str = "") -> bytes:
+    """Return the bytes of a file. Raises ConfigError as open_file, and for more than `limit` bytes."""
+    with open_file(path, name) as stream:
+        small = os.fstat(stream.fileno()).st_size <= limit  # 0 for files of the kernel
+        if small and len(data := read_at_most(stream, limit + 1)) <= limit:
+            return data
+    raise ConfigError(f"{name or path}: larger than the limit of {limit} bytes")
+
+
+@contextmanager
+def create_file(path: Path, name: str = "") -> Iterator[BinaryIO]:
+    """Write a file anew; messages call it `name` or else by its path.
+
+    Raises ConfigError if it cannot be written; a regular file is then removed, so that nobody takes a part of
+    it for the whole.
+    """
+    name = name or str(path)
+    with _errors_of(name), path.open("wb") as raw:
+        regular = stat.S_ISREG(os.fstat(raw.fileno()).st_mode)
+        try:
+            yield raw
+            raw.flush()
+        except BaseException:
+            if regular:
+                path.unlink(missing_ok=True)
+            raise
+
+
+@contextmanager
+def create_text(path: Path, name: str = "") -> Iterator[TextIO]:
+    """As create_file, as UTF-8 text."""
+    with create_file(path, name) as raw:
+        stream = io.TextIOWrapper(raw, encoding="utf-8")
+        try:
+            yield stream
+        finally:
+            stream.detach()  # which writes what it has; closing is for create_file
+
+
+def read_at_most(stream: IO[bytes], size: int) -> bytes:
+    """Return the next `size` bytes of a stream, fewer if it ends before."""
+    parts = []
+    while size and (part := stream.read(min(size, CHUNK))):
+        parts.append(part)
+        size -= len(part)
+    return b"".join(parts)
+
+
+def parse_toml(data: bytes, name: str) -> dict[str, Any]:
+    """Return the table of a TOML file called `name`. Raises ConfigError when it is not TOML."""
+    with _errors_of(name):
+        text = data.decode()
+    found: dict[str, Any] = _parsed(tomllib.loads, text, name, "TOML")
+    return found
+
+
+def parse_json(text: str | bytes, name: str) -> Any:
+    """Return the value of a JSON text called `name`. Raises ConfigError when it is not JSON."""
+    return _parsed(json.loads, text, name, "JSON")
+
+
+def _parsed(parse: Callable[[Any], Any], text: str | bytes, name: str, form: str) -> Any:
+    try:
+        return parse(text)
+    except (json.JSONDecodeError, tomllib.TOMLDecodeError) as error:
+        raise ConfigError(f"{name}: not {form}: {error}") from error
+    except UnicodeDecodeError as error:
+        raise ConfigError(f"{name}: not {form}: {_byte(error)}") from error
+    except RecursionError as error:
+        raise ConfigError(f"{name}: not {form} that can be read: its values are nested too deeply") from error
+    except ValueError as error:  # what remains is the limit of int()
+        raise ConfigError(f"{name}: not {form} that can be read: a number has too many digits") from error
+
+
+@contextmanager
+def _errors_of(name: str) -> Iterator[None]:
+    """Turn what the system and the decoder of text say into ConfigError that begins with `name`."""
+    try:
+        yield
+    except UnicodeDecodeError as error:
+        raise ConfigError(f"{name}: not a text: {_byte(error)}") from error
+    except OSError as error:
+        raise ConfigError(f"{name}: {error.strerror or error}") from error
+
+
+def _byte(error: UnicodeDecodeError) -> str:
+    return f"byte {error.object[error.start]:#04x} is not UTF-8"
+
+
+def _opened(path: Path, name: str, opener: Callable[[str, int], int] | None = None) -> BinaryIO:
+    try:
+        return open(path, "rb", opener=opener)
+    except ValueError as error:
+        raise ConfigError(f"{name!r}: not a name of a file") from error
+
+
+def _without_waiting(path: str, flags: int) -> int:
+    return os.open(path, flags | os.O_NONBLOCK | os.O_NOCTTY)

@@ -1,0 +1,83 @@
+"""Exit codes, one by one: for each a command that ends in it, as a process, with what it says and prints."""
+
+import os
+import subprocess
+import sys
+import sysconfig
+from typing import NamedTuple
+
+import pytest
+
+from hsl.cli.exits import ExitCode
+
+HSL = sysconfig.get_path("scripts") + "/hsl"
+
+
+class Ending(NamedTuple):
+    """A command, its exit code, and a word of the one line on stderr; `document`: there is one on stdout."""
+
+    arguments: tuple[str, ...]
+    code: ExitCode
+    says: str = ""
+    document: bool = False
+    environment: tuple[tuple[str, str], ...] = ()
+
+
+FLIT = "0100" + "00" * 62  # its CRC is wrong
+ENDINGS = {
+    "ok": Ending(("info", "--json"), ExitCode.OK, document=True),
+    "checked and wrong": Ending(("codec", "decode", "--hex", FLIT, "--json"), ExitCode.FAILED, document=True),
+    "a tool is missing": Ending(
+        ("model", "link", "--short", "--json"),
+        ExitCode.INTERNAL,
+        "apt-get install",
+        environment=(("PATH", ""),),
+    ),
+    "no such command": Ending(("bogus",), ExitCode.USAGE, "No such command"),
+    "no such option": Ending(("info", "--bogus"), ExitCode.USAGE, "No such option"),
+    "a value out of range": Ending(("demo", "--links", "99", "--json"), ExitCode.USAGE, "99"),
+    "a bad file": Ending(("check", "/nonexistent", "--json"), ExitCode.USAGE, "/nonexistent"),
+    "a bad address": Ending(("node", "gpu", "--connect", "x:", "--json"), ExitCode.USAGE, "x:"),
+    "an engine that is none": Ending(
+        ("info", "--json"), ExitCode.USAGE, "fast", environment=(("HSL_ENGINE", "fast"),)
+    ),
+    "nothing there": Ending(("codec", "decode", "--hex", ""), ExitCode.NOTHING, "no flits"),
+    "nobody answers": Ending(
+        ("node", "gpu", "--connect", "unix:///nonexistent", "--wait", "0", "--json"),
+        ExitCode.PEER_LOST,
+        "nobody answers",
+    ),
+    "nobody comes": Ending(
+        ("node", "gpu", "--listen", "tcp://:0", "--time-limit", "0", "--json"),
+        ExitCode.PEER_LOST,
+        "no peer has connected",
+    ),
+}
+
+
+@pytest.mark.parametrize("name", ENDINGS)
+def test_each_ending(name: str) -> None:
+    """The command ends in its code, says why in the last line, and prints a document only with a verdict."""
+    ending = ENDINGS[name]
+    environment = os.environ | dict(ending.environment)
+    done = subprocess.run(
+        [sys.executable, HSL, *ending.arguments], env=environment, capture_output=True, text=True, timeout=60
+    )
+    assert done.returncode == ending.code, done.stderr
+    assert ending.says in (done.stderr.splitlines() or [""])[-1]
+    assert bool(done.stdout) == ending.document
+    assert "Traceback" not in done.stderr
+
+
+def test_an_interrupted_command_is_no_verdict() -> None:
+    """A reader that leaves interrupts: code 2, which is neither success nor a failed check."""
+    reader, writer = os.pipe()
+    os.close(reader)
+    done = subprocess.run([HSL, "info", "--json"], stdout=writer, stderr=subprocess.PIPE, timeout=60)
+    os.close(writer)
+    assert (done.returncode, done.stderr) == (ExitCode.INTERRUPTED, b"")
+
+
+def test_every_code_has_its_command() -> None:
+    """No exit code is untested, and none has two meanings."""
+    assert {ending.code for ending in ENDINGS.values()} | {ExitCode.INTERRUPTED} == set(ExitCode)
