@@ -169,13 +169,13 @@ def _byte_layouts(spec: Spec) -> Iterator[Refusal]:
     for op in ctl["ctl"]:
         yield from _bytes(spec, op, op["fields"], ctl["body"]["bytes"], whole=False)
         for field in op["fields"]:
-            if "value" in field and len(field["value"].encode()) != type_size(field["type"]):
+            if "value" in field and len(field["value"].encode()) != _size(field):
                 yield field.refuse(f"{field['name']}: value {field['value']} is not {field['type']}", "value")
     yield from _bytes(spec, ctl["caps"], ctl["caps"]["fields"], ctl["caps"]["bytes"], whole=True)
     record = next(
         (f for op in ctl["ctl"] for f in op["fields"] if op["name"] == "CAPS" and f["name"] == "RECORD"), None
     )
-    if record is not None and type_size(record["type"]) != ctl["caps"]["bytes"]:
+    if record is not None and _size(record) != ctl["caps"]["bytes"]:
         yield record.refuse(
             f"RECORD is {record['type']}, the CAPS record has {ctl['caps']['bytes']} bytes", "type"
         )
@@ -188,7 +188,15 @@ def _byte_layouts(spec: Spec) -> Iterator[Refusal]:
 
 
 def _end(fields: Iterable[Row]) -> int:
-    return max((int(f["offset"]) + type_size(f["type"]) for f in fields), default=0)
+    return max((int(f["offset"]) + _size(f) for f in fields), default=0)
+
+
+def _size(field: Row) -> int:
+    """Bytes of a field; 0 for an unknown type, which `_bytes` refuses."""
+    try:
+        return type_size(field["type"])
+    except ValueError:
+        return 0
 
 
 def _crc(crc: Row) -> Iterator[Refusal]:
