@@ -4,7 +4,6 @@ import os
 import signal
 import subprocess
 import sys
-from pathlib import Path
 
 import pytest
 
@@ -60,10 +59,9 @@ def test_children_and_theirs_end_with_the_context() -> None:
         command = ["/bin/sh", "-c", "sleep 60 & echo $!; wait"]
         child = children.start(command, stdin=subprocess.DEVNULL, stdout=subprocess.PIPE, text=True)
         assert child.stdout is not None
-        state = Path(f"/proc/{int(child.stdout.readline())}/stat")
+        assert int(child.stdout.readline())
     assert child.wait(60) == -signal.SIGKILL
-    assert child.stdout.read() == "", "the pipe is closed once the grandchild has ended, too"
-    assert not state.exists() or ") Z " in state.read_text()
+    assert child.stdout.read() == ""  # the pipe ends once the grandchild, which has it too, has ended
     child.stdout.close()
 
 
