@@ -253,7 +253,16 @@ class Session:
         finally:
             self._stop(self.now)
             self._lines.flush()
-            await asyncio.gather(*(end.link.close(LINGER_SECONDS) for end in self.ends.values()))
+            await self._close()
+
+    async def _close(self) -> None:
+        """Close all links, also when the session is cancelled meanwhile."""
+        closing = asyncio.gather(*(end.link.close(LINGER_SECONDS) for end in self.ends.values()))
+        try:
+            await asyncio.shield(closing)
+        except asyncio.CancelledError:
+            await closing
+            raise
 
     def _complain(self, loop: asyncio.AbstractEventLoop, context: dict[str, Any]) -> None:
         """Turn an exception that asyncio has caught into a line, if it is about accept() and descriptors.

@@ -370,6 +370,21 @@ def test_cancelled_session_says_good_bye() -> None:
     run(body())
 
 
+def test_cancelled_while_it_closes(tmp_path: Path) -> None:
+    """A session that is cancelled just as it begins to close still removes its socket file."""
+
+    async def body() -> None:
+        a = await listening(device(1), uri_of("unix", tmp_path))
+        a.task.cancel()
+        await asyncio.sleep(0)
+        a.task.cancel()
+        await asyncio.wait([a.task])
+        assert a.task.cancelled()
+
+    run(body())
+    assert list(tmp_path.iterdir()) == []
+
+
 @pytest.mark.parametrize("wait", [0, 0.2])
 def test_nobody_there(wait: float, tmp_path: Path) -> None:
     """A closed port, a missing socket file or an unknown host ends in PeerUnreachable after `wait`."""

@@ -8,6 +8,7 @@ import click
 
 from hsl import __version__
 from hsl.cli.exits import ExitCode, ExitCodes, forget_output
+from hsl.interruption import command_begins
 
 __all__ = ["COMMANDS", "main"]
 
@@ -45,6 +46,7 @@ class Commands(click.Group):
         if cmd_name not in COMMANDS:
             return None
         command: click.Command = import_module(COMMANDS[cmd_name]).command
+        command_begins()
         return command
 
     def invoke(self, ctx: click.Context) -> Any:

@@ -14,6 +14,7 @@ from hsl.capture import CaptureInfo, Clock, Recorder, Sink, Tapped, merge
 from hsl.capture.sink import LEAST_SIZE, STDOUT
 from hsl.engine.node import Node
 from hsl.errors import ConfigError
+from hsl.interruption import Held
 
 __all__ = ["capture_options", "captured_apart", "recording", "view"]
 
@@ -81,7 +82,7 @@ def captured_apart(
     try:
         yield {name: ["--capture", str(part)] for name, part in parts.items()}
     finally:
-        with contextlib.ExitStack() as stack:
+        with Held(), contextlib.ExitStack() as stack:
             stack.callback(sink.close)
             made = [part for part in parts.values() if part.exists()]
             for part in made:

@@ -8,7 +8,7 @@ import json
 import random
 import signal
 import sys
-import tempfile
+from collections.abc import Awaitable, Callable
 from functools import partial
 from importlib.resources import as_file, files
 from pathlib import Path
@@ -21,6 +21,7 @@ from hsl.capture import Clock, both_ends
 from hsl.cli.arrays import run_arrays, show_arrays
 from hsl.cli.capture import captured_apart, recording, view
 from hsl.cli.exits import ExitCode
+from hsl.cli.folders import OwnFolder
 from hsl.cli.node import (
     EPOCH_BITS,
     common_options,
@@ -32,6 +33,7 @@ from hsl.cli.node import (
     refuse,
     tap_of,
 )
+from hsl.cli.processes import Children, run_loop
 from hsl.cli.progress import LISTENING, Progress, parse_line
 from hsl.cli.telemetry import report_of, reporting, telemetry_broker
 from hsl.cli.view import show_demo
@@ -52,6 +54,8 @@ MAX_OUTPUT = 1 << 24
 NS_PER_S = 1_000_000_000
 TELEMETRY_SECONDS = 10.0  # what a node may give a broker that hangs, besides
 TELEMETRY_NS = 1_000_000  # of virtual time between two snapshots of the counters
+STOP_SECONDS = 2.0  # for a node that is interrupted; it gives its peer one second
+FOLDER = "hsl-demo-"
 EXIT_SECONDS = 1.0  # what a node needs to print its report, once its link has ended
 GRAIN_NS = 64  # of the wires of a loopback run: a TU of the default exponent, well below the round trip
 # Virtual time after which a loopback run counts as hung: a gigabyte takes less.
@@ -152,9 +156,10 @@ def run(source: Path, kernel: str, transport: str, options: dict[str, Any]) -> d
     if transport == "loopback":
         return run_loopback(source, kernel, options)
     with (
-        tempfile.TemporaryDirectory(prefix="hsl-") as folder,
-        captured_apart(options, ("cpu", "gpu"), Path(folder)) as capture,
+        OwnFolder(FOLDER) as folder,
+        captured_apart(options, ("cpu", "gpu"), folder) as capture,
         Progress() as progress,
+        Children() as children,
     ):
         listen = f"unix://{folder}/link" if transport == "unix" else f"{transport}://127.0.0.1:0"
         shared = ["--json", "--seed", str(options["seed"]), "--faults", options["faults"]]
@@ -164,7 +169,7 @@ def run(source: Path, kernel: str, transport: str, options: dict[str, Any]) -> d
         cpu = ["cpu", "--listen", listen, "--input", str(source), "--kernel", kernel, *shared]
         gpu = ["gpu", *shared]
         commands = ([*cpu, *capture["cpu"]], [*gpu, *capture["gpu"]])
-        return asyncio.run(run_processes(*commands, progress, patience(options)))
+        return run_loop(run_processes(*commands, partial(Node.start, progress, children), patience(options)))
 
 
 def patience(options: dict[str, Any]) -> float:
@@ -231,24 +236,29 @@ class Node:
         self.name = name
         self.progress = progress
         self.given_up = 0.0  # seconds that it was waited for in vain
-        self.uri: asyncio.Future[str] = asyncio.get_running_loop().create_future()
+        self.quiet = False
+        # Its address; None when it ended before it had one.
+        self.uri: asyncio.Future[str | None] = asyncio.get_running_loop().create_future()
+        self.watching = asyncio.create_task(self._watch())
 
     @classmethod
-    async def start(cls, arguments: list[str], progress: Progress) -> Node:
+    async def start(cls, progress: Progress, children: Children, arguments: list[str]) -> Node:
         """Start `hsl node ...`."""
         process = await asyncio.create_subprocess_exec(
             sys.executable, "-m", "hsl", "node", *arguments,
             stdin=asyncio.subprocess.DEVNULL, stdout=asyncio.subprocess.PIPE, stderr=asyncio.subprocess.PIPE,
-            limit=MAX_OUTPUT,
+            limit=MAX_OUTPUT, process_group=children.group,
         )  # fmt: skip
         return cls(process, arguments[0], progress)
 
-    async def watch(self) -> None:
+    async def _watch(self) -> None:
         """Follow the lines on stderr: the address, the progress, and whatever else there is to say."""
         assert self.process.stderr is not None
         async for raw in self.process.stderr:
             line = raw.decode(errors="replace").rstrip()
             counted = parse_line(line)
+            if self.quiet:
+                continue
             if line.startswith(LISTENING):
                 self.uri.set_result(line.removeprefix(LISTENING))
             elif counted:
@@ -256,7 +266,7 @@ class Node:
             elif not line.startswith("seed "):  # ours, that we have printed
                 self.progress.say(f"{self.name}: {line}")
         if not self.uri.done():
-            self.uri.cancel()
+            self.uri.set_result(None)
 
     async def report(self) -> dict[str, Any]:
         """The JSON document at the end. Raises PeerLost when the process was killed, else NodeFailed."""
@@ -279,6 +289,17 @@ class Node:
         document: dict[str, Any] = json.loads(text)
         return document
 
+    async def stop(self) -> None:
+        """Interrupt it, so that it says good-bye to its peer; kill it if that takes too long."""
+        self.quiet = True  # the demo says itself why it ends
+        for ask in (self.process.terminate, self.process.kill):
+            if self.process.returncode is None:
+                ask()
+                with contextlib.suppress(TimeoutError):
+                    async with asyncio.timeout(STOP_SECONDS):
+                        await self.process.wait()
+        await self.watching
+
 
 def blame(error: BaseException) -> int:
     """The order in which failures of nodes explain each other: the least is the cause."""
@@ -290,39 +311,38 @@ def blame(error: BaseException) -> int:
 async def reports_of(nodes: list[Node], patience: float) -> list[Any]:
     """The report of each node, or its failure; one that outlives another by `patience` s is killed."""
     reports = [asyncio.ensure_future(node.report()) for node in nodes]
-    await asyncio.wait(reports, return_when=asyncio.FIRST_COMPLETED)
-    await asyncio.wait(reports, timeout=patience)
-    for node, report in zip(nodes, reports, strict=True):
-        if not report.done() and node.process.returncode is None:
-            node.process.kill()
-            node.given_up = patience
-    results: list[Any] = await asyncio.gather(*reports, return_exceptions=True)
+    try:
+        await asyncio.wait(reports, return_when=asyncio.FIRST_COMPLETED)
+        await asyncio.wait(reports, timeout=patience)
+        for node, report in zip(nodes, reports, strict=True):
+            if not report.done() and node.process.returncode is None:
+                node.process.kill()
+                node.given_up = patience
+    except asyncio.CancelledError:
+        for report in reports:
+            report.cancel()
+        raise
+    finally:
+        results: list[Any] = await asyncio.gather(*reports, return_exceptions=True)
     return results
 
 
 async def run_processes(
-    cpu: list[str], gpu: list[str], progress: Progress, patience: float
+    cpu: list[str], gpu: list[str], start: Callable[[list[str]], Awaitable[Node]], patience: float
 ) -> dict[str, Any]:
-    """Start the CPU, then the GPU with the CPU's address; both end by themselves or are killed."""
+    """Start the CPU, then the GPU with the CPU's address; both end by themselves or are stopped."""
     nodes: list[Node] = []
-    tasks: list[asyncio.Task[None]] = []
     try:
-        nodes.append(await Node.start(cpu, progress))
-        tasks.append(asyncio.create_task(nodes[0].watch()))
-        try:
-            uri = await nodes[0].uri
-        except asyncio.CancelledError:
+        nodes.append(await start(cpu))
+        uri = await nodes[0].uri
+        if uri is None:
             await nodes[0].report()
-            raise NodeFailed(ExitCode.INTERNAL) from None
-        nodes.append(await Node.start([*gpu, "--connect", uri], progress))
-        tasks.append(asyncio.create_task(nodes[1].watch()))
+            raise NodeFailed(ExitCode.INTERNAL)
+        nodes.append(await start([*gpu, "--connect", uri]))
         results = await reports_of(nodes, patience)
-        await asyncio.gather(*tasks)
+        await asyncio.gather(*(node.watching for node in nodes))
     finally:
-        for node in nodes:
-            if node.process.returncode is None:
-                node.process.kill()
-                await node.process.wait()
+        await asyncio.gather(*(node.stop() for node in nodes))
     if failures := [result for result in results if isinstance(result, BaseException)]:
         raise min(failures, key=blame)
     return {node.name: result for node, result in zip(nodes, results, strict=True)}

@@ -20,6 +20,7 @@ from hsl.errors import (
     TransactionError,
     TransportError,
 )
+from hsl.interruption import Interruption, command_ended
 
 __all__ = ["ExitCode", "ExitCodes", "forget_output"]
 
@@ -97,7 +98,10 @@ class ExitCodes:
     def __exit__(
         self, kind: type[BaseException] | None, error: BaseException | None, trace: TracebackType | None
     ) -> None:
-        """Leave with the code of `error`; SystemExit and success pass."""
+        """Leave with the code of `error`; SystemExit, success and what a signal raised pass."""
+        if isinstance(error, Interruption):
+            return
+        command_ended()
         if error is None or isinstance(error, SystemExit):
             return
         code = code_of(error)

@@ -3,13 +3,11 @@
 from __future__ import annotations
 
 import time
-from collections.abc import Callable, Iterable, Iterator, Sequence
-from concurrent.futures import ProcessPoolExecutor
+from collections.abc import Iterator, Sequence
 from fnmatch import fnmatchcase
 from functools import partial
 from importlib.resources import files
 from itertools import groupby
-from multiprocessing import get_context
 from pathlib import Path
 from typing import Any, NamedTuple
 
@@ -17,6 +15,7 @@ import click
 
 from hsl.cli.exits import ExitCode
 from hsl.cli.node import deliver, draw_seed
+from hsl.cli.processes import spread
 from hsl.cli.progress import Progress
 from hsl.files import open_text
 from hsl.verify.litmus import Explorer
@@ -163,17 +162,6 @@ def grouped(chosen: Sequence[LitmusTest]) -> Iterator[list[str]]:
         return -len(test.threads), -len(test.locations), test.placement
 
     return ([test.text for test in group] for _, group in groupby(sorted(chosen, key=key), key))
-
-
-def spread(
-    run: Callable[[list[str]], Iterable[dict[str, Any]]], groups: list[list[str]], jobs: int
-) -> Iterator[Iterable[dict[str, Any]]]:
-    """Run each group, in `jobs` processes if that is more than one."""
-    if jobs == 1:
-        yield from map(run, groups)
-        return
-    with ProcessPoolExecutor(jobs, get_context("spawn")) as pool:
-        yield from pool.map(run, groups)
 
 
 def judge(how: How, texts: list[str]) -> list[dict[str, Any]]:

@@ -19,6 +19,7 @@ from rich.progress import BarColumn, MofNCompleteColumn, Progress, TextColumn, T
 from rich.table import Table
 
 from hsl.cli.exits import ExitCode
+from hsl.cli.processes import Children
 from hsl.cli.rumur import Checker, ModelBroken, Outcome, ToolMissing
 from hsl.errors import ConfigError
 
@@ -88,11 +89,26 @@ def coherence(**chosen: Any) -> int:
     return check("coherence", **chosen)
 
 
-def check(of: str, *, mutants: bool, only: tuple[str, ...], jobs: int, as_json: bool, **given: Any) -> int:
+def check(of: str, **given: Any) -> int:
     """Check what was asked for of one layer, report it; the exit status."""
+    with Children() as children:
+        return checked(of, children, **given)
+
+
+def checked(
+    of: str,
+    children: Children,
+    *,
+    mutants: bool,
+    only: tuple[str, ...],
+    jobs: int,
+    as_json: bool,
+    **given: Any,
+) -> int:
+    """As `check`, with these processes."""
     try:
         runs = texts(ROOT).load(ROOT / "spec", "mutants" if mutants else "models", of)
-        checker = Checker(given["cache"] or ROOT / "build/models", TIMEOUT)
+        checker = Checker(given["cache"] or ROOT / "build/models", TIMEOUT, children)
     except ToolMissing as missing:
         click.echo(f"hsl: {missing}", err=True)
         return ExitCode.INTERNAL
@@ -149,7 +165,7 @@ def search(checker: Checker, runs: list[Any], jobs: int) -> list[dict[str, Any]]
                 rows[row["id"]] = row
         except BaseException:
             pool.shutdown(wait=False, cancel_futures=True)
-            checker.stop()
+            checker.children.kill()  # what waits for them in the threads ends
             raise
     return [rows[run.id] for run in runs]
 

@@ -17,6 +17,7 @@ from hsl._generated.constants import MAX_LINKS, TU_EXPONENT_SOFTWARE
 from hsl.capture import Clock, Recorder, one_end, wall_offset
 from hsl.cli.capture import capture_options, recording, view
 from hsl.cli.exits import ExitCode
+from hsl.cli.processes import run_loop
 from hsl.cli.progress import LISTENING, Progress
 from hsl.cli.seconds import Seconds
 from hsl.cli.telemetry import report_of, reporting, telemetry_broker, telemetry_option
@@ -252,7 +253,7 @@ def run(
                 of_port = [str(uri) for uri, its in zip(uris, ports, strict=True) if its == port]
                 progress.say(f"{LISTENING}{','.join(of_port)}")
 
-        session.run_blocking(announce if attachments[0].listen else None)
+        run_loop(session.run(announce if attachments[0].listen else None))
         if reporter is not None:
             reporter.end(session.now, bool(getattr(device, "verified", device.finished)))
     ends = [end.link for (port, _), end in session.ends.items() if port == 0]

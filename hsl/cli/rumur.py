@@ -7,13 +7,14 @@ import os
 import shutil
 import subprocess
 import tempfile
-import threading
 import time
 import xml.etree.ElementTree as ET
 from dataclasses import dataclass
 from pathlib import Path
 
 from hsl.cli.exits import ExitCode
+from hsl.cli.folders import OwnFolder
+from hsl.cli.processes import Children
 
 __all__ = ["APT", "Checker", "ModelBroken", "Outcome", "ToolMissing"]
 
@@ -54,9 +55,9 @@ class Outcome:
 
 
 class Checker:
-    """Compiles and runs models; `stop` may be called from another thread."""
+    """Compiles and runs models, in any number of threads; `children` are its processes."""
 
-    def __init__(self, cache: Path, timeout: float) -> None:
+    def __init__(self, cache: Path, timeout: float, children: Children) -> None:
         """`timeout`: seconds that one search may take. Raises ToolMissing."""
         for tool, packages in APT.items():
             if shutil.which(tool) is None:
@@ -65,9 +66,8 @@ class Checker:
                 )
         self.cache = cache
         self.timeout = timeout
+        self.children = children
         self.version = self._run(["rumur", "--version"]).stdout.strip().removeprefix("Rumur version ")
-        self._running: set[subprocess.Popen[str]] = set()
-        self._stopped = threading.Event()
         cache.mkdir(parents=True, exist_ok=True)
 
     def check(self, text: str, states: int = 0) -> Outcome:
@@ -85,20 +85,14 @@ class Checker:
         if program.exists():
             os.utime(program)
             return program, True
-        with tempfile.TemporaryDirectory(dir=self.cache, prefix="new-") as folder:
-            model, source, binary = (Path(folder) / name for name in ("model.m", "model.c", "model"))
+        with OwnFolder("new-", self.cache) as folder:
+            model, source, binary = (folder / name for name in ("model.m", "model.c", "model"))
             model.write_text(text)
             self._run(["rumur", *RUMUR, "--output", str(source), str(model)])
             self._run(["gcc", *gcc, "-o", str(binary), str(source), "-lpthread"])
             binary.rename(program)
         self._prune()
         return program, False
-
-    def stop(self) -> None:
-        """End all searches."""
-        self._stopped.set()
-        for process in list(self._running):
-            process.kill()
 
     def _run(self, command: list[str]) -> subprocess.CompletedProcess[str]:
         done = subprocess.run(
@@ -109,6 +103,7 @@ class Checker:
             timeout=600,
             check=False,
             env=os.environ | MALLOC,
+            process_group=self.children.group,
         )
         if done.returncode:
             raise ModelBroken(f"{command[0]} failed: {done.stderr.strip()[-2000:]}")
@@ -117,20 +112,16 @@ class Checker:
     def _search(self, program: Path) -> str:
         """The XML of a checker. Its exit status tells nothing more."""
         with tempfile.TemporaryFile("w+") as out:
-            process = subprocess.Popen(
-                [program], stdin=subprocess.DEVNULL, stdout=out, stderr=subprocess.STDOUT, text=True
+            process = self.children.start(
+                [str(program)], stdin=subprocess.DEVNULL, stdout=out, stderr=subprocess.STDOUT
             )
-            self._running.add(process)
             try:
-                if self._stopped.is_set():
-                    process.kill()
                 process.wait(self.timeout)
             except subprocess.TimeoutExpired:
                 raise ModelBroken(f"no verdict in {self.timeout:g} s") from None
             finally:
                 process.kill()
                 process.wait()
-                self._running.discard(process)
             out.seek(0)
             return out.read(MAX_OUTPUT)
 

@@ -18,6 +18,7 @@ from rich.live import Live
 from rich.table import Table
 
 from hsl.cli.exits import ExitCode
+from hsl.cli.processes import run_loop
 from hsl.cli.seconds import Seconds
 from hsl.engine.node import Node
 
@@ -103,7 +104,7 @@ def broker(port: int, seconds: float | None) -> int:
     with library().EmbeddedBroker(port) as embedded:
         click.echo(str(embedded.address))
         sys.stdout.flush()
-        asyncio.run(sleep(seconds))
+        run_loop(sleep(seconds))
     return ExitCode.OK
 
 
@@ -128,7 +129,7 @@ def watch(uri: str, as_json: bool, count: int | None, seconds: float | None) -> 
         raise click.UsageError("watch needs a broker that runs: mqtt://host:port")
     with shower(as_json) as (watcher, _):
         ready = partial(click.echo, f"watching {broker}", err=True)
-        asyncio.run(watcher.watch_for(broker, count, seconds, ready))
+        run_loop(watcher.watch_for(broker, count, seconds, ready))
     report = {
         "schema": "hsl.telemetry/1",
         "broker": str(broker),

@@ -230,7 +230,8 @@ def test_what_a_demo_with_a_killed_node_leaves(victim: str, tmp_path: Path) -> N
     ]
     with subprocess.Popen(command, text=True, stdout=subprocess.PIPE, stderr=subprocess.PIPE) as process:
         wait_for_work(process)
-        nodes = {Path(f"/proc/{pid}/cmdline").read_text().split("\0")[4]: pid for pid in children(process)}
+        lines = {pid: Path(f"/proc/{pid}/cmdline").read_text().split("\0") for pid in children(process)}
+        nodes = {line[4]: pid for pid, line in lines.items() if "node" in line}
         os.kill(nodes[victim], signal.SIGKILL)
         _, err = process.communicate(timeout=TIMEOUT)
         assert process.returncode == 7, err

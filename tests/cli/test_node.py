@@ -159,6 +159,30 @@ def test_a_killed_peer_ends_with_7(victim: str, tmp_path: Path) -> None:
         assert "Traceback" not in err
 
 
+@pytest.mark.parametrize("scheme", ["tcp", "unix", "udp"])
+@pytest.mark.parametrize("victim", ["cpu", "gpu"])
+def test_an_interrupted_node_says_good_bye(victim: str, scheme: str, tmp_path: Path) -> None:
+    """SIGTERM of a node in mid-run: it sends DISABLE, so its peer need not wait, and removes its socket."""
+    path, sock = tmp_path / "long", tmp_path / "link"
+    path.write_bytes(TEXT * 100)
+    uri = f"unix://{sock}" if scheme == "unix" else f"{scheme}://127.0.0.1:0"
+    with (
+        node("cpu", "--listen", uri, "--input", str(path)) as cpu,
+        node("gpu", "--connect", address(cpu)) as gpu,
+    ):
+        assert cpu.stderr is not None
+        while not re.fullmatch(r"counted [1-9]\d* of \d+ bytes\n", line := cpu.stderr.readline()):
+            assert line, "the CPU ended too early"
+        stopped, other = (cpu, gpu) if victim == "cpu" else (gpu, cpu)
+        stopped.send_signal(signal.SIGTERM)
+        out, err = stopped.communicate(timeout=TIMEOUT)
+        assert (stopped.returncode, err.splitlines()[-1]) == (2, "hsl: interrupted by SIGTERM"), err
+        out, err = other.communicate(timeout=TIMEOUT)
+        assert other.returncode == 7, out + err
+        assert "the peer is lost: DISABLE" in err
+    assert not sock.exists()
+
+
 def test_garbage_is_survived(text: str) -> None:
     """1 MB of random bytes at a listening node: it says so in a line, lives on, and serves the next peer."""
     noise = random.Random(1).randbytes(1 << 20)

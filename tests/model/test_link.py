@@ -6,6 +6,7 @@ import re
 import subprocess
 import sys
 import tomllib
+from collections.abc import Iterator
 from pathlib import Path
 from typing import Any
 
@@ -16,6 +17,7 @@ from click.testing import CliRunner, Result
 from hsl.cli import main, rumur
 from hsl.cli import model as cli_model
 from hsl.cli.exits import ExitCode
+from hsl.cli.processes import Children
 from spec.gen.emit_murphi import MARK, cells, edited
 from spec.gen.load import ROOT
 
@@ -33,6 +35,12 @@ def run(*arguments: str) -> Result:
     return CliRunner().invoke(main, ["model", "link", *arguments])
 
 
+def processes(group: int) -> list[int]:
+    """The processes of a group."""
+    fields = [path.read_text().rpartition(")")[2].split() for path in Path("/proc").glob("[0-9]*/stat")]
+    return [int(parent) for _, parent, own, *_ in fields if int(own) == group]
+
+
 def report(result: Result) -> dict[str, Any]:
     document: dict[str, Any] = json.loads(result.stdout)
     jsonschema.validate(document, SCHEMA)
@@ -44,8 +52,9 @@ def only(*names: str) -> list[str]:
 
 
 @pytest.fixture
-def checker(tmp_path: Path) -> rumur.Checker:
-    return rumur.Checker(tmp_path / "cache", timeout=60)
+def checker(tmp_path: Path) -> Iterator[rumur.Checker]:
+    with Children() as children:
+        yield rumur.Checker(tmp_path / "cache", 60, children)
 
 
 @pytest.mark.tool("rumur", apt="rumur")
@@ -103,17 +112,16 @@ def test_no_verdict(checker: rumur.Checker) -> None:
     checker.timeout = 0.2
     with pytest.raises(rumur.ModelBroken, match="no verdict"):
         checker.check(endless + "rule x < 100000000 ==> begin x := x + 1; end;\n")
-    assert not checker._running
+    assert len(processes(checker.children.group)) == 1, "the search goes on"  # the guard of the group
 
 
 @pytest.mark.tool("rumur", apt="rumur")
-def test_missed_mutant_fails(monkeypatch: pytest.MonkeyPatch, tmp_path: Path) -> None:
+def test_missed_mutant_fails(checker: rumur.Checker) -> None:
     """A mutant that does nothing is missed, one caught by another property astray; both are failures."""
     entry = next(entry for entry in MUTANTS if entry.id == "A5-two-sided")
     fields = {name: getattr(entry, name) for name in entry.__slots__}
     idle = REGISTRY.Run(**fields | {"id": "idle", "text": TOY})
     other = REGISTRY.Run(**fields | {"id": "other", "text": TOY + 'invariant "small" x < 3;\n'})
-    checker = rumur.Checker(tmp_path, timeout=60)
     rows = cli_model.search(checker, [idle, other], jobs=1)
     assert [(row["verdict"], row["ok"]) for row in rows] == [("missed", False), ("astray", False)]
 
