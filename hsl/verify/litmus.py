@@ -65,7 +65,7 @@ class Explorer:
     def __init__(self, *, in_order: bool = False, reduce: bool | None = None) -> None:
         self.in_order = in_order
         self.reduce = reduce
-        self._agents: dict[tuple[tuple[str, ...], int, int], Agents] = {}
+        self._agents: dict[tuple[tuple[str, ...], int, int, bool], Agents] = {}
 
     def _systems(self, test: LitmusTest, reduce: bool) -> dict[str, System]:
         """The test with each kind of access."""
@@ -75,7 +75,7 @@ class Explorer:
         }
 
     def _on(self, test: LitmusTest, sets: int) -> Agents:
-        key = (test.placement, len(test.locations), sets)
+        key = (test.placement, len(test.lines), sets, bool(test.registers))
         agents = self._agents.get(key)
         if agents is None:
             agents = self._agents[key] = Agents(*key)
