@@ -51,7 +51,8 @@ def _rule(thread: Sequence[Instruction], index: int, in_order: bool) -> Rule:
         completed |= set(accesses)
     same = {each for each in accesses if _same(thread[each], this)}
     fenced = {each for fence in fences for each in accesses if each < fence and _orders(thread, fence, each)}
-    issued = {each for each in accesses if _orders(thread, index, each)} if this.kind == "fence" else same
+    # A fence is handed over behind all that is before it: what it does not order must still pass it.
+    issued = set(accesses) if this.kind == "fence" else same
     return Rule(
         frozenset(issued) | frozenset(fences), frozenset(completed), frozenset(completed | same | fenced)
     )
@@ -100,14 +101,20 @@ State = tuple[frozenset[tuple[int, int]], tuple[int, ...], tuple[tuple[str, int]
 
 
 def allowed(test: LitmusTest, in_order: bool = False) -> set[Outcome]:
-    """All outcomes that 5.9 allows (`in_order`: column a). ConfigError for more than MAX_STATES."""
+    """All outcomes that 5.9 allows (`in_order`: column a).
+
+    Raises ConfigError for more than MAX_STATES, and for a thread that may wait for ever.
+    """
     orders = [rules(thread, in_order) for thread in test.threads]
     places = test.locations
+    accesses = sum(each.access for thread in test.threads for each in thread)
     start: State = (frozenset(), tuple(test.initial[place] for place in places), ())
     seen, todo, found = {start}, [start], set()
     while todo:
         state = todo.pop()
         following = list(_steps(test, orders, places, state))
+        if not following and len(state[0]) < accesses:
+            raise ConfigError(f"{test.name}: a thread waits for what never comes")
         if not following:
             found.add(outcome(test, dict(state[2]), dict(zip(places, state[1], strict=True))))
         for new in following:

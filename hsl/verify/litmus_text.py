@@ -340,10 +340,8 @@ def _waited(lines: _Lines, instructions: list[Instruction], initial: Mapping[str
     waits = [each.location for each in instructions if each.kind == "wait"]
     for place in waits:
         sent = [each.value for each in instructions if each.location == place and each.kind in WRITES]
-        if len(sent) != 1 or not sent[0] or waits.count(place) > 1:
-            raise lines.error(
-                f"wait for {place}: expected one thread that waits, and one write that is not 0"
-            )
+        if len(sent) != 1 or not sent[0] or waits.count(place) > 1 or initial.get(place):
+            raise lines.error(f"wait for {place}: expected 0 first, one write of another value, and one wait")
 
 
 # ---- conditions
