@@ -84,7 +84,7 @@ class System:
         self, test: LitmusTest, access: str, agents: Agents, *, in_order: bool = False, reduce: bool = True
     ) -> None:
         self.test = test
-        self._agents = agents
+        self.agents = agents
         # A line in a page of its own, and in a set of its own if a cache has several.
         self._address = {place: index * (PAGE_BYTES + LINE_BYTES) for index, place in enumerate(test.lines)}
         used = {each.location for thread in test.threads for each in thread if each.kind == "intr"}
@@ -124,7 +124,7 @@ class System:
         if kind == "fence":
             return Access(kind, order=each.order)
         data = operand(each) if each.kind in WRITES else b""
-        dst = self._agents.devices[each.dst].io.nid if each.ncr else 0
+        dst = self.agents.devices[each.dst].io.nid if each.ncr else 0
         if kind == "intr":
             datum = INTR_D0.build({"vector": self._vector[each.location], "data": each.value})
             return Access(kind, data=datum, dst=dst, stream=each.stream)
@@ -138,7 +138,7 @@ class System:
     # ---- the beginning
     def initial(self, caches: str) -> State:
         """Values in memory, and caches in the states of a case, reached by loads."""
-        agents, homes = self._agents, len(self._agents.homes)
+        agents, homes = self.agents, len(self.agents.homes)
         for automaton, place in zip(agents.homes, self.test.lines, strict=True):
             automaton.restore(automaton.initial)
             value = self.test.initial[place].to_bytes(CELL, "little")
@@ -158,7 +158,7 @@ class System:
 
     def _registers(self, p: int) -> int:
         """The state of a device with the initial values of the test in its registers."""
-        device = self._agents.devices[p]
+        device = self.agents.devices[p]
         device.restore(device.initial)
         for place, node in self.test.registers.items():
             if node == p and place not in self._vector:
@@ -221,12 +221,12 @@ class System:
     def describe(self, move: Move) -> str:
         """An event in words."""
         if not move.arrival:
-            p = move.at - len(self._agents.homes)
+            p = move.at - len(self.agents.homes)
             if p >= len(self.test.threads):
                 return f"P{p - len(self.test.threads)} takes {'doorbells' if move.what else 'interrupts'}"
             each = self.test.threads[p][move.what]
             return f"P{p} begins {each.kind} {each.location}".rstrip()
-        m = self._agents.messages[move.what]
+        m = self.agents.messages[move.what]
         places = {addr: place for place, addr in self._address.items()}
         place = places.get(m.addr, "") if VC_HEADER[m.vc] == "A" and m.op != Op.Intr else ""
         return f"{Op(m.op).name} {m.src} -> {m.dst} {place}".rstrip()
@@ -236,7 +236,7 @@ class System:
         """Registers and final memory of a state without events. Raises Fault when something still waits."""
         registers: dict[str, int] = {}
         inner = self._inner(state)
-        homes = len(self._agents.homes)
+        homes = len(self.agents.homes)
         threads = [thread for _, thread, _ in inner[homes : homes + len(self.test.threads)]]
         for p, (thread, (_, ended)) in enumerate(zip(self.test.threads, threads, strict=True)):
             values = dict(ended)
@@ -250,8 +250,8 @@ class System:
 
     def _memory(self, agents: list[int]) -> dict[str, int]:
         memory = {}
-        homes = self._agents.homes
-        requesters, devices = self._agents.requesters, self._agents.devices
+        homes = self.agents.homes
+        requesters, devices = self.agents.requesters, self.agents.devices
         first = len(homes) + len(requesters)
         for at, place in enumerate(self.test.lines):
             addr = self._address[place]

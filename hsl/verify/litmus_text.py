@@ -286,9 +286,9 @@ def _instruction(lines: _Lines, cell: str) -> Instruction:
             raise lines.error(f"{operand[:40]!r} is no name: legal is {WORD}")
         if letter == "o" and operand not in AOPS:
             raise lines.error(f"{operand[:40]!r}: legal are {', '.join(AOPS)}")
-        number = partial(_number, lines)
-        reading = {"v": number, "c": number, "o": AOPS.__getitem__}.get(letter, str)
-        found[FIELDS[letter]] = reading(operand)
+        number: Callable[[str], Any] = partial(_number, lines)
+        readings = {"v": number, "c": number, "o": AOPS.__getitem__}
+        found[FIELDS[letter]] = readings.get(letter, str)(operand)
     if kind == "fence" and orders:
         found["order"] = reduce(or_, (FENCES[each] for each in orders))
     found["stream"] = max((ON_STREAM.get(each, 0) for each in orders), default=0)

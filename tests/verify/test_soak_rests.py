@@ -30,7 +30,7 @@ CUTS = ",".join(f"link-down:x1:nth={nth}:ns=20000:from=a" for nth in range(300, 
 ])  # fmt: skip
 @pytest.mark.parametrize(("flit", "links"), [("L64", 1), ("B256", 2)])
 def test_rests_are_verified(faults: str, flit: str, links: int) -> None:
-    """Both ends sleep and wake under faults: nothing is lost, each L1 is left again, and no wake is a recovery.
+    """Both ends sleep and wake under faults: nothing is lost, each L1 is left again, no wake is a recovery.
 
     3.7, 3.7.3 [HSL-LNK-033] [HSL-LNK-039]
     """
