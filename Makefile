@@ -84,9 +84,12 @@ coverage: venv ## which cells of the link table and of the coherence tables the 
 	$(BIN)/python -m pytest -q tests/agents/test_cells.py --coherence-coverage build/coverage/coherence
 	$(BIN)/hsl coverage coherence
 
-soak: venv ## a million flits and a million operations, with faults; every planted bug of the agents with five seeds
+soak: venv ## a million flits and a million operations, with faults, low power and link-downs; every planted bug of the agents with five seeds
 	$(BIN)/hsl link soak --flits 1000000 --faults crc:1e-3,drop:1e-3 --seed 1
 	$(BIN)/hsl link soak --flits 100000 --links 3 --kill-link 1@50000 --seed 1
+	$(BIN)/hsl link soak --flits 200000 --low-power 1000 --faults crc:1e-3,drop:1e-3,seq@CTL:0.1 --seed 1
+	$(BIN)/hsl link soak --flits 200000 --faults link-down:2e-4:ns=20000,crc:1e-3 --seed 2
+	$(BIN)/hsl link soak --flits 100000 --links 3 --flit B256 --low-power 1000 --faults link-down:1e-4:ns=20000,drop:1e-3 --seed 1
 	$(BIN)/hsl stress --ops 1000000 --seed 1
 	$(BIN)/hsl stress --ops 100000 --seed 1 --via links --faults crc:1e-3,drop:1e-3
 	$(BIN)/python -m tests.verify.planted

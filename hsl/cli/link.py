@@ -72,6 +72,12 @@ def kills_of(context: click.Context, option: click.Parameter, values: tuple[str,
     help="Cut that link for good when so many flits are delivered; may be repeated.",
 )
 @click.option(
+    "--low-power",
+    type=click.IntRange(1),
+    metavar="FLITS",
+    help="Offer L1; after so many flits both ends rest, and sleep and wake at times of the seed.",
+)
+@click.option(
     "--flit", type=click.Choice(list(FORMATS)), default="L64", show_default=True, help="Flit format."
 )
 @click.option(
@@ -89,6 +95,9 @@ def soak(**options: Any) -> int:
     Exit status 0 only if every message came once and in order, all credits are home, and the counters of
     both ends agree with what was injected to the flit.
 
+    With --low-power the ends also rest. In L1 no gap may be open, nothing may be under way or be sent, and no
+    credit may be owed; each L1 that was entered must be left, and no wake may count as a recovery.
+
     Every kind of `hsl inject list` can be asked for. What is corrected must verify; so must ack, and poison,
     whose messages are counted. A kind that is port-fatal ends the run with exit status 1 and the error that
     the port died of, and unbalanced_by names it: no account of flits need hold then. So does a link-down
@@ -103,6 +112,7 @@ def soak(**options: Any) -> int:
         faults=fault_plan(options),
         links=options["links"],
         kills=options["kills"],
+        low_power=options["low_power"] or 0,
         flit=options["flit"],
         codec=chosen["codec"],
     )
@@ -165,6 +175,9 @@ def show_soak(report: dict[str, Any]) -> None:
         f"{messages['delivered']:,} of {messages['sent']:,} messages; "
         f"{report['flits_per_cpu_second']:,} flits per CPU second, {ratio} of the codec alone"
     )
+    if report["low_power"]["every"]:
+        rests = "{rests:,} rests, {slept:,} with both ends asleep; L1 entered {entered:,} times"
+        console.print(rests.format(**report["low_power"]))
     if report["unbalanced_by"]:
         console.print(f"counters are not compared: {', '.join(report['unbalanced_by'])}")
     verdict = "verified" if report["verified"] else f"FAILED: {report['failures'][0]}"

@@ -17,8 +17,10 @@ from hsl.cli.exits import ExitCode
 from hsl.cli.node import deliver, draw_seed
 from hsl.cli.processes import spread
 from hsl.cli.progress import Progress
+from hsl.errors import ConfigError
 from hsl.files import open_text
-from hsl.verify.litmus import Explorer
+from hsl.transport.faults import FaultPlan
+from hsl.verify.litmus import Explorer, Result
 from hsl.verify.litmus_report import herd, record
 from hsl.verify.litmus_text import MAX_BYTES, LitmusTest, parse, parse_all
 
@@ -31,6 +33,7 @@ RUNS = 200
 MAX_RUNS = 1 << 24
 MAX_JOBS = 64
 SUFFIX = ".litmus"
+FAULTS = "crc:0.03,drop:0.03"  # of a link: a replay in most runs
 
 
 class How(NamedTuple):
@@ -41,6 +44,8 @@ class How(NamedTuple):
     seed: int
     in_order: bool
     whole: bool
+    via: str
+    faults: FaultPlan
 
 
 @click.group("litmus")
@@ -77,6 +82,11 @@ def list_tests(names: tuple[str, ...], as_json: bool) -> int:
 @click.option(
     "--in-order", is_flag=True, help="An access begins when the one before has ended (5.9, column a)."
 )
+@click.option(
+    "--via", type=click.Choice(["agents", "links"]), default="agents", show_default=True,
+    help="The agents alone, or over real links with faults; the schedules are then those of the seed.",
+)  # fmt: skip
+@click.option("--faults", default=FAULTS, show_default=True, help="With --via links; see hsl inject list.")
 @click.option("--runs", type=click.IntRange(1, MAX_RUNS), default=RUNS, show_default=True,
               help="Schedules of each test, where not all are explored.")  # fmt: skip
 @click.option("--seed", type=int, help="Of the schedules; drawn and printed if not given.")
@@ -88,6 +98,8 @@ def run_tests(
     exhaustive: bool,
     long: bool,
     in_order: bool,
+    via: str,
+    faults: str,
     runs: int,
     seed: int | None,
     jobs: int,
@@ -99,10 +111,14 @@ def run_tests(
     Exit status 1 when an outcome was seen that 5.9 forbids, when an agent is at fault, or when --exhaustive
     did not reach an outcome that 5.9 allows; 5 when nothing is selected.
     """
+    if exhaustive and via == "links":
+        raise ConfigError("--exhaustive is for --via agents: over links the seed draws the schedules")
+    plan = FaultPlan.parse(faults)
+    plan.fits(links=1)
     chosen = select(names, long)
     if not chosen:
         return ExitCode.NOTHING
-    how = How(exhaustive, runs, draw_seed(seed), in_order, long)
+    how = How(exhaustive, runs, draw_seed(seed), in_order, long, via, plan)
     start = time.monotonic()
     order = {test.name: at for at, test in enumerate(chosen)}
     tests = sorted(watch(chosen, how, jobs), key=lambda test: order[test["name"]])
@@ -111,6 +127,8 @@ def run_tests(
         "ok": all(test["ok"] for test in tests),
         "exhaustive": exhaustive,
         "in_order": in_order,
+        "via": via,
+        "faults": str(plan) if via == "links" else "none",
         "seed": how.seed,
         "seconds": round(time.monotonic() - start, 3),
         "tests": tests,
@@ -168,10 +186,16 @@ def judge(how: How, texts: list[str]) -> list[dict[str, Any]]:
     """Run tests on the same agents and describe what came of them."""
     explorer = Explorer(in_order=how.in_order, reduce=False if how.whole else None)
     tests = [parse(text) for text in texts]
-    return [
-        record(explorer.exhaust(test) if how.exhaustive else explorer.sample(test, how.runs, how.seed))
-        for test in tests
-    ]
+    return [record(run(explorer, test, how)) for test in tests]
+
+
+def run(explorer: Explorer, test: LitmusTest, how: How) -> Result:
+    """Run one test."""
+    if how.exhaustive:
+        return explorer.exhaust(test)
+    if how.via == "links":
+        return explorer.over_links(test, how.runs, how.seed, how.faults)
+    return explorer.sample(test, how.runs, how.seed)
 
 
 def show_list(report: dict[str, Any]) -> None:

@@ -129,7 +129,7 @@ KINDS: Final = {
         "DL",
         Outcome.CORRECTED,
         (),
-        NUMBERED,
+        NUMBERED | CTL,
         "SEQ is moved by half its range, one more or less; CRC good (safe while the window is below 511)",
         "sees a gap and sends NAK, or drops a duplicate",
         "seq@PROT:x2",

@@ -12,16 +12,30 @@ import pickle
 from io import BytesIO
 from typing import Any, NamedTuple
 
+from hsl._generated.constants import GRANULE_BYTES, Op
 from hsl.agents.access import Access
 from hsl.agents.home import HomeAgent
+from hsl.agents.io import IoAgent
 from hsl.agents.request import RequestAgent
 from hsl.codec.message import Message
 from hsl.verify.freeze import freeze
 
-__all__ = ["Automaton", "Begin", "HomeAutomaton", "RequestAutomaton", "Step"]
+__all__ = [
+    "Automaton",
+    "Begin",
+    "DeviceAutomaton",
+    "Given",
+    "HomeAutomaton",
+    "RequestAutomaton",
+    "Step",
+    "Take",
+]
 
 # What an agent is built of once, or only adds to: not put back.
-CONSTANT = frozenset({"counters", "coverage", "config", "_interpreter", "_table", "_sends", "_peers", "_map"})
+CONSTANT = frozenset({
+    "counters", "coverage", "config", "_interpreter", "_table", "_sends", "_peers", "_map", "registers",
+    "_management", "_services", "_handlers",
+})  # fmt: skip
 
 
 class Begin(NamedTuple):
@@ -29,6 +43,19 @@ class Begin(NamedTuple):
 
     order: int
     access: Access
+
+
+class Take(NamedTuple):
+    """The input of a device that its program takes what has come: doorbells, or else interrupts.
+
+    The device then says so by messages to `program`, the NID of the program's request agent.
+    """
+
+    doorbells: bool
+    program: int
+
+
+Given = Message | Begin | Take
 
 
 class Step(NamedTuple):
@@ -44,7 +71,7 @@ class Automaton:
     """The states and steps of one agent. `parts`: the objects that make it up, by name."""
 
     def __init__(self, parts: dict[str, Any]) -> None:
-        self.steps: dict[tuple[int, Message | Begin], Step] = {}  # at most the steps of the run
+        self.steps: dict[tuple[int, Given], Step] = {}  # at most the steps of the run
         self._parts = parts
         self._names = {id(part): name for name, part in parts.items()}
         self._numbers: dict[Any, int] = {}
@@ -52,7 +79,7 @@ class Automaton:
         self._present = -1
         self.initial = self._number()
 
-    def step(self, state: int, given: Message | Begin) -> Step:
+    def step(self, state: int, given: Given) -> Step:
         """The answer of the agent in `state` to an input."""
         found = self.steps.get((state, given))
         if found is None:
@@ -92,7 +119,7 @@ class Automaton:
         return stream.getvalue()
 
     def _give(
-        self, given: Message | Begin
+        self, given: Given
     ) -> tuple[tuple[Message, ...], tuple[tuple[int, bytes], ...], tuple[str, ...]]:
         raise NotImplementedError
 
@@ -114,9 +141,10 @@ class RequestAutomaton(Automaton):
         return self._modified[state, addr]
 
     def _give(
-        self, given: Message | Begin
+        self, given: Given
     ) -> tuple[tuple[Message, ...], tuple[tuple[int, bytes], ...], tuple[str, ...]]:
         agent, sent, ended = self.agent, [], []
+        assert not isinstance(given, Take)
         if isinstance(given, Begin):
             agent.submit(given.access, given.order)
         else:
@@ -150,7 +178,7 @@ class HomeAutomaton(Automaton):
         return self._lines[state, addr]
 
     def _give(
-        self, given: Message | Begin
+        self, given: Given
     ) -> tuple[tuple[Message, ...], tuple[tuple[int, bytes], ...], tuple[str, ...]]:
         assert isinstance(given, Message)
         home = self.home
@@ -160,6 +188,76 @@ class HomeAutomaton(Automaton):
         for drained in (home.outbox, home.taken, home.errors):
             drained.clear()
         return sent, (), errors
+
+
+class Raised:
+    """The datum of each interrupt that a program has taken, by vector."""
+
+    def __init__(self) -> None:
+        self.data: dict[int, int] = {}  # at most one per location of a test
+
+
+class DeviceAutomaton(Automaton):
+    """An I/O agent and the device behind it. `news`: the inputs Take that a state has something for."""
+
+    def __init__(self, io: IoAgent) -> None:
+        self.io = io
+        self.raised = Raised()
+        self._news: dict[int, tuple[bool, ...]] = {}
+        super().__init__({"io": io, "mmio": io.mmio, "raised": self.raised})
+
+    def news(self, state: int) -> tuple[bool, ...]:
+        """What Take.doorbells may be: what has come in `state` and was not taken."""
+        if state not in self._news:
+            self.restore(state)
+            has = (self.io.has_doorbell(), self.io.has_interrupt())
+            self._news[state] = tuple(bells for bells, come in zip((True, False), has, strict=True) if come)
+        return self._news[state]
+
+    def register(self, state: int, addr: int) -> int:
+        """The value of a register in `state`."""
+        self.restore(state)
+        return int.from_bytes(self.io.peek(addr, GRANULE_BYTES), "little")
+
+    def datum(self, state: int, vector: int) -> int:
+        """The datum of an interrupt in `state`, 0 if it was not taken."""
+        self.restore(state)
+        return self.raised.data.get(vector, 0)
+
+    def _give(
+        self, given: Given
+    ) -> tuple[tuple[Message, ...], tuple[tuple[int, bytes], ...], tuple[str, ...]]:
+        io, told = self.io, list[Message]()
+        if isinstance(given, Take):
+            told = self._doorbells(given.program) if given.doorbells else self._interrupts(given.program)
+        else:
+            assert isinstance(given, Message)
+            io.receive(given, 0)
+        sent = (*io.outbox, *told)
+        errors = tuple(f"{code.name}: {text}" for code, text, _ in io.errors)
+        for drained in (io.outbox, io.taken, io.errors):
+            drained.clear()
+        return sent, (), errors
+
+    def _doorbells(self, program: int) -> list[Message]:
+        return [
+            Message(Op.NcWrite, self.io.nid, program, addr=bell.addr, data=bell.data)
+            for bell in self.io.doorbells()
+        ]
+
+    def _interrupts(self, program: int) -> list[Message]:
+        taken = self.io.interrupts()
+        self.raised.data |= {each.vector: each.data for each in taken}
+        return [
+            Message(
+                Op.Intr,
+                self.io.nid,
+                program,
+                addr=each.vector,
+                data=each.data.to_bytes(GRANULE_BYTES, "little"),
+            )
+            for each in taken
+        ]
 
 
 class _Pickler(pickle.Pickler):

@@ -73,7 +73,7 @@ class Endpoint:
     """A port with a source of messages and two ledgers, as `hsl.transport.base.Device`.
 
     It keeps BACKLOG messages waiting on each of `vcs` until `stop`, checks what comes against the ledger of
-    the other end, and frees it at once.
+    the other end, and frees it at once. While it is `resting` it sends nothing new and permits L1.
     """
 
     def __init__(self, name: str, config: PortConfig, source: Source, ledgers: tuple[Ledger, Ledger]) -> None:
@@ -83,6 +83,7 @@ class Endpoint:
         self.outgoing, self.incoming = ledgers
         self.vcs: tuple[Vc, ...] = tuple(Vc)
         self.stopped = False
+        self.resting = False
         self.started = False
 
     def stop(self) -> None:
@@ -113,7 +114,9 @@ class Endpoint:
                 self.incoming.deliver(message)
             for vc, count in Counter(message.vc for message in delivered).items():
                 port.release(vc, count)
-        if port.up and not self.stopped:
+        if self.resting:
+            port.pm_idle(now)
+        elif port.up and not self.stopped:
             for vc in self.vcs:
                 self._fill(vc)
 

@@ -10,8 +10,10 @@ from random import Random
 from traceback import extract_tb
 
 from hsl.errors import ConfigError
+from hsl.transport.faults import FaultPlan
 from hsl.verify.litmus_agents import Agents, Fault
 from hsl.verify.litmus_graph import Graph
+from hsl.verify.litmus_links import LinkRuns
 from hsl.verify.litmus_model import Outcome, allowed
 from hsl.verify.litmus_part import Move
 from hsl.verify.litmus_system import Case, State, System, cases
@@ -65,7 +67,7 @@ class Explorer:
     def __init__(self, *, in_order: bool = False, reduce: bool | None = None) -> None:
         self.in_order = in_order
         self.reduce = reduce
-        self._agents: dict[tuple[tuple[str, ...], int, int], Agents] = {}
+        self._agents: dict[tuple[tuple[str, ...], int, int, bool], Agents] = {}
 
     def _systems(self, test: LitmusTest, reduce: bool) -> dict[str, System]:
         """The test with each kind of access."""
@@ -75,7 +77,7 @@ class Explorer:
         }
 
     def _on(self, test: LitmusTest, sets: int) -> Agents:
-        key = (test.placement, len(test.locations), sets)
+        key = (test.placement, len(test.lines), sets, bool(test.registers))
         agents = self._agents.get(key)
         if agents is None:
             agents = self._agents[key] = Agents(*key)
@@ -108,6 +110,26 @@ class Explorer:
                 if case not in starts:
                     starts[case] = system.initial(case.caches)
                 self._walk(system, starts[case], rng, result)
+        return result
+
+    def over_links(self, test: LitmusTest, runs: int, seed: int, faults: FaultPlan) -> Result:
+        """`runs` schedules over real links with faults, as a seed draws them, the cases in turn."""
+        result = Result(test, False, False, allowed(test, self.in_order))
+        every = cases(test)
+        result.cases = [str(case) for case in every]
+        systems = self._systems(test, reduce=False)
+        links: dict[str, LinkRuns] = {}
+        for run in range(runs):
+            case = every[run % len(every)]
+            system = systems[case.access]
+            with _Faults(result, case):
+                if case.access not in links:
+                    links[case.access] = LinkRuns(system.agents, faults, f"{test.name} {case.access} {seed}")
+                state, path = links[case.access].run(system, system.initial(case.caches))
+                result.states += len(path)
+                self._end(system, state, 1, partial(list, path), result)
+            if result.faults:  # the links are as the fault has left them
+                break
         return result
 
     def _walk(self, system: System, state: State, rng: Random, result: Result) -> None:

@@ -1,26 +1,31 @@
-"""The agents a litmus test runs on: homes, and a request agent for each thread; their messages by number.
+"""The agents a litmus test runs on, and their messages by number: homes, request agents, and devices.
 
-Each location has a home of its own: different lines are independent (HSL 5.4 T5).
+Each location has a home of its own: different lines are independent (HSL 5.4 T5). The device of a thread's
+node has room for one doorbell and one interrupt, so that requests wait there too.
 """
 
 from __future__ import annotations
 
 from collections.abc import Sequence
 
+from hsl._generated.constants import SamType, Vc
 from hsl.agents.address_map import PAGE_BYTES, AddressMap, SamEntry
 from hsl.agents.home import HomeAgent, HomeConfig
+from hsl.agents.io import IoAgent, IoConfig
 from hsl.agents.memory import Memory
 from hsl.agents.request import RequestAgent, RequestConfig
 from hsl.codec.message import Message
-from hsl.verify.automaton import Automaton, Begin, HomeAutomaton, RequestAutomaton
+from hsl.verify.automaton import Automaton, DeviceAutomaton, Given, HomeAutomaton, RequestAutomaton
 from hsl.verify.litmus_text import MAX_LOCATIONS
 
-__all__ = ["Agents", "Answer", "Fault"]
+__all__ = ["MMIO", "Agents", "Answer", "Fault", "Stream"]
 
-# NIDs: the homes, caches of the CPU, nodes behind ports of their own.
-FIRST_HOME, FIRST = 0, {"cpu": MAX_LOCATIONS, "gpu": 16}
+# NIDs: the homes, caches of the CPU, nodes behind ports of their own, devices.
+FIRST_HOME, FIRST, FIRST_DEVICE = 0, {"cpu": MAX_LOCATIONS, "gpu": 16}, 32
+MMIO = 1 << 40  # where the device registers of the first thread begin, a page for each thread
 NEVER = 1 << 62  # ns: no timer of the transaction layer may help a run along
 
+Stream = tuple[int, int, int, int]  # -1, source, target, stream: what sorts before all numbers of messages
 Answer = tuple[int, tuple[int, ...], tuple[tuple[int, bytes], ...]]  # state, messages sent, accesses ended
 
 
@@ -31,11 +36,13 @@ class Fault(Exception):
 class Agents:
     """Agents for all tests of one placement and number of locations, which share their states and steps.
 
-    `sets`: lines that a cache has room for. `automata`: the homes in the order of the locations, then the
-    request agents in the order of the threads.
+    `sets`: lines that a cache has room for, and NCR that may be outstanding. `automata`: the homes in the
+    order of the locations, then the request agents and, if asked for, the devices in that of the threads.
     """
 
-    def __init__(self, placement: Sequence[str], locations: int, sets: int = MAX_LOCATIONS) -> None:
+    def __init__(
+        self, placement: Sequence[str], locations: int, sets: int = MAX_LOCATIONS, devices: bool = False
+    ) -> None:
         ranges = [
             SamEntry(at, at + PAGE_BYTES - 1, home=FIRST_HOME + index)
             for index, at in enumerate(range(0, locations * PAGE_BYTES, PAGE_BYTES))
@@ -43,10 +50,13 @@ class Agents:
         nids = [FIRST[place] + p for p, place in enumerate(placement)]
         self.homes = [HomeAutomaton(_home(entry, ranges)) for entry in ranges]
         self.requesters = [RequestAutomaton(_requester(nid, ranges, sets)) for nid in nids]
-        self.automata: list[Automaton] = [*self.homes, *self.requesters]
+        self.devices = [DeviceAutomaton(_device(p)) for p in range(len(placement) if devices else 0)]
+        self.automata: list[Automaton] = [*self.homes, *self.requesters, *self.devices]
         self.messages: list[Message] = []  # by number
         self.target: list[int] = []  # of each message, by the place of its automaton
-        self._place = {nid: at for at, nid in enumerate([*(entry.home for entry in ranges), *nids])}
+        homes, programs = [entry.home for entry in ranges], [each.io.nid for each in self.devices]
+        self.stream: list[Stream | None] = []  # of each message, None where none is kept in order
+        self._place = {nid: at for at, nid in enumerate([*homes, *nids, *programs])}
         self._numbers: dict[Message, int] = {}
 
     def _number(self, message: Message) -> int:
@@ -56,10 +66,11 @@ class Agents:
             found = self._numbers[message] = len(self.messages)
             self.messages.append(message)
             self.target.append(self._place[message.dst])
+            self.stream.append((-1, message.src, message.dst, message.aop) if message.vc == Vc.NCR else None)
         return found
 
-    def answer(self, at: int, state: int, given: int | Begin) -> Answer:
-        """What an agent in `state` does with a message, by number, or with an access.
+    def answer(self, at: int, state: int, given: int | Given) -> Answer:
+        """What an agent in `state` does with a message, by number, with an access, or with a Take.
 
         Raises Fault for what no conforming agent reports.
         """
@@ -77,5 +88,11 @@ def _home(entry: SamEntry, ranges: list[SamEntry]) -> HomeAgent:
 
 def _requester(nid: int, ranges: list[SamEntry], sets: int) -> RequestAgent:
     return RequestAgent(
-        RequestConfig(nid=nid, address_map=AddressMap(ranges), sets=sets, ways=1, t_req=NEVER)
+        RequestConfig(nid=nid, address_map=AddressMap(ranges), sets=sets, ways=1, ncrs=sets, t_req=NEVER)
     )
+
+
+def _device(thread: int) -> IoAgent:
+    base, nid = MMIO + thread * PAGE_BYTES, FIRST_DEVICE + thread
+    page = SamEntry(base, base + PAGE_BYTES - 1, home=nid, type=SamType.MMIO)
+    return IoAgent(IoConfig(nid=nid, address_map=AddressMap([page]), doorbells=1, interrupts=1))

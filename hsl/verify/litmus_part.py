@@ -1,7 +1,8 @@
-"""One part of the system a litmus test runs on: a home, or a request agent with its thread.
+"""One part of the system a litmus test runs on: a home, a request agent with its thread, or a device.
 
-A part's state is that of its agent, what its thread has begun and ended, and the messages on their way to it,
-which keep no order (HSL 3.6 O3). It is known by its number. What may happen in a state, and what an arrival
+A part's state is that of its agent, what its thread has begun and ended, and the messages on their way to it.
+These keep no order (HSL 3.6 O2, O3), but for NCR of one stream between two nodes, which come in the order in
+which they were sent (O4). A state is known by its number. What may happen in a state, and what an arrival
 does to it, is worked out once: a run over all interleavings then only looks up. The state of a system is one
 integer that holds those of its parts side by side, so that a step is the difference it makes to that integer.
 """
@@ -12,12 +13,13 @@ from collections.abc import Iterator
 from typing import NamedTuple
 
 from hsl._generated.constants import Vc
+from hsl.codec.message import Message
 from hsl.errors import ConfigError
-from hsl.verify.automaton import Begin
-from hsl.verify.litmus_agents import Agents
+from hsl.verify.automaton import Begin, DeviceAutomaton, Given, Take
+from hsl.verify.litmus_agents import Agents, Answer, Stream
 from hsl.verify.litmus_model import Rule
 
-__all__ = ["IDLE", "MASK", "WIDTH", "Move", "Part", "Program", "Taken", "Thread"]
+__all__ = ["IDLE", "MASK", "WIDTH", "Move", "Part", "Program", "Taken", "Taking", "Thread", "Waits"]
 
 WIDTH = 20  # bits of a part's state: a hundred times what the largest test needs
 MASK = (1 << WIDTH) - 1
@@ -27,29 +29,39 @@ MASK = (1 << WIDTH) - 1
 # meets only requests that wait, whatever it does; at the cache no snoop of that line is under way.
 EAGER = frozenset({Vc.RSP, Vc.DAT})
 
+Waits = dict[tuple[int, int], int]
 Thread = tuple[int, tuple[tuple[int, int], ...]]  # bits of what has begun; (index, value) of what has ended
 IDLE: Thread = (0, ())
 Taken = tuple[int, tuple[int, ...]]  # the difference to the state of the system, messages sent
 
 
 class Move(NamedTuple):
-    """What may happen in a state: an access begins, or a message arrives; what comes of it."""
+    """What may happen: an access begins, a program takes what its device has, or a message arrives."""
 
     at: int  # the part
-    what: int  # of the access in its thread, or the number of the message
+    what: int  # of the access in its thread, or of what is taken, or the number of the message
     arrival: bool
     step: int  # the difference to the state of the system
     sent: tuple[int, ...]
 
 
 class Program:
-    """A thread as an agent is given it: its accesses, and what must have happened before each is issued."""
+    """A thread as an agent is given it: its accesses, and what must have happened before each is issued.
 
-    def __init__(self, begins: list[Begin | None], rules: list[Rule]) -> None:
+    `waits`: OP and address of what a device tells its program, with the instruction that waits for it.
+    """
+
+    def __init__(self, begins: list[Begin | None], rules: list[Rule], waits: Waits) -> None:
         self._begins = begins
         self._rules = rules
+        self._waits = waits
 
-    def ready(self, thread: Thread) -> Iterator[tuple[int, Begin]]:
+    def told(self, message: Message) -> tuple[tuple[int, bytes], ...]:
+        """The instruction that ends with what a device tells, and its datum."""
+        index = self._waits.get((message.op, message.addr))
+        return () if index is None else ((index, message.data),)
+
+    def ready(self, agent: int, thread: Thread) -> Iterator[tuple[int, Given]]:
         """The accesses that may begin."""
         begun, ended = thread
         done = {index for index, _ in ended}
@@ -59,10 +71,26 @@ class Program:
                 yield index, begin
 
 
+class Taking:
+    """What the program behind a device does of itself: take what has come, and be told of it as `nid`."""
+
+    def __init__(self, device: DeviceAutomaton, nid: int) -> None:
+        self._device = device
+        self._nid = nid
+
+    def told(self, message: Message) -> tuple[tuple[int, bytes], ...] | None:
+        """None: what comes is for the device."""
+        return None
+
+    def ready(self, agent: int, thread: Thread) -> Iterator[tuple[int, Given]]:
+        """What may be taken."""
+        return ((int(bells), Take(bells, self._nid)) for bells in self._device.news(agent))
+
+
 class Part:
     """The states of one part by number. `eager`: completions do not wait, they arrive when they are sent."""
 
-    def __init__(self, agents: Agents, at: int, program: Program | None, eager: bool) -> None:
+    def __init__(self, agents: Agents, at: int, program: Program | Taking | None, eager: bool) -> None:
         self.states: list[tuple[int, Thread, tuple[int, ...]]] = []  # agent, thread, messages on their way
         self.takes: list[dict[int, Taken]] = []  # by state: what was taken in it already
         self.known: list[list[Move] | None] = []  # by state: its moves, once they were asked for
@@ -92,9 +120,14 @@ class Part:
         if self._agents.messages[message].vc in self._eager:
             found = self._answered(state, thread, waiting, message)
         else:
-            found = self._step(state, self.number(agent, thread, tuple(sorted((*waiting, message))))), ()
+            found = self._step(state, self.number(agent, thread, self._queued(waiting, message))), ()
         self.takes[state][message] = found
         return found
+
+    def _queued(self, waiting: tuple[int, ...], message: int) -> tuple[int, ...]:
+        """With one message more. Those of a stream stay in order; of all others the order means nothing."""
+        streams = self._agents.stream
+        return tuple(sorted((*waiting, message), key=lambda each: streams[each] or (each,)))
 
     def moves(self, state: int) -> list[Move]:
         """All that may happen in a state. Raises Fault when an agent errs in one of them."""
@@ -105,15 +138,21 @@ class Part:
 
     def _arrivals(self, state: int) -> Iterator[Move]:
         _, thread, waiting = self.states[state]
+        streams = set[Stream]()
         for message in dict.fromkeys(waiting):
+            stream = self._agents.stream[message]
+            if stream in streams:
+                continue
+            if stream is not None:
+                streams.add(stream)
             at = waiting.index(message)
             left = waiting[:at] + waiting[at + 1 :]
             yield Move(self._at, message, True, *self._answered(state, thread, left, message))
 
     def _beginnings(self, state: int) -> Iterator[Move]:
-        _, thread, waiting = self.states[state]
-        for index, begin in self._program.ready(thread) if self._program else ():
-            begun = (thread[0] | 1 << index, thread[1])
+        agent, thread, waiting = self.states[state]
+        for index, begin in self._program.ready(agent, thread) if self._program else ():
+            begun = (thread[0] | 1 << index, thread[1]) if isinstance(begin, Begin) else thread
             yield Move(self._at, index, False, *self._answered(state, begun, waiting, begin))
 
     def begin(self, state: int, begin: Begin) -> Taken:
@@ -121,12 +160,20 @@ class Part:
         _, thread, waiting = self.states[state]
         return self._answered(state, thread, waiting, begin)
 
-    def _answered(self, state: int, thread: Thread, waiting: tuple[int, ...], given: int | Begin) -> Taken:
-        after, sent, ended = self._agents.answer(self._at, self.states[state][0], given)
+    def _answered(self, state: int, thread: Thread, waiting: tuple[int, ...], given: int | Given) -> Taken:
+        after, sent, ended = self._given(self.states[state][0], given)
         if ended:
             now = {index: int.from_bytes(data, "little") for index, data in ended}
             thread = (thread[0], tuple(sorted({**dict(thread[1]), **now}.items())))
         return self._step(state, self.number(after, thread, waiting)), sent
+
+    def _given(self, agent: int, given: int | Given) -> Answer:
+        """What the agent does; what a device tells is for the thread alone."""
+        if isinstance(given, int) and self._agents.stream[given] is not None and self._program is not None:
+            told = self._program.told(self._agents.messages[given])
+            if told is not None:
+                return agent, (), told
+        return self._agents.answer(self._at, agent, given)
 
     def _step(self, before: int, after: int) -> int:
         return (after - before) << self.shift

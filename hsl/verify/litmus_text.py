@@ -10,8 +10,13 @@ r"""A litmus test in herd's text format, with the accesses of the profile as its
     exists (1:r0=1 /\ 1:r1=0)
 
 Instructions: `load r,x`, `store x,v`, `read_once r,x`, `write_full x,v`, `atomic_load r,x,ADD,v`,
-`atomic_store x,ADD,v`, `fence`, `dep r` (what follows depends on the value of r). `.acq` on a read: later
-accesses begin after it has ended; `.rel` on a write: it begins after all earlier ones have ended.
+`cas r,x,compare,v`, `atomic_store x,ADD,v`, `fence`, `dep r` (what follows depends on the value of r). `.acq`
+on a read: later accesses begin after it has ended; `.rel` on a write: it begins after all earlier ones have
+ended. `fence.ld`, `fence.st`, `fence.nc` and joins of them order only loads, stores, NCR.
+
+The line `Registers=a@P1 i@P1` names device registers and interrupts of the node of a thread. `ncread r,a`,
+`ncwrite a,v` and `intr i,v` are NCR on stream 0, with `.s1` on stream 1. `wait r,i`, first in its thread on
+that node, ends when the device has taken the interrupt i, or the doorbell a, with its datum in r.
 As in herd: comments in (* *), `locations [x; 0:r0;]` before the condition, `[x]=1` and `not` in it.
 """
 
@@ -21,11 +26,27 @@ import re
 from collections import deque
 from collections.abc import Callable, Iterator, Mapping
 from dataclasses import dataclass, field
+from functools import partial, reduce
+from operator import or_
 from typing import Any, NamedTuple
 
-from hsl._generated.constants import Aop
-from hsl.agents.access import KINDS
 from hsl.errors import ConfigError
+from hsl.verify.litmus_instruction import (
+    AOPS,
+    ATOMS,
+    CAS,
+    DEVICE,
+    FENCES,
+    FIELDS,
+    INTERRUPT,
+    MAX_DATUM,
+    ON_STREAM,
+    OPERANDS,
+    READS,
+    REGISTER,
+    WRITES,
+    Instruction,
+)
 
 __all__ = [
     "MAX_ACCESSES", "MAX_BYTES", "MAX_LOCATIONS", "MAX_THREADS", "READS", "WRITES", "Condition",
@@ -40,8 +61,6 @@ MAX_DEPTH = 16  # parentheses and negations in a condition
 MAX_BYTES = 1 << 16  # of a test: hundreds of times what the largest legal one needs
 MAX_VALUE = (1 << 63) - 1  # locations are 8 bytes; unsigned, and JSON readers keep them whole
 
-READS = frozenset({"load", "read_once", "atomic_load"})
-WRITES = frozenset({"store", "write_full", "atomic_load", "atomic_store"})
 PLACES = ("cpu", "gpu")
 QUANTIFIERS = {
     "exists": "exists",
@@ -54,37 +73,11 @@ NEGATIONS = ("~", "not")
 NAME = re.compile(r"[A-Za-z0-9_.+@\[\]-]{1,80}")
 INFO = re.compile(r"([A-Z][A-Za-z]*)=(.*)")
 INITIAL = re.compile(r"([a-z]\w*)\s*=\s*(\d+)")
-WORD = r"[a-z]\w*"
-# Mnemonic -> its operands: r register, x location, o atomic operation, v value.
-OPERANDS = {
-    "load": "rx", "read_once": "rx", "store": "xv", "write_full": "xv",
-    "atomic_load": "rxov", "atomic_store": "xov", "fence": "", "dep": "r",
-}  # fmt: skip
-FIELDS = {"r": "register", "x": "location", "o": "aop", "v": "value"}
-# Operations of one operand; floating point says nothing about order.
-AOPS = {aop.name: int(aop) for aop in (Aop.ADD, Aop.CLR, Aop.EOR, Aop.SET, Aop.SWAP)}
 TOKEN = re.compile(r"/\\|\\/|[()=~]|[\w:]+|\S")
 LOCATIONS = re.compile(r"locations\s*\[([^\[\]]*)\]\s*")
 COMMENT = re.compile(r"\(\*|\*\)")
-ATOMS = {"load": ("acq",), "read_once": ("acq",), "atomic_load": ("acq", "rel"), "store": ("rel",),
-         "write_full": ("rel",), "atomic_store": ("rel",)}  # fmt: skip
-
-
-class Instruction(NamedTuple):
-    """One instruction: `kind` is an access of the profile, fence or dep; `value` what is written."""
-
-    kind: str
-    location: str = ""
-    register: str = ""
-    value: int = 0
-    aop: int = 0
-    acquire: bool = False
-    release: bool = False
-
-    @property
-    def access(self) -> bool:
-        """It reads or writes memory."""
-        return self.kind in KINDS and self.kind != "fence"
+WORD = r"[a-z]\w*"
+LOCATED = re.compile(rf"({WORD})@P(\d)")
 
 
 Values = Mapping[str, int]  # "0:r0" or "x" -> value
@@ -104,7 +97,10 @@ class Condition(NamedTuple):
 
 @dataclass(frozen=True, slots=True)
 class LitmusTest:
-    """A parsed test; `placement` says for each thread whether it runs on the CPU or on a GPU."""
+    """A parsed test; `placement` says for each thread whether it runs on the CPU or on a GPU.
+
+    `registers`: the thread on whose node a device register or interrupt is.
+    """
 
     name: str
     text: str
@@ -114,6 +110,12 @@ class LitmusTest:
     placement: tuple[str, ...]
     title: str = ""
     info: Mapping[str, str] = field(default_factory=dict)
+    registers: Mapping[str, int] = field(default_factory=dict)
+
+    @property
+    def lines(self) -> tuple[str, ...]:
+        """The locations in coherent memory, in the order of their names."""
+        return tuple(place for place in self.locations if place not in self.registers)
 
     @property
     def locations(self) -> tuple[str, ...]:
@@ -177,8 +179,12 @@ def parse(text: str, source: str = "litmus", first: int = 1) -> LitmusTest:
     placement = tuple(info.pop("Placement", " ".join((PLACES * 2)[: len(threads)])).split())
     if len(placement) != len(threads) or not set(placement) <= set(PLACES):
         raise lines.error(f"Placement={' '.join(placement)}: one of {', '.join(PLACES)} for each thread")
+    registers = _registers_of(lines, info.pop("Registers", ""), threads, initial)
+    threads = tuple(
+        tuple(each._replace(dst=registers.get(each.location, 0)) for each in thread) for thread in threads
+    )
     condition = _condition(lines, clause, threads, initial)
-    return LitmusTest(name.strip(), text, threads, initial, condition, placement, title, info)
+    return LitmusTest(name.strip(), text, threads, initial, condition, placement, title, info, registers)
 
 
 def _bare(text: str, source: str, first: int) -> str:
@@ -267,19 +273,26 @@ def _instruction(lines: _Lines, cell: str) -> Instruction:
     kind, *orders = mnemonic.split(".")
     if kind not in OPERANDS or any(order not in ATOMS.get(kind, ()) for order in orders):
         legal = ", ".join(OPERANDS)
-        raise lines.error(f"{mnemonic[:40]!r}: legal are {legal}; .acq on what reads, .rel on what writes")
+        raise lines.error(
+            f"{mnemonic[:40]!r}: legal are {legal}; .acq on what reads, .rel on what writes, "
+            ".ld .st .nc on a fence, .s0 to .s31 on NCR"
+        )
     operands = [part.strip() for part in rest.split(",")] if rest.strip() else []
     if len(operands) != len(OPERANDS[kind]):
         raise lines.error(f"{cell[:60]!r}: {kind} has {len(OPERANDS[kind])} operands")
-    found: dict[str, Any] = {}
+    found: dict[str, Any] = {"kind": kind} | CAS.get(kind, {})
     for letter, operand in zip(OPERANDS[kind], operands, strict=True):
         if letter in "rx" and not re.fullmatch(WORD, operand):
             raise lines.error(f"{operand[:40]!r} is no name: legal is {WORD}")
         if letter == "o" and operand not in AOPS:
             raise lines.error(f"{operand[:40]!r}: legal are {', '.join(AOPS)}")
-        reading = {"v": lambda text: _number(lines, text), "o": AOPS.__getitem__}.get(letter, str)
-        found[FIELDS[letter]] = reading(operand)
-    return Instruction(kind, **found, acquire="acq" in orders, release="rel" in orders)
+        number: Callable[[str], Any] = partial(_number, lines)
+        readings = {"v": number, "c": number, "o": AOPS.__getitem__}
+        found[FIELDS[letter]] = readings.get(letter, str)(operand)
+    if kind == "fence" and orders:
+        found["order"] = reduce(or_, (FENCES[each] for each in orders))
+    found["stream"] = max((ON_STREAM.get(each, 0) for each in orders), default=0)
+    return Instruction(**found, acquire="acq" in orders, release="rel" in orders)
 
 
 def _registers(lines: _Lines, index: int, column: list[Instruction]) -> None:
@@ -292,6 +305,43 @@ def _registers(lines: _Lines, index: int, column: list[Instruction]) -> None:
             if each.register in known:
                 raise lines.error(f"P{index}: {each.register} is given a value twice")
             known.add(each.register)
+
+
+def _registers_of(
+    lines: _Lines, text: str, threads: tuple[tuple[Instruction, ...], ...], initial: Mapping[str, int]
+) -> dict[str, int]:
+    """The node of each device register and interrupt; a location is one of these or memory, never both."""
+    found: dict[str, int] = {}
+    for part in text.split():
+        match = LOCATED.fullmatch(part)
+        if match is None or int(match[2]) >= len(threads):
+            raise lines.error(f"Registers={part[:40]}: expected NAME@P0 to @P{len(threads) - 1}")
+        found[match[1]] = int(match[2])
+    used: dict[str, set[str]] = {}
+    for p, thread in enumerate(threads):
+        for index, each in enumerate(thread):
+            if each.location:
+                used.setdefault(each.location, set()).add(each.kind)
+            if each.kind == "wait" and (index or found.get(each.location) != p):
+                raise lines.error(f"P{p}: wait must be first, and {each.location} in Registers at P{p}")
+    for place, kinds in used.items():
+        if not any(kinds <= legal for legal in (REGISTER, INTERRUPT)) if place in found else kinds & DEVICE:
+            raise lines.error(f"{place}: {', '.join(sorted(kinds))} of one location; see Registers")
+    instructions = [each for thread in threads for each in thread]
+    _waited(lines, instructions, initial)
+    for each in instructions:
+        if each.kind == "intr" and (each.value > MAX_DATUM or initial.get(each.location)):
+            raise lines.error(f"interrupt {each.location}: expected a datum of 0..{MAX_DATUM}, and 0 before")
+    return found
+
+
+def _waited(lines: _Lines, instructions: list[Instruction], initial: Mapping[str, int]) -> None:
+    """What a thread waits for comes once, with a datum that is not 0: so each wait ends."""
+    waits = [each.location for each in instructions if each.kind == "wait"]
+    for place in waits:
+        sent = [each.value for each in instructions if each.location == place and each.kind in WRITES]
+        if len(sent) != 1 or not sent[0] or waits.count(place) > 1 or initial.get(place):
+            raise lines.error(f"wait for {place}: expected 0 first, one write of another value, and one wait")
 
 
 # ---- conditions

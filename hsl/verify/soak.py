@@ -15,6 +15,7 @@ from hsl._generated.constants import (
     ErrorCode,
     FlitSize,
     FlitType,
+    Power,
     Role,
     Severity,
     Vc,
@@ -29,6 +30,7 @@ from hsl.transport.base import Place, Tap
 from hsl.transport.faults import FaultInjector, FaultKind, FaultPlan
 from hsl.transport.loopback import Lane, Loopback, Wire
 from hsl.verify.endpoint import Endpoint
+from hsl.verify.rests import Rests
 from hsl.verify.traffic import Ledger, Source
 
 __all__ = ["NAMES", "Soak", "SoakPlan", "floor"]
@@ -57,6 +59,8 @@ BLURRING: Final = (FaultKind.LINK_DOWN, FaultKind.REORDER)
 class SoakPlan:
     """What a soak does. `kills` are (link, delivered flits); the wire of that link is then cut for good.
 
+    `low_power`: after so many delivered flits the ends rest, and may sleep in L1; 0: L1 is not offered.
+
     Raises ConfigError for what cannot be.
     """
 
@@ -65,12 +69,15 @@ class SoakPlan:
     faults: FaultPlan = field(default_factory=FaultPlan)
     links: int = 1
     kills: tuple[tuple[int, int], ...] = ()
+    low_power: int = 0
     flit: str = "L64"
     codec: str = "native"
 
     def __post_init__(self) -> None:
         if self.flits < 1:
             raise ConfigError(f"{self.flits} flits; legal is 1 and more")
+        if self.low_power < 0:
+            raise ConfigError(f"a rest every {self.low_power} flits: expected 1 and more, or 0 for none")
         if self.flit not in FORMATS:
             raise ConfigError(f"flit {self.flit!r} is none of {', '.join(FORMATS)}")
         self.faults.fits(self.links)
@@ -90,6 +97,7 @@ class SoakPlan:
         words += ["--links", str(self.links)] if self.links > 1 else []
         for link, at in self.kills:
             words += ["--kill-link", f"{link}@{at}"]
+        words += ["--low-power", str(self.low_power)] if self.low_power else []
         words += ["--flit", self.flit] if self.flit != "L64" else []
         words += ["--codec", self.codec] if self.codec != "native" else []
         return shlex.join(words)
@@ -107,6 +115,7 @@ class SoakPlan:
             flit_sizes=SIZES[self.flit],
             links=self.links,
             max_links=self.links,
+            power=int(Power.L1) if self.low_power else 0,
             codec=self.codec,
         )
 
@@ -150,12 +159,14 @@ class Soak:
         self._observe = observe
         self._progress = progress
         self.loopback = Loopback(self.ends, wires, seed=plan.seed, observe=self._see, tap=tap)
+        self.rests = Rests(plan.low_power, random.Random(f"{plan.seed} rests"), self.ends, self.loopback)
         self._kills = sorted(plan.kills, key=lambda kill: kill[1])
         self._steps = 0
         self._best = 0
         self._best_at = 0
 
     def _see(self, place: Place, event: Event) -> None:
+        self.rests.see(place, event)
         if isinstance(event, ErrorLogged) and event.severity > Severity.non_fatal:
             self._fatal = f" ({event.code.name})"
         if isinstance(event, LinkDown):
@@ -176,6 +187,7 @@ class Soak:
         tu = 1 << TU_EXPONENT_HARDWARE
         try:
             self.loopback.run(max_time=1 << 62, until=self._sent)
+            self.rests.stop()
             for end in self.ends:
                 end.stop()
             for lane in self.loopback.lanes.values():
@@ -185,6 +197,8 @@ class Soak:
         except HslError as error:  # of a port that contradicts itself, or a run that no longer moves
             self.failures.append(f"{type(error).__name__}: {error}")
         self.cpu_seconds = time.process_time() - began
+        self.rests.check()
+        self.failures += self.rests.failures
         self._check()
         return self.report()
 
@@ -196,6 +210,7 @@ class Soak:
         self._steps += 1
         if self._progress is not None and self._steps % SHOW_EVERY == 0:
             self._progress(min(done, self.plan.flits), self.plan.flits)
+        self.rests.step(done)
         if done > self._best:
             self._best, self._best_at = done, self.loopback.now
         if self.loopback.now - self._best_at > STALL_TU << TU_EXPONENT_HARDWARE:
@@ -295,6 +310,7 @@ class Soak:
             "flit": self.plan.flit,
             "links": self.plan.links,
             "kills": [list(kill) for kill in self.plan.kills],
+            "low_power": {"every": self.plan.low_power, **self.rests.report()},
             "flits": {"asked": self.plan.flits, "delivered": self.flits},
             "messages": {
                 "sent": sum(end.outgoing.sent for end in self.ends),

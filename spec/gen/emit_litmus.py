@@ -11,7 +11,7 @@ PLACEMENTS = (("cpu", "gpu"), ("gpu", "cpu"))
 # What stands between two accesses: mark of the first, instruction between, mark of the second.
 BETWEEN = {
     "po": ("", "", ""),
-    "fence": ("", "fence", ""),
+    **{kind: ("", kind, "") for kind in ("fence", "fence.ld", "fence.st", "fence.nc")},
     "acq": (".acq", "", ""),
     "rel": ("", "", ".rel"),
     "dep": ("", "dep", ""),
@@ -55,13 +55,14 @@ def _text(shape: Row, name: str, places: list[str], marks: list[str]) -> str:
     locations = sorted({word for thread in threads for each in thread for word in _location(each)})
     initial = "{ " + " ".join(f"{place}=0;" for place in locations) + " }"
     head = [f"HSL {name}", f'"{shape["text"]}"', HEAD, places_line, initial]
+    head[3:3] = [f"Registers={shape['registers']}"] if "registers" in shape else []
     return "\n".join([*head, *table, f"exists ({shape['exists']})"]) + "\n"
 
 
 def _location(instruction: str) -> list[str]:
-    """The location of an access: its first operand that is no register."""
+    """The location of an access, its first operand that is no register; a fence has none."""
     operands = instruction.partition(" ")[2].split(",")
-    return [next(each for each in operands if not each.startswith("r"))]
+    return [each for each in operands if each and not each.startswith("r")][:1]
 
 
 def _marked(thread: list[str], mark: str) -> list[str]:

@@ -40,6 +40,16 @@ def test_soak_report() -> None:
     assert result.stderr.startswith("seed 1\n")
 
 
+def test_soak_with_rests() -> None:
+    """--low-power is in the report, by its schema, in the line that repeats the run, and told to a person."""
+    arguments = ("link", "soak", "--flits", "900", "--low-power", "200", "--seed", "1")
+    report = valid(json.loads(run(*arguments, "--json").stdout), "link_soak")
+    assert report["low_power"]["every"] == 200
+    assert report["low_power"]["rests"] > 2
+    assert report["command"].endswith("--low-power 200")
+    assert f"{report['low_power']['rests']} rests, " in run(*arguments).stdout
+
+
 def test_soak_for_a_person() -> None:
     """Without --json the report is a table, the verdict, and the line that repeats the run."""
     result = run(*SOAK, "--codec", "reference")
@@ -78,6 +88,7 @@ def test_soak_capture(tmp_path: Path) -> None:
         ["--links", "2", "--kill-link", f"1@{'9' * 5000}"],
         ["--faults", "crc:0.1:link=5"],
         ["--links", "9"],
+        ["--low-power", "0"],
         ["--flits", "0"],
         ["--capture-size", "100000"],
         ["--engine", "native"],

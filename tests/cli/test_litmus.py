@@ -110,6 +110,16 @@ def test_some_schedules() -> None:
     assert test["missed"] == []
 
 
+def test_over_links() -> None:
+    """--via links runs over ports with faults, which the report names; all schedules are for agents alone."""
+    arguments = ("run", "I-MP@*", "--via", "links", "--runs", "6", "--seed", "1", "--jobs", "1")
+    document = report(call(*arguments, "--json"))
+    assert (document["ok"], document["via"], document["faults"]) == (True, "links", "crc:0.03,drop:0.03")
+    assert [test["schedules"] for test in document["tests"]] == [6, 6]
+    assert call(*arguments, "--exhaustive").exit_code == ExitCode.USAGE
+    assert call(*arguments, "--faults", "nonsense").exit_code == ExitCode.USAGE
+
+
 def test_file(tmp_path: Path) -> None:
     """A FILE.litmus is run as the tests of the package are; one that is none is bad input."""
     file = tmp_path / "mine.litmus"

@@ -121,7 +121,7 @@ NAMES = (
     Wrong("timers.toml", "order = 5", "order = 4", "order = 4\nstarts = \"NAK", "T_NAK has order 4, its place is 5"),
     Wrong("timers.toml", "tu = 32", "tu = 0", "tu = 0", "T_NAK expires at once"),
     Wrong("litmus.toml", 'threads = ["store x,1; load r0,y", "store y,1; load r1,x"]', 'threads = ["store; load r0,y", "store y,1; load r1,x"]', "store; load", "SB: 'store' is not an access of a litmus test"),
-    Wrong("litmus.toml", '"fence+po", "po+fence", "fence+fence"]\n\n[[shape]]\nname = "MP"', '"fence+po", "po", "fence+fence"]\n\n[[shape]]\nname = "MP"', '"fence+po", "po", ', "SB: 'po' does not mark 2 threads"),
+    Wrong("litmus.toml", '"fence+po", "po+fence", "fence+fence",\n            "fence.ld+fence.ld", "fence.st+fence.st", "fence.nc+fence.nc", "fence.st+fence.ld"]\n\n[[shape]]\nname = "MP"', '"fence+po", "po", "fence+fence",\n            "fence.ld+fence.ld", "fence.st+fence.st", "fence.nc+fence.nc", "fence.st+fence.ld"]\n\n[[shape]]\nname = "MP"', '"fence+po", "po", ', "SB: 'po' does not mark 2 threads"),
     Wrong("profile.toml", 'name = "ACK_NONE"', 'name = "NO_ACK"', "[[limit]]\nname = \"LINE_BYTES\"", "there is no limit ACK_NONE, which the generator needs"),
     Wrong("messages.toml", 'name = "BUSY"', 'name = "BU-SY"', "BU-SY", "err: BU-SY is no identifier"),
 )  # fmt: skip

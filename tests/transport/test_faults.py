@@ -39,7 +39,7 @@ def injector(plan: str, seed: int = 1) -> FaultInjector:
             Fault(FaultKind.CRC, rate=0.6, sender="a", burst=4),
             Fault(FaultKind.DROP, rate=0.6, sender="b", link=0),
         ),
-        "epoch:0.6,seq:0.6": (Fault(FaultKind.EPOCH, rate=0.6), Fault(FaultKind.SEQ, rate=0.6)),
+        "epoch:0.6,poison:0.6": (Fault(FaultKind.EPOCH, rate=0.6), Fault(FaultKind.POISON, rate=0.6)),
         "delay:0.5:700,duplicate:0.5": (
             Fault(FaultKind.DELAY, rate=0.5, delay_ns=700),
             Fault(FaultKind.DUPLICATE, rate=0.5),
@@ -78,7 +78,7 @@ def test_plan_is_read(text: str, plan: tuple[Fault, ...]) -> None:
         "crc:0.1,,drop:0.1",
         "crc@PROT:0.6,drop:0.6",
         "epoch@PROT:0.1",
-        "seq@CTL:x1",
+        "poison@CTL:x1",
         "crc:nth=0",
         "crc:x1:nth=1.5",
         "crc:x1:burst=0",

@@ -9,6 +9,8 @@ import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
+from hsl._generated.constants import Aop
+from hsl.agents.access import Order
 from hsl.errors import ConfigError
 from hsl.verify.litmus_text import (
     MAX_ACCESSES,
@@ -51,6 +53,62 @@ def test_what_a_text_says() -> None:
     assert test.condition.names == ("1:r0", "1:r1", "x")
     assert test.condition.holds(values)
     assert not test.condition.holds(values | {"x": 1})
+
+
+DEVICE = """HSL T
+Registers=a@P1 i@P1
+{ a=3; }
+ P0             | P1             ;
+ cas r0,x,4,5   | wait r0,i      ;
+ fence.st.nc    | ncread.s31 r1,a ;
+ ncwrite.s2 a,1 |                ;
+ intr i,7       |                ;
+exists (a=1)
+"""
+
+
+def test_fences_of_kinds_cas_and_ncr() -> None:
+    """What a fence orders, the operands of a CAS, stream and node of an NCR are read."""
+    test = parse(DEVICE)
+    cas, fence, write, intr = test.threads[0]
+    assert (cas.kind, cas.aop, cas.compare, cas.value) == ("atomic_load", Aop.CAS, 4, 5)
+    assert fence.order == Order.STORE | Order.NCR
+    assert [(each.location, each.stream, each.dst) for each in (write, intr)] == [("a", 2, 1), ("i", 0, 1)]
+    assert (test.threads[1][1].stream, test.registers, test.lines) == (31, {"a": 1, "i": 1}, ("x",))
+    assert [each.kind for each in test.threads[1]] == ["wait", "ncread"]
+
+
+def device(rows: list[str], registers: str = "a@P0", initial: str = "") -> str:
+    lines = "".join(f"{row};\n" for row in rows)
+    return f"HSL T\nRegisters={registers}\n{{{initial}}}\nP0|P1;\n{lines}exists (a=0)"
+
+
+@pytest.mark.parametrize(
+    ("text", "what"),
+    [
+        (device(["ncwrite a,1|"], "a"), "expected NAME@P0"),
+        (device(["ncwrite a,1|"], "a@P2"), "expected NAME@P0 to @P1"),
+        (device(["ncwrite a,1|", "store a,1|"]), "ncwrite, store of one location"),
+        (device(["ncwrite a,1|", "intr a,1|"]), "intr, ncwrite of one location"),
+        (device(["ncwrite a,1|"], ""), "ncwrite of one location"),
+        (device(["|wait r0,a", "ncwrite a,1|"]), "wait must be first"),
+        (device(["ncwrite a,1|load r0,x", "|wait r1,a"], "a@P1"), "wait must be first"),
+        (device(["|wait r0,a"], "a@P1"), "one write of another value"),
+        (device(["ncwrite a,0|wait r0,a"], "a@P1"), "one write of another value"),
+        (device(["ncwrite a,1|wait r0,a", "ncwrite a,2|"], "a@P1"), "one write of another value"),
+        (device(["ncwrite a,1|wait r0,a"], "a@P1", "a=2;"), "expected 0 first"),
+        (device([f"intr a,{1 << 32}|"]), "interrupt a: expected a datum"),
+        (device(["intr a,1|"], initial="a=1;"), "interrupt a: expected a datum"),
+        (device(["ncwrite.s32 a,1|"]), "legal are"),
+        (device(["fence.rel|"]), "legal are"),
+        (device(["load.s1 r0,x|"]), "legal are"),
+        (device(["cas r0,x,1|"]), "4 operands"),
+    ],
+)
+def test_what_is_refused_of_devices(text: str, what: str) -> None:
+    """A wait that may never end, a location of two kinds, a node that is not there: each is refused."""
+    with pytest.raises(ConfigError, match=what):
+        parse(text, "file")
 
 
 HERD = """HSL MP+[po]+acq
@@ -143,8 +201,9 @@ def test_size_is_capped() -> None:
 
 
 @settings(max_examples=100, deadline=None)
-@given(st.text(max_size=40), st.integers(0, len(GOOD)), st.integers(0, 40))
+@given(st.text(max_size=40), st.integers(0, len(DEVICE)), st.integers(0, 40))
 def test_damaged_text(text: str, at: int, gone: int) -> None:
     """Whatever is put into a good text, it is read or refused with ConfigError."""
-    with suppress(ConfigError):
-        parse(GOOD[:at] + text + GOOD[at + gone :])
+    for good in (GOOD, DEVICE):
+        with suppress(ConfigError):
+            parse(good[:at] + text + good[at + gone :])

@@ -10,8 +10,9 @@ from spec.gen.emit_litmus import BETWEEN
 from spec.gen.load import Refusal, Row, Spec
 from spec.gen.names import ENUMS
 
-# An access of a litmus thread: an operation, then a register, if it reads, and a location.
-ACCESS = re.compile(r"[a-z_]+ (r\d+,)?[a-qs-z]\w*(,\w+)*", re.ASCII)
+# An access of a litmus thread: an operation, with the stream of an NCR, then a register, if it reads, and a
+# location; or a fence.
+ACCESS = re.compile(r"fence(\.(ld|st|nc))*|[a-z_]+(\.s\d+)? (r\d+,)?[a-qs-z]\w*(,\w+)*", re.ASCII)
 IDENTIFIER = re.compile(r"[A-Za-z][A-Za-z0-9_]*", re.ASCII)
 UNIQUE = (  # document, table, keys that no two rows share
     *((enum.doc, table, ("name", enum.key)) for table, enum in ENUMS.items()),

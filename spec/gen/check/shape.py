@@ -88,7 +88,7 @@ SHAPES: dict[str, str] = {
     "timers.count": "name:str value:int text:str",
     "timers.instant": "step:str",
     "litmus": "shape:tables",
-    "litmus.shape": "name:str text:str threads:strs exists:str variants:strs",
+    "litmus.shape": "name:str text:str threads:strs exists:str registers:str? variants:strs",
     "link": "states:strs precedence:ints up_states:strs transmit:tables word:tables action:tables row:tables",
     "link.transmit": "rank:int item:str states:strs text:str",
     "link.word": "code:str text:str",
