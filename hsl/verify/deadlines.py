@@ -31,7 +31,8 @@ class Deadlines:
         self._due: list[tuple[int, int, Operation]] = []  # heap: when T_REQ is over, id
         self._due_of: dict[int, int] = {}  # by id, until it has ended
         self._asking: dict[int, Operation] = {}  # by silent target: what has not been sent yet
-        self._held: dict[int, tuple[int, Operation]] = {}  # by TXN: when its completion comes, whose it is
+        # By TXN: when its completion comes, whose it is. Empty where nothing is late.
+        self.holds: dict[int, tuple[int, Operation]] = {}
 
     def begun(self, operation: Operation, outbox: list[Message], now: int) -> None:
         """An operation has begun; what it sent at once, if it is to be late, is answered late."""
@@ -52,20 +53,20 @@ class Deadlines:
     def _start(self, operation: Operation, txn: int, now: int) -> None:
         due = self._due_of[operation.id] = now + self._t_req
         heappush(self._due, (due, operation.id, operation))
-        self._held[txn] = now + self._t_req * (5 + operation.id % 3) // 4, operation
+        self.holds[txn] = now + self._t_req * (5 + operation.id % 3) // 4, operation
 
     def held(self, message: Message) -> int | None:
         """When a completion arrives, None for one that is not held."""
         if message.dst != self._agent or message.op not in (Op.Cmp, Op.CmpData):
             return None
-        held = self._held.get(message.txn)
+        held = self.holds.get(message.txn)
         return None if held is None else held[0]
 
     def arrived(self, message: Message) -> Operation | None:
         """A message arrives at its agent: the operation that it completes, if it was held."""
         if self.held(message) is None:
             return None
-        _, operation = self._held.pop(message.txn)
+        _, operation = self.holds.pop(message.txn)
         return operation
 
     def next_time(self) -> int | None:

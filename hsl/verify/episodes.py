@@ -1,6 +1,6 @@
 """Episodes that need more than plain accesses: poison, registers, translated pages, T_REQ.
 
-Each class plans what one thread does in a row. `fits` says whether a thread can have such an episode.
+Each class plans what one thread does in a row. `weight` says how often a thread has such an episode.
 """
 
 from __future__ import annotations
@@ -20,29 +20,23 @@ from hsl.verify.streams import interrupt_data
 
 __all__ = ["EPISODES", "Episodes", "LateEpisodes", "NcrEpisodes", "PageEpisodes", "PoisonEpisodes"]
 
-LENGTH: Final = (1, 5)  # accesses of an episode
+LENGTH: Final = (1, 6)  # accesses of an episode
 ONE: Final = (1).to_bytes(WORD, "little")
 MAX_READERS: Final = 32  # episodes that read a line between two that write it
 # What is done to a line that can be poisoned, by weight; no store of a whole line, which 6.1 leaves open.
 POISON_WRITES: Final = (
-    "store", "write_ptl", "write_ptl", "write_whole", "write_whole", "write_full", "store_line",
-    "atomic_load", "atomic_store", "load", "read_once", "evict", "flush",
+    *("store",) * 4, *("load",) * 3, *("write_ptl",) * 3, *("write_whole",) * 2, "write_full", "store_line",
+    *("atomic_load",) * 2, *("atomic_store",) * 2, "read_once", "evict", "flush",
 )  # fmt: skip
 POISON_READS: Final = ("load", "read_once", "evict", "flush")
-SHARE_POISON: Final = 0.3  # of the writes; their data are marked on the way, if they go to the home at once
+SHARE_POISON: Final = 0.5  # of the writes; their data are marked on the way, if they go to the home at once
 WHOLE_BE: Final = (1 << LINE_BYTES) - 1
 STORES_AT: Final = LINE_BYTES // 2  # of a line of a frame: before it nothing is written
 SHARE_RECENT: Final = 0.6  # of page accesses and changes: where the last one was, so that they meet
 LATE_MIX: Final = (
-    "flush",
-    "flush",
-    "evict",
-    "write_ptl",
-    "write_full",
-    "read_once",
-    "atomic_load",
+    "flush", "flush", "flush", "flush", "evict", "write_ptl", "write_full", "read_once", "atomic_load",
     "atomic_store",
-)
+)  # fmt: skip
 SHARE_LATE: Final = 0.6
 SHARE_HOARD: Final = 0.1  # of the episodes of T_REQ, until there was one
 
@@ -53,8 +47,8 @@ class Episodes(Protocol):
     def __init__(self, author: Author, layout: Layout) -> None:
         """For one program."""
 
-    def fits(self, thread: int) -> bool:
-        """True if a thread can have such an episode."""
+    def weight(self, thread: int) -> int:
+        """How often a thread has such an episode, beside others; 0: never."""
 
     def plan(self, thread: int) -> Iterator[Operation]:
         """The operations of one episode."""
@@ -97,9 +91,9 @@ class PoisonEpisodes:
         self._author = author
         self._lines = [_Line(addr) for addr in layout.poison_lines]
 
-    def fits(self, thread: int) -> bool:
+    def weight(self, thread: int) -> int:
         """Any thread."""
-        return True
+        return 1
 
     def plan(self, thread: int) -> Iterator[Operation]:
         """One line, which nobody writes meanwhile, and nobody reads where it is written."""
@@ -137,9 +131,9 @@ class NcrEpisodes:
         self._author = author
         self._layout = layout
 
-    def fits(self, thread: int) -> bool:
+    def weight(self, thread: int) -> int:
         """Any thread but those whose agent may have no TXN for NCR any more."""
-        return self._author.agents[thread] != self._layout.patient
+        return int(self._author.agents[thread] != self._layout.patient)
 
     def plan(self, thread: int) -> Iterator[Operation]:
         """Accesses of one target, none of which waits for another; then all have been done, or not yet."""
@@ -178,10 +172,10 @@ class PageEpisodes:
         self._changed: dict[int, tuple[int, ...]] = {}  # by space: the last change
         self._recent = (0, 0)  # space, and page of it
 
-    def fits(self, thread: int) -> bool:
-        """The threads of devices, and of one cache of the CPU."""
+    def weight(self, thread: int) -> int:
+        """The threads of devices, and more often those of one cache of the CPU: a change is the rarer."""
         agent = self._author.agents[thread]
-        return agent == self._layout.software or agent in self._layout.devices
+        return 4 if agent == self._layout.software else int(agent in self._layout.devices)
 
     def plan(self, thread: int) -> Iterator[Operation]:
         """Accesses of a device, or a change."""
@@ -214,23 +208,28 @@ class PageEpisodes:
         return Access(kind, (space.page + inside) * PAGE_BYTES + at, WORD, data, aop=aop, pasid=pasid)
 
     def _change(self, thread: int) -> Iterator[Operation]:
-        """The device uses a space before software changes it, meanwhile, or both, and when that is done."""
-        author, rng = self._author, self._author.rng
+        """The device uses a space before software changes it, at the same time, and when that is done."""
+        rng = self._author.rng
         number, inside = self._place(range(len(self._spaces)))
-        device = author.agents.index(self._spaces[number].device)
-        before: tuple[int, ...] = ()
-        for _ in range(rng.randrange(3)):
-            user = device + rng.randrange(self._layout.config.threads)
-            use = author.operation(user, self._virtual(number, rng.randrange(LARGE_PAGES)), judge=PAGES)
-            before += (use.id,)
-            yield use
-        change = self._changing(thread, number, inside, before if rng.random() < 0.4 else ())
+        after = self._changed.get(number, ())
+        if rng.random() < 0.3:
+            before = self._by_device(number, rng.randrange(LARGE_PAGES), after)
+            after = (before.id,)
+            yield before
+        for page in (inside, *rng.sample(range(LARGE_PAGES), rng.randrange(3))):
+            yield self._by_device(number, page, after)
+        change = self._changing(thread, number, inside, after)
         yield change
         for _ in range(rng.randrange(3)):
-            user = device + rng.randrange(self._layout.config.threads)
-            yield author.operation(user, self._virtual(number, inside), after=(change.id,), judge=PAGES)
+            yield self._by_device(number, inside, (change.id,))
 
-    def _changing(self, thread: int, number: int, inside: int, before: tuple[int, ...]) -> Operation:
+    def _by_device(self, number: int, inside: int, after: tuple[int, ...]) -> Operation:
+        """An access by any thread of the device of a space."""
+        first = self._author.agents.index(self._spaces[number].device)
+        thread = first + self._author.rng.randrange(self._layout.config.threads)
+        return self._author.operation(thread, self._virtual(number, inside), after=after, judge=PAGES)
+
+    def _changing(self, thread: int, number: int, inside: int, after: tuple[int, ...]) -> Operation:
         """Change one page or all of a space, then send TransInv for what has changed, or more."""
         author, rng, space = self._author, self._author.rng, self._spaces[number]
         what = rng.choice((inside, inside, LARGE, LARGE, SMALL))
@@ -240,7 +239,6 @@ class PageEpisodes:
         size = rng.choice((least, least, least, least + 1, 31))
         pasid = space.pasid or rng.choice((*PRIVATE, STRANGER))
         access = invalidation(self._layout, space, what, size, pasid, rng.random() < 0.25)
-        after = tuple(sorted({*self._changed.get(number, ()), *before}))
         change = author.operation(thread, access, after=after, judge=PAGES, maps=(number, what, frame))
         self._changed[number] = (change.id,)
         return change
@@ -256,9 +254,9 @@ class LateEpisodes:
         self._busy: set[int] = set()
         self._hoarded = False
 
-    def fits(self, thread: int) -> bool:
+    def weight(self, thread: int) -> int:
         """The threads of the patient cache."""
-        return self._author.agents[thread] == self._layout.patient
+        return 2 * (self._author.agents[thread] == self._layout.patient)
 
     def plan(self, thread: int) -> Iterator[Operation]:
         """One after the other on one line, then a fence, which has to end."""

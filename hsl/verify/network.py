@@ -100,6 +100,7 @@ class Network:
         self.devices = {node.io.nid: self._device(node) for node in nodes if node.io is not None}
         self._device_of = {device.agent: device for device in self.devices.values() if device.atc is not None}
         self.judges = Judges(parties)
+        self._holds = self.judges.deadlines.holds
         self.lines = lines = parties.judged
         self.traces: dict[int, deque[Sent]] = {line: deque(maxlen=TRACE) for line in lines} if trace else {}
         self.messages = 0
@@ -183,7 +184,7 @@ class Network:
 
     def _deliver(self, message: Message, issuer: Issuer) -> None:
         if (agent := self.agents.get(message.dst)) is not None:
-            if (late := self.judges.deadlines.arrived(message)) is not None:
+            if self._holds and (late := self.judges.deadlines.arrived(message)) is not None:
                 self.judges.fences.performed(late)
             agent.receive(message, self.now)
             self._after(agent, issuer)
@@ -260,7 +261,9 @@ class Network:
         silent, self._silent, self._answering = self._silent, [], True
         starved = [op for op, _ in self._running.values() if op.access.dst not in SILENT]
         if silent and starved:
-            raise InvariantError(f"{starved[0]} starves: nodes that do not answer have all TXNs (5.10)")
+            raise InvariantError(
+                f"{starved[0]} starves: nothing is under way but NCR that have no answer (5.10, 5.11)"
+            )
         for message in silent:
             self._send(_silent_answer(message))
         return bool(silent)
@@ -285,7 +288,7 @@ class Network:
             self._line_of.pop((src, message.txn, Vc.REQ), None)
             stream = src, dst, message.aop
             arrives = self._last[stream] = max(arrives, self._last.get(stream, 0))
-        elif (held := self.judges.deadlines.held(message)) is not None:
+        elif self._holds and (held := self.judges.deadlines.held(message)) is not None:
             arrives = max(arrives, held)
         heappush(self._queue, (arrives, self.messages, message, line))
         if line is not None and (trace := self.traces.get(line)) is not None:

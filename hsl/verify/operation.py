@@ -44,6 +44,7 @@ _FIELDS = {
     "order": int,
     "pasid": int,
 }
+PLACELESS = frozenset({"fence", *(name for name, kind in KINDS.items() if kind.ncr)})  # have no line
 _FLAGS = ("poison", "late")
 _DEFAULT = Access("")
 
@@ -78,14 +79,14 @@ class Operation(NamedTuple):
     def line(self) -> int | None:
         """The line of its physical address, None where it has none."""
         access = self.access
-        if self.virtual or access.kind == "fence" or KINDS[access.kind].ncr:
+        if access.kind in PLACELESS or access.pasid:
             return None
         return access.addr - access.addr % LINE_BYTES
 
     @property
     def virtual(self) -> bool:
         """True if its address is translated."""
-        return self.access.pasid != 0 and not KINDS[self.access.kind].ncr
+        return self.access.pasid != 0 and self.access.kind not in PLACELESS
 
     def __str__(self) -> str:
         """As a report names it."""

@@ -22,7 +22,7 @@ from hsl.verify.operation import EXACT, WORD, WORDS, Operation
 
 __all__ = ["Workload"]
 
-SHARE_KINDS = 0.25  # of what a thread does: episodes of the kinds that are not plain accesses
+SHARE_KINDS = 0.4  # of what a thread does: episodes of the kinds that are not plain accesses
 MAX_READERS = 32  # episodes that read a word between two writes of it; then it is not chosen to be read
 EPISODE = (1, 8)  # accesses of an episode
 RACY = (1, 4)  # racing accesses in a row
@@ -76,7 +76,12 @@ class Workload:
         self._operation = self._author.operation
         self._fences = FenceOrders(self._author, layout)
         having = layout.config.having
-        self._kinds = [kind(self._author, layout) for name, kind in EPISODES.items() if name in having]
+        kinds = [kind(self._author, layout) for name, kind in EPISODES.items() if name in having]
+        # By thread, each as often as it is chosen.
+        self._kinds = [
+            [kind for kind in kinds for _ in range(kind.weight(thread))]
+            for thread in range(len(self._agents))
+        ]
         shuffled = rng.sample(list(lines), len(lines))
         whole = max(1, len(lines) // SHARE_WHOLE)
         single = max(1, len(lines) // SHARE_BYTES) if bytes_judged and len(lines) > 1 else 0
@@ -98,7 +103,7 @@ class Workload:
                 yield operation
 
     def _plan(self, thread: int) -> Iterator[Operation]:
-        kinds = [kind for kind in self._kinds if kind.fits(thread)]
+        kinds = self._kinds[thread]
         if kinds and self._rng.random() < SHARE_KINDS:
             return self._rng.choice(kinds).plan(thread)
         racing = (
