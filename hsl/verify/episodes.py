@@ -21,7 +21,6 @@ from hsl.verify.streams import interrupt_data
 __all__ = ["EPISODES", "Episodes", "LateEpisodes", "NcrEpisodes", "PageEpisodes", "PoisonEpisodes"]
 
 LENGTH: Final = (1, 6)  # accesses of an episode
-ONE: Final = (1).to_bytes(WORD, "little")
 MAX_READERS: Final = 32  # episodes that read a line between two that write it
 # What is done to a line that can be poisoned, by weight; no store of a whole line, which 6.1 leaves open.
 POISON_WRITES: Final = (
@@ -78,7 +77,7 @@ def _access(author: Author, kind: str, line: int) -> Access:
     if kind == "write_whole":
         return Access("write_ptl", line, LINE_BYTES, author.value(LINE_BYTES), rng.choice((None, WHOLE_BE)))
     if kind in ("atomic_load", "atomic_store"):
-        return Access(kind, line + rng.randrange(0, LINE_BYTES, WORD), WORD, ONE, aop=Aop.ADD)
+        return Access(kind, line + rng.randrange(0, LINE_BYTES, WORD), WORD, author.value(WORD), aop=Aop.ADD)
     size = WORD << rng.randrange(3)
     addr = line + rng.randrange(0, LINE_BYTES, size)
     return Access(kind, addr, size, author.value(size) if kind in ("store", "write_ptl") else b"")

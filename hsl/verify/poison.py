@@ -25,7 +25,7 @@ ALL_BYTES = (1 << LINE_BYTES) - 1
 def mark(operation: Operation, outbox: list[Message]) -> bool:
     """Mark the data of the request of an operation, as its way to the home may; True if it has sent one."""
     for place, message in enumerate(outbox):
-        if message.op in MARKED and message.addr - message.addr % LINE_BYTES == operation.line:
+        if message.op in MARKED and operation.access.data in message.data:  # no other has the same
             outbox[place] = message._replace(poison=1)
             return True
     return False
@@ -91,9 +91,8 @@ class Poison:
             return
         data, poison = self._lines[line]
         if copy is None and self._parties.poisoned(line) != poison:
-            raise InvariantError(
-                f"at rest line {line:#x} is {_said(Err.OK, not poison, b'')}; it must not be"
-            )
+            marks = "is not poisoned, and must be" if poison else "is poisoned, and must not be"
+            raise InvariantError(f"at rest line {line:#x} {marks} (6.1)")
         held = self._parties.stored(line) if copy is None else copy
         if not poison and held != data:
             raise InvariantError(f"at rest line {line:#x} holds {held.hex()}; {data.hex()} was written last")

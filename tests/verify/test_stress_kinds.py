@@ -13,7 +13,7 @@ import pytest
 
 from hsl._generated.constants import LINE_BYTES, Op
 from hsl.agents.access import KINDS as ACCESSES
-from hsl.agents.access import Order
+from hsl.agents.access import Access, Order
 from hsl.agents.atc import Atc
 from hsl.agents.io import Doorbell, IoAgent
 from hsl.agents.memory import Memory
@@ -23,6 +23,7 @@ from hsl.agents.request_actions import HITS
 from hsl.codec.message import Message
 from hsl.errors import ConfigError
 from hsl.verify.operation import Operation
+from hsl.verify.poison import mark
 from hsl.verify.replay import Recording, read, replay, same, write
 from hsl.verify.stress import minimize, program, run
 from hsl.verify.stress_config import KINDS, NONE, StressConfig
@@ -277,3 +278,13 @@ def test_operations_without_a_place_are_refused(record: dict[str, Any], said: st
     )
     with pytest.raises(ConfigError, match=said):
         replay(recording)
+
+
+def test_only_the_own_request_of_an_operation_is_marked() -> None:
+    """Poison is put on the request of the operation that has it, not on one that was sent before it."""
+    data = (7).to_bytes(8, "little")
+    own = Operation(1, 0, 2, Access("write_ptl", 64, 8, data), poison=True)
+    outbox = [Message(Op.WritePtl, addr=64, data=bytes(8)), Message(Op.WritePtl, addr=64, data=data)]
+    assert not mark(own, outbox[:1])
+    assert mark(own, outbox)
+    assert [message.poison for message in outbox] == [0, 1]
