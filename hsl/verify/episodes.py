@@ -13,7 +13,7 @@ from hsl._generated.constants import GRANULE_BYTES, LINE_BYTES, Aop
 from hsl.agents.access import Access, Order
 from hsl.agents.address_map import PAGE_BYTES
 from hsl.verify.author import Author
-from hsl.verify.layout import FRAME_LINES, FRAMES, LARGE_PAGES, SILENT, Layout
+from hsl.verify.layout import FRAME_LINES, FRAMES, LARGE_PAGES, SILENT, SPACES, Layout
 from hsl.verify.operation import EXACT, NOTHING, PAGES, POISON, WORD, WORDS, Operation
 from hsl.verify.pages import LARGE, PRIVATE, SMALL, STRANGER, invalidation, spaces_of
 from hsl.verify.streams import interrupt_data
@@ -30,6 +30,8 @@ POISON_WRITES: Final = (
 POISON_READS: Final = ("load", "read_once", "evict", "flush")
 SHARE_POISON: Final = 0.5  # of the writes; their data are marked on the way, if they go to the home at once
 WHOLE_BE: Final = (1 << LINE_BYTES) - 1
+WALK: Final = (5, 25)  # ns after a walk began: its answer may be under way
+SHARED: Final = SPACES - 1  # of the spaces of a device, which are changed more often
 STORES_AT: Final = LINE_BYTES // 2  # of a line of a frame: before it nothing is written
 SHARE_RECENT: Final = 0.6  # of page accesses and changes: where the last one was, so that they meet
 LATE_MIX: Final = (
@@ -209,16 +211,17 @@ class PageEpisodes:
     def _change(self, thread: int) -> Iterator[Operation]:
         """The device uses a space before software changes it, at the same time, and when that is done."""
         rng = self._author.rng
-        number, inside = self._place(range(len(self._spaces)))
+        numbers = range(len(self._spaces))
+        number, inside = self._place([*numbers, *numbers[SHARED::SPACES]])
         after = self._changed.get(number, ())
         if rng.random() < 0.3:
             before = self._by_device(number, rng.randrange(LARGE_PAGES), after)
             after = (before.id,)
             yield before
         for page in (inside, *rng.sample(range(LARGE_PAGES), rng.randrange(3))):
-            yield self._by_device(number, page, after)
+            yield self._by_device(number, page, after)._replace(gap=0)
         change = self._changing(thread, number, inside, after)
-        yield change
+        yield change._replace(gap=rng.randrange(*WALK))
         for _ in range(rng.randrange(3)):
             yield self._by_device(number, inside, (change.id,))
 
