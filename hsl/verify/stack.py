@@ -15,9 +15,7 @@ from random import Random
 from hsl._generated.constants import N_RECOV, N_REPLAY, TIMERS, Feature, Role
 from hsl.agents.access import Ticket
 from hsl.agents.atc import Translated
-from hsl.agents.home import HomeAgent
 from hsl.agents.invariants import InvariantError, directory_exact, single_writer
-from hsl.agents.request import RequestAgent
 from hsl.engine.config import NodeConfig
 from hsl.engine.node import Node
 from hsl.link.config import PortConfig
@@ -121,13 +119,9 @@ class Stack:
         self.flits = FlitLog([node.name for node in nodes], [wire[:2] for wire in wires]) if trace else None
         tap = None if self.flits is None else self.flits.see
         self.loopback = Loopback(self.devices, wires, seed=seed, tap=tap)
-        self.agents: dict[int, RequestAgent] = {}
-        self.homes: dict[int, HomeAgent] = {}
-        self._device_of: dict[int, int] = {}
-        for index, node in enumerate(nodes):
-            self.agents |= node.agents
-            self.homes |= node.homes
-            self._device_of |= dict.fromkeys(node.agents, index)
+        self.agents = {nid: agent for node in nodes for nid, agent in node.agents.items()}
+        self.homes = {nid: home for node in nodes for nid, home in node.homes.items()}
+        self._device_of = {nid: index for index, node in enumerate(nodes) for nid in node.agents}
         self._running: dict[Ticket | Translated, Operation] = {}
         self._armed: list[int] = []  # when the issuer is asked next, the soonest last
         self._since_sweep = 0
