@@ -241,6 +241,8 @@ class PageEpisodes:
         size = rng.choice((least, least, least, least + 1, 31))
         pasid = space.pasid or rng.choice((*PRIVATE, STRANGER))
         access = invalidation(self._layout, space, what, size, pasid, rng.random() < 0.25)
+        # Of one space one change at a time: another thread may have planned one meanwhile.
+        after = tuple(sorted({*after, *self._changed.get(number, ())}))
         change = author.operation(thread, access, after=after, judge=PAGES, maps=(number, what, frame))
         self._changed[number] = (change.id,)
         return change

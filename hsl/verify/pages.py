@@ -71,6 +71,7 @@ class Pages:
         self._spaces = spaces_of(layout)
         self._frames = [list(range(LARGE_PAGES)) for _ in self._spaces]
         self._live = [[{frame} for frame in frames] for frames in self._frames]
+        self._changing = [0] * len(self._spaces)  # changes whose TransInv is under way
         self._mapped: list[list[Mapping]] = [[] for _ in self._spaces]
         for number in range(len(self._spaces)):
             self._map(number, large=True)
@@ -118,6 +119,7 @@ class Pages:
     def change(self, operation: Operation) -> None:
         """Software changes a table, and is about to send TransInv."""
         number, what, frame = operation.maps
+        self._changing[number] += 1
         if what < LARGE_PAGES:
             self._frames[number][what] = frame
         else:
@@ -127,9 +129,11 @@ class Pages:
         self._map(number, large=what == LARGE)
 
     def changed(self, operation: Operation) -> None:
-        """TransInv is completed: what was there before is not used any more."""
+        """TransInv is completed, and no other one under way: what was there before is not used any more."""
         number = operation.maps[0]
-        self._live[number] = [{frame} for frame in self._frames[number]]
+        self._changing[number] -= 1
+        if not self._changing[number]:
+            self._live[number] = [{frame} for frame in self._frames[number]]
 
     def ended(self, operation: Operation, done: Translated) -> None:
         """A virtual access ended. Raises InvariantError when it used a frame that its page has no more."""

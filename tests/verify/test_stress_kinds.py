@@ -288,3 +288,14 @@ def test_only_the_own_request_of_an_operation_is_marked() -> None:
     assert not mark(own, outbox[:1])
     assert mark(own, outbox)
     assert [message.poison for message in outbox] == [0, 1]
+
+
+def test_changes_of_one_space_come_one_after_the_other() -> None:
+    """Software waits for TransInv before it changes the same pages again, whatever its other threads plan."""
+    last: dict[int, int] = {}
+    changes = [each for each in program(StressConfig(ops=6000, seed=121, homed="device")) if each.maps]
+    for change in changes:
+        space = change.maps[0]
+        assert space not in last or last[space] in change.after, str(change)
+        last[space] = change.id
+    assert len(changes) > 50
