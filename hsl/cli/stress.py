@@ -5,7 +5,7 @@ from __future__ import annotations
 import shlex
 import time
 from collections.abc import Callable
-from dataclasses import replace
+from dataclasses import asdict, replace
 from pathlib import Path
 from typing import Any, TypeVar
 
@@ -25,7 +25,7 @@ from hsl.verify.issuer import Issuer
 from hsl.verify.operation import Operation
 from hsl.verify.replay import MAX_OPERATIONS, SUFFIX, Recording, write
 from hsl.verify.stress import beginning, minimize, program, run
-from hsl.verify.stress_config import HOMED, VIA, StressConfig
+from hsl.verify.stress_config import ALL, HOMED, KINDS, NONE, VIA, StressConfig
 from hsl.verify.verdict import Stopped, Verdict
 
 __all__ = ["command"]
@@ -33,6 +33,7 @@ __all__ = ["command"]
 SCHEMA = "hsl.stress/1"
 DEFAULT = StressConfig()
 LISTED = 1000  # operations of a failure that a report lists; the file has any number
+OPTIONS = {"kinds": "with"}  # of settings that have another name
 F = TypeVar("F", bound=Callable[..., Any])
 
 
@@ -60,6 +61,15 @@ def number(name: str, text: str) -> Callable[[F], F]:
     default=DEFAULT.homed,
     show_default=True,
     help=f"Where the lines live: {'; '.join(f'{key}: {what}' for key, what in HOMED.items())}.",
+)
+@click.option(
+    "--with",
+    "kinds",
+    metavar="KIND,...",
+    default=DEFAULT.kinds,
+    show_default=True,
+    help=f"What programs have besides plain accesses: {ALL} that apply, {NONE}, or any of "
+    f"{'; '.join(f'{key}: {what}' for key, what in KINDS.items())}.",
 )
 @click.option("--operations", "file", type=INPUT,
               help="Run these operations, a file as hsl check takes it, not a random program.")  # fmt: skip
@@ -101,6 +111,7 @@ def command(
         "ok": verdict is None or not verdict.violation,
         "complete": verdict is not None,
         "config": config.record(),
+        "kinds": list(config.having),
         "engines": engines(engine),
         "seconds": round(time.monotonic() - start, 3),
         "ended": done,
@@ -194,9 +205,11 @@ def store(recording: Recording, path: Path) -> None:
 
 def again(config: StressConfig, file: Path | None = None) -> str:
     """The command that runs a configuration, and the operations of a file if there is one."""
-    plain = DEFAULT.record()
+    plain = asdict(DEFAULT)
     changed = {
-        name: value for name, value in config.record().items() if name == "seed" or value != plain[name]
+        OPTIONS.get(name, name): value
+        for name, value in asdict(config).items()
+        if name == "seed" or value != plain[name]
     }
     if file is not None:
         changed = {"operations": file} | {name: value for name, value in changed.items() if name != "ops"}
@@ -208,8 +221,10 @@ def again(config: StressConfig, file: Path | None = None) -> str:
 def show(report: dict[str, Any]) -> None:
     """A report as a person reads it."""
     console = Console(highlight=False, soft_wrap=True)
+    kinds = ", ".join(report["kinds"]) or "plain accesses only"
     rate = report["ended"] / report["seconds"] if report["seconds"] else 0
     console.print(f"seed {report['config']['seed']}: {report['ended']} operations ended, {rate:.0f} a second")
+    console.print(f"with {kinds}")
     if not report["complete"]:
         console.print("stopped by the time limit; nothing forbidden was seen until then")
         return

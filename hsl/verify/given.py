@@ -14,13 +14,16 @@ from hsl._generated.constants import LINE_BYTES, Aop
 from hsl.agents.access import KINDS, Access
 from hsl.errors import ConfigError
 from hsl.verify.last_writer import check_judged
-from hsl.verify.operation import NOTHING, WORD, WORDS, Operation
-from hsl.verify.parties import agents_of, lines_of
+from hsl.verify.layout import SILENT, Layout
+from hsl.verify.operation import NOTHING, PAGES, POISON, VALUES, WORD, WORDS, Judge, Operation
+from hsl.verify.pages import Pages
+from hsl.verify.parties import Parties
 from hsl.verify.stress_config import StressConfig
 from hsl.verify.trace_operation import Trace, TraceOperation
 
 __all__ = ["check_program", "program_of"]
 
+NCR = ("ncread", "ncwrite", "intr")
 PLAYED = ("load", "store", "atomic", "fence")  # not what memory held at the end
 
 
@@ -30,12 +33,13 @@ def program_of(trace: Trace, config: StressConfig) -> list[Operation]:
     ConfigError for more lines or threads than the run has, and for what is no aligned word of 8 bytes.
     """
     played = [each for each in trace.operations if each.kind in PLAYED]
-    caches = agents_of(config)
+    layout = Layout(config)
+    caches = layout.agents
     threads = sorted({each.agent for each in played})
     names = sorted({each.line for each in played if each.kind != "fence"})
     if len(names) > config.lines:
         raise ConfigError(f"operations on {len(names)} lines; the run has {config.lines} (--lines)")
-    lines = dict(zip(names, lines_of(config), strict=False))
+    lines = dict(zip(names, layout.lines, strict=False))
     swapped = {each.addr for each in played if each.kind == "atomic"}
     orders = {agent: _Order() for agent in threads}
     program = []
@@ -91,7 +95,7 @@ def check_program(config: StressConfig, operations: Sequence[Operation]) -> None
     ids = [operation.id for operation in operations]
     if ids != sorted(set(ids)):
         raise ConfigError("operations: ids must rise")
-    agents, lines = agents_of(config), set(lines_of(config))
+    agents = Layout(config).agents
     if strangers := sorted({operation.agent for operation in operations} - set(agents)):
         raise ConfigError(f"operations of agents {strangers}; there are {agents}")
     threads = {(operation.agent, operation.thread) for operation in operations}
@@ -101,13 +105,48 @@ def check_program(config: StressConfig, operations: Sequence[Operation]) -> None
         or max(of_agent.values(), default=0) > config.threads
     ):
         raise ConfigError(f"operations: a thread has one agent, which has at most {config.threads} threads")
-    for operation in operations:
-        if KINDS[operation.access.kind].ncr:
-            raise ConfigError(f"operation {operation}: only coherent accesses are legal")
-        addr = operation.access.addr
-        if operation.access.kind != "fence" and addr - addr % LINE_BYTES not in lines:
-            raise ConfigError(f"operation {operation}: the {config.lines} lines are {ranges(lines)}")
+    _check_places(config, operations)
     check_judged(operations)
+
+
+def _check_places(config: StressConfig, operations: Sequence[Operation]) -> None:
+    """Raise ConfigError for an operation of a kind or at a place that the run has not."""
+    layout = Layout(config)
+    pages = Pages(Parties(config))
+    plain = dict.fromkeys(layout.lines, (*VALUES, NOTHING))
+    judges = (
+        plain | dict.fromkeys(layout.poison_lines, (POISON,)) | dict.fromkeys(layout.late_lines, (NOTHING,))
+    )
+    for operation in operations:
+        access, line = operation.access, operation.line
+        legal: tuple[Judge, ...] = (*VALUES, NOTHING)
+        if access.kind == "trans_inv" or operation.virtual:
+            pages.check(operation)
+            legal = (PAGES,)
+        elif KINDS[access.kind].ncr:
+            _check_target(layout, operation)
+        elif line is not None:
+            if line not in judges:
+                raise ConfigError(
+                    f"operation {operation}: the {config.lines} lines are {ranges(layout.lines)}"
+                )
+            legal = judges[line]
+        if operation.judge not in legal:
+            raise ConfigError(f"operation {operation}: the judge must be {' or '.join(legal)} here")
+        if operation.late and (operation.agent != layout.patient or line not in layout.late_lines):
+            raise ConfigError(f"operation {operation}: only node {layout.patient} can be answered late")
+
+
+def _check_target(layout: Layout, operation: Operation) -> None:
+    access = operation.access
+    if access.kind not in NCR:
+        raise ConfigError(f"operation {operation}: only coherent accesses and {', '.join(NCR)} are run")
+    if access.dst in SILENT and operation.agent == layout.patient:
+        return
+    entry = layout.registers.get(access.dst)
+    reached = entry is not None and access.dst in layout.targets_of(operation.agent)
+    if entry is None or not reached or not (access.kind == "intr" or entry.base <= access.addr <= entry.last):
+        raise ConfigError(f"operation {operation}: node {access.dst} has no such register in this run")
 
 
 def ranges(lines: Iterable[int]) -> str:

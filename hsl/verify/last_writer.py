@@ -15,15 +15,15 @@ from hsl._generated.constants import LINE_BYTES, Err
 from hsl.agents.access import Ticket
 from hsl.agents.invariants import InvariantError
 from hsl.errors import ConfigError
-from hsl.verify.operation import EXACT, NOTHING, WORD, Operation
+from hsl.verify.operation import EXACT, VALUES, WORD, Operation
 
 __all__ = ["READS", "WRITES", "Counter", "LastWriters", "Write", "check_judged"]
 
 # Writes of one word, and values that were returned of a counter, that are kept before those that nothing can
 # read any more are dropped.
 PRUNE_AT = 32
-READS = frozenset({"load", "read_once"})
-WRITES = frozenset({"store", "store_line", "write_full", "write_ptl"})
+READS = frozenset({"load", "read_once", "ncread"})
+WRITES = frozenset({"store", "store_line", "write_full", "write_ptl", "ncwrite"})
 ADDS = frozenset({"atomic_load", "atomic_store"})
 MODULUS = 1 << 8 * WORD
 
@@ -107,7 +107,7 @@ class LastWriters:
     def taken(self, operation: Operation) -> None:
         """An operation of the program, before it begins."""
         kind = operation.access.kind
-        if operation.judge == NOTHING:
+        if operation.judge not in VALUES:
             return
         if kind in WRITES:
             self._open[operation.id] = writes = []
@@ -122,7 +122,7 @@ class LastWriters:
         """It begins."""
         self._step += 1
         self._begun[operation.id] = self._step
-        if operation.judge != NOTHING and operation.access.kind in ADDS:
+        if operation.judge in VALUES and operation.access.kind in ADDS:
             self._counter(operation.access.addr).begun(operation)
         if operation.id in self._open:
             words = (word for word, _ in _written(operation))
@@ -136,7 +136,7 @@ class LastWriters:
         began = self._begun.pop(operation.id)
         writes = self._open.pop(operation.id, ())
         exact = self._exact.pop(operation.id, None)
-        if operation.judge == NOTHING or ticket.err != Err.OK or ticket.poison:
+        if operation.judge not in VALUES or ticket.err != Err.OK or ticket.poison:
             return
         for write in writes:
             write.ended = self._step if write.ended is None else write.ended
@@ -146,6 +146,10 @@ class LastWriters:
             returned = ticket.data if operation.access.kind == "atomic_load" else None
             if wrong := self._counter(operation.access.addr).ended(operation, returned):
                 raise InvariantError(f"{operation} returned {ticket.data.hex()}, {wrong}")
+
+    def forget(self, operation: Operation) -> None:
+        """It ended, and is judged elsewhere."""
+        del self._begun[operation.id]
 
     def judge_rest(self, line: int, data: bytes) -> None:
         """At rest each word of a line that is judged has a value that nothing has overwritten."""
@@ -222,8 +226,8 @@ def check_judged(operations: Iterable[Operation]) -> None:
     """
     used: dict[int, str] = {}
     for operation in operations:
-        kind, judged = operation.access.kind, operation.judge != NOTHING
-        if kind not in ADDS | WRITES and not (judged and kind in READS):
+        kind, judged = operation.access.kind, operation.judge in VALUES
+        if operation.virtual or (kind not in ADDS | WRITES and not (judged and kind in READS)):
             continue
         how = "no judge" if not judged else "a counter" if kind in ADDS else "writes"
         for word in _words(operation):

@@ -5,18 +5,33 @@ from __future__ import annotations
 from collections.abc import Collection, Iterable, Sequence
 from typing import Any, Literal, NamedTuple, get_args
 
-from hsl._generated.constants import Aop
-from hsl.agents.access import Access, Order, check_access
+from hsl._generated.constants import LINE_BYTES, Aop
+from hsl.agents.access import KINDS, Access, Order, check_access
 from hsl.errors import ConfigError
 
-__all__ = ["EXACT", "GAP_LIMIT", "MAX_AFTER", "NOTHING", "WORD", "WORDS", "Judge", "Operation", "without"]
+__all__ = [
+    "EXACT",
+    "GAP_LIMIT",
+    "MAX_AFTER",
+    "NOTHING",
+    "PAGES",
+    "POISON",
+    "VALUES",
+    "WORD",
+    "WORDS",
+    "Judge",
+    "Operation",
+    "without",
+]
 
-Judge = Literal["exact", "words", "nothing"]
+Judge = Literal["exact", "words", "nothing", "poison", "pages"]
 JUDGES = get_args(Judge)
-EXACT, WORDS, NOTHING = JUDGES
+EXACT, WORDS, NOTHING, POISON, PAGES = JUDGES
+VALUES = (EXACT, WORDS)  # judged by the table of last writers
 
 MAX_AFTER = 1 << 12  # operations that one may wait for: more than any thread has in flight
 GAP_LIMIT = 1 << 16  # ns: a run of a recording that only waits would have no end
+MAPS = 3  # of `maps`: space, what, frame
 WORD = 8  # bytes that are judged as one
 _FIELDS = {
     "kind": str,
@@ -27,7 +42,10 @@ _FIELDS = {
     "dst": int,
     "stream": int,
     "order": int,
+    "pasid": int,
 }
+PLACELESS = frozenset({"fence", *(name for name, kind in KINDS.items() if kind.ncr)})  # have no line
+_FLAGS = ("poison", "late")
 _DEFAULT = Access("")
 
 
@@ -38,7 +56,11 @@ class Operation(NamedTuple):
     one before it has begun and all of `after` have ended. `orders`: a fence, the operations of its agent that
     end before it does. `judge` says what its values are held against, besides the memory of the run: EXACT,
     the last write before it by id, as no other operation races with it; WORDS, any write of whole words that
-    can be there, and of atomics that each adds 1 to its word; NOTHING.
+    can be there, and of atomics that each adds 1 to its word; POISON, the mark of its line; PAGES, the page
+    tables; NOTHING. A coherent access with a PASID has a virtual address.
+
+    `poison`: the network marks the data of its request; `late`: it holds the completion until T_REQ is over;
+    `maps`: what a TransInv changes in the page tables (space, what, frame).
     """
 
     id: int
@@ -49,11 +71,31 @@ class Operation(NamedTuple):
     after: tuple[int, ...] = ()
     orders: tuple[int, ...] = ()
     judge: Judge = NOTHING
+    poison: bool = False
+    late: bool = False
+    maps: tuple[int, ...] = ()
+
+    @property
+    def line(self) -> int | None:
+        """The line of its physical address, None where it has none."""
+        access = self.access
+        if access.kind in PLACELESS or access.pasid:
+            return None
+        return access.addr - access.addr % LINE_BYTES
+
+    @property
+    def virtual(self) -> bool:
+        """True if its address is translated."""
+        return self.access.pasid != 0 and self.access.kind not in PLACELESS
 
     def __str__(self) -> str:
         """As a report names it."""
         access = self.access
         what = f" {access.data.hex()}" if access.data else ""
+        what += f" PASID {access.pasid}" if access.pasid else ""
+        what += f" order {access.order.name}" if access.order != Order.ALL else ""
+        what += f" maps {self.maps}" if self.maps else ""
+        what += "".join(f" {name}" for name in _FLAGS if getattr(self, name))
         return f"#{self.id} node {self.agent} {access.kind} {access.addr:#x}+{access.size}{what}"
 
     def record(self) -> dict[str, Any]:
@@ -64,9 +106,12 @@ class Operation(NamedTuple):
             if (value := getattr(self.access, name)) != getattr(_DEFAULT, name)
         }
         data = {"data": self.access.data.hex()} if self.access.data else {}
-        lists = {name: list(getattr(self, name)) for name in ("after", "orders") if getattr(self, name)}
+        lists = {
+            name: list(getattr(self, name)) for name in ("after", "orders", "maps") if getattr(self, name)
+        }
+        flags = {name: True for name in _FLAGS if getattr(self, name)}
         head = {"id": self.id, "thread": self.thread, "agent": self.agent, "gap": self.gap}
-        return head | access | data | lists | {"judge": self.judge}
+        return head | access | data | lists | flags | {"judge": self.judge}
 
     @classmethod
     def of(cls, record: dict[str, Any]) -> Operation:
@@ -91,20 +136,22 @@ class Operation(NamedTuple):
         access = Access(**values, data=data)
         check_access(access)
         lists: dict[str, Any] = {name: _ids(record.get(name, []), head["id"]) for name in ("after", "orders")}
+        flags: dict[str, Any] = {name: _flag(record, name) for name in _FLAGS}
+        maps = _maps(record.get("maps", []), access)
         judge: Any = record.get("judge")
         if judge not in JUDGES:
             raise ConfigError(f"operation {head['id']}: judge {judge!r}; legal are {', '.join(JUDGES)}")
         if head["gap"] > GAP_LIMIT:
             raise ConfigError(f"operation {head['id']}: gap = {head['gap']}; legal is 0..{GAP_LIMIT} ns")
-        operation = cls(**head, access=access, **lists, judge=judge)
-        if judge != NOTHING and not _judgeable(access):
+        operation = cls(**head, access=access, **lists, judge=judge, maps=maps, **flags)
+        if judge in VALUES and not _judgeable(access):
             raise ConfigError(f"operation {operation}: only whole words and atomics that add 1 are judged")
         return operation
 
 
 def _judgeable(access: Access) -> bool:
     """Whether a judge knows what an access must do: to whole aligned words, or to none."""
-    if access.kind in ("evict", "flush", "fence"):
+    if access.kind in ("evict", "flush", "fence", "intr"):
         return True
     if access.kind in ("atomic_load", "atomic_store"):
         plain = access.aop == Aop.ADD and access.size == WORD
@@ -119,6 +166,20 @@ def _integer(record: dict[str, Any], name: str) -> int:
     if type(value) is not int or not 0 <= value < 1 << 63:
         raise ConfigError(f"operation: {name} = {value!r}; legal is an integer of 0..2^63-1")
     return value
+
+
+def _flag(record: dict[str, Any], name: str) -> bool:
+    value = record.get(name, False)
+    if type(value) is not bool:
+        raise ConfigError(f"operation {record['id']}: {name} = {value!r} must be true or false")
+    return value
+
+
+def _maps(values: Any, access: Access) -> tuple[int, ...]:
+    good = isinstance(values, list) and all(type(value) is int and value >= 0 for value in values)
+    if not good or len(values) != (MAPS if access.kind == "trans_inv" else 0):
+        raise ConfigError(f"operation: maps = {values!r}; a trans_inv needs {MAPS} integers, others none")
+    return tuple(values)
 
 
 def _order(value: int) -> Order:

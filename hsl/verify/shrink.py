@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Callable, Iterator, Sequence
 
-from hsl.verify.operation import Operation, without
+from hsl.verify.operation import PAGES, Operation, without
 
 __all__ = ["BUDGET", "shrink"]
 
@@ -64,10 +64,11 @@ def shrink(
 
 
 def _cut(search: _Search, line: int | None) -> None:
-    """The operations on the line of the failure, and the last ones before it, as few as will do."""
+    """The operations on the line of the failure, those of one judge, or the last ones, as few as will do."""
     concerned = [op.id for op in search.whole if line is not None and op.access.addr // 64 == line // 64]
+    pages = [op.id for op in search.whole if line is None and op.judge == PAGES]
     everything = [operation.id for operation in search.whole]
-    for ids in (concerned, everything):
+    for ids in (concerned, pages, everything):
         for count in LATEST:
             if search.try_(ids[-count:]):
                 return

@@ -7,15 +7,15 @@ sees, and who may write: the judges know nothing of links.
 from __future__ import annotations
 
 from collections.abc import Callable
+from dataclasses import replace
 from functools import partial, reduce
 from operator import or_
 from random import Random
 
-from hsl._generated.constants import LINE_BYTES, N_RECOV, N_REPLAY, TIMERS, Role
+from hsl._generated.constants import N_RECOV, N_REPLAY, TIMERS, Feature, Role
 from hsl.agents.access import Ticket
-from hsl.agents.home import HomeAgent
+from hsl.agents.atc import Translated
 from hsl.agents.invariants import InvariantError, directory_exact, single_writer
-from hsl.agents.request import RequestAgent
 from hsl.engine.config import NodeConfig
 from hsl.engine.node import Node
 from hsl.link.config import PortConfig
@@ -25,9 +25,10 @@ from hsl.transport.faults import FaultPlan
 from hsl.transport.loopback import Loopback, Wire
 from hsl.verify.flit_log import FlitLog
 from hsl.verify.issuer import Issuer
-from hsl.verify.last_writer import LastWriters
+from hsl.verify.judges import Judges
 from hsl.verify.operation import Operation
 from hsl.verify.parties import Parties, Party
+from hsl.verify.streams import Streams
 from hsl.verify.verdict import LinkLost
 
 __all__ = ["Stack"]
@@ -38,6 +39,7 @@ SWEEP = 256  # completions between two looks at all lines, and steps between two
 # No message for so long, in TU, while operations wait: the ladder of 3.4.3 has ended by then on every link.
 PATIENCE = 4 * ((N_RECOV + 1) * (N_REPLAY + 1) * TIMERS["T_REPLAY"].tu + N_RECOV * TIMERS["T_STATE"].tu)
 EPOCH_BITS = 32
+FEATURES = Feature.ATS | Feature.PRI
 
 
 class _Device:
@@ -46,16 +48,32 @@ class _Device:
     started = True
     finished = False
 
-    def __init__(self, node: Node, ended: Callable[[Ticket], None]) -> None:
+    def __init__(
+        self,
+        node: Node,
+        streams: Streams,
+        ended: Callable[[Ticket], None],
+        used: Callable[[Translated], None],
+    ) -> None:
         self.node = node
         self.quiescing = False
+        self.virtual: list[Translated] = []  # under way; at most what the translation cache takes
+        self._streams = streams
         self._ended = ended
+        self._used = used
 
     def advance(self, now: int) -> None:
-        """Move messages, and hand over what has ended."""
+        """Move messages, take what has come to the device, and hand over what has ended."""
         self.node.advance(now)
+        if self.node.io is not None:
+            self._streams.take(self.node.io)
         for ticket in self.node.completions():
             self._ended(ticket)
+        if self.virtual:
+            ended = [used for used in self.virtual if used.done]
+            self.virtual = [used for used in self.virtual if not used.done]
+            for used in ended:
+                self._used(used)
 
     def next_deadline(self) -> int | None:
         """The next timer of the node."""
@@ -80,7 +98,8 @@ class Stack:
         progress: Callable[[Issuer], None] = lambda issuer: None,
     ) -> None:
         self.parties = parties
-        self.lines = parties.lines
+        self.lines = parties.judged
+        self.judges = Judges(parties)
         self.failed_line: int | None = None
         self._progress = progress
         self._faulty = bool(faults)
@@ -91,7 +110,8 @@ class Stack:
         port = partial(PortConfig, epoch=epoch, tu_exp=TU_EXPONENT, codec=codec)
         ends = [[pair for pair in parties.wires if node in pair] for node in range(len(parties.nodes))]
         nodes = [_node(party, len(pairs), port) for party, pairs in zip(parties.nodes, ends, strict=True)]
-        self.devices = [_Device(node, self._ended) for node in nodes]
+        streams = self.judges.streams
+        self.devices = [_Device(node, streams, self._ended, self._used) for node in nodes]
         wires = [
             Wire(Place(a, ends[a].index((a, b))), Place(b, ends[b].index((a, b))), faults=(faults, faults))
             for a, b in parties.wires
@@ -99,16 +119,10 @@ class Stack:
         self.flits = FlitLog([node.name for node in nodes], [wire[:2] for wire in wires]) if trace else None
         tap = None if self.flits is None else self.flits.see
         self.loopback = Loopback(self.devices, wires, seed=seed, tap=tap)
-        self.agents: dict[int, RequestAgent] = {}
-        self.homes: dict[int, HomeAgent] = {}
-        self._device_of: dict[int, int] = {}
-        for index, node in enumerate(nodes):
-            self.agents |= node.agents
-            self.homes |= node.homes
-            self._device_of |= dict.fromkeys(node.agents, index)
-        initial = {line: parties.stored(line) for line in self.lines}
-        self.writers = LastWriters(initial.__getitem__)
-        self._running: dict[Ticket, Operation] = {}
+        self.agents = {nid: agent for node in nodes for nid, agent in node.agents.items()}
+        self.homes = {nid: home for node in nodes for nid, home in node.homes.items()}
+        self._device_of = {nid: index for index, node in enumerate(nodes) for nid in node.agents}
+        self._running: dict[Ticket | Translated, Operation] = {}
         self._armed: list[int] = []  # when the issuer is asked next, the soonest last
         self._since_sweep = 0
         self._moved = (0, 0)  # what had moved when patience last ran out, and since when it has that much
@@ -192,21 +206,39 @@ class Stack:
         self._arm()
 
     def _begin(self, operation: Operation) -> None:
-        self.writers.begun(operation)
-        node = self.devices[self._device_of[operation.agent]].node
-        self._running[node.submit(operation.agent, operation.access, self.now)] = operation
+        self.judges.begun(operation)
+        device, access = self.devices[self._device_of[operation.agent]], operation.access
+        node = device.node
+        if operation.virtual:
+            assert node.atc is not None
+            used = node.atc.access(access.pasid, access._replace(pasid=0), self.now)
+            device.virtual.append(used)
+            self._running[used] = operation
+            return
+        ticket = node.submit(operation.agent, access, self.now)
+        self._running[ticket] = operation
+        self.judges.sent(operation, node.agents[operation.agent].outbox, self.now)
 
     def _ended(self, ticket: Ticket) -> None:
         operation = self._running.pop(ticket)
-        self.failed_line = line = operation.access.addr - operation.access.addr % LINE_BYTES
-        self.writers.ended(operation, ticket)
+        self.failed_line = line = operation.line
         if ticket.err and not all(port.up for port in self._ports()):
             raise self._lost(f"{operation} ended with {ticket.err.name}")
-        if ticket.err or ticket.poison:
-            raise InvariantError(
-                f"{operation} ended with {ticket!r}, though no fault reaches beyond the links"
-            )
-        single_writer(self.agents.values(), line)
+        self.judges.ended(operation, ticket, self.now)
+        if line is not None:
+            single_writer(self.agents.values(), line)
+        self._goes_on(operation)
+
+    def _used(self, used: Translated) -> None:
+        """A virtual access ended."""
+        operation = self._running.pop(used)
+        self.failed_line = None
+        if used.err and not all(port.up for port in self._ports()):
+            raise self._lost(f"{operation} ended with {used.err.name}")
+        self.judges.translated(operation, used)
+        self._goes_on(operation)
+
+    def _goes_on(self, operation: Operation) -> None:
         self._issuer.ended(operation, self.now)
         self._arm()
         self._since_sweep += 1
@@ -232,16 +264,25 @@ class Stack:
             self.failed_line = line
             home = self.homes[self.parties.home_of(line)]
             directory_exact(self.agents.values(), line, home.directory_of(line))
-            owned = [agent.peek(line) for agent in self.agents.values() if agent.state_of(line) == "M"]
-            self.writers.judge_rest(line, next(iter(owned), None) or self.parties.stored(line))
+            owned = next(
+                (each.peek(line) for each in self.agents.values() if each.state_of(line) == "M"), None
+            )
+            self.judges.judge_rest(line, owned, self.parties.stored(line))
         self.failed_line = None
 
 
 def _node(party: Party, ports: int, port: Callable[..., PortConfig]) -> Node:
     nids = party.nids
-    has = {Role.RA: party.agents, Role.HA: party.homes, Role.MT: party.targets}
+    has = {
+        Role.RA: party.agents,
+        Role.HA: party.homes,
+        Role.MT: party.targets,
+        Role.IOA: () if party.io is None else (party.io,),
+    }
     roles = reduce(or_, (role for role, those in has.items() if those))
     config = port(guid=FIRST_GUID + nids[0], roles=roles, nid_base=nids[0], nid_count=len(nids))
+    if party.io is not None:
+        config = replace(config, features=int(FEATURES))
     return Node(
         NodeConfig(
             name=party.name,
@@ -249,5 +290,7 @@ def _node(party: Party, ports: int, port: Callable[..., PortConfig]) -> Node:
             agents=party.agents,
             homes=party.homes,
             targets=party.targets,
+            io=party.io,
+            atc=party.atc,
         )
     )

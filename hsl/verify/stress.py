@@ -13,9 +13,10 @@ from hsl.agents.invariants import InvariantError
 from hsl.engine.select import engines
 from hsl.transport.faults import FaultPlan
 from hsl.verify.issuer import AHEAD, Issuer
+from hsl.verify.layout import Layout
 from hsl.verify.network import Network
 from hsl.verify.operation import Operation
-from hsl.verify.parties import Parties, agents_of, lines_of
+from hsl.verify.parties import Parties
 from hsl.verify.shrink import BUDGET, shrink
 from hsl.verify.stack import Stack
 from hsl.verify.stress_config import StressConfig
@@ -34,7 +35,7 @@ def program(config: StressConfig) -> Iterator[Operation]:
     """The `ops` operations of a configuration."""
     rng = Random(f"workload {config.seed}")
     judged = config.via == "messages"
-    return islice(Workload(rng, agents_of(config), lines_of(config), config.threads, judged), config.ops)
+    return islice(Workload(rng, Layout(config), judged), config.ops)
 
 
 def run(
@@ -60,7 +61,7 @@ def _via_messages(
     config: StressConfig, operations: Iterable[Operation], codec: str, trace: bool, progress: Progress
 ) -> Verdict:
     network = Network(Parties(config), config.seed, trace=trace, progress=progress)
-    issuer = Issuer(operations, network.writers.taken)
+    issuer = Issuer(operations, network.judges.writers.taken)
     verdict = judged(network, issuer)
     messages = network.traces.get(verdict.line, ()) if verdict.line is not None else ()
     return replace(verdict, trace=tuple(map(str, messages)))
@@ -71,7 +72,7 @@ def _via_links(
 ) -> Verdict:
     faults = FaultPlan.parse(config.faults)
     stack = Stack(Parties(config), config.seed, faults, codec=codec, trace=trace, progress=progress)
-    issuer = Issuer(operations, stack.writers.taken)
+    issuer = Issuer(operations, stack.judges.writers.taken)
     verdict = judged(stack, issuer)
     links = [link.counters for device in stack.devices for port in device.node.ports for link in port.links]
     counted = {name: sum(getattr(link, name) for link in links) for name in LINK_COUNTERS}
@@ -94,6 +95,8 @@ def judged(system: Network | Stack, issuer: Issuer) -> Verdict:
             f"{type(error).__name__} in {frame.name} ({Path(frame.filename).name}:{frame.lineno}): {error}"
         )
     agents = system.agents.values()
+    details = {name: sum(getattr(agent.counters, name) for agent in agents) for name in CACHE_COUNTERS}
+    details |= {kind: system.judges.counts[kind] for kind in system.parties.config.having}
     return Verdict(
         violation=violation,
         line=system.failed_line if violation else None,
@@ -101,7 +104,7 @@ def judged(system: Network | Stack, issuer: Issuer) -> Verdict:
         ended=issuer.finished,
         messages=system.messages,
         time=system.now,
-        details={name: sum(getattr(agent.counters, name) for agent in agents) for name in CACHE_COUNTERS},
+        details=details,
     )
 
 

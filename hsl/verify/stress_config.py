@@ -8,7 +8,7 @@ from typing import Any, Final
 from hsl.errors import ConfigError
 from hsl.transport.faults import FaultKind, FaultPlan
 
-__all__ = ["HOMED", "VIA", "StressConfig"]
+__all__ = ["ALL", "HOMED", "KINDS", "NONE", "VIA", "StressConfig"]
 
 VIA: Final = ("messages", "links")
 # Where lines live, and what each means.
@@ -18,6 +18,15 @@ HOMED: Final = {
     "device": "in the memory of the GPU nodes, homed there (HDM-D)",
     "interleaved": "line by line in all of these",
 }
+# What a program has besides plain accesses, and what each kind means.
+KINDS: Final = {
+    "poison": "poisoned lines, writes and operands",
+    "fences": "fences of some kinds of accesses",
+    "ncr": "registers, doorbells and interrupts",
+    "translation": "virtual addresses, and page tables that change",
+    "timeouts": "completions that come after T_REQ, and targets that do not answer",
+}
+ALL, NONE = "all", "none"
 # Name: least and greatest value.
 LIMITS: Final = {
     "ops": (1, 1 << 40),
@@ -39,7 +48,7 @@ class StressConfig:
 
     Caches of `sets` x `ways` lines and `mshrs` outstanding requests, homes of `tshrs`; each cache runs
     `threads` of the program. `homed`, a key of HOMED: where the lines live. `faults` need `via` "links".
-    ConfigError names the limits.
+    `kinds`: names of KINDS, ALL that apply, or NONE. ConfigError names the limits.
     """
 
     ops: int = 10_000
@@ -55,6 +64,7 @@ class StressConfig:
     mshrs: int = 4
     tshrs: int = 4
     homed: str = "host"
+    kinds: str = ALL
 
     def __post_init__(self) -> None:
         for name, (least, most) in LIMITS.items():
@@ -78,14 +88,40 @@ class StressConfig:
             raise ConfigError("stress: poison changes what a program may see; every other fault is legal")
         if self.via == "links" and not self.gpu:
             raise ConfigError("stress: --via links needs at least one gpu")
+        self._check_kinds()
+
+    def _check_kinds(self) -> None:
+        if self.kinds in (ALL, NONE):
+            return
+        if type(self.kinds) is not str:
+            raise ConfigError(f"stress: kinds = {self.kinds!r} must be text")
+        for name in self.kinds.split(","):
+            if name not in KINDS:
+                raise ConfigError(f"stress: kind {name!r}; expected {', '.join(KINDS)}, or {ALL}, or {NONE}")
+            if need := self._needs(name):
+                raise ConfigError(f"stress: --with {name} needs {need}")
+
+    def _needs(self, kind: str) -> str:
+        """What the run would have to have for a kind of operation, or ""."""
+        if kind == "translation" and not (self.cpu and self.gpu):
+            return "at least one cpu and one gpu"
+        if kind == "timeouts" and (self.via != "messages" or self.cpu < 2):
+            return "--via messages and at least two cpu"
+        return ""
+
+    @property
+    def having(self) -> tuple[str, ...]:
+        """The kinds that the program has, in the order of KINDS."""
+        chosen = [] if self.kinds == NONE else KINDS if self.kinds == ALL else self.kinds.split(",")
+        return tuple(kind for kind in KINDS if kind in chosen and not self._needs(kind))
 
     @classmethod
     def of(cls, values: dict[str, Any]) -> StressConfig:
-        """A configuration from its JSON. Raises ConfigError."""
+        """A configuration from its JSON, without `kinds` in earlier ones: NONE. Raises ConfigError."""
         if unknown := sorted(values.keys() - {each.name for each in fields(cls)}):
             raise ConfigError(f"stress: no such setting: {', '.join(map(repr, unknown))}")
-        return cls(**values)
+        return cls(**({"kinds": NONE} | values))
 
     def record(self) -> dict[str, Any]:
-        """The configuration as JSON."""
-        return asdict(self)
+        """The configuration as JSON; the kinds by name, whatever ALL means later."""
+        return asdict(self) | {"kinds": ",".join(self.having) or NONE}

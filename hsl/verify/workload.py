@@ -8,17 +8,21 @@ is false.
 
 from __future__ import annotations
 
-from collections.abc import Iterator, Sequence
+from collections.abc import Iterator
 from dataclasses import dataclass, field
 from random import Random
 
 from hsl._generated.constants import LINE_BYTES, Aop
 from hsl.agents.access import Access
+from hsl.verify.author import Author
+from hsl.verify.episodes import EPISODES
+from hsl.verify.fence_orders import FenceOrders
+from hsl.verify.layout import Layout
 from hsl.verify.operation import EXACT, WORD, WORDS, Operation
 
 __all__ = ["Workload"]
 
-MAX_GAP = 40  # ns before an operation begins: about two hops of the network, so that any two can meet
+SHARE_KINDS = 0.4  # of what a thread does: episodes of the kinds that are not plain accesses
 MAX_READERS = 32  # episodes that read a word between two writes of it; then it is not chosen to be read
 EPISODE = (1, 8)  # accesses of an episode
 RACY = (1, 4)  # racing accesses in a row
@@ -46,30 +50,38 @@ class _Word:
     addr: int
     readers: int = 0
     writer: bool = False
-    read: list[int] = field(default_factory=list)  # at most MAX_READERS
-    written: int | None = None
+    read: list[tuple[int, ...]] = field(default_factory=list)  # at most MAX_READERS
+    written: tuple[int, ...] = ()
 
 
 @dataclass(slots=True)
 class _Episode:
-    """The words that an episode has for itself, and what its last operation is."""
+    """The words that an episode has for itself."""
 
     reads: list[_Word]
     writes: list[_Word]
-    last: int = -1
 
 
 class Workload:
-    """Operations without end, over `lines` (addresses of lines), by `agents`, `threads` for each of them.
+    """Operations without end, of the kinds that the configuration has.
 
     `bytes_judged`: the run has a judge for accesses of single bytes.
     """
 
-    def __init__(
-        self, rng: Random, agents: Sequence[int], lines: Sequence[int], threads: int, bytes_judged: bool
-    ) -> None:
+    def __init__(self, rng: Random, layout: Layout, bytes_judged: bool) -> None:
         self._rng = rng
-        self._agents = [agent for agent in agents for _ in range(threads)]
+        lines = layout.lines
+        self._agents = [agent for agent in layout.agents for _ in range(layout.config.threads)]
+        self._author = Author(rng, self._agents)
+        self._operation = self._author.operation
+        self._fences = FenceOrders(self._author, layout)
+        having = layout.config.having
+        kinds = [kind(self._author, layout) for name, kind in EPISODES.items() if name in having]
+        # By thread, each as often as it is chosen.
+        self._kinds = [
+            [kind for kind in kinds for _ in range(kind.weight(thread))]
+            for thread in range(len(self._agents))
+        ]
         shuffled = rng.sample(list(lines), len(lines))
         whole = max(1, len(lines) // SHARE_WHOLE)
         single = max(1, len(lines) // SHARE_BYTES) if bytes_judged and len(lines) > 1 else 0
@@ -79,7 +91,6 @@ class Workload:
         self._syncs = words[: len(words) // 8]
         self._racy = words[len(words) // 8 : len(words) // 3]
         self._words = [_Word(addr) for addr in words[len(words) // 3 :]]
-        self._next = 0
 
     def __iter__(self) -> Iterator[Operation]:
         current: list[Iterator[Operation] | None] = [None] * len(self._agents)
@@ -92,6 +103,9 @@ class Workload:
                 yield operation
 
     def _plan(self, thread: int) -> Iterator[Operation]:
+        kinds = self._kinds[thread]
+        if kinds and self._rng.random() < SHARE_KINDS:
+            return self._rng.choice(kinds).plan(thread)
         racing = (
             [self._race_words] * bool(self._racy)
             + [self._race_lines]
@@ -101,44 +115,39 @@ class Workload:
             return self._episode(thread)
         return self._rng.choice(racing)(thread)
 
-    def _operation(self, thread: int, access: Access, **more: object) -> Operation:
-        number = self._next
-        self._next += 1
-        gap = self._rng.randrange(MAX_GAP)
-        return Operation(number, thread, self._agents[thread], access, gap, **more)  # type: ignore[arg-type]
-
     # ---- episodes
 
     def _episode(self, thread: int) -> Iterator[Operation]:
         """It has its words from the first operation to the last; `style` is how it keeps its order."""
         style = self._rng.choice(STYLES)
         episode = self._reserve(self._rng.randint(*EPISODE))
-        follows = {each for word in episode.writes for each in word.read}
-        follows |= {w.written for w in (*episode.reads, *episode.writes) if w.written is not None}
+        follows = {each for word in episode.writes for ends in word.read for each in ends}
+        follows |= {each for word in (*episode.reads, *episode.writes) for each in word.written}
         begun = tuple(sorted(follows))
         if style != BARE:
             first = self._operation(thread, self._atomic("atomic_load"), judge=WORDS, after=begun)
             begun = (first.id,)
             yield first
         if style == FENCES:
-            acquire = self._operation(thread, Access("fence"), orders=begun)
+            acquire = self._operation(thread, self._fences.acquire(thread), orders=begun)
             begun = (acquire.id,)
             yield acquire
-        body = []
+        body: list[Operation] = []
         for word, kind in self._accesses(episode):
             operation = self._operation(thread, self._word_access(kind, word.addr), after=begun, judge=EXACT)
-            body.append(operation.id)
+            body.append(operation)
             yield operation
+        ends = tuple(operation.id for operation in body)
         if style != WAITS:
-            last = self._operation(thread, Access("fence"), orders=tuple(body))
-            body = [last.id]
+            release = self._fences.release(thread, body)
+            last = self._operation(thread, release.access, orders=release.orders)
+            ends = (last.id, *release.others)
             yield last
         if style != BARE:
-            last = self._operation(
-                thread, self._atomic("atomic_store"), judge=WORDS, after=tuple(body) or begun
-            )
+            last = self._operation(thread, self._atomic("atomic_store"), judge=WORDS, after=ends or begun)
+            ends = (last.id,)
             yield last
-        self._give_back(episode, last.id)
+        self._give_back(episode, ends)
 
     def _accesses(self, episode: _Episode) -> list[tuple[_Word, str]]:
         rng = self._rng
@@ -165,13 +174,13 @@ class Workload:
         return _Episode(reads, writes)
 
     @staticmethod
-    def _give_back(episode: _Episode, last: int) -> None:
+    def _give_back(episode: _Episode, ends: tuple[int, ...]) -> None:
         for word in episode.reads:
             word.readers -= 1
-            word.read.append(last)
+            word.read.append(ends)
         for word in episode.writes:
             word.writer = False
-            word.written, word.read = last, []
+            word.written, word.read = ends, []
 
     def _atomic(self, kind: str) -> Access:
         return Access(kind, self._rng.choice(self._syncs), WORD, ONE, aop=Aop.ADD)
@@ -185,8 +194,7 @@ class Workload:
         be = None
         if kind == "write_ptl" and size > WORD:
             be = sum(0xFF << at for at in range(0, size, WORD) if self._rng.random() < 0.5)
-        data = b"".join((self._next << 8 | at).to_bytes(WORD, "little") for at in range(size // WORD))
-        return Access(kind, addr, size, data, be)
+        return Access(kind, addr, size, self._author.value(size), be)
 
     # ---- races
 

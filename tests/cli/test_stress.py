@@ -12,7 +12,7 @@ from click.testing import CliRunner, Result
 from hsl.cli import main
 from hsl.cli import stress as cli_stress
 from hsl.cli.exits import ExitCode
-from hsl.verify.stress_config import StressConfig
+from hsl.verify.stress_config import KINDS, StressConfig
 from tests.verify.planted import PLANTED
 
 
@@ -40,6 +40,19 @@ def test_clean_run(via: str, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) ->
     document = report(result, "stress")
     assert (document["ok"], document["complete"], document["ended"]) == (True, True, 60)
     assert not list(tmp_path.iterdir())
+
+
+@pytest.mark.parametrize(
+    ("chosen", "kinds"),
+    [("none", []), ("ncr,poison", ["poison", "ncr"]), ("all", list(KINDS))],
+)
+def test_kinds_of_operations(chosen: str, kinds: list[str]) -> None:
+    """--with chooses what programs have; the report names it, and counts what ended of each."""
+    document = report(call("stress", "--ops", "400", "--seed", "3", "--with", chosen, "--json"), "stress")
+    assert (document["kinds"], document["config"]["kinds"]) == (kinds, ",".join(kinds) or "none")
+    assert {kind for kind in KINDS if document["counters"].get(kind)} == set(kinds)
+    told = call("stress", "--ops", "40", "--seed", "3", "--with", chosen).stdout
+    assert f"with {', '.join(kinds) or 'plain accesses only'}\n" in told
 
 
 def test_failure_is_saved_and_replayed(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
@@ -122,6 +135,8 @@ def test_time_limit_is_no_verdict(monkeypatch: pytest.MonkeyPatch) -> None:
         ["--faults", "crc:0.1"],
         ["--via", "links", "--faults", "nonsense"],
         ["--engine", "native"],
+        ["--with", "luck"],
+        ["--with", "timeouts", "--via", "links"],
         ["--seed", "-1"],
     ],
 )
@@ -153,6 +168,7 @@ def test_again_is_the_whole_configuration() -> None:
     assert cli_stress.again(StressConfig()) == "hsl stress --seed 0"
     words = cli_stress.again(config).split()
     assert " ".join(words[2:]) == "--ops 77 --cpu 1 --seed 5 --via links --faults crc:0.5"
+    assert cli_stress.again(StressConfig(seed=5, kinds="ncr")) == "hsl stress --seed 5 --with ncr"
 
 
 TRACE = """{"schema": "hsl.operations/1"}

@@ -134,7 +134,7 @@ BYTE = LOAD | {"id": 1, "kind": "store", "size": 1, "data": "00", "judge": "noth
         ([HEAD, {"tick": True}], "only operations are legal"),
         ([HEAD, {"operation": LOAD | {"agent": 5}}], r"agents \[5\]"),
         ([HEAD, {"operation": LOAD | {"addr": 1 << 30}}], "the 16 lines are"),
-        ([HEAD, {"operation": LOAD | {"kind": "ncread"}}], "coherent"),
+        ([HEAD, {"operation": LOAD | {"kind": "ncread"}}], "no such register"),
         ([HEAD, {"operation": LOAD}, {"operation": LOAD}], "ids must rise"),
         ([HEAD, {"operation": LOAD}, {"operation": LOAD | {"id": 1, "agent": 3}}], "a thread has one agent"),
         ([HEAD, *({"operation": LOAD | {"id": n, "thread": n}} for n in range(3))], "at most 2 threads"),
