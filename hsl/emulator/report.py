@@ -19,6 +19,7 @@ __all__ = ["DEMO_SCHEMA", "NODE_SCHEMA", "History", "demo_report", "node_report"
 
 NODE_SCHEMA, DEMO_SCHEMA = "hsl.node/1", "hsl.demo/1"
 PERCENTILES = (50, 99)
+NAMES = {int(op): op.name for op in Op}
 INJECTED = ("damaged", "lost", "prot_lost", "prot_duplicated")  # properties of an injector
 
 
@@ -144,8 +145,8 @@ def summed(links: Sequence[dict[str, Any]]) -> dict[str, Any]:
 
 
 def by_name(counts: Mapping[int, int]) -> dict[str, int]:
-    """Messages per opcode name, in the order of the opcodes."""
-    return {Op(op).name: counts[op] for op in sorted(counts) if counts[op]}
+    """Return messages per opcode name in the order of the opcodes; an opcode of no table is its number."""
+    return {NAMES.get(op, f"{op:#04x}"): counts[op] for op in sorted(counts) if counts[op]}
 
 
 def latencies(device: Device) -> dict[str, Any]:

@@ -169,7 +169,8 @@ class Connection(asyncio.Protocol):
         self._end(reason)
         if self._transport is not None and not self._transport.is_closing():
             self._transport.resume_reading()  # the peer's close must be seen
-            self._transport.write_eof()
+            with contextlib.suppress(OSError):  # reset by the peer, which asyncio has not seen yet
+                self._transport.write_eof()
 
     async def gone(self, seconds: float) -> None:
         """Wait until the socket is closed, but no longer than that."""

@@ -3,6 +3,7 @@
 import asyncio
 import random
 import socket
+import struct
 from collections.abc import Awaitable, Callable, Coroutine
 from pathlib import Path
 from typing import Any
@@ -238,6 +239,22 @@ def test_nodelay() -> None:
             sock = end.connection._transport.get_extra_info("socket")
             assert sock.getsockopt(socket.IPPROTO_TCP, socket.TCP_NODELAY)
         await caller.close(0.01)
+
+    on_listener("tcp://127.0.0.1:0", body)
+
+
+def test_refused_peer_that_reset_its_connection() -> None:
+    """`finish` of a connection that the peer has reset ends that connection and no more (3.9 tcp)."""
+
+    async def body(link: Listener) -> None:
+        peer = socket.create_connection((link.address.host, link.address.port))
+        await until(lambda: link.adopt() or link.connection is not None)
+        assert link.connection is not None
+        peer.setsockopt(socket.SOL_SOCKET, socket.SO_LINGER, struct.pack("ii", 1, 0))  # close is a reset
+        peer.close()
+        link.connection.finish("refused")  # the loop has not seen the reset yet
+        await link.connection.gone(5.0)
+        assert link.connection.closed.is_set(), "a reset connection must end: 3.9, end of stream or reset"
 
     on_listener("tcp://127.0.0.1:0", body)
 

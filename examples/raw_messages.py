@@ -1,0 +1,348 @@
+"""Attacks by messages under a good link: random ones, floods, forgeries, and a GPU whose CPU is the raw peer.
+
+The addresses and NIDs are those of `hsl node`.
+"""
+
+from __future__ import annotations
+
+import struct
+import time
+from typing import Any
+
+from examples.raw_attacks import ATTACKS, HOST, Attack, Target, attack
+from examples.raw_peer import HELLO, LINE, OPS, SNP, Message, Peer, reply
+
+CPU_HOME, CPU_IO, CPU_CORE, GPU_IO = 0, 1, 2, 17  # NIDs
+MEMORY_TARGET, APART = 80, 1 << 38  # the memory node: its NID, its first address
+SCRATCH, DOORBELL = 0x2000, (1 << 40) + 0x1000  # lines that cores write; the first register of the GPU
+NOWHERE = (1 << 52) - LINE  # an address that nobody serves
+
+
+@attack()
+def fuzz_flits(target: Target) -> None:
+    """Send flits of random H0 and payload with a good CRC; one in 16 has the right SEQ."""
+    peer = target.up()
+    for n in target.turns():
+        bits = {"ft": 3, "viral": 1, "seq": 10, "cvc": 3, "ccnt": 5}
+        head = {name: target.rng.getrandbits(size) for name, size in bits.items()}
+        if n % 16 == 0:
+            head["seq"] = peer.next
+        peer.flit(**head, payload=target.rng.randbytes(peer.form.room))
+        peer.step()
+
+
+@attack()
+def fuzz_ctl(target: Target) -> None:
+    """Send control flits of the session with random bodies."""
+    peer = target.up()
+    ops = [op for op in range(256) if op not in (HELLO, 0x40, 0x41)]
+    for _ in target.turns():
+        peer.ctl(target.rng.choice(ops), seen=target.rng.getrandbits(1), body=target.rng.randbytes(44))
+        peer.step()
+
+
+@attack()
+def fuzz_messages(target: Target) -> None:
+    """Send well-formed messages with random fields, within credits."""
+    peer = target.up()
+    rng = target.rng
+    ops = [op for op in range(0x20, 0x100) if peer.credits[op >> 5] and op >> 5 not in (SNP, 4, 5)]
+
+    def make(n: int) -> Message:
+        op = rng.choice(list(OPS.values()) if rng.randrange(4) else ops)
+        op = op if op in ops else rng.choice(ops)
+        addr = rng.choice((HOST, SCRATCH, NOWHERE, APART, 1 << 40)) + rng.choice((0, 0, LINE, 8, 1))
+        code = 3 if rng.randrange(2) else rng.randrange(4)
+        message = Message(op, dst=rng.choice((CPU_HOME, CPU_IO, CPU_CORE)), txn=rng.randrange(300), len=code)
+        bits = {"aop": 5, "x": 4, "dom": 12, "poison": 1}
+        extra = {name: rng.getrandbits(size) for name, size in bits.items()}
+        enables = rng.getrandbits(64) if rng.randrange(3) == 0 else None
+        return message._replace(addr=addr % (1 << 52), be=enables, data=rng.randbytes(8 << code), **extra)
+
+    target.fill(peer, make)
+
+
+@attack()
+def fuzz_granules(target: Target) -> None:
+    """Send PROT flits in sequence whose payload is random (code 8)."""
+    peer = target.up()
+    for _ in target.turns():
+        peer.prot(target.rng.randbytes(peer.form.room))
+        peer.step()
+
+
+def entered() -> dict[str, Attack]:
+    """Return the table, which has the attacks of this file by now."""
+    return ATTACKS
+
+
+# ---- floods of good messages
+
+
+def flood(op: str, text: str, dst: int = CPU_HOME, addr: int = HOST, step: int = LINE, **fields: Any) -> None:
+    """Enter the attack `flood-OP`."""
+
+    def send(target: Target) -> None:
+        peer = target.up()
+        size = 8 << fields.get("len", 0)
+
+        def make(n: int) -> Message:
+            data = (n & 0xFFFFFFFF).to_bytes(size, "little")
+            return Message(OPS[op], dst=dst, txn=n % 256, addr=addr + step * (n % 1024), data=data, **fields)
+
+        target.fill(peer, make)
+
+    ATTACKS[f"flood-{op}"] = Attack(send, text)
+
+
+flood("CfgRead", "reads of configuration registers, most of which do not exist", CPU_IO, 0, 8)
+flood("CfgWrite", "writes of configuration registers by a node that is not the master", CPU_IO, 0, 8)
+flood("NcRead", "reads of the CPU's I/O page", CPU_IO, 1 << 40, 0)
+flood("NcWrite", "writes to the CPU's I/O page", CPU_IO, 1 << 40, 0)
+flood("NcEnq", "commands for a queue that was not agreed", CPU_IO, 1 << 40, 0, len=3)
+flood("Intr", "interrupts of vectors that nobody waits for", CPU_IO, 0, 0)
+flood("TransReq", "translation requests that were not agreed", CPU_IO, 0x1000, 0, len=1)
+flood("TransInv", "invalidations by a node that has no IOMMU", CPU_IO, 0x1000, 0)
+flood("PageReq", "page requests that were not agreed", CPU_IO, 0x1000, 0)
+flood("MgmtMsg", "management records of unknown type", CPU_IO, 0, 0, len=3)
+flood("ErrMsg", "posted error reports", CPU_IO, 0, 0, len=1)
+flood("AtomicLoad", "atomic additions", aop=0, x=1)
+flood("Evict", "Evict of lines that it does not hold", len=3)
+flood("WbFull", "WbFull of lines that it does not hold", len=3)
+flood("WriteFull", "writes of whole lines", len=3)
+flood("ReadShared", "shared copies of 1,024 lines, all acknowledged", len=3)
+
+
+def for_nothing(op: str, text: str, **fields: Any) -> None:
+    """Enter the attack `OP-for-nothing`: answers to what was never asked."""
+
+    def send(target: Target) -> None:
+        peer = target.up()
+        target.fill(peer, lambda n: Message(OPS[op], dst=CPU_HOME, txn=n % 256, **fields))
+
+    ATTACKS[f"{op}-for-nothing"] = Attack(send, text)
+
+
+for_nothing("CmpAck", "acknowledgements of grants that were never made")
+for_nothing("Cmp", "completions of requests that were never made")
+for_nothing("CmpData", "data that nobody asked for", len=3, data=b"\xee" * LINE)
+for_nothing("SnpRsp", "answers to snoops that were never sent")
+for_nothing("SnpRspData", "dirty data that nobody asked for", len=3, data=b"\xee" * LINE)
+
+
+@attack()
+def snoops(target: Target) -> None:
+    """Send snoops from a node that is no home."""
+    peer = target.up()
+    ops = [OPS["SnpShared"], OPS["SnpInv"], OPS["SnpCur"]]
+    target.fill(
+        peer, lambda n: Message(ops[n % 3], dst=CPU_CORE, txn=n % 256, len=3, addr=SCRATCH + LINE * (n % 4))
+    )
+
+
+@attack()
+def unknown_op(target: Target) -> None:
+    """Send requests of operations that are in no table."""
+    peer = target.up()
+    ops = [op for op in range(0x20, 0x100) if op not in OPS.values() and op >> 5 in (1, 2, 7)]
+    target.fill(peer, lambda n: Message(ops[n % len(ops)], dst=CPU_HOME, txn=n % 256, addr=HOST))
+
+
+@attack()
+def forged_src(target: Target) -> None:
+    """Send requests with the SRC of nodes that are not behind the link."""
+    peer = target.up()
+
+    def make(n: int) -> Message:
+        src = target.rng.choice((1, CPU_CORE, MEMORY_TARGET, 40, 1023))
+        return Message(OPS["WriteFull"], src, CPU_HOME, n % 256, 3, HOST, b"\xee" * LINE)
+
+    target.fill(peer, make)
+
+
+@attack()
+def forged_memory(target: Target) -> None:
+    """Send completions in the name of the memory node."""
+    peer = target.up()
+    data = b"\xee" * LINE
+    target.fill(peer, lambda n: Message(OPS["CmpData"], MEMORY_TARGET, CPU_HOME, n % 64, 3, data=data))
+
+
+@attack()
+def claims(target: Target) -> None:
+    """Claim lines by MakeUnique for 16 NIDs and give none back."""
+    peer = target.up()
+    target.fill(
+        peer, lambda n: Message(OPS["MakeUnique"], 16 + n % 16, CPU_HOME, n % 256, 3, HOST + LINE * n)
+    )
+
+
+@attack()
+def held_grants(target: Target) -> None:
+    """Take grants and acknowledge none, so that each holds a TSHR of the home."""
+    peer = target.up()
+    peer.holds = True
+    for n in target.turns():
+        peer.send(Message(OPS["ReadUnique"], txn=n % 256, len=3, addr=HOST + LINE * n))
+        peer.step()
+    peer.run(seconds=0.5)
+
+
+@attack()
+def held_lines(target: Target) -> None:
+    """Own the lines that the CPU's cores write and answer no snoop."""
+    peer = target.up()
+    for name in ("SnpShared", "SnpInv", "SnpCur"):
+        del peer.answers[name]
+    for n in target.turns(8):
+        peer.load(SCRATCH + LINE * n, "ReadUnique")
+    peer.run(seconds=max(0.0, target.end - time.monotonic()))
+
+
+@attack()
+def hoard(target: Target) -> None:
+    """Return no credits."""
+    peer = target.up()
+    peer.hoards = True
+    target.fill(peer, lambda n: Message(OPS["ReadOnce"], txn=n % 256, len=3, addr=HOST + LINE * n))
+
+
+@attack()
+def poison(target: Target) -> None:
+    """Give lines that the CPU reads back poisoned."""
+    peer = target.up()
+    peer.run(lambda: any(message.name == "NcWrite" for message in peer.inbox), 3.0)
+    for n in target.turns(16):
+        addr = SCRATCH + LINE * n
+        if peer.load(addr, "ReadUnique"):
+            peer.request("WbFull", addr, len=3, data=b"\xee" * LINE, poison=1)
+            peer.lines.pop(addr, None)
+    interrupt(peer)
+    peer.run(seconds=1.0)
+
+
+@attack()
+def open_reads(target: Target) -> None:
+    """Keep 64 reads of the memory node's lines open; every one of them is allowed."""
+    peer = target.up()
+    free, sent, got, worst = list(range(64)), 0, 0, 0.0
+    asked: dict[int, float] = {}
+    while got < target.count and time.monotonic() < target.end:
+        while free and sent < target.count:
+            txn = free.pop()
+            peer.send(
+                Message(OPS["ReadOnce"], dst=CPU_HOME, txn=txn, len=3, addr=APART + LINE * (sent % 4096))
+            )
+            asked[txn], sent = time.monotonic(), sent + 1
+        peer.step(0.01)
+        while peer.inbox:
+            message = peer.inbox.popleft()
+            if message.name in ("Cmp", "CmpData") and message.txn in asked:
+                worst = max(worst, time.monotonic() - asked.pop(message.txn))
+                free.append(message.txn)
+                got += 1
+    target.seen |= {"completions": got, "worst_ms": int(1000 * worst), "answered": int(got == target.count)}
+
+
+# ---- a GPU under attack: the peer is its CPU
+
+
+def cpu_peer(target: Target) -> Peer:
+    """Return a peer with the NIDs of the CPU, whose memory answers every read with `target.rng`'s bytes."""
+    peer = target.peer(nid_base=0)
+    peer.nid = CPU_CORE
+    return peer.up()
+
+
+def serve(peer: Peer, memory: dict[int, bytes], seconds: float) -> None:
+    """Answer the requests of a GPU as a home without a directory does: all lines are free."""
+    peer.answers |= {"ReadShared": "", "ReadUnique": "", "ReadOnce": ""}
+    end = time.monotonic() + seconds
+    while time.monotonic() < end:
+        message = peer.recv(max(0.0, end - time.monotonic()))
+        if message is None or message.vc not in (1, 2):
+            continue
+        if message.name in ("ReadShared", "ReadUnique", "ReadOnce", "AtomicLoad"):
+            state = 0 if message.name in ("ReadOnce", "AtomicLoad") else 2
+            data = memory.get(message.addr, bytes(LINE))[: 8 << message.len]
+            peer.send(reply(message, "CmpData", len=message.len, st=state, htxn=message.txn, data=data))
+        else:
+            state = 3 if message.name == "MakeUnique" else 2 if message.name == "Upgrade" else 0
+            memory[message.addr] = message.data or memory.get(message.addr, bytes(LINE))
+            peer.send(reply(message, "Cmp", st=state, htxn=message.txn if state else 0))
+
+
+def ring(peer: Peer, descriptor: int, n: int = 0, register: int = 0) -> None:
+    """Ring the doorbell of the GPU."""
+    data = struct.pack("<Q", descriptor)
+    peer.send(Message(OPS["NcWrite"], CPU_CORE, GPU_IO, n % 256, 0, DOORBELL + register, data))
+
+
+def interrupt(peer: Peer, vector: int = 1) -> None:
+    """Tell the CPU that the job is done."""
+    peer.send(Message(OPS["Intr"], dst=CPU_IO, txn=255, data=struct.pack("<Q", vector)))
+
+
+@attack()
+def gpu_doorbells(target: Target) -> None:
+    """Ring doorbells whose descriptors are at addresses that nobody serves, then the exit doorbell."""
+    peer = cpu_peer(target)
+    places = (NOWHERE, 1 << 40, (1 << 40) + 0x1000, (1 << 63) - LINE, (1 << 64) - 1, 3)
+    for n in target.turns():
+        ring(peer, places[n % len(places)], n)
+        serve(peer, {}, 0.01)
+    finish(target, peer)
+
+
+def finish(target: Target, peer: Peer) -> None:
+    """Ring the exit doorbell, wait for the GPU's good-bye, end the link; count the interrupts by vector."""
+    ring(peer, 0, 255, register=8)
+    kept: dict[int, bytes] = {}
+    for _ in range(100):
+        serve(peer, kept, 0.02)
+    target.seen["pending"] = len(peer.inbox)
+    peer.close(disable=True)
+
+
+@attack()
+def gpu_jobs(target: Target) -> None:
+    """Ring for jobs with random descriptors."""
+    peer = cpu_peer(target)
+    for n in target.turns():
+        numbers = [
+            target.rng.randrange(8),
+            *(target.rng.choice((0, 64, NOWHERE, 1 << 40, n)) for _ in range(7)),
+        ]
+        ring(peer, LINE * n, n)
+        serve(peer, {LINE * n: struct.pack("<8Q", *numbers)}, 0.02)
+    finish(target, peer)
+
+
+@attack()
+def gpu_completions(target: Target) -> None:
+    """Answer the reads of a job with completions that are wrong in one field."""
+    peer = cpu_peer(target)
+    ring(peer, 0)
+    for name in ("ReadShared", "ReadUnique"):
+        peer.answers[name] = ""
+    for n in target.turns():
+        if (message := peer.recv(0.2)) is None:
+            break
+        fields = {
+            name: target.rng.getrandbits(bits)
+            for name, bits in (("txn", 12), ("st", 2), ("err", 3), ("len", 2))
+        }
+        keep = target.rng.choice(list(fields))
+        peer.send(reply(message, ("Cmp", "CmpData", "CmpData")[n % 3], **{keep: fields[keep]}))
+
+
+@attack()
+def wrong_memory(target: Target) -> None:
+    """Be the memory node: keep what is written, answer reads with a bit flipped."""
+    peer = target.up(nid_base=80, roles=0b00100)
+    peer.answers["MemRd"] = ""
+    while time.monotonic() < target.end:
+        if (message := peer.recv(0.1)) is not None and message.name == "MemRd":
+            data = bytearray(peer.memory.get(message.addr, bytes(LINE)))
+            data[target.rng.randrange(LINE)] ^= 1
+            peer.send(reply(message, "CmpData", len=3, data=bytes(data)))

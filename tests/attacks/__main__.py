@@ -1,0 +1,39 @@
+"""`python -m tests.attacks [--long] [--python PYTHON] [NAME...]`: run the table, print what was seen.
+
+`--long` takes the sizes of the review. `--python` (an absolute path) attacks the `hsl` of another
+interpreter, such as that of an older tree.
+"""
+
+import argparse
+import sys
+import tempfile
+from pathlib import Path
+
+from tests.attacks.judge import judge
+from tests.attacks.rows import ROWS
+
+
+def main() -> int:
+    """Run the rows whose id contains a NAME, all without one; 1 when something did not hold."""
+    parser = argparse.ArgumentParser(prog="python -m tests.attacks", description=__doc__)
+    parser.add_argument("names", nargs="*", metavar="NAME")
+    parser.add_argument("--long", action="store_true")
+    parser.add_argument("--python", default=sys.executable)
+    given = parser.parse_args()
+    chosen = [row for row in ROWS if not given.names or any(name in row.id for name in given.names)]
+    failed = 0
+    for row in chosen:
+        with tempfile.TemporaryDirectory() as folder:
+            try:
+                seen = judge(row, Path(folder), long=given.long, python=given.python)
+                failed += bool(seen.problems)
+                print(f"{row.id:32} {seen.done or seen.count:7}  {seen}", flush=True)
+            except AssertionError as error:
+                failed += 1
+                print(f"{row.id:32}          FAILED: {error}", flush=True)
+    print(f"{len(chosen)} rows, {failed} failed")
+    return int(failed > 0)
+
+
+if __name__ == "__main__":
+    sys.exit(main())
