@@ -1,7 +1,8 @@
 """`python -m tests.mutation`: plant small faults in the sources, and report those that no test sees.
 
-The same seed draws the same faults from the same tree. Survivors are no failure: exit status 0 if the run came
-to its end, 2 if it was interrupted, 3 if a tool is missing or tests fail without a fault, 4 for wrong arguments.
+The same seed draws the same faults from the same tree. Exit status: 0 if the run came to its end, also with
+survivors; 2 if it was interrupted; 3 if a tool is missing or tests fail without a fault; 4 for wrong
+arguments.
 """
 
 from __future__ import annotations
@@ -52,10 +53,11 @@ def stop(text: str, code: ExitCode) -> NoReturn:
 
 def need_tools(names: list[str]) -> None:
     """Leave if something that the run needs is missing."""
-    missing = [name for name in ("cmake", "ninja", "ctest") if "native" in names and shutil.which(name) is None]
+    programs = ("cmake", "ninja", "ctest") if "native" in names else ()
+    missing = [name for name in programs if shutil.which(name) is None]
     try:
         import coverage  # noqa: F401
-        import universalmutator  # type: ignore[import-untyped]  # noqa: F401
+        import universalmutator  # noqa: F401
     except ModuleNotFoundError as error:
         missing.append(str(error.name))
     if missing:
@@ -64,7 +66,7 @@ def need_tools(names: list[str]) -> None:
 
 @click.command(help=__doc__)
 @click.option("--seed", type=click.IntRange(0), default=1, show_default=True)
-@click.option("--budget", type=click.FloatRange(0, min_open=True), default=30.0, show_default=True, help="Minutes.")
+@click.option("--budget", type=click.FloatRange(0, 1440, min_open=True), default=30.0, help="Minutes: 30.")
 @click.option("--package", "names", type=click.Choice(list(PACKAGES)), multiple=True, help="Default: all.")
 @click.option("--processes", type=click.IntRange(1, 64), default=os.cpu_count() or 1, show_default=True)
 @click.option("--json", "path", type=click.Path(path_type=Path), default=Path("build/mutation.json"))
@@ -81,7 +83,9 @@ def main(seed: int, budget: float, names: tuple[str, ...], processes: int, path:
     meters = Meters()
     try:
         mutants = draw(ROOT, packages, seed, budget)
-        trials = run(ROOT, packages, mutants, processes, budget * 60 * SPARE, meters.show)
+        trials = run(
+            ROOT, packages, mutants, processes=processes, seconds=budget * 60 * SPARE, show=meters.show
+        )
     except (BenchLostError, ValueError) as error:
         stop(str(error), ExitCode.INTERNAL)
     except KeyboardInterrupt:

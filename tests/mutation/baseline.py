@@ -1,4 +1,4 @@
-"""The tests without a fault: that they pass, what each takes, and which of the lines to be mutated it reaches."""
+"""The tests without a fault: that they pass, the seconds of each, and which mutated lines it reaches."""
 
 from __future__ import annotations
 
@@ -19,10 +19,10 @@ IMPORT: Final = -1  # in the place of a test: the line is reached when its modul
 
 
 class Choice(NamedTuple):
-    """Tests for a mutant: test -> seconds without a fault, in the order of the run; and how many are left out."""
+    """Tests for a mutant, in the order of the run, with their seconds without a fault."""
 
     tests: dict[str, float]
-    left_out: int
+    left_out: int  # tests that reach it and have no time
 
 
 def chunks(files: Iterable[str]) -> list[list[str]]:
@@ -56,7 +56,7 @@ class Baseline:
     def choose(self, mutant: Mutant, files: Iterable[str], seconds: float) -> Choice:
         """Choose those tests of the files that reach the mutant, quick ones first, for up to `seconds`.
 
-        All tests of the files are chosen when the line runs as its module is loaded, or when results are kept.
+        Choose all tests of the files if the line runs as its module is loaded, or if results are cached.
         """
         places = [(mutant.file, line) for line in range(mutant.first, mutant.last + 1)]
         every = mutant.cached or not mutant.file.endswith(".py") or any(p in self._imported for p in places)

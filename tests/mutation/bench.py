@@ -50,7 +50,7 @@ class Bench:
         )
 
     def ask(self, kind: str, seconds: float, **job: object) -> dict[str, Any]:
-        """Run a job; see `tests.mutation.server`. Raises BenchLostError when the server was closed or died."""
+        """Run a job; see `tests.mutation.server`. Raises BenchLostError if the server has ended."""
         stdin, stdout = self._server.stdin, self._server.stdout
         assert stdin is not None
         assert stdout is not None
@@ -88,10 +88,13 @@ class Bench:
 
     def close(self) -> None:
         """End the server and what it runs."""
-        assert self._server.stdin is not None
+        stdin, stdout = self._server.stdin, self._server.stdout
+        assert stdin is not None
+        assert stdout is not None
         with contextlib.suppress(OSError):
-            self._server.stdin.close()
+            stdin.close()
         self._server.wait()
+        stdout.close()
         shutil.rmtree(self.root / ".tmp", ignore_errors=True)
 
 

@@ -1,8 +1,8 @@
 """The mutants of a package, by universalmutator, and a sample of them by a seed.
 
-Lines are drawn, then one mutant of each, so that a line with many operators is not met more often than a plain
-one. A mutant in Python must compile, and must differ from the source by more than annotations, docstrings,
-prose, assertions and log lines: `skeleton` is a module without them.
+Lines are drawn, then one mutant of each, so that a line with many operators is not drawn more often than a
+plain one. A mutant in Python must compile, and must differ from the source by more than annotations,
+docstrings, prose, assertions and log lines: `skeleton` is a module without them.
 """
 
 from __future__ import annotations
@@ -121,7 +121,7 @@ def skeleton(text: str) -> str | None:
 
 @lru_cache(maxsize=4)
 def statements(text: str) -> list[tuple[int, int, ast.stmt]]:
-    """Return (first line, last line, statement) of a module; of a compound statement the lines of its head."""
+    """Return (first line, last line, statement) of a module; of a compound statement also its head."""
     rows: list[tuple[int, int, ast.stmt]] = []
     for node in ast.walk(ast.parse(text)):
         if isinstance(node, ast.stmt):
@@ -180,7 +180,7 @@ def candidates(root: Path, name: str, file: str, line: int, texts: list[str]) ->
 
 
 def sample(root: Path, name: str, package: Package, seed: int, size: int) -> list[Mutant]:
-    """Draw up to `size` mutants of a package, each of another line: the same for the same seed and sources."""
+    """Draw up to `size` mutants of a package, one per line: the same for the same seed and sources."""
     rng = random.Random(f"{seed}/{name}")
     places = [
         (file, line, texts)

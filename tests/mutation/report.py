@@ -36,7 +36,7 @@ def survivor(trial: Trial) -> dict[str, Any]:
         "file": trial.mutant.file,
         "line": trial.mutant.line,
         "diff": trial.mutant.diff,
-        "tests": trial.tests,
+        "tests": dict(trial.tests),
         "left_out": trial.left_out,
     }
 

@@ -1,4 +1,4 @@
-"""A run: sample, measure the tests without a fault, then try every mutant, on several copies of the tree at once."""
+"""A run: draw mutants, measure the tests without a fault, try every mutant; on several copies of the tree."""
 
 from __future__ import annotations
 
@@ -86,7 +86,9 @@ def draw(root: Path, packages: dict[str, Package], seed: int, budget: float) -> 
     return [each for each in chain(*zip_longest(*drawn)) if each is not None]
 
 
-def measure(copies: Pool, root: Path, packages: dict[str, Package], mutants: list[Mutant], show: Show) -> Baseline:
+def measure(
+    copies: Pool, root: Path, packages: dict[str, Package], mutants: list[Mutant], show: Show
+) -> Baseline:
     """Run the tests without a fault. Raises ValueError if one fails."""
     lines: dict[str, set[int]] = defaultdict(set)
     for mutant in mutants:
@@ -112,9 +114,15 @@ def measure(copies: Pool, root: Path, packages: dict[str, Package], mutants: lis
 
 
 def run(
-    root: Path, packages: dict[str, Package], mutants: list[Mutant], processes: int, seconds: float, show: Show
+    root: Path,
+    packages: dict[str, Package],
+    mutants: list[Mutant],
+    *,
+    processes: int,
+    seconds: float,
+    show: Show,
 ) -> list[Trial]:
-    """Try every mutant; after `seconds` those that are left are not run. Raises ValueError, BenchLostError."""
+    """Try the mutants for up to `seconds`; the rest are not run. Raises ValueError, BenchLostError."""
     deadline = time.monotonic() + seconds
     trials: list[Trial] = []
     with pool(root, processes) as copies:

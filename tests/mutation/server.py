@@ -1,8 +1,8 @@
-"""Runs jobs in a copy of the tree, each in a forked process: `python -P server.py`, with the copy as its folder.
+"""Runs jobs in a copy of the tree, each in a forked process: `python -P server.py` in the folder of the copy.
 
-A job is a line of JSON on stdin, its answer a line on stdout. pytest and what it needs of others are loaded
-once; `hsl` and the tests are loaded by each job. A job ends with its time or with its parent at the latest, and
-nothing that it has started outlives it. This file needs nothing of the project: `hsl` must stay unloaded.
+A job is a line of JSON on stdin, its answer a line on stdout. The server loads pytest and other libraries
+once; each job loads `hsl` and the tests. A job is killed, with all that it has started, when its time is over
+or the parent of the server has gone. This file imports nothing of the project: `hsl` must stay unloaded.
 """
 
 from __future__ import annotations
@@ -13,7 +13,6 @@ import os
 import resource
 import select
 import signal
-import sys
 import time
 from collections import defaultdict
 from collections.abc import Iterator
@@ -30,8 +29,6 @@ __all__ = ["main"]
 
 LOADED = (hypothesis, jsonschema, np)  # for the jobs: forked, they need not load them
 MEMORY_BYTES = 3 << 30  # of a job: a mutant must not fill the machine
-# A test that hangs: so many times its seconds without a fault, and this much more.
-FACTOR, FLOOR_SECONDS = 10.0, 5.0
 PR_SET_CHILD_SUBREAPER = 36
 RESULT = Path("job.json").absolute()
 ARGUMENTS = ("-q", "-p", "no:cacheprovider", "--assert=plain", "--hypothesis-profile=ci")
@@ -40,24 +37,24 @@ ARGUMENTS = ("-q", "-p", "no:cacheprovider", "--assert=plain", "--hypothesis-pro
 class Selection:
     """A plugin of pytest: runs the chosen tests in the order given, and stops one that hangs."""
 
-    def __init__(self, seconds: dict[str, float]) -> None:
-        self.seconds = seconds  # of each test without a fault; the order is that of the run
+    def __init__(self, limits: dict[str, float]) -> None:
+        self.limits = limits  # seconds of each test; the order is that of the run
         self.failed = ""
 
     @pytest.hookimpl(trylast=True)
     def pytest_collection_modifyitems(self, items: list[pytest.Item]) -> None:
         """Keep the chosen tests."""
-        rank = {name: index for index, name in enumerate(self.seconds)}
+        rank = {name: index for index, name in enumerate(self.limits)}
         items[:] = sorted((item for item in items if item.nodeid in rank), key=lambda item: rank[item.nodeid])
 
     @pytest.hookimpl(wrapper=True)
     def pytest_runtest_protocol(self, item: pytest.Item) -> Iterator[None]:
-        """Set the alarm: a test that hangs ends the process by a signal. Its name is left where one looks for it."""
+        """Set an alarm, whose signal ends the process if the test hangs; leave the name of the test."""
         RESULT.write_text(json.dumps({"failed": item.nodeid}))
-        signal.setitimer(signal.ITIMER_REAL, FLOOR_SECONDS + FACTOR * self.seconds[item.nodeid])
+        signal.setitimer(signal.ITIMER_REAL, self.limits[item.nodeid])
         result = yield
         signal.setitimer(signal.ITIMER_REAL, 0)
-        return result  # type: ignore[return-value]
+        return result
 
     def pytest_runtest_logreport(self, report: pytest.TestReport) -> None:
         """Note the first test that failed."""
@@ -83,7 +80,7 @@ class Measure:
         result = yield
         self.coverage.switch_context("")
         self.seconds[item.nodeid] = time.monotonic() - began
-        return result  # type: ignore[return-value]
+        return result
 
     def pytest_runtest_logreport(self, report: pytest.TestReport) -> None:
         """Note the tests that fail without a fault, and do not count those that did not run."""
@@ -104,8 +101,9 @@ class Measure:
 def run_tests(job: dict[str, Any]) -> dict[str, Any]:
     """Run chosen tests up to the first failure; `failed` is the test, "" if none of them failed."""
     plugin = Selection(job["tests"])
-    files = list(dict.fromkeys(name.split("::")[0] for name in plugin.seconds))
-    return {"code": int(pytest.main([*ARGUMENTS, "-x", "--tb=no", *files], plugins=[plugin])), "failed": plugin.failed}
+    files = list(dict.fromkeys(name.split("::")[0] for name in plugin.limits))
+    code = int(pytest.main([*ARGUMENTS, "-x", "--tb=no", *files], plugins=[plugin]))
+    return {"code": code, "failed": plugin.failed}
 
 
 def run_measure(job: dict[str, Any]) -> dict[str, Any]:
@@ -119,7 +117,7 @@ def run_measure(job: dict[str, Any]) -> dict[str, Any]:
 
 def run_command(job: dict[str, Any]) -> NoReturn:
     """Become another program."""
-    os.execvp(job["command"][0], job["command"])
+    os.execvp(job["command"][0], job["command"])  # noqa: S606
 
 
 JOBS = {"tests": run_tests, "measure": run_measure, "command": run_command}

@@ -1,11 +1,13 @@
-"""A mutant is planted and its tests run: first those of its package, then, if it survives, those of others."""
+"""Plant a mutant and run tests: those of its package, then, if it survives, those of other packages."""
 
 from __future__ import annotations
 
 import hashlib
 from collections import Counter
+from collections.abc import Mapping
 from enum import StrEnum
 from pathlib import Path
+from types import MappingProxyType
 from typing import Any, Final, NamedTuple
 
 from tests.mutation.baseline import OWN_SECONDS, WIDER_SECONDS, Baseline
@@ -15,9 +17,11 @@ from tests.mutation.packages import Package
 
 __all__ = ["Outcome", "Trial", "prepare", "try_mutant"]
 
-START_SECONDS: Final = 30.0  # what a run may take beside its tests
-FACTOR: Final = 3.0  # all tests of a run together; a single one has its own limit in the server
-AGAIN_SECONDS: Final = 0.5  # added to a test that hung: the server multiplies it
+# Limits: so many times the seconds without a fault, and so many more.
+TEST_FACTOR: Final = 10.0
+TEST_SECONDS: Final = 5.0
+RUN_FACTOR: Final = 3.0  # all tests of a run together
+RUN_SECONDS: Final = 30.0
 BUILD_SECONDS: Final = 300.0
 CTEST_SECONDS: Final = 120.0
 NO_TESTS: Final = 5  # exit code of pytest
@@ -41,7 +45,7 @@ class Trial(NamedTuple):
     mutant: Mutant
     outcome: Outcome
     by: str = ""
-    tests: dict[str, int] = {}  # test file, or "ctest" -> tests that ran
+    tests: Mapping[str, int] = MappingProxyType({})  # of a survivor: test file, or "ctest" -> tests that ran
     left_out: int = 0  # tests that reach it and had no time
 
 
@@ -68,7 +72,7 @@ def ctest(bench: Bench) -> bool:
 
 
 def prepare(bench: Bench) -> None:
-    """Build the C library in the copy, twice. Raises ValueError if that or the C tests fail without a fault."""
+    """Build the C library in the copy. Raises ValueError if that or the C tests fail without a fault."""
     optimized = ("CMAKE_BUILD_TYPE=Release", "HSL_EXTENSION=ON")
     checked = ("CMAKE_BUILD_TYPE=Debug", "HSL_TESTS=ON", "HSL_SANITIZE=ON")
     for folder, defines in ((EXTENSION, optimized), (CHECKED, checked)):
@@ -77,6 +81,11 @@ def prepare(bench: Bench) -> None:
     if not ctest(bench):
         raise ValueError(f"the C tests fail without a fault:\n{bench.output()}")
     bench.sound = fingerprint(bench)
+
+
+def ctests(root: Path) -> int:
+    """Return the number of C tests."""
+    return len(list((root / "native/tests").glob("test_*.c")))
 
 
 def fingerprint(bench: Bench) -> bytes:
@@ -100,12 +109,12 @@ def run_tests(bench: Bench, tests: dict[str, float]) -> tuple[Outcome, str]:
     A test that hangs is tried again alone, with more time: on a busy machine it may have been slow.
     """
     while tests:
-        seconds = START_SECONDS + FACTOR * sum(tests.values())
-        outcome, by = judge(bench.ask("tests", seconds, tests=tests))
+        seconds = RUN_SECONDS + RUN_FACTOR * sum(tests.values())
+        limits = {name: TEST_SECONDS + TEST_FACTOR * taken for name, taken in tests.items()}
+        outcome, by = judge(bench.ask("tests", seconds, tests=limits))
         if outcome is not Outcome.TIMEOUT or by not in tests:
             return outcome, by
-        alone = {by: tests[by] + AGAIN_SECONDS}
-        outcome, _ = judge(bench.ask("tests", 2 * seconds, tests=alone))
+        outcome, _ = judge(bench.ask("tests", 2 * seconds, tests={by: 2 * limits[by]}))
         if outcome is not Outcome.SURVIVED:
             return outcome, by
         names = list(tests)
@@ -113,9 +122,9 @@ def run_tests(bench: Bench, tests: dict[str, float]) -> tuple[Outcome, str]:
     return Outcome.SURVIVED, ""
 
 
-def python_trial(bench: Bench, mutant: Mutant, package: Package, baseline: Baseline, before: int = 0) -> Trial:
-    """Run the tests of Python; `before`: C tests that have passed."""
-    ran: Counter[str] = Counter({"ctest": before} if before else {})
+def python_trial(bench: Bench, mutant: Mutant, package: Package, baseline: Baseline) -> Trial:
+    """Run the tests of Python."""
+    ran: Counter[str] = Counter()
     missed = 0
     stages = ((package.own_tests(bench.root), OWN_SECONDS), (package.wider_tests(bench.root), WIDER_SECONDS))
     for files, seconds in stages:
@@ -143,7 +152,8 @@ def native_trial(bench: Bench, mutant: Mutant, package: Package, baseline: Basel
     installed.unlink()  # a new file: the old one may be mapped
     installed.write_bytes(extension(bench).read_bytes())
     try:
-        return python_trial(bench, mutant, package, baseline, before=1)
+        trial = python_trial(bench, mutant, package, baseline)
+        return trial._replace(tests={"ctest": ctests(bench.root), **trial.tests})
     finally:
         installed.unlink()
         installed.write_bytes(original)
