@@ -79,7 +79,8 @@ def main(seed: int, budget: float, names: tuple[str, ...], processes: int, path:
     from tests.mutation.report import lines, report
     from tests.mutation.run import draw, run
 
-    signal.signal(signal.SIGTERM, signal.default_int_handler)
+    for each in (signal.SIGTERM, signal.SIGHUP):
+        signal.signal(each, signal.default_int_handler)
     meters = Meters()
     try:
         mutants = draw(ROOT, packages, seed, budget)
