@@ -115,6 +115,19 @@ def test_a_fault_in_the_tree(mutate: Callable[..., Result], toy: Path) -> None:
     assert "tests fail without a fault: tests/toy/test_toy.py::test_wrong" in done.stderr
 
 
+def test_an_interrupt(mutate: Callable[..., Result], tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    """^C in the middle of the run ends it with 2, and the copies are removed."""
+
+    def interrupt(meters: command.Meters, what: str, done: int, total: int) -> None:
+        assert list((tmp_path / "copies").iterdir()), "the run is in its middle"
+        raise KeyboardInterrupt
+
+    monkeypatch.setattr(command.Meters, "show", interrupt)
+    done = mutate()
+    assert (done.exit_code, done.stderr) == (2, "mutation: interrupted\n")
+    assert not list((tmp_path / "copies").iterdir())
+
+
 def test_a_missing_tool(mutate: Callable[..., Result], monkeypatch: pytest.MonkeyPatch) -> None:
     """A tool that is missing ends the run with the line that installs it."""
     monkeypatch.setattr(command, "PACKAGES", {"native": PACKAGES["native"]})

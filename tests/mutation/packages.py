@@ -74,5 +74,10 @@ PACKAGES: Final[dict[str, Package]] = {
     "capture": mirrored("capture", 1.0),
     "verify": mirrored("verify", 2.0),
     "session": Package(("hsl/session.py",), SESSION, 0.5, r"\bhsl\.session\b"),
-    "native": Package(("native/src",), ("tests/codec",), 1.0, r"\bhsl\.codec\.(native|batch|engines)\b"),
+    "native": Package(
+        ("native/src",),
+        ("tests/codec",),
+        1.0,
+        r"\bhsl\.codec\.(native|batch|engines)\b|fuzz_codec_differential",
+    ),
 }

@@ -17,11 +17,12 @@ from tests.mutation.baseline import Baseline, chunks
 from tests.mutation.bench import Bench, opened
 from tests.mutation.mutants import Mutant, sample
 from tests.mutation.packages import Package
-from tests.mutation.trial import Outcome, Trial, prepare, try_mutant
+from tests.mutation.trial import Outcome, Trial, prepare, run_tests, try_mutant
 
 __all__ = ["draw", "measure", "run"]
 
 MEASURE_SECONDS: Final = 900.0  # for the tests of a folder without a fault
+REHEARSAL_SECONDS: Final = 10.0
 NATIVE: Final = "native"  # its mutants need the C library to be built in each copy
 WITHOUT: Final = "folders of tests without a fault"
 Show = Callable[[str, int, int], None]  # what is done, how many, of how many
@@ -113,6 +114,18 @@ def measure(
     return baseline
 
 
+def rehearse(copies: Pool, root: Path, packages: dict[str, Package], baseline: Baseline) -> None:
+    """Run chosen tests of each package as a mutant meets them. Raises ValueError if one fails."""
+
+    def job(package: Package, bench: Bench) -> None:
+        tests = baseline.some(package.own_tests(root), REHEARSAL_SECONDS)
+        outcome, by = run_tests(bench, tests)
+        if outcome is not Outcome.SURVIVED:
+            raise ValueError(f"tests fail without a fault, in the order of a trial: {by}\n{bench.output()}")
+
+    list(copies.results([partial(job, package) for package in packages.values()]))
+
+
 def run(
     root: Path,
     packages: dict[str, Package],
@@ -129,6 +142,7 @@ def run(
         if any(mutant.package == NATIVE for mutant in mutants):
             copies.everywhere(prepare)
         baseline = measure(copies, root, packages, mutants, show)
+        rehearse(copies, root, packages, baseline)
 
         def job(mutant: Mutant, bench: Bench) -> Trial:
             if time.monotonic() > deadline:
