@@ -14,6 +14,7 @@ __all__ = ["Baseline", "Choice", "chunks"]
 # Seconds of tests, as they are without a fault, that a mutant is tried with.
 OWN_SECONDS: Final = 30.0
 WIDER_SECONDS: Final = 15.0
+PART: Final = 6  # test files of a job
 SLOW_SECONDS: Final = 0.1  # a test that takes more waits until the quick ones of all files have run
 IMPORT: Final = -1  # in the place of a test: the line is reached when its module is loaded
 
@@ -26,11 +27,13 @@ class Choice(NamedTuple):
 
 
 def chunks(files: Iterable[str]) -> list[list[str]]:
-    """Split test files by folder: a job of the baseline each."""
+    """Split test files by folder, and large folders in parts: each is a job of the baseline."""
     found: dict[str, list[str]] = defaultdict(list)
     for file in files:
         found[str(Path(file).parent)].append(file)
-    return list(found.values())
+    return [
+        folder[start : start + PART] for folder in found.values() for start in range(0, len(folder), PART)
+    ]
 
 
 class Baseline:

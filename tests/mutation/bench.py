@@ -21,6 +21,7 @@ SERVER: Final = Path(__file__).with_name("server.py")
 ENVIRONMENT: Final = {
     "COVERAGE_CORE": "ctrace",  # the one that knows tests apart
     "OPENBLAS_NUM_THREADS": "1",
+    "PYTHONHASHSEED": "0",  # a mutant has the same fate in each run
     "ASAN_OPTIONS": "hard_rss_limit_mb=2048",
 }
 
