@@ -12,7 +12,7 @@ from tests.mutation.mutants import Mutant
 __all__ = ["Baseline", "Choice", "chunks"]
 
 # Seconds of tests, as they are without a fault, that a mutant is tried with.
-OWN_SECONDS: Final = 30.0
+OWN_SECONDS: Final = 45.0
 WIDER_SECONDS: Final = 15.0
 PART: Final = 6  # test files of a job
 SLOW_SECONDS: Final = 0.1  # a test that takes more waits until the quick ones of all files have run

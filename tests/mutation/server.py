@@ -14,6 +14,7 @@ import resource
 import select
 import signal
 import time
+import traceback
 from collections import defaultdict
 from collections.abc import Iterator
 from pathlib import Path
@@ -30,6 +31,7 @@ __all__ = ["main"]
 LOADED = (hypothesis, jsonschema, np)  # for the jobs: forked, they need not load them
 MEMORY_BYTES = 3 << 30  # of a job: a mutant must not fill the machine
 PR_SET_CHILD_SUBREAPER = 36
+EX_SOFTWARE = 70  # a job that ends by an exception
 RESULT = Path("job.json").absolute()
 ARGUMENTS = ("-q", "-p", "no:cacheprovider", "--assert=plain", "--hypothesis-profile=ci")
 
@@ -151,8 +153,10 @@ def perform(job: dict[str, Any]) -> dict[str, Any]:
     if pid == 0:
         try:
             child(job)
+        except BaseException:
+            traceback.print_exc()  # to the log of the job
         finally:
-            os._exit(70)
+            os._exit(EX_SOFTWARE)
     code = wait(pid, job["seconds"])
     sweep()
     late = code is None or code == -signal.SIGALRM
