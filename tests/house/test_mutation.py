@@ -19,7 +19,7 @@ from tests.mutation.packages import PACKAGES, Package
 
 ROOT = Path(__file__).parents[2]
 SCHEMA = json.loads((ROOT / "tests/mutation/report.schema.json").read_text())
-TOY = Package(("hsl/toy.py",), ("tests/toy",), 1000.0)
+TOY = Package(("hsl/toy.py",), ("tests/toy",), 100.0)
 SOURCE = '''
 """Three functions: one that is tested, one that a fault makes hang, and one that no test calls."""
 import logging
@@ -75,7 +75,7 @@ def mutate(toy: Path, monkeypatch: pytest.MonkeyPatch) -> Callable[..., Result]:
     monkeypatch.setattr(command, "PACKAGES", {"toy": TOY})
 
     def run(*arguments: str) -> Result:
-        return CliRunner().invoke(command.main, ["--budget", "0.1", "--processes", "1", *arguments])
+        return CliRunner().invoke(command.main, ["--budget", "5", "--processes", "1", *arguments])
 
     return run
 
