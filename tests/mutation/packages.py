@@ -66,13 +66,13 @@ def mirrored(name: str, per_minute: float) -> Package:
 
 
 PACKAGES: Final[dict[str, Package]] = {
-    "codec": mirrored("codec", 1.0),
-    "link": mirrored("link", 2.0),
-    "agents": mirrored("agents", 3.0),
-    "engine": mirrored("engine", 2.0),
-    "transport": mirrored("transport", 1.5),
-    "capture": mirrored("capture", 1.0),
-    "verify": mirrored("verify", 2.0),
+    "codec": mirrored("codec", 1.5),
+    "link": mirrored("link", 3.5),
+    "agents": mirrored("agents", 5.0),
+    "engine": mirrored("engine", 2.5),
+    "transport": mirrored("transport", 2.0),
+    "capture": mirrored("capture", 1.5),
+    "verify": mirrored("verify", 3.0),
     "session": Package(("hsl/session.py",), SESSION, 0.5, r"\bhsl\.session\b"),
     "native": Package(
         ("native/src",),
