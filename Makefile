@@ -19,7 +19,7 @@ BUILD_TOOLS  := $(VENV)/.build-tools
 INSTALLED    := $(VENV)/.installed
 NATIVE_FILES := $(shell find native -type f)
 
-.PHONY: help demo test venv lint types drift layers ctest bench differential soak program everything models shortmodels coverage diagrams clean
+.PHONY: help demo test venv lint types drift layers ctest bench differential mutation soak program everything models shortmodels coverage diagrams clean
 
 help: ## this list
 	@sed -n 's/^\([a-z]*\):[^#]*## /\1\t/p' Makefile | expand -t 10
@@ -83,6 +83,11 @@ coverage: venv ## which cells of the link table and of the coherence tables the 
 	$(BIN)/hsl coverage link
 	$(BIN)/python -m pytest -q tests/agents/test_cells.py --coherence-coverage build/coverage/coherence
 	$(BIN)/hsl coverage coherence
+
+SEED := 1
+
+mutation: venv ## small faults in a sample of lines, drawn by SEED (1): the tests must see them; about half an hour
+	$(ENV) $(BIN)/python -m tests.mutation --seed $(SEED)
 
 soak: venv ## a million flits and a million operations, with faults, low power and link-downs; every planted bug of the agents with five seeds
 	$(BIN)/hsl link soak --flits 1000000 --faults crc:1e-3,drop:1e-3 --seed 1

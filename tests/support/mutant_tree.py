@@ -146,11 +146,11 @@ class MutantTree:
 
 
 @contextmanager
-def copied() -> Iterator[MutantTree]:
-    """Copy the tree as it is now to a folder that goes away at the end; the built extension comes along."""
+def copied(source: Path = ROOT) -> Iterator[MutantTree]:
+    """Copy a tree as it is now to a folder that goes away at the end; the built extension comes along."""
     with tempfile.TemporaryDirectory(prefix="hsl-mutant-") as folder:
         root = Path(folder) / "tree"
-        shutil.copytree(ROOT, root, ignore=LEFT_OUT)
+        shutil.copytree(source, root, ignore=LEFT_OUT)
         native = importlib.util.find_spec("hsl._native")
         if native is not None and native.origin is not None:
             shutil.copy(native.origin, root / "hsl")
