@@ -10,8 +10,8 @@ from hsl.agents.access import Access
 from hsl.codec.message import Message
 from hsl.link.port import Port
 from hsl.transport.faults import FaultPlan
+from hsl.verify.layout import Layout
 from hsl.verify.operation import Operation
-from hsl.verify.parties import agents_of, lines_of
 from hsl.verify.soak import Soak, SoakPlan
 from hsl.verify.stress import run
 from hsl.verify.stress_config import StressConfig
@@ -54,10 +54,11 @@ def test_last_message_of_each_class(monkeypatch: pytest.MonkeyPatch) -> None:
 
 def test_directory_at_rest() -> None:
     """At rest a stress run compares each directory with the caches: a holder that has left is seen (5.3)."""
-    config = StressConfig(cpu=1, gpu=1, lines=1)
-    addr = lines_of(config)[0]
+    config = StressConfig(cpu=1, gpu=1, lines=1, kinds="none")
+    layout = Layout(config)
+    addr = layout.lines[0]
     program: list[Operation] = []
-    for agent in agents_of(config):
+    for agent in layout.agents:
         after = (2 * len(program),) if program else ()
         load = Operation(len(program), agent, agent, Access("load", addr, 8), after=after)
         program += [load, Operation(load.id + 1, agent, agent, Access("evict", addr, 64), after=(load.id,))]
