@@ -240,13 +240,15 @@ class Session:
         Raises ConfigError (an address that cannot be used), PeerUnreachable (nobody answers, or not as a link
         does), LinkError (refused), PeerLost (it was there and is gone), and what the device raises.
         """
+        loop = asyncio.get_running_loop()
+        handler = loop.get_exception_handler()
         try:
             for end in self.ends.values():
                 await end.link.open()
             if announce is not None:
                 announce(self.addresses)
             self.device.node.start(self.now)
-            asyncio.get_running_loop().set_exception_handler(self._complain)
+            loop.set_exception_handler(self._complain)
             while not self._over:
                 busy = self._turn(self.now)
                 await self._rest(busy)
@@ -254,6 +256,8 @@ class Session:
             self._stop(self.now)
             self._lines.flush()
             await self._close()
+            if loop.get_exception_handler() == self._complain:  # not that of a session that began later
+                loop.set_exception_handler(handler)
 
     async def _close(self) -> None:
         """Close all links, also when the session is cancelled meanwhile."""
@@ -429,7 +433,8 @@ class Session:
 
     def _check_limit(self, now: int) -> None:
         """Give up at the time limit, and say what is missing."""
-        if self.limit is None or now < self.limit.seconds * NS_PER_S:
+        end = self._limit_ns
+        if self.limit is None or end is None or now < end:
             return
         ends = self.ends.values()
         if self.device.started:

@@ -385,6 +385,24 @@ def test_cancelled_while_it_closes(tmp_path: Path) -> None:
     assert list(tmp_path.iterdir()) == []
 
 
+def test_the_loop_is_given_back() -> None:
+    """A session that has ended leaves the exception handler of its event loop to the owner of the loop."""
+
+    async def body() -> None:
+        loop = asyncio.get_running_loop()
+        loop.set_exception_handler(print)
+        a = await listening(device(1))
+        b = await calling(device(2), a.uri)
+        assert loop.get_exception_handler() is not print
+        await b.end()
+        await a.end()
+        assert loop.get_exception_handler() != b.session._complain
+        a = await listening(device(1))
+        await a.kill()
+
+    run(body())
+
+
 @pytest.mark.parametrize("wait", [0, 0.2])
 def test_nobody_there(wait: float, tmp_path: Path) -> None:
     """A closed port, a missing socket file or an unknown host ends in PeerUnreachable after `wait`."""

@@ -13,7 +13,7 @@ from typing import Any
 
 import pytest
 
-from hsl._generated.constants import MAGIC, VERSION, CtlOp, ErrorCode
+from hsl._generated.constants import CtlOp, ErrorCode
 from hsl.codec.ctl import decode_ctl
 from hsl.codec.reference import decode_flit
 from hsl.errors import LinkError, PeerUnreachable
@@ -28,6 +28,8 @@ from tests.support.sessions import (
     calling,
     ctl_flit,
     device,
+    framed,
+    hello,
     listening,
     run,
     until,
@@ -47,12 +49,8 @@ async def serves(a: Running) -> None:
     assert a.device.got == b.device.got == 100
 
 
-def hello(epoch: int = 77, peer: int = 0, magic: bytes = MAGIC, version: tuple[int, int] = VERSION) -> bytes:
-    major, minor = version
-    limits: dict[str, Any] = {
-        f"{end}_{part}": n for end in ("min", "max") for part, n in (("major", major), ("minor", minor))
-    }
-    return ctl_flit(CtlOp.HELLO, epoch, peer, magic=magic, guid=99, link=0, links=1, **limits)
+def framed_hello(**fields: Any) -> bytes:
+    return framed(hello(**fields))
 
 
 def garbage(size: int) -> bytes:
@@ -66,12 +64,12 @@ PEERS: dict[str, Callable[[], bytes]] = {
     "long frames": lambda: b"".join(b"\x00\x01" + random.Random(n).randbytes(256) for n in range(500)),
     "silence": lambda: b"",
     "one byte": lambda: b"\x40",
-    "half a frame": lambda: hello()[:40],
-    "HELLO and no more": hello,
-    "its own HELLO": lambda: hello() * 50,
-    "wrong magic": lambda: hello(magic=b"LSHX"),
-    "wrong version": lambda: hello(version=(9, 9)),
-    "flood of sessions": lambda: b"".join(hello(epoch=n) for n in range(1, 500)),
+    "half a frame": lambda: framed_hello()[:40],
+    "HELLO and no more": framed_hello,
+    "its own HELLO": lambda: framed_hello() * 50,
+    "wrong magic": lambda: framed_hello(magic=b"LSHX"),
+    "wrong version": lambda: framed_hello(min_major=9, max_major=9),
+    "flood of sessions": lambda: b"".join(framed_hello(epoch=n) for n in range(1, 500)),
 }
 
 
@@ -108,13 +106,13 @@ def test_replaced_connection_delivers_nothing_more() -> None:
         a.device.node.receive = lambda port, link, data, now, error=False: received.append(data)  # type: ignore[method-assign]
         old = a.link.connection
         assert old is not None
-        old.data_received(hello(1))
+        old.data_received(framed_hello(epoch=1))
         new = a.link._connected()
         new._transport = old._transport  # it is made
-        new.data_received(hello(2))
+        new.data_received(framed_hello(epoch=2))
         for _ in range(3):
             a.session._turn(a.session.now)
-        assert received == [hello(2)[2:]]
+        assert received == [framed_hello(epoch=2)[2:]]
         writer.close()
         a.link.drop()
         await a.kill()
@@ -128,7 +126,7 @@ def test_unfinished_frame_is_given_up(caplog: pytest.LogCaptureFixture) -> None:
     async def body() -> None:
         a = await listening(device(1, tu_exp=FAST))
         reader, writer = await dial(a.uri)
-        writer.write(hello()[:40])
+        writer.write(framed_hello()[:40])
         while await reader.read(4096):
             pass
         writer.close()
@@ -181,7 +179,7 @@ def test_refused_stranger_is_told_and_cut() -> None:
     async def body() -> None:
         a = await listening(device(1))
         reader, writer = await dial(a.uri)
-        writer.write(hello(version=(9, 9)))
+        writer.write(framed_hello(min_major=9, max_major=9))
         ops = []
         while frame := await reader.read(66):
             ops.append(decode_ctl(decode_flit(frame[2:], "L64").payload).op)
@@ -198,7 +196,7 @@ def test_peer_that_refuses() -> None:
     async def refuse(reader: asyncio.StreamReader, writer: asyncio.StreamWriter) -> None:
         frame = await reader.readexactly(66)
         theirs = decode_ctl(decode_flit(frame[2:], "L64").payload).epoch
-        writer.write(hello(77, theirs))
+        writer.write(framed_hello(epoch=77, peer=theirs))
         writer.write(ctl_flit(CtlOp.ERR_FATAL, 77, theirs, error=ErrorCode.CFG))
         await reader.read()
         writer.close()
@@ -318,7 +316,7 @@ def test_strangers_that_are_refused_fill_no_log(caplog: pytest.LogCaptureFixture
         for epoch in range(1, 30):
             served = a.link.connections
             _, writer = await dial(a.uri)
-            writer.write(hello(epoch=epoch, version=(9, 9)))
+            writer.write(framed_hello(epoch=epoch, min_major=9, max_major=9))
             await until(lambda served=served: a.link.connections > served)  # type: ignore[misc]
             await until(lambda: a.link.connection is None or bool(a.link.connection.ended))
             writer.close()

@@ -58,11 +58,11 @@ class Cache:
         self._sets: list[OrderedDict[int, Line]] = [OrderedDict() for _ in range(sets)]
 
     def index(self, addr: int) -> int:
-        """The number of the set of an address."""
+        """Return the number of the set of an address."""
         return addr // LINE_BYTES % self.sets
 
     def _set(self, addr: int) -> OrderedDict[int, Line]:
-        return self._sets[addr // LINE_BYTES % self.sets]
+        return self._sets[self.index(addr)]
 
     def line(self, addr: int) -> Line:
         """The line that begins at `addr`, made in I when nobody knows it yet."""

@@ -57,7 +57,7 @@ TELEMETRY_NS = 1_000_000  # of virtual time between two snapshots of the counter
 STOP_SECONDS = 2.0  # for a node that is interrupted; it gives its peer one second
 FOLDER = "hsl-demo-"
 EXIT_SECONDS = 1.0  # what a node needs to print its report, once its link has ended
-GRAIN_NS = 64  # of the wires of a loopback run: a TU of the default exponent, well below the round trip
+GRAIN_NS = 1 << TU_EXPONENT_HARDWARE  # of the wires of a loopback run: a TU, well below the round trip
 # Virtual time after which a loopback run counts as hung: a gigabyte takes less.
 MAX_VIRTUAL_NS = 1 << 40
 

@@ -13,7 +13,7 @@ from typing import TYPE_CHECKING, Any
 
 import click
 
-from hsl._generated.constants import MAX_LINKS, TU_EXPONENT_SOFTWARE
+from hsl._generated.constants import MAX_LINKS, MAX_TU_EXP, TU_EXPONENT_SOFTWARE
 from hsl.capture import Clock, Recorder, one_end, wall_offset
 from hsl.cli.capture import capture_options, recording, view
 from hsl.cli.exits import ExitCode
@@ -102,7 +102,9 @@ def common_options(function: Callable[..., Any]) -> Callable[..., Any]:
             help="How GPUs are joined, or a TOML file with that, sizes, caches and link.",
         ),
         click.option(
-            "--tu", type=click.IntRange(0, 30), help="TU = 2^N ns (default: 20 on sockets, 6 on loopback)."
+            "--tu",
+            type=click.IntRange(0, MAX_TU_EXP),
+            help="TU = 2^N ns (default: 20 on sockets, 6 on loopback).",
         ),
         click.option(
             "--links", type=click.IntRange(1, MAX_LINKS), help="Links of the port, bonded (default: 1)."

@@ -12,6 +12,7 @@ from typing import Any
 from hsl._generated.constants import (
     LINE_BYTES,
     MAX_LINKS,
+    MAX_TU_EXP,
     MAX_WINDOW,
     TIMERS,
     TU_EXPONENT_SOFTWARE,
@@ -68,7 +69,7 @@ LIMITS = {
     "outstanding": (1, 256),
     "window": (1, MAX_WINDOW),
     "links": (1, MAX_LINKS),
-    "tu": (0, 30),
+    "tu": (0, MAX_TU_EXP),
     "l1_idle_tu": (0, MAX_IDLE_TU),
 }
 MAX_FILE_BYTES = 1 << 16  # a topology with every setting and a comment behind each has a tenth of it

@@ -15,7 +15,7 @@ from hsl.agents.address_map import PAGE_BYTES
 from hsl.verify.author import Author
 from hsl.verify.layout import FRAME_LINES, FRAMES, LARGE_PAGES, SILENT, SPACES, Layout
 from hsl.verify.operation import EXACT, NOTHING, PAGES, POISON, WORD, WORDS, Operation
-from hsl.verify.pages import LARGE, PRIVATE, SMALL, STRANGER, invalidation, spaces_of
+from hsl.verify.pages import LARGE, LARGE_SIZE, PRIVATE, SMALL, STRANGER, invalidation, spaces_of
 from hsl.verify.streams import interrupt_data
 
 __all__ = ["EPISODES", "Episodes", "LateEpisodes", "NcrEpisodes", "PageEpisodes", "PoisonEpisodes"]
@@ -237,7 +237,7 @@ class PageEpisodes:
         what = rng.choice((inside, inside, LARGE, LARGE, SMALL))
         one = what < LARGE_PAGES
         frame = rng.randrange(FRAMES) if one else rng.randrange(0, FRAMES, LARGE_PAGES)
-        least = 0 if one else LARGE_PAGES.bit_length() - 1
+        least = 0 if one else LARGE_SIZE
         size = rng.choice((least, least, least, least + 1, 31))
         pasid = space.pasid or rng.choice((*PRIVATE, STRANGER))
         access = invalidation(self._layout, space, what, size, pasid, rng.random() < 0.25)

@@ -30,6 +30,7 @@ from functools import partial, reduce
 from operator import or_
 from typing import Any, NamedTuple
 
+from hsl.agents.access import STREAMS
 from hsl.errors import ConfigError
 from hsl.verify.litmus_instruction import (
     AOPS,
@@ -275,7 +276,7 @@ def _instruction(lines: _Lines, cell: str) -> Instruction:
         legal = ", ".join(OPERANDS)
         raise lines.error(
             f"{mnemonic[:40]!r}: legal are {legal}; .acq on what reads, .rel on what writes, "
-            ".ld .st .nc on a fence, .s0 to .s31 on NCR"
+            f".ld .st .nc on a fence, .s0 to .s{STREAMS - 1} on NCR"
         )
     operands = [part.strip() for part in rest.split(",")] if rest.strip() else []
     if len(operands) != len(OPERANDS[kind]):

@@ -21,10 +21,21 @@ from hsl.verify.layout import FRAME_LINES, FRAMES, LARGE_PAGES, SPACES, Layout
 from hsl.verify.operation import WORD, Operation
 from hsl.verify.parties import Parties
 
-__all__ = ["LARGE", "PRIVATE", "SMALL", "STRANGER", "Pages", "Space", "contents", "invalidation", "spaces_of"]
+__all__ = [
+    "LARGE",
+    "LARGE_SIZE",
+    "PRIVATE",
+    "SMALL",
+    "STRANGER",
+    "Pages",
+    "Space",
+    "contents",
+    "invalidation",
+    "spaces_of",
+]
 
 LARGE, SMALL = LARGE_PAGES, LARGE_PAGES + 1  # what changes, besides one page: all, by one or four mappings
-LARGE_SIZE: Final = LARGE_PAGES.bit_length() - 1
+LARGE_SIZE: Final = LARGE_PAGES.bit_length() - 1  # SIZE of a mapping of so many pages
 PRIVATE: Final = (1, 2)  # PASIDs with mappings of their own
 STRANGER: Final = 3  # a PASID that has only the shared mappings
 RIGHTS: Final = Perm.R | Perm.W

@@ -20,7 +20,7 @@ from hsl.verify.issuer import THREAD_WINDOW
 from hsl.verify.layout import CPU_NIDS, HOME, PATIENT_TXNS, Layout
 from hsl.verify.stress_config import StressConfig
 
-__all__ = ["CPU_NIDS", "NEVER", "Parties", "Party"]
+__all__ = ["NEVER", "Parties", "Party"]
 
 NEVER: Final = 1 << 62  # ns: without faults no timer of the transaction layer may help a run along
 ENTRIES: Final = 4  # translations that a device keeps: fewer than there are

@@ -1,6 +1,6 @@
 """`python -m tests.attacks [--long] [--python PYTHON] [NAME...]`: run the table, print what was seen.
 
-`--long` takes the sizes of the review. `--python` (an absolute path) attacks the `hsl` of another
+`--long` takes the `long` turns of each row. `--python` (an absolute path) attacks the `hsl` of another
 interpreter, such as that of an older tree.
 """
 

@@ -11,8 +11,10 @@ import time
 from collections.abc import Callable
 from pathlib import Path
 
+from hsl.cli.progress import LISTENING
+
 START_SECONDS = 30.0  # a loaded machine takes long to import numpy
-LISTENING = re.compile(r"^listening at (\S+)$", re.MULTILINE)
+ADDRESS = re.compile(rf"^{LISTENING}(\S+)$", re.MULTILINE)
 
 
 class Node:
@@ -41,8 +43,8 @@ class Node:
 
     def uris(self, count: int = 1) -> list[str]:
         """The addresses where the node listens; waits until all are there."""
-        wait(lambda: len(LISTENING.findall(self.errors())) >= count or self.code is not None)
-        found: list[str] = LISTENING.findall(self.errors())
+        wait(lambda: len(ADDRESS.findall(self.errors())) >= count or self.code is not None)
+        found: list[str] = ADDRESS.findall(self.errors())
         assert len(found) >= count, f"the node does not listen: {self.errors()[-500:]}"
         return found
 

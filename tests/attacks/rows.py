@@ -1,8 +1,7 @@
 """The table: which attack on which node over which carrier, how often, and what must hold afterwards.
 
-A row is a test. `short` turns are for CI, `long` ones for `python -m tests.attacks --long`: those of the
-review from which the table grew. A new attack is a function in examples/raw_attacks.py or raw_messages.py and
-a row.
+A row is a test. `short` turns are for CI, `long` ones for `python -m tests.attacks --long`. A new attack is a
+function in examples/raw_attacks.py or raw_messages.py and a row.
 """
 
 from __future__ import annotations

@@ -1,6 +1,5 @@
 """What a line of input and a waiting program cost, in calls of functions."""
 
-import cProfile
 import random
 from collections.abc import Callable
 from itertools import count
@@ -11,17 +10,11 @@ from hsl.emulator import CpuDevice, GpuDevice, Topology
 from hsl.emulator.program import MAX_THREADS, Program, Scheduler
 from hsl.transport.base import Place
 from hsl.transport.loopback import Loopback, Wire
+from tests.support.calls import calls
 
 KIB = 1024
 CALLS_A_LINE = 1200  # it takes some 900; a third of what it took when every line went through both caches
 CALLS_A_RUN = 20  # of a scheduler that resumes one program
-
-
-def calls(function: Callable[[], object]) -> int:
-    """Count the calls of Python functions and built-ins that a function makes."""
-    profile = cProfile.Profile()
-    profile.runcall(function)
-    return sum(row.callcount for row in profile.getstats())
 
 
 def demo(size: int) -> Callable[[], None]:

@@ -14,7 +14,7 @@ COUNTED = frozenset({"call", "c_call"})
 
 
 def calls(work: Callable[[], object]) -> int:
-    """How many functions, of Python and of C, `work` calls; the same each time, unlike seconds."""
+    """Return how many functions of Python and of C `work` calls: the same each time, unlike seconds."""
     count = 0
 
     def seen(frame: FrameType, event: str, arg: Any) -> None:

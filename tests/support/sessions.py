@@ -11,7 +11,7 @@ from typing import Any, TypeVar
 
 import pytest
 
-from hsl._generated.constants import ACK_NONE, CtlOp, FlitType
+from hsl._generated.constants import ACK_NONE, MAGIC, VERSION, CtlOp, FlitType
 from hsl.codec.ctl import Ctl, encode_ctl
 from hsl.codec.flit import Flit
 from hsl.codec.reference import encode_flit
@@ -141,5 +141,18 @@ def check_balance(sender: Running, receiver: Running, note: str) -> None:
 def ctl_flit(op: CtlOp, epoch: int, peer: int, seen: bool = False, **body: Any) -> bytes:
     """One framed CTL flit, for a peer that is no session."""
     payload = encode_ctl(Ctl(op, seen, epoch, peer, body))
-    flit = encode_flit(Flit("L64", FlitType.CTL, ack=ACK_NONE, payload=payload))
+    return framed(encode_flit(Flit("L64", FlitType.CTL, ack=ACK_NONE, payload=payload)))
+
+
+def framed(flit: bytes) -> bytes:
+    """Return a flit as tcp and unix carry it."""
     return len(flit).to_bytes(2, "little") + flit
+
+
+def hello(epoch: int = 77, form: str = "L64", peer: int = 0, **changes: Any) -> bytes:
+    """Return the HELLO of a peer that is no session, with GUID 99; `changes` are fields of its body."""
+    major, minor = VERSION
+    body = {"magic": MAGIC, "guid": 99, "link": 0, "links": 1}
+    body |= {"min_major": major, "min_minor": minor, "max_major": major, "max_minor": minor}
+    payload = encode_ctl(Ctl(CtlOp.HELLO, peer != 0, epoch, peer, body | changes))
+    return encode_flit(Flit(form, FlitType.CTL, ack=ACK_NONE, payload=payload))

@@ -12,9 +12,8 @@ from typing import Any
 
 import pytest
 
-from hsl._generated.constants import MAGIC, VERSION, CtlOp, FlitType, LinkState
+from hsl._generated.constants import FlitType, LinkState
 from hsl._generated.layouts import UDP_FRAME, UDP_MAGIC, UDP_VERSION
-from hsl.codec.ctl import Ctl, encode_ctl
 from hsl.codec.flit import Flit
 from hsl.codec.reference import encode_flit
 from hsl.emulator.report import demo_report
@@ -23,16 +22,12 @@ from hsl.transport.base import parse_uri
 from hsl.transport.faults import FaultInjector, FaultPlan
 from hsl.transport.udp import BUFFER_BYTES, Drop, UdpLink, next_incarnation, pack, unpack
 from tests.support.relay import LOCALHOST, Relay
-from tests.support.sessions import FAST, calling, check_balance, device, listening, no_faults, run
+from tests.support.sessions import FAST, calling, check_balance, device, hello, listening, no_faults, run
 
 SLOW = 24  # TU = 16 ms: 16 TU are above the round trip of processes that wait for a core
 NOP = encode_flit(Flit("L64", FlitType.NOP, seq=5))
 WIDE = encode_flit(Flit("B256", FlitType.NOP, seq=5))
-LIMITS = dict(zip(("min_major", "min_minor", "max_major", "max_minor"), VERSION * 2, strict=True))
-GREETING = {"magic": MAGIC, "guid": 99, "link": 0, "links": 1} | LIMITS
-HELLO = encode_flit(
-    Flit("L64", FlitType.CTL, ack=1023, payload=encode_ctl(Ctl(CtlOp.HELLO, False, 77, 0, GREETING)))
-)
+HELLO = hello()
 EXAMPLE = bytes.fromhex("48534c5501004000 0000e6d5a4c2f318 2900000000000000")
 
 

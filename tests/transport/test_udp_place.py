@@ -9,8 +9,7 @@ from typing import Any
 
 import pytest
 
-from hsl._generated.constants import MAGIC, TIMERS, VERSION, CtlOp, ErrorCode, FlitType, LinkState
-from hsl.codec.ctl import Ctl, encode_ctl
+from hsl._generated.constants import TIMERS, CtlOp, ErrorCode, FlitType, LinkState
 from hsl.codec.flit import Flit
 from hsl.codec.reference import decode_flit, encode_flit
 from hsl.errors import PeerLost
@@ -19,23 +18,13 @@ from hsl.transport.base import parse_uri
 from hsl.transport.faults import FaultInjector, FaultPlan
 from hsl.transport.udp import Drop, UdpLink, pack, unpack
 from tests.support.relay import LOCALHOST
-from tests.support.sessions import FAST, Running, calling, device, listening, no_faults, run, until
+from tests.support.sessions import FAST, Running, calling, device, hello, listening, no_faults, run, until
 
 TOP = (1 << 64) - 1  # the greatest INCARNATION and COUNTER
 TU = 1000  # ns
 T_DEADKA, T_STATE = (TIMERS[name].tu * TU for name in ("T_DEADKA", "T_STATE"))
 NO_HELLO = ["zeros", "NOP", "short", "damaged"]
 OPEN = [state for state in LinkState if state not in (LinkState.DETECT, LinkState.L1)]
-
-
-def hello(epoch: int = 77, form: str = "L64", **changes: Any) -> bytes:
-    """A HELLO of a peer with GUID 99; `changes` are fields of its body, or `peer`."""
-    major, minor = VERSION
-    body = {"magic": MAGIC, "guid": 99, "link": 0, "links": 1}
-    body |= {"min_major": major, "min_minor": minor, "max_major": major, "max_minor": minor}
-    peer = changes.pop("peer", 0)
-    payload = encode_ctl(Ctl(CtlOp.HELLO, peer != 0, epoch, peer, body | changes))
-    return encode_flit(Flit(form, FlitType.CTL, ack=1023, payload=payload))
 
 
 def nop(number: int) -> bytes:

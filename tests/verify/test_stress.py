@@ -18,8 +18,8 @@ from hsl.verify import network, stack
 from hsl.verify.fences import Fences
 from hsl.verify.issuer import Issuer
 from hsl.verify.last_writer import READS, WRITES
+from hsl.verify.layout import CPU_NIDS
 from hsl.verify.operation import EXACT, GAP_LIMIT, NOTHING, Operation
-from hsl.verify.parties import CPU_NIDS
 from hsl.verify.stack import Stack
 from hsl.verify.stress import minimize, program, run
 from hsl.verify.stress_config import NONE, StressConfig
