@@ -23,7 +23,6 @@ __all__ = ["draw", "run"]
 
 MEASURE_SECONDS: Final = 900.0  # for the tests of a folder without a fault
 REHEARSAL_SECONDS: Final = 10.0
-SPARE: Final = 1.2  # of the budget: then the mutants that are left are not run
 NATIVE: Final = "native"  # its mutants need the C library to be built in each copy
 WITHOUT: Final = "parts of the tests without a fault"
 Show = Callable[[str, int, int], None]  # what is done, how many, of how many
@@ -137,9 +136,9 @@ def run(
 ) -> list[Trial]:
     """Draw mutants for a budget of minutes, and try them until it is over. Raises ValueError, BenchLostError.
 
-    All is read from the copies: the tree itself may be edited meanwhile.
+    The budget begins when the tests without a fault have run. All is read from the copies: the tree itself
+    may be edited meanwhile.
     """
-    deadline = time.monotonic() + budget * 60 * SPARE
     trials: list[Trial] = []
     with pool(root, processes) as copies:
         mutants = draw(copies.benches[0].root, packages, seed, budget)
@@ -147,6 +146,7 @@ def run(
             copies.everywhere(prepare)
         baseline = measure(copies, packages, mutants, show)
         rehearse(copies, packages, baseline)
+        deadline = time.monotonic() + budget * 60
 
         def job(mutant: Mutant, bench: Bench) -> Trial:
             if time.monotonic() > deadline:
