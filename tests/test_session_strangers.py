@@ -352,6 +352,11 @@ def test_an_exception_of_the_loop_is_a_traceback_unless_descriptors_are_used_up(
     assert "no connection can be accepted: Too many open files (999 more)" in warnings_of(caplog)
 
 
+# More than there are descriptors. asyncio takes a few of those that wait a second; the honest caller waits
+# behind them.
+CALLERS = 12
+
+
 def test_a_listener_without_descriptors_serves_when_there_are_some_again() -> None:
     """More callers than descriptors: the log has a few lines, no traceback; then the next peer is served."""
 
@@ -364,18 +369,21 @@ def test_a_listener_without_descriptors_serves_when_there_are_some_again() -> No
         assert process.stdout is not None
         assert process.stderr is not None
         address = parse_uri(process.stdout.readline().strip())
-        callers = [socket.create_connection((address.host, address.port)) for _ in range(40)]
-        lines = []
-        while "accepted" not in (line := process.stderr.readline()):
-            lines.append(line)
-            assert line, lines
-        for caller in callers:
-            caller.close()
-        run(serves_peer(str(address)))
-        lines += process.stderr.read().splitlines()
-        assert process.wait(LIMIT_SECONDS) == 0, lines
+        try:
+            callers = [socket.create_connection((address.host, address.port)) for _ in range(CALLERS)]
+            lines = []
+            while "accepted" not in (line := process.stderr.readline()):
+                lines.append(line)
+                assert line, lines
+            for caller in callers:
+                caller.close()
+            run(serves_peer(str(address)))
+            lines += process.communicate(timeout=LIMIT_SECONDS)[1].splitlines()
+        finally:
+            process.kill()
+    assert process.returncode == 0, lines
     assert not any("Traceback" in line for line in lines)
-    assert len(lines) < 40, "strangers do not fill the log"
+    assert len(lines) < 2 * CALLERS, "strangers do not fill the log"
 
 
 async def serves_peer(uri: str) -> None:

@@ -30,6 +30,8 @@ WAITING_LIMIT: Final = 1024
 GROUP_LIMIT: Final = 64
 # Page requests for one access: a host that answers RETRY for ever must not keep it for ever.
 ATTEMPTS: Final = 3
+# Invalidations beside the page of a walk that are told apart; after more its answer is not used.
+BESIDE_LIMIT: Final = 16
 PAGE_MASK: Final = (1 << PAGE_BITS) - 1
 VA_BITS: Final = 64
 READS: Final = frozenset({"load", "read_once", "ncread", "evict", "flush"})
@@ -94,6 +96,8 @@ class _Walk:
     ticket: Ticket | None = None
     group: PageGroup | None = None
     stale: bool = False
+    # (page, size) of each TransInv beside the page: a large answer may cover it. At most BESIDE_LIMIT.
+    beside: list[tuple[int, int]] = field(default_factory=list)
     waiting: list[Translated] = field(default_factory=list)
 
 
@@ -204,6 +208,7 @@ class Atc:
                 return False
             walk.needs = walk.waiting[0].needs
             walk.ticket, walk.stale = self._ask("trans_req", *key, walk.needs, now), False
+            walk.beside.clear()
             return True
         if not walk.ticket.done:
             return False
@@ -216,6 +221,9 @@ class Atc:
         if mapping is None:
             self._end(key, walk, ticket.err or Err.ACCESS)
             return True
+        wide = mapping.size
+        if any(page >> max(wide, size) == key[1] >> max(wide, size) for page, size in walk.beside):
+            return True  # HSL 5.10.2: what came covers pages of a TransInv, so it may be old
         del self._walks[key]
         self._keep(key[0], mapping)
         self._ready.extend(walk.waiting)
@@ -297,6 +305,10 @@ class Atc:
         """Take a TransInv: drop entries; the result tells when no access uses one. HSL 5.10 [HSL-ATS-002]."""
         word = INVALIDATE_D0.parse(message.data)
         size = VA_BITS if word["size"] >= ALL_SIZES else word["size"]
+        for (_, page), walk in self._walks.items():
+            if page >> size != message.addr >> size:
+                walk.stale |= len(walk.beside) >= BESIDE_LIMIT
+                walk.beside[BESIDE_LIMIT - 1 :] = [(message.addr, size)]
         place, pasid = message.addr >> size, pasid_of(message)
 
         def hit(owner: int | None, page: int, page_size: int = 0) -> bool:

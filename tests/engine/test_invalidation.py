@@ -62,6 +62,28 @@ def test_a_walk_starts_anew_after_an_invalidation_of_another_pasid(shared: bool)
     assert host.took(Op.ReadUnique).addr == HOST + 2 * PAGE
 
 
+@pytest.mark.parametrize("times", [1, 100])
+@pytest.mark.parametrize(("size", "used"), [(LARGE, False), (0, True)])
+def test_a_large_answer_is_not_used_after_an_invalidation_beside(size: int, used: bool, times: int) -> None:
+    """An answer under way that covers a page of a TransInv is asked for again, whatever page was asked for.
+
+    [HSL-ATS-002].
+    """
+    host = Scripted()
+    host.begin("store")
+    for _ in range(times):
+        host.invalidate(page=PAGE_OF_VA + 1)
+        assert host.invalidated()
+    host.translate(HOST, RW, size=size)
+    asked = [message.addr for message in host.peer.took(Op.ReadUnique)]
+    if used and times == 1:
+        assert asked == [HOST]
+        return
+    assert not asked, "5.10.2: an answer from before the TransInv covers a page of it, and is used"
+    host.translate(HOST + PAGES * PAGE, RW, size=size)
+    assert host.took(Op.ReadUnique).addr == HOST + PAGES * PAGE
+
+
 @pytest.mark.parametrize("needs", [Perm.R, Perm.W])
 def test_a_walk_of_another_page_goes_on(needs: Perm) -> None:
     """TransInv of another page leaves a walk alone: its answer is used."""

@@ -1,7 +1,6 @@
 """The import contracts of pyproject.toml, and the one rule that they cannot say."""
 
 import ast
-import os
 import shutil
 import subprocess
 import sys
@@ -17,13 +16,16 @@ NATIVE_IMPORTERS = {"native.py", "shm.py"}
 
 
 def lint_imports(tree: Path) -> subprocess.CompletedProcess[str]:
-    """Run the contracts on the `hsl` of `tree`; -S, lest the editable install put the checkout first."""
-    path = os.pathsep.join([str(tree), sysconfig.get_path("purelib")])
-    code = "from importlinter.cli import lint_imports_command; lint_imports_command()"
+    """Run the contracts on the `hsl` of `tree`; -S, lest the editable install put the checkout first.
+
+    The installed packages stand behind the standard library: one of them may be a backport of a part of it.
+    """
+    path = f"import sys; sys.path.append({sysconfig.get_path('purelib')!r}); "
+    code = f"{path}from importlinter.cli import lint_imports_command; lint_imports_command()"
     return subprocess.run(
         [sys.executable, "-S", "-c", code, "--no-cache"],
         cwd=tree,
-        env={"PYTHONPATH": path, "COLUMNS": "200"},
+        env={"PYTHONPATH": str(tree), "COLUMNS": "200"},
         capture_output=True,
         text=True,
         timeout=120,

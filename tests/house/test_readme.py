@@ -12,7 +12,7 @@ from hsl._generated.constants import PROFILE_SENTENCE
 ROOT = Path(__file__).parents[2]
 README = (ROOT / "README.md").read_text()
 SHELL = re.findall(r"^```sh\n(.*?)^```", README, re.DOTALL | re.MULTILINE)
-HSL = [line for block in SHELL for line in block.splitlines() if line.startswith(".venv/bin/hsl")]
+COMMANDS = [line for block in SHELL for line in block.splitlines() if line.startswith(".venv/bin/")]
 
 
 def test_first_words() -> None:
@@ -21,16 +21,16 @@ def test_first_words() -> None:
     assert [line.split("#")[0].strip() for line in SHELL[0].splitlines()] == ["make demo", "make test"]
 
 
-@pytest.mark.parametrize("line", HSL, ids=lambda line: line[:50])
+@pytest.mark.parametrize("line", COMMANDS, ids=lambda line: line[:50])
 def test_commands_run(line: str) -> None:
-    """Each `hsl` command of the README succeeds as it is written."""
+    """Each command of the README succeeds as it is written."""
     done = subprocess.run(shlex.split(line), cwd=ROOT, capture_output=True, text=True, timeout=120)
     assert done.returncode == 0, done.stderr
 
 
 def test_there_are_commands() -> None:
     """The README shows the main job and the codec."""
-    assert {line.split()[1] for line in HSL} >= {"demo", "codec", "info"}
+    assert {line.split()[1] for line in COMMANDS} >= {"demo", "codec", "info"}
 
 
 @pytest.mark.parametrize("link", sorted(set(re.findall(r"\]\(([^)#:]+)\)", README))))

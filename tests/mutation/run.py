@@ -19,7 +19,7 @@ from tests.mutation.mutants import Mutant, sample
 from tests.mutation.packages import Package
 from tests.mutation.trial import Outcome, Trial, prepare, run_tests, try_mutant
 
-__all__ = ["draw", "measure", "run"]
+__all__ = ["draw", "run"]
 
 MEASURE_SECONDS: Final = 900.0  # for the tests of a folder without a fault
 REHEARSAL_SECONDS: Final = 10.0
@@ -87,10 +87,9 @@ def draw(root: Path, packages: dict[str, Package], seed: int, budget: float) -> 
     return [each for each in chain(*zip_longest(*drawn)) if each is not None]
 
 
-def measure(
-    copies: Pool, root: Path, packages: dict[str, Package], mutants: list[Mutant], show: Show
-) -> Baseline:
+def measure(copies: Pool, packages: dict[str, Package], mutants: list[Mutant], show: Show) -> Baseline:
     """Run the tests without a fault. Raises ValueError if one fails."""
+    root = copies.benches[0].root
     lines: dict[str, set[int]] = defaultdict(set)
     for mutant in mutants:
         if mutant.file.endswith(".py"):
@@ -114,11 +113,11 @@ def measure(
     return baseline
 
 
-def rehearse(copies: Pool, root: Path, packages: dict[str, Package], baseline: Baseline) -> None:
+def rehearse(copies: Pool, packages: dict[str, Package], baseline: Baseline) -> None:
     """Run chosen tests of each package as a mutant meets them. Raises ValueError if one fails."""
 
     def job(package: Package, bench: Bench) -> None:
-        tests = baseline.some(package.own_tests(root), REHEARSAL_SECONDS)
+        tests = baseline.some(package.own_tests(bench.root), REHEARSAL_SECONDS)
         outcome, by = run_tests(bench, tests)
         if outcome is not Outcome.SURVIVED:
             raise ValueError(f"tests fail without a fault, in the order of a trial: {by}\n{bench.output()}")
@@ -129,20 +128,25 @@ def rehearse(copies: Pool, root: Path, packages: dict[str, Package], baseline: B
 def run(
     root: Path,
     packages: dict[str, Package],
-    mutants: list[Mutant],
     *,
+    seed: int,
+    budget: float,
     processes: int,
-    seconds: float,
     show: Show,
 ) -> list[Trial]:
-    """Try the mutants for up to `seconds`; the rest are not run. Raises ValueError, BenchLostError."""
-    deadline = time.monotonic() + seconds
+    """Draw mutants for a budget of minutes, and try them until it is over. Raises ValueError, BenchLostError.
+
+    The budget begins when the tests without a fault have run. All is read from the copies: the tree itself
+    may be edited meanwhile.
+    """
     trials: list[Trial] = []
     with pool(root, processes) as copies:
+        mutants = draw(copies.benches[0].root, packages, seed, budget)
         if any(mutant.package == NATIVE for mutant in mutants):
             copies.everywhere(prepare)
-        baseline = measure(copies, root, packages, mutants, show)
-        rehearse(copies, root, packages, baseline)
+        baseline = measure(copies, packages, mutants, show)
+        rehearse(copies, packages, baseline)
+        deadline = time.monotonic() + budget * 60
 
         def job(mutant: Mutant, bench: Bench) -> Trial:
             if time.monotonic() > deadline:
