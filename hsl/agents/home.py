@@ -92,7 +92,7 @@ class Waiting(NamedTuple):
 
     @property
     def src(self) -> int:
-        """Who asks; NO_NODE for a recall."""
+        """The NID of the requester; NO_NODE for a recall."""
         return NO_NODE if self.recall else self.message.src
 
 

@@ -103,7 +103,7 @@ def err_msg(
 
 
 def stream_of(message: Message) -> tuple[int, int, int]:
-    """What is served in order. HSL 3.6 O4."""
+    """Return the stream of a request: requests of one stream are served in order. HSL 3.6 O4."""
     return message.src, message.dst, message.aop
 
 

@@ -426,7 +426,7 @@ class RequestAgent:
         return self._no_request(line)
 
     def _no_request(self, line: Line) -> Lack | None:
-        """What a request for a line lacks, an MSHR or a TXN that its home takes; None: nothing."""
+        """Return what a request for a line lacks: an MSHR or a TXN that its home takes; None if nothing."""
         if self._no_mshr():
             return MSHR
         home = line.home

@@ -24,8 +24,8 @@ class Shares:
     """The free TSHRs of a home, and the idle lines that wait for one, in the group of who asks first.
 
     Half of the TSHRs are shared out among the groups of `peers`. Each can count on its part, the rest goes to
-    who comes first: who never acknowledges harms itself. What a call costs depends on the number of groups
-    only: not on how many lines wait or TSHRs are in use.
+    the group that comes first. A port that never sends CmpAck exhausts its own part and that rest, no more.
+    The cost of a call depends on the number of groups, not on how many lines wait or TSHRs are in use.
     """
 
     def __init__(self, tshrs: int, peers: Peers) -> None:

@@ -48,7 +48,7 @@ class Starving:
             del self._queues[lack]
 
     def lack(self, addr: int) -> Lack:
-        """What a line that is here lacks."""
+        """Return what a starving line lacks."""
         return self._places[addr][1]
 
     def oldest(self, but: Container[Lack]) -> int | None:

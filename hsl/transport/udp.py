@@ -107,7 +107,7 @@ def is_hello(flit: bytes) -> bool:
 
 
 def detecting() -> tuple[LinkState, int]:
-    """What a link without a session above it has to say: it waits for a HELLO."""
+    """Return the state and the TU of a link without a session: it waits for a HELLO."""
     return LinkState.DETECT, 1
 
 

@@ -39,7 +39,7 @@ def read_records(folder: Path, what: str, kinds: Sequence[str], cells: Collectio
 
 
 def _wrong(counts: Any, cells: Collection[str]) -> str:
-    """What is wrong with the counts of a kind, or nothing."""
+    """Return the fault in the counts of a kind, "" if there is none."""
     if not isinstance(counts, dict):
         return "no object of counts by cell"
     if unknown := counts.keys() - cells:

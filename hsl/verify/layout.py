@@ -131,7 +131,7 @@ class Layout:
 
     @cached_property
     def keepers(self) -> dict[int, int]:
-        """Who keeps each line, except those of frames."""
+        """The NID of the home or memory target that keeps each line; lines of frames are left out."""
         return {line: self.parts[index % len(self.parts)].keeper for index, line in enumerate(self._dealt)}
 
     @cached_property

@@ -74,7 +74,7 @@ class Parties:
         return self._memories[self._keepers[line]]
 
     def stored(self, line: int) -> bytes:
-        """What the memory of a line holds; of registers, zeros."""
+        """Return the bytes of a line in memory; zeros for registers."""
         return self._memory(line).read_line(line)[0] if line in self._keepers else bytes(LINE_BYTES)
 
     def poisoned(self, line: int) -> bool:

@@ -45,7 +45,7 @@ class Row(NamedTuple):
 
     @property
     def id(self) -> str:
-        """What names the row."""
+        """The name of the row."""
         extra = "".join(f"-{option.lstrip('-')}" for option in self.options[:1])
         return f"{self.name}-{self.victim}-{self.scheme}{extra}{'-few-files' if self.files else ''}"
 
