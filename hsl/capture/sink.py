@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import os
 import sys
+from contextlib import suppress
 from pathlib import Path
 
 from hsl.errors import CaptureError
@@ -65,11 +66,12 @@ class Sink:
         self.size += len(data)
 
     def _take_back(self) -> None:
-        """Cut off the part of a block that was written."""
+        """Cut off the part of a block that was written; what has failed first is what the caller tells."""
         if self.pipe:
             return
-        os.ftruncate(self._fd, self.size)
-        os.lseek(self._fd, self.size, os.SEEK_SET)
+        with suppress(OSError):
+            os.ftruncate(self._fd, self.size)
+            os.lseek(self._fd, self.size, os.SEEK_SET)
 
     def close(self) -> None:
         """Close the file, and remove it if it has no block; it may be called twice."""
