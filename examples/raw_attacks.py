@@ -43,6 +43,7 @@ from examples.raw_peer import (
     Gone,
     Message,
     Peer,
+    Unreachable,
     Wire,
     pack_record,
 )
@@ -63,6 +64,7 @@ class Target:
         self.peers: list[Peer] = []
         self.done = 0  # turns begun
         self.abrupt = False  # the carrier is closed without DISABLE
+        self.unreachable = False  # the attack ended because nobody accepts connections
         self.greets = False  # the device sends a message by itself, as `hsl node cpu` does
         self.seen: dict[str, int] = {}  # what an attack wants to tell
 
@@ -140,6 +142,7 @@ def run(name: str, target: Target) -> str:
         table()[name].run(target)
         return "all sent"
     except Gone as gone:
+        target.unreachable = isinstance(gone, Unreachable)
         return str(gone)
     finally:
         target.close()
@@ -404,8 +407,13 @@ ATTACKS["unknown-ctl"] = Attack(storm(0x23), "a CTL_OP that is in no table")
 
 
 def main(arguments: list[str] | None = None) -> int:
-    """Run the command line; return 1 when the well-behaved peer read something wrong, else 0."""
-    parser = argparse.ArgumentParser(prog="raw_peer.py", description="A raw HSL device, well-behaved or not.")
+    """Run the command line; return 1 after wrong data or when nobody accepts connections, else 0."""
+    parser = argparse.ArgumentParser(
+        prog="raw_peer.py",
+        description="A raw HSL device, well-behaved or not. Exit status: 0 if the reads were right or the "
+        "attack was sent, or the device ended the link; 1 after wrong data or if nobody accepts connections; "
+        "2 for wrong arguments. Whether the device still works after an attack is for you to check.",
+    )
     parser.add_argument(
         "uri", nargs="?", help="tcp://HOST:PORT, udp://HOST:PORT or unix:///PATH of a listener"
     )
@@ -417,7 +425,7 @@ def main(arguments: list[str] | None = None) -> int:
     parser.add_argument("--anywhere", action="store_true", help="allow a host that is not this one")
     given = parser.parse_args(arguments)
     if given.list:
-        print("\n".join(f"{name:20} {each.schemes:13} {each.text}" for name, each in table().items()))
+        print("\n".join(f"{name:22} {each.schemes:13} {each.text}" for name, each in table().items()))
         return 0
     if given.uri is None:
         parser.error("give a URI or --list")
@@ -425,17 +433,20 @@ def main(arguments: list[str] | None = None) -> int:
     if not given.uri.startswith("unix://") and host not in LOCAL and not given.anywhere:
         parser.error(f"{host or given.uri} is not this host: give --anywhere if it is yours to attack")
     target = Target(given.uri, given.count, given.seconds, given.seed)
-    if given.attack is None:
-        return behave(target)
-    ended = run(given.attack, target)
+    try:
+        if given.attack is None:
+            return behave(target)
+        ended = run(given.attack, target)
+    except ValueError as error:  # the URI
+        parser.error(str(error))
     told = "".join(f", {name} {value}" for name, value in target.seen.items())
     print(f"{given.attack}: {target.done} turns, seed {given.seed}{told}; {ended}")
-    return 0
+    return int(target.unreachable)
 
 
 def behave(target: Target) -> int:
     """Write and read lines of the other side's memory, coherent and not, and compare."""
-    wrong = 0
+    wrong = gone = 0
     try:
         peer = target.up()
         for n in target.turns(target.count):
@@ -447,8 +458,8 @@ def behave(target: Target) -> int:
                 peer.write(addr, data)
             wrong += peer.read(addr) != data
         peer.close(disable=True)
-    except Gone as gone:
-        print(gone)
-        wrong += 1
-    print(f"{target.done} lines written and read, {wrong} wrong")
-    return int(wrong > 0)
+    except Gone as error:
+        print(error)
+        gone = 1
+    print(f"{target.done - gone * (target.done > 0)} lines written and read, {wrong} wrong")
+    return int(gone or wrong > 0)

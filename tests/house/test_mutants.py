@@ -1,10 +1,11 @@
 """Faults that were planted and that the suite once missed: the tests that are named for each catch it."""
 
+import subprocess
 import sys
 
 import pytest
 
-from tests.support.mutant_tree import Mutant, copied, mutants, planted
+from tests.support.mutant_tree import ROOT, Mutant, copied, mutants, planted
 
 
 @pytest.mark.parametrize("mutant", mutants(), ids=lambda mutant: mutant.name)
@@ -28,3 +29,13 @@ def test_missed_fault_is_told() -> None:
     """A test that does not fail catches nothing."""
     with copied() as tree, pytest.raises(ValueError, match="does not catch the fault"):
         tree.caught_by("tests/test_hsl.py")
+
+
+@pytest.mark.parametrize("module", ["tests.mutants", "tests.attacks"])
+def test_an_unknown_name_is_refused(module: str) -> None:
+    """A name that selects nothing is status 2, not a run of nothing that has not failed."""
+    done = subprocess.run(
+        [sys.executable, "-m", module, "no-such-name"], cwd=ROOT, capture_output=True, text=True, timeout=60
+    )
+    assert done.returncode == 2
+    assert "no-such-name" in done.stderr
