@@ -8,12 +8,11 @@ It was written from spec/text, whose clauses it cites. Use it to try a device th
     hsl node cpu --listen tcp://127.0.0.1:7410 --input README.md &   # anew: a node ends with its peer
     python examples/raw_peer.py tcp://127.0.0.1:7410 --attack fuzz-messages --seconds 30 --seed 7
 
-`Peer` needs this file alone. The command line and the attacks are in raw_attacks.py and raw_messages.py, in
-the same folder `examples`; raw_attacks.py says how to add an attack. Below `send`,
-which waits for credits and window, there is a hook at each layer: `push` sends messages whatever the credits,
-`ctl` a control flit with any field, `flit` any link header, `raw` the bytes of a flit, `wire.write` bytes of
-the carrier. Fields of a Peer change its behaviour: `caps` is its offer, `advert` its credits, `answers` what
-it answers; `acknowledges`, `hoards` (returns no credits), `holds` (sends no CmpAck). RECOVERY and L1: none.
+`Peer` needs this file alone; raw_attacks.py beside it has the command line and says how to add an attack.
+Below `send`, which waits for credits and window, there is a hook at each layer: `push` (messages whatever the
+credits), `ctl` (any field), `flit` (any link header), `raw` (bytes of a flit), `wire.write` (of the carrier).
+Fields of a Peer change its behaviour: `caps` is its offer, `advert` its credits, `answers` what it answers;
+`acknowledges`, `hoards` (returns no credits), `holds` (sends no CmpAck). RECOVERY and L1: none.
 """
 
 from __future__ import annotations
@@ -30,7 +29,6 @@ from pathlib import Path
 from typing import Any, NamedTuple
 
 # ---- numbers of the specification
-
 NOP, PROT, CTL, PROT_S = range(4)  # 2.3
 MODULUS, BEHIND, ACK_NONE = 1024, 512, 1023  # of SEQ and ACK
 REQ, RWD, SNP, RSP, DAT, MEM, NCR = range(1, 8)  # 5.2
@@ -63,8 +61,6 @@ class Unreachable(Gone):
 
 
 # ---- flits (2.1 to 2.4)
-
-
 def crc_table(polynomial: int) -> list[int]:
     """Return the 256 steps of a reflected CRC."""
     table = list(range(256))
@@ -132,7 +128,6 @@ class Flit(NamedTuple):
 
 
 # ---- messages (2.5, 2.6); a layout has for each field the name, the first bit and the number of bits
-
 Layout = tuple[tuple[str, int, int], ...]
 COMMON: Layout = (("op", 0, 8), ("src", 8, 10), ("dst", 18, 10), ("txn", 28, 12))
 A0: Layout = (
@@ -190,9 +185,8 @@ class Message(NamedTuple):
     def pack(self) -> bytes:
         """Return the granules. Data shorter than LEN says are filled up; longer data are sent as they are."""
         fields, enables = self._asdict(), [] if self.be is None else [self.be]
-        if self.vc in (RSP, DAT):
-            granules = [join(fields, COMMON + B0)]
-        else:
+        granules = [join(fields, COMMON + B0)]
+        if self.vc not in (RSP, DAT):
             first = join(fields, COMMON + A0) | (BYTE_ENABLES if enables else 0)
             granules = [first, join(fields, A1), *enables]
         data = self.data.ljust(8 << self.len, b"\0") if self.op in CARRIERS else b""
@@ -229,7 +223,6 @@ def fill(rest: bytes, take: Callable[[], Message | None], form: Format) -> tuple
 
 
 # ---- control flits and capabilities (3.3)
-
 BODIES = {
     HELLO: ("<4sQ6B", "magic guid link links min_major min_minor max_major max_minor"),
     CAPS: ("<40sI", "record cfg_hash"), INITFC: ("<7H", "credits"), NAK: ("<H", "exp"),
@@ -288,8 +281,6 @@ def agree(own: dict[str, int], guid: int, peer: dict[str, int], peer_guid: int) 
 
 
 # ---- carriers (3.9)
-
-
 class Wire:
     """tcp and unix: a length of two bytes, then the flit. udp: a datagram with a header, then the flit."""
 
@@ -298,16 +289,15 @@ class Wire:
     def __init__(self, uri: str) -> None:
         scheme, _, rest = uri.partition("://")
         host, _, port = rest.rpartition(":")
-        if scheme not in ("tcp", "udp", "unix") or (
-            scheme != "unix" and not 0 < int(port if port.isdecimal() else 0) < 1 << 16
-        ):
+        number = int(port) if port.isdecimal() else 0
+        if scheme not in ("tcp", "udp", "unix") or (scheme != "unix" and not 0 < number < 1 << 16):
             raise ValueError(f"{uri}: expected tcp://HOST:PORT, udp://HOST:PORT or unix:///PATH")
         self.datagrams, family = scheme == "udp", socket.AF_UNIX if scheme == "unix" else socket.AF_INET
         self.buffer, self.incarnation, self.counter, self.last = b"", time.time_ns(), 0, (-1, -1)
         self.socket = socket.socket(family, socket.SOCK_DGRAM if self.datagrams else socket.SOCK_STREAM)
         self.socket.settimeout(PATIENCE)
         try:
-            self.socket.connect(rest if scheme == "unix" else (host, int(port)))
+            self.socket.connect(rest if scheme == "unix" else (host, number))
         except OSError as error:
             self.socket.close()
             raise Unreachable(f"{uri}: {error}") from error
@@ -362,7 +352,6 @@ class Wire:
 
 
 # ---- the device
-
 GPU = {
     "major": 1, "flit_sizes": 1, "roles": 0b10111, "nid_base": 16, "nid_count": 16, "window": 64, "n_ack": 64,
     "tu_exp": 20, "address_bits": 52, "atomics": 1, "vc_mask": 0xFE, "max_links": 1, "max_txn": 256,
@@ -481,8 +470,7 @@ class Peer:
     def evict(self, addr: int) -> int:
         """Give a copy back, with its data where they are newer than memory; return ERR."""
         state, data = self.lines[addr]
-        if state != MODIFIED:
-            del self.lines[addr]
+        if state != MODIFIED and self.lines.pop(addr):
             return self.request("Evict", addr, len=3).err
         self.leaving.add(addr)
         err = self.request("WbFull", addr, len=3, data=data).err
@@ -629,7 +617,8 @@ class Peer:
 
     def _transmit(self) -> None:
         if self.state != "ACTIVE":
-            self._handshake()
+            if self.shake:
+                self._handshake()
             return
         while self.rp != self.next:
             self.raw(self.stored[self.rp]._replace(ack=self.ack).pack(self.form))
@@ -645,8 +634,6 @@ class Peer:
             self.flit()
 
     def _handshake(self) -> None:
-        if not self.shake:
-            return
         self.shake, self.shaken = False, time.monotonic()
         if self.state == "DETECT":
             fields = {"magic": b"HSLO", "guid": self.guid, "links": 1, "min_major": 1, "max_major": 1}
@@ -695,9 +682,8 @@ class Peer:
             self.lines[addr] = kept, data
             if not kept:
                 del self.lines[addr]
-            fields = {"st": kept}
-            if state == MODIFIED:
-                how, fields = "SnpRspData", {"st": kept, "len": 3, "data": data}
+            how = "SnpRspData" if state == MODIFIED else how
+            fields = {"st": kept} | ({"len": 3, "data": data} if state == MODIFIED else {})
         elif message.name == "MemWr":
             self.memory[addr] = message.data
         elif message.name == "MemRd":
