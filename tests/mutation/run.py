@@ -96,7 +96,7 @@ def measure(copies: Pool, packages: dict[str, Package], mutants: list[Mutant], s
             lines[mutant.file].update(range(mutant.first, mutant.last + 1))
     wanted = {file: sorted(found) for file, found in lines.items()}
     files = [file for each in packages.values() for file in (*each.own_tests(root), *each.wider_tests(root))]
-    jobs = chunks(sorted(set(files)))
+    jobs = chunks(sorted(set(files)))[::-1]  # those of `tests/verify` take the longest: they go first
     baseline = Baseline()
     show(WITHOUT, 0, len(jobs))
 
