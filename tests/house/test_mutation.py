@@ -115,6 +115,17 @@ def test_a_fault_in_the_tree(mutate: Callable[..., Result], toy: Path) -> None:
     assert "tests fail without a fault: tests/toy/test_toy.py::test_wrong" in done.stderr
 
 
+def test_a_test_in_real_time(mutate: Callable[..., Result], toy: Path, tmp_path: Path) -> None:
+    """A test that fails under coverage and passes without it is left out of the run, which says so."""
+    with (toy / "tests/toy/test_toy.py").open("a") as file:
+        file.write("\nimport sys\ndef test_slow():\n    assert sys.gettrace() is None\n")
+    done = mutate("--json", str(tmp_path / "report.json"))
+    assert done.exit_code == 0, done.output
+    assert (
+        "1 tests fail under coverage alone and were left out: tests/toy/test_toy.py::test_slow" in done.stderr
+    )
+
+
 def test_an_interrupt(mutate: Callable[..., Result], tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     """^C in the middle of the run ends it with 2, and the copies are removed."""
 

@@ -44,9 +44,14 @@ class Meters:
             self._meter.__exit__(None, None, None)
 
 
+def tell(text: str) -> None:
+    """Say a line on stderr."""
+    click.echo(f"mutation: {text}", err=True)
+
+
 def stop(text: str, code: ExitCode) -> NoReturn:
     """Leave with a line on stderr."""
-    click.echo(f"mutation: {text}", err=True)
+    tell(text)
     sys.exit(code)
 
 
@@ -84,7 +89,9 @@ def main(seed: int, budget: float, names: tuple[str, ...], processes: int, path:
         signal.signal(each, signal.default_int_handler)
     meters = Meters()
     try:
-        trials = run(ROOT, packages, seed=seed, budget=budget, processes=processes, show=meters.show)
+        trials = run(
+            ROOT, packages, seed=seed, budget=budget, processes=processes, show=meters.show, tell=tell
+        )
     except (BenchLostError, ValueError) as error:
         stop(str(error), ExitCode.INTERNAL)
     except KeyboardInterrupt:
