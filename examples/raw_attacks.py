@@ -43,7 +43,6 @@ from examples.raw_peer import (
     Gone,
     Message,
     Peer,
-    Unreachable,
     Wire,
     pack_record,
 )
@@ -136,13 +135,16 @@ def table() -> dict[str, Attack]:
     return entered()
 
 
+NOBODY = (ConnectionRefusedError, FileNotFoundError)  # accepts a connection at the URI
+
+
 def run(name: str, target: Target) -> str:
     """Run an attack to its end; return how it ended."""
     try:
         table()[name].run(target)
         return "all sent"
     except Gone as gone:
-        target.unreachable = isinstance(gone, Unreachable)
+        target.unreachable = isinstance(gone.__cause__, NOBODY)
         return str(gone)
     finally:
         target.close()

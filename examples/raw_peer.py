@@ -25,7 +25,6 @@ import sys
 import time
 from collections import deque
 from collections.abc import Callable, Iterator
-from pathlib import Path
 from typing import Any, NamedTuple
 
 # ---- numbers of the specification
@@ -54,10 +53,6 @@ PATIENCE = 5.0  # seconds: a call that waits longer has lost the other side
 
 class Gone(Exception):
     """The other side closed the connection, ended the link or does not answer."""
-
-
-class Unreachable(Gone):
-    """Nobody accepts a connection at the URI."""
 
 
 # ---- flits (2.1 to 2.4)
@@ -300,7 +295,7 @@ class Wire:
             self.socket.connect(rest if scheme == "unix" else (host, number))
         except OSError as error:
             self.socket.close()
-            raise Unreachable(f"{uri}: {error}") from error
+            raise Gone(f"{uri}: {error}") from error
         if scheme == "tcp":
             self.socket.setsockopt(socket.IPPROTO_TCP, socket.TCP_NODELAY, 1)
 
@@ -636,8 +631,9 @@ class Peer:
     def _handshake(self) -> None:
         self.shake, self.shaken = False, time.monotonic()
         if self.state == "DETECT":
-            fields = {"magic": b"HSLO", "guid": self.guid, "links": 1, "min_major": 1, "max_major": 1}
-            self.ctl(HELLO, seen=bool(self.peer), **fields)
+            self.ctl(
+                HELLO, seen=bool(self.peer), magic=b"HSLO", guid=self.guid, links=1, min_major=1, max_major=1
+            )
         elif self.state == "CONFIG":
             self.ctl(CAPS, seen=self.seen, record=pack_record(self.caps), cfg_hash=self.config_hash())
         else:
@@ -660,8 +656,8 @@ class Peer:
         if message.name in ("Cmp", "CmpData"):
             pair = self.open.get(message.txn, [])
             if message.st and not message.err and pair:
-                addr = pair[0].addr
-                self.lines[addr] = message.st, message.data or self.lines.get(addr, (0, bytes(LINE)))[1]
+                held = self.lines.get(addr := pair[0].addr, (INVALID, bytes(LINE)))[1]
+                self.lines[addr] = message.st, message.data or held
             if message.st and not message.err and not self.holds:
                 self.send(reply(message, "CmpAck", txn=message.htxn))
             (pair if len(pair) == 1 else self.inbox).append(message)
@@ -697,7 +693,7 @@ def reply(message: Message, op: str, **fields: Any) -> Message:
 
 
 if __name__ == "__main__":
-    sys.path.insert(0, str(Path(__file__).parents[1]))
+    sys.path.insert(0, __file__.rpartition("/examples/")[0])
     from examples.raw_attacks import main
 
     sys.exit(main())
