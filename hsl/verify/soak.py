@@ -76,8 +76,11 @@ class SoakPlan:
     def __post_init__(self) -> None:
         if self.flits < 1:
             raise ConfigError(f"{self.flits} flits; legal is 1 and more")
-        if self.low_power < 0:
-            raise ConfigError(f"a rest every {self.low_power} flits: expected 1 and more, or 0 for none")
+        if not 0 <= self.low_power < self.flits:
+            raise ConfigError(
+                f"a rest every {self.low_power} flits: expected 0 for none, or 1..{self.flits - 1}, "
+                f"so that a run of {self.flits} flits has one"
+            )
         if self.flit not in FORMATS:
             raise ConfigError(f"flit {self.flit!r} is none of {', '.join(FORMATS)}")
         self.faults.fits(self.links)

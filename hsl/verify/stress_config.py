@@ -24,7 +24,8 @@ KINDS: Final = {
     "fences": "fences of some kinds of accesses",
     "ncr": "registers, doorbells and interrupts",
     "translation": "virtual addresses, and page tables that change",
-    "timeouts": "completions that come after T_REQ, and targets that do not answer",
+    "timeouts": "completions that come after T_REQ, and targets that do not answer "
+    "(of two CPU caches, via messages)",
 }
 ALL, NONE = "all", "none"
 # Name: least and greatest value.

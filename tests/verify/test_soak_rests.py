@@ -136,3 +136,10 @@ def test_planted_bugs(bug: str, monkeypatch: pytest.MonkeyPatch) -> None:
         monkeypatch.setattr(name, planted)
     report = Soak(soak).run()
     assert any(re.search(says, failure) for failure in report["failures"]), report["failures"]
+
+
+@pytest.mark.parametrize("low_power", [-1, 3000, 5000])
+def test_a_run_without_room_for_a_rest_is_refused(low_power: int) -> None:
+    """A soak that asks for rests has at least one: a distance that the run never reaches is a ConfigError."""
+    with pytest.raises(ConfigError, match=r"expected 0 for none, or 1\.\.2999"):
+        plan(low_power=low_power)
