@@ -154,8 +154,9 @@ class Waking:
 
 def finish() -> None:
     """Make the calls of `at_exit`. After an interruption say so and end here, whatever other threads do."""
-    with contextlib.suppress(OSError, ValueError):  # Python says so itself when it shuts down
-        sys.stdout.flush()
+    if sys.stdout is not None:  # it was not closed before the command began
+        with contextlib.suppress(OSError, ValueError):  # Python says so itself when it shuts down
+            sys.stdout.flush()
     if _state.number is not None:
         _end()
     for number in SIGNALS:

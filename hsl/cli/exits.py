@@ -83,6 +83,8 @@ def told(error: BaseException, code: ExitCode, trace: TracebackType | None) -> s
 
 def forget_output() -> None:
     """Throw away what cannot be written to stdout: Python tries once more as it ends."""
+    if sys.stdout is None:  # closed before the command began
+        return
     try:
         sys.stdout.flush()
     except OSError:

@@ -15,11 +15,14 @@ from hsl.interruption import Held, at_exit
 
 __all__ = ["OwnFolder", "sweep"]
 
-UNIQUE = re.compile(r"[a-z0-9_]{8}")  # what tempfile.mkdtemp puts behind a prefix
+# mkdtemp puts eight letters before the suffix. Without a suffix a user's own `hsl-demo-captures` would look
+# like ours, and be removed with all that is in it.
+SUFFIX = ".hsl-own"
+UNIQUE = re.compile(r"[a-z0-9_]{8}" + re.escape(SUFFIX))
 
 
 class OwnFolder:
-    """A context for a new folder `prefix`XXXXXXXX in `parent`; it must get files and sockets only.
+    """A context for a new folder `prefix`XXXXXXXX.hsl-own in `parent`; it must get files and sockets only.
 
     Its owner holds a lock on it, which the kernel takes away when the owner ends. Before it is made, those
     that dead owners have left are removed.
@@ -48,7 +51,7 @@ class OwnFolder:
     def _made(self) -> tuple[Path, int]:
         """Make it and lock it; another command may sweep it away in between."""
         while True:
-            path = Path(tempfile.mkdtemp(prefix=self.prefix, dir=self.parent))
+            path = Path(tempfile.mkdtemp(SUFFIX, self.prefix, self.parent))
             with suppress(FileNotFoundError):
                 lock = opened(path)
                 with suppress(OSError):  # on a file system without locks nobody can sweep it either

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import hashlib
 import os
+import re
 import shutil
 import subprocess
 import tempfile
@@ -29,6 +30,7 @@ GCC = ("-std=c11", "-w", "-mcx16")
 # processor for a coherence model; 150, 65, 45 and 40 us for a state).
 EFFORT = ((0, "-O0"), (12_000, "-Og"), (50_000, "-O1"), (1_000_000, "-O2"))
 MAX_PROGRAMS = 256  # in the cache: some editions of all models and mutants; a program has about 0.3 MB
+PROGRAM = re.compile(r"[0-9a-f]{32}")  # what a program in the cache is called
 MAX_OUTPUT = 1 << 24  # bytes of a checker's report: a trace of a thousand steps has one
 
 
@@ -126,9 +128,9 @@ class Checker:
             return out.read(MAX_OUTPUT)
 
     def _prune(self) -> None:
-        """Keep the programs that were used last."""
+        """Keep the programs that were used last; other files in the folder are the user's."""
         programs = sorted(
-            (path for path in self.cache.iterdir() if path.is_file()),
+            (path for path in self.cache.iterdir() if PROGRAM.fullmatch(path.name) and path.is_file()),
             key=lambda path: path.stat().st_mtime,
         )
         for path in programs[:-MAX_PROGRAMS]:

@@ -72,9 +72,9 @@ class StressConfig:
             value = getattr(self, name)
             if type(value) is not int or not least <= value <= most:
                 raise ConfigError(f"stress: {name} = {value!r}; legal is {least}..{most}")
-        if self.via not in VIA:
+        if type(self.via) is not str or self.via not in VIA:
             raise ConfigError(f"stress: via {self.via!r}; legal are {', '.join(VIA)}")
-        if self.homed not in HOMED:
+        if type(self.homed) is not str or self.homed not in HOMED:
             raise ConfigError(f"stress: homed {self.homed!r}; legal are {', '.join(HOMED)}")
         if self.homed != "host" and not self.gpu:
             raise ConfigError(f"stress: --homed {self.homed} needs at least one gpu")

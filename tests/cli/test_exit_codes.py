@@ -81,3 +81,12 @@ def test_an_interrupted_command_is_no_verdict() -> None:
 def test_every_code_has_its_command() -> None:
     """No exit code is untested, and none has two meanings."""
     assert {ending.code for ending in ENDINGS.values()} | {ExitCode.INTERRUPTED} == set(ExitCode)
+
+
+@pytest.mark.parametrize(("arguments", "code"), [("info", ExitCode.OK), ("bogus", ExitCode.USAGE)])
+def test_closed_standard_output(arguments: str, code: ExitCode) -> None:
+    """A command whose standard output was closed by its caller has the exit code that it has otherwise."""
+    command = ["/bin/sh", "-c", 'exec "$0" "$@" >&-', HSL, arguments]
+    done = subprocess.run(command, stderr=subprocess.PIPE, text=True, timeout=60, check=False)
+    assert done.returncode == code, done.stderr
+    assert "Traceback" not in done.stderr

@@ -11,7 +11,7 @@ import pytest
 
 from hsl.cli.folders import OwnFolder, sweep
 
-NAME = "hsl-x-0123abc_"  # as if a dead owner had left it
+NAME = "hsl-x-0123abc_.hsl-own"  # as if a dead owner had left it
 
 
 def left(parent: Path, name: str = NAME) -> Path:
@@ -50,11 +50,15 @@ def test_a_folder_of_a_living_owner_stays(tmp_path: Path) -> None:
 
 
 def foreign_name(parent: Path) -> Path:
-    return left(parent, "hsl-x-build")
+    return left(parent, "hsl-x-build.hsl-own")
 
 
 def other_prefix(parent: Path) -> Path:
-    return left(parent, "hsl-y-0123abc_")
+    return left(parent, "hsl-y-0123abc_.hsl-own")
+
+
+def a_users_folder(parent: Path) -> Path:
+    return left(parent, "hsl-x-captures")  # eight letters, as mkdtemp would draw them
 
 
 def with_a_folder(parent: Path) -> Path:
@@ -81,7 +85,7 @@ def a_file(parent: Path) -> Path:
 
 
 @pytest.mark.parametrize(
-    "make", [foreign_name, other_prefix, with_a_folder, open_to_others, a_link_to_one, a_file]
+    "make", [foreign_name, other_prefix, a_users_folder, with_a_folder, open_to_others, a_link_to_one, a_file]
 )
 def test_what_cannot_be_ours_stays(make: Callable[[Path], Path], tmp_path: Path) -> None:
     """Sweeping touches nothing that a command cannot have left, and follows no symbolic link."""

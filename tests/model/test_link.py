@@ -98,8 +98,10 @@ def test_cache(checker: rumur.Checker, monkeypatch: pytest.MonkeyPatch) -> None:
     assert checker.check(TOY, states=1).cached
     assert not checker.check(TOY, states=rumur.EFFORT[-1][0]).cached  # gcc has more to do for a long search
     monkeypatch.setattr(rumur, "MAX_PROGRAMS", 2)
+    (checker.cache / "a file of the user").touch()
     checker.check(TOY + "-- third\n")
-    assert len(list(checker.cache.iterdir())) == 2
+    assert len(list(checker.cache.iterdir())) == 3
+    assert (checker.cache / "a file of the user").exists(), "only programs of the cache are removed from it"
     assert checker.check(TOY + "-- third\n").cached
 
 

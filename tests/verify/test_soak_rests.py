@@ -143,3 +143,10 @@ def test_a_run_without_room_for_a_rest_is_refused(low_power: int) -> None:
     """A soak that asks for rests has at least one: a distance that the run never reaches is a ConfigError."""
     with pytest.raises(ConfigError, match=r"expected 0 for none, or 1\.\.2999"):
         plan(low_power=low_power)
+
+
+@pytest.mark.parametrize("seed", [5, 6])
+def test_heavy_loss_is_no_failure(seed: int) -> None:
+    """Where half of the flits are lost or damaged the ends take long to be in L1, and the run is verified."""
+    report = Soak(plan("crc:0.3,drop:0.3", flits=300, low_power=3, seed=seed)).run()
+    assert report["verified"], report["failures"]
