@@ -24,7 +24,7 @@ __all__ = ["Rests"]
 
 TU: Final = 1 << TU_EXPONENT_HARDWARE
 # Virtual time in which both ends must be in L1: holdoffs after PM_NAK, also where half of the flits are lost.
-LIMIT_TU: Final = 1 << 16
+LIMIT_TU: Final = 15 << 10  # below the time after which the soak misses flits
 SHORT_TU: Final = 256  # a rest that need not sleep: longer than it takes to return the credits of all VCs
 RACE_TU: Final = 40  # after the first entry into L1: a few T_PM
 APART_TU: Final = 2  # between the work of one end and of the other
