@@ -212,6 +212,26 @@ def test_who_is_first_at_one_instant_is_judged_by_its_own_share() -> None:
     assert shared.home.idle
 
 
+def test_who_was_second_at_one_instant_stays_in_line() -> None:
+    """A request whose turn comes while its line is busy gets another turn at the end of that. HSL 5.4 T4, T5.
+
+    Two requests for one line wait for a TSHR from the same instant on; the one that is served first takes the
+    line, and a further TSHR falls to the other one while the line is busy.
+    """
+    shared = Shared(ports=1, tshrs=2)
+    flood = PORTS[0].start
+    line = (LINES - 1) * LINE_BYTES
+    assert len(shared.ask(CORE, 2)) == 2
+    for src in (flood + 1, flood):
+        shared.home.receive(Message(Op.ReadOnce, src, HOME, 900, 3, line), shared.now)
+        assert shared.begun() == []
+    assert shared.answer() == [line], "T5: of one instant, the lower SRC"
+    assert shared.answer() == [], "T4: the line is busy"
+    assert shared.answer() == [line], "T5: the request that was second is served"
+    assert shared.answer() == []
+    assert shared.home.idle
+
+
 # ---- what it costs
 
 

@@ -271,6 +271,33 @@ def test_two_lost_ranges_are_one_from_the_first_byte_to_the_last(order: tuple[in
     assert rig.memory_done()[0].err == Err.OK
 
 
+def test_a_lift_renews_no_line_of_another_target() -> None:
+    """A lost line stays poisoned when the memory on both sides of it has been initialised. HSL 5.6 M3, M5.
+
+    Two ranges of one target lie around one of another target, whose line is on the lost list.
+    """
+    page, other = 0x1000, MT + 1
+    amap = AddressMap(
+        [
+            SamEntry(i * page, (i + 1) * page - 1, SamType.HDM_H, home=HOME, mt=mt)
+            for i, mt in enumerate((MT, other, MT))
+        ]
+    )
+    home = HomeAgent(HomeConfig(nid=HOME, address_map=amap), None)
+    home.receive(Message(Op.ReadUnique, A, HOME, 0, 3, page), 0)
+    read = home.outbox.popleft()
+    assert (read.op, read.dst) == (Op.MemRd, other)
+    home.receive(Message(Op.CmpData, other, HOME, read.txn, 3, data=OLD), 0)
+    home.receive(Message(Op.CmpAck, A, HOME, home.outbox.popleft().htxn), 0)
+    home.fence(A, 0)
+    for first in (0, 2 * page):
+        assert home.content_lost(MT, first, first + page - 1)
+    assert home.lift(MT)
+    home.receive(Message(Op.ReadOnce, B, HOME, 0, 3, page), 0)
+    (answer,) = home.outbox
+    assert (answer.op, answer.poison) == (Op.CmpData, 1), "5.6 M3: the data of its owner are gone"
+
+
 @pytest.mark.parametrize("op", [Op.ReadUnique, Op.ReadOnce, Op.AtomicLoad])
 def test_poison_of_the_target(op: Op) -> None:
     """POISON of the target reaches the cache and the snapshot; an atomic ends with DATA. [HSL-RAS-001]."""

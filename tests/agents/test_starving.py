@@ -48,6 +48,9 @@ def test_the_oldest_gets_what_becomes_free(lack: str) -> None:
 
 def answer(request: Message) -> Message:
     """The completion of a read or an eviction."""
+    if request.op == Op.ReadOnce:
+        data = bytes(8 << request.len)
+        return Message(Op.CmpData, request.dst, request.src, request.txn, request.len, data=data)
     if request.op != Op.ReadShared:
         return Message(Op.Cmp, request.dst, request.src, request.txn)
     return Message(
@@ -66,6 +69,26 @@ def test_who_lacks_something_holds_up_nobody_who_lacks_something_else() -> None:
     assert other.done
     one.receive(answer(first), 11)
     assert [message.dst for message in drain(one)][:1] == [POOR]
+
+
+def test_an_access_keeps_its_age_when_it_lacks_something_else() -> None:
+    """A way goes to the access that was begun first, also if that lacked a TXN before it lacked a way."""
+    config = {"sets": 1, "ways": 1, "mshrs": 16}
+    one = RequestAgent(RequestConfig(nid=FIRST, address_map=MAP, **config))
+    one.attach(range(POOR, POOR + 1), LOCAL._replace(max_txn=1))
+    one.submit(Access("read_once", BASE, 8), 0)  # takes the TXN of POOR, and no way
+    one.submit(load(2 * SIZE), 1)  # takes the way
+    older, younger = BASE + LINE_BYTES, 2 * SIZE + LINE_BYTES
+    one.submit(load(older), 2)  # lacks a TXN
+    one.submit(load(younger), 3)  # lacks a way
+    sent = drain(one)
+    order = []
+    while sent:
+        order += [message.addr for message in sent if message.op == Op.ReadShared]
+        for request in (message for message in sent if message.op != Op.CmpAck):
+            one.receive(answer(request), 4)
+        sent = drain(one)
+    assert order == [2 * SIZE, older, younger], "D1: in the order in which they were begun"
 
 
 def costs(lack: str, waiting: int) -> dict[str, int]:

@@ -62,6 +62,18 @@ def test_large_pages_and_shared_mappings() -> None:
     assert system.iommu.lookup(PASID, PAGE_OF_VA + 5) == system.iommu.lookup(9, PAGE_OF_VA)
 
 
+def test_the_own_mapping_of_a_pasid_goes_before_a_global_one_of_the_same_pages() -> None:
+    """Of two mappings of one size a device gets that of its PASID, and each other PASID the global one."""
+    system = System()
+    system.iommu.map(0, Mapping(PAGE_OF_VA, HOST, RW, shared=True))
+    system.iommu.map(PASID, Mapping(PAGE_OF_VA, HOST + PAGE, RW))
+    system.do("store", VA, DATA)
+    assert system.host(HOST + PAGE) == DATA, "5.10: the mapping of the PASID itself"
+    other = system.atc.access(7, Access("store", VA, 8, b"of all!!"), system.wire.now)
+    system.wire.run(lambda: other.done)
+    assert system.host(HOST) == b"of all!!", "5.10: the global mapping, for who has no other"
+
+
 @pytest.mark.parametrize(
     ("perms", "kind", "data", "err"),
     [
@@ -141,6 +153,26 @@ def test_invalidation_ends_after_the_accesses_that_use_the_page() -> None:
         host.say(Op.CmpData, 0, read.src, **fields)
         assert access.done
         assert host.invalidated()
+
+
+def test_invalidation_waits_for_an_access_that_was_reported_before_it_came() -> None:
+    """An access whose T_REQ is over still uses its page: a TransInv that comes then waits for its completion.
+
+    [HSL-ATS-002].
+    """
+    host = Scripted()
+    access = host.begin()
+    host.translate(HOST + PAGE)
+    read = host.took(Op.ReadShared)
+    deadline = host.gpu.agents[GPU_AGENT].next_deadline()
+    assert deadline is not None
+    host.wire.now = deadline
+    host.rest()
+    assert access.done
+    host.invalidate()
+    assert not host.invalidated(), "5.10: the read may still reach the old page"
+    host.say(Op.CmpData, 0, read.src, txn=read.txn, st=1, len=3, data=bytes(64))
+    assert host.invalidated()
 
 
 def test_translation_that_crosses_an_invalidation_is_asked_for_again() -> None:
