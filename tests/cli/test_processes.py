@@ -1,14 +1,18 @@
 """Children that end with us, and workers."""
 
 import os
+import select
 import signal
 import subprocess
 import sys
+from contextlib import suppress
 
 import pytest
 
 from hsl.cli.processes import Children, WorkerLost, spread
 from hsl.errors import ConfigError
+
+LIMIT_SECONDS = 10.0  # which only a failure takes
 
 
 def square(number: int) -> int:
@@ -71,3 +75,33 @@ def test_nothing_is_started_after_the_context() -> None:
         pass
     with pytest.raises(PermissionError):
         children.start([sys.executable, "-c", ""])
+
+
+OWNER = """
+import sys, time
+from hsl.cli.processes import Children
+with Children() as children:
+    child = children.start([sys.executable, "-c", sys.argv[1]])
+    time.sleep(60)
+"""
+DEAF = """
+import os, signal, time
+for number in (signal.SIGTERM, signal.SIGHUP, signal.SIGINT):
+    signal.signal(number, signal.SIG_IGN)
+print(os.getpid(), flush=True)
+time.sleep(60)
+"""
+
+
+def test_a_deaf_child_of_a_killed_owner_ends() -> None:
+    """When the owner is killed its children are killed: one that ignores all signals it can ends too."""
+    with subprocess.Popen([sys.executable, "-c", OWNER, DEAF], stdout=subprocess.PIPE, text=True) as owner:
+        assert owner.stdout is not None
+        child = os.pidfd_open(int(owner.stdout.readline()))
+        owner.kill()
+        try:
+            assert select.select([child], [], [], LIMIT_SECONDS)[0], "the child outlives its owner"
+        finally:
+            with suppress(ProcessLookupError):
+                signal.pidfd_send_signal(child, signal.SIGKILL)
+            os.close(child)

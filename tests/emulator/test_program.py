@@ -25,6 +25,23 @@ def test_a_pause_ends_at_its_time() -> None:
     assert scheduler.next_wake() is None
 
 
+def test_the_shortest_pause_wakes_first() -> None:
+    """Of several pauses the one that ends first decides when the scheduler is next due."""
+
+    def program(ns: int) -> Program[None]:
+        yield Pause(ns)
+
+    scheduler = Scheduler()
+    for ns in (300, 100, 200):
+        scheduler.spawn("p", program(ns))
+    scheduler.run(0)
+    due = []
+    while (at := scheduler.next_wake()) is not None:
+        due.append(at)
+        scheduler.run(at)
+    assert due == [100, 200, 300]
+
+
 def test_a_condition_is_asked_again() -> None:
     """A program that waits for a condition goes on when the condition holds."""
     flag: list[int] = []
