@@ -71,7 +71,11 @@ def need_tools(names: list[str]) -> None:
 @click.command(help=__doc__)
 @click.option("--seed", type=click.IntRange(0), default=1, show_default=True)
 @click.option(
-    "--budget", type=click.FloatRange(0, 1440, min_open=True), default=28.0, help="Minutes for mutants: 28."
+    "--budget",
+    type=click.FloatRange(0, 1440, min_open=True),
+    default=20.0,
+    show_default=True,
+    help="Minutes for mutants, after those that the tests take without a fault.",
 )
 @click.option("--package", "names", type=click.Choice(list(PACKAGES)), multiple=True, help="Default: all.")
 @click.option("--processes", type=click.IntRange(1, 64), default=os.cpu_count() or 1, show_default=True)
