@@ -15,6 +15,9 @@ PYTHON_OK := import ensurepip, os, sys, sysconfig, venv; \
 	sys.exit(sys.version_info < (3, 11) or not os.path.exists(header))
 HOST_OK := command -v cc >/dev/null && $(PYTHON) -c '$(PYTHON_OK)' 2>/dev/null
 
+# Without its dependencies: we use none, and one of them brings a backport of `typing` that needs `wheel` to be built.
+MUTATOR := universalmutator>=1.14
+
 BUILD_TOOLS  := $(VENV)/.build-tools
 INSTALLED    := $(VENV)/.installed
 NATIVE_FILES := $(shell find native -type f)
@@ -103,7 +106,7 @@ program: venv ## a million accesses of a real program through caches and link (n
 	PROGRAM='sort README.md CHANGELOG.md' HSL=$(BIN)/hsl examples/record_lackey.sh \
 		--limit 1000000 --homed interleaved --on both --seed 1
 
-everything: test lint types drift layers coverage ctest models soak program differential bench ## all of it; hours
+everything: test lint types drift layers coverage ctest models soak program differential bench mutation ## all of it; hours
 
 clean: ## remove what was built, and the environment
 	rm -rf build $(VENV)
@@ -111,6 +114,7 @@ clean: ## remove what was built, and the environment
 # The editable install does not see edited C: this stamp does. It is not redone for Python files.
 $(INSTALLED): $(BUILD_TOOLS) pyproject.toml $(NATIVE_FILES)
 	$(ENV) $(PIP) install --no-build-isolation --editable '.[test,dev]'
+	$(PIP) install --no-deps '$(MUTATOR)'
 	@touch $@
 
 $(BUILD_TOOLS):

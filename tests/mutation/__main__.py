@@ -22,7 +22,7 @@ from hsl.cli.meter import Meter
 from tests.mutation.packages import PACKAGES
 
 ROOT = Path(__file__).parents[2]
-INSTALL = "python -m pip install --editable '.[test,dev]'"
+INSTALL = "make venv"
 
 
 class Meters:
