@@ -145,7 +145,7 @@ def test_a_missing_tool(mutate: Callable[..., Result], monkeypatch: pytest.Monke
     monkeypatch.setattr(shutil, "which", lambda name: None)
     done = mutate()
     assert done.exit_code == 3
-    assert "cmake, ninja, ctest missing; install: python -m pip install" in done.stderr
+    assert "cmake, ninja, ctest missing; install: make venv" in done.stderr
 
 
 @pytest.mark.parametrize(
