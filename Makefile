@@ -89,7 +89,7 @@ coverage: venv ## which cells of the link table and of the coherence tables the 
 
 SEED := 1
 
-mutation: venv ## small faults in a sample of lines, drawn by SEED (1): the tests must see them; about half an hour
+mutation: venv ## small faults in a sample of lines, drawn by SEED (1): the tests must see them; some 20 minutes
 	$(ENV) $(BIN)/python -m tests.mutation --seed $(SEED)
 
 soak: venv ## a million flits and a million operations, with faults, low power and link-downs; every planted bug of the agents with five seeds
