@@ -34,17 +34,19 @@ class Cost(NamedTuple):
     peak: float
 
 
-def text(size: int) -> bytes:
-    """Make `size` bytes of words."""
+def write_text(path: Path, kib: int) -> None:
+    """Write `kib` KiB of words, a part at a time: a child's peak of memory begins with what we have."""
     rng = random.Random(SEED)
     words = [rng.randbytes(rng.randint(1, 5)).hex().encode() for _ in range(WORDS)]
-    return b" ".join(rng.choices(words, k=size // 4))[:size]
+    with path.open("wb") as file:
+        for _ in range(kib):
+            file.write(b" ".join(rng.choices(words, k=KIB))[:KIB])
 
 
 def demo(kib: int, folder: Path) -> Cost:
     """Run the demo on `kib` KiB. Raises CalledProcessError if its result is not verified."""
     path = folder / f"{kib}"
-    path.write_bytes(text(kib * KIB))
+    write_text(path, kib)
     command = [sys.executable, "-m", "hsl", "demo", "--transport", "loopback", "--seed", str(SEED)]
     child = subprocess.Popen(
         [*command, "--input", str(path)], stdout=subprocess.DEVNULL, stderr=subprocess.DEVNULL
