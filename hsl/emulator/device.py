@@ -19,6 +19,8 @@ MAX_ROUNDS = 2  # of programs and local messages in one instant; then the link h
 ROUND_NS = 1000  # after which the programs go on: what their local work costs in virtual time
 WINDOW = 16  # accesses that a bulk copy keeps in flight
 
+READS = frozenset({"load", "read_once"})  # whose latency is measured
+
 # Messages that an access sends over a link: its request, or a snoop of its home in this node.
 ASKING = frozenset(op for op, info in OPCODES.items() if info.vc in (Vc.REQ, Vc.RWD, Vc.SNP)) - {
     Op.Evict,
@@ -111,7 +113,7 @@ class Device:
         return counts
 
     def _measure(self, ticket: Ticket) -> None:
-        if ticket.access.kind == "load" and ticket.missed and ticket.finished is not None:
+        if ticket.access.kind in READS and ticket.missed and ticket.finished is not None:
             if len(self.read_latencies) < MAX_LATENCIES:
                 self.read_latencies.append(0)
             self.read_latencies[self.reads % MAX_LATENCIES] = ticket.finished - ticket.issued

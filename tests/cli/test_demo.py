@@ -85,7 +85,9 @@ def test_the_default_run_shows_every_kind_of_traffic() -> None:
     assert messages.get("ReadUnique", 0) + messages.get("Upgrade", 0) > 0
     assert report["checks"]["messages_agree"]
     assert report["result"] == report["expected"]
-    assert report["nodes"]["gpu"]["reads"]["p99_ns"] >= report["nodes"]["gpu"]["reads"]["p50_ns"] > 0
+    reads = report["nodes"]["gpu"]["reads"]
+    assert reads["p99_ns"] >= reads["p50_ns"] > 0
+    assert reads["count"] >= report["result"]["bytes"] // LINE_BYTES, "the latency of each line is measured"
 
 
 @pytest.mark.parametrize("seed", range(10))
