@@ -88,9 +88,10 @@ coverage: venv ## which cells of the link table and of the coherence tables the 
 	$(BIN)/hsl coverage coherence
 
 SEED := 1
+BUDGET := 8
 
-mutation: venv ## small faults in a sample of lines, drawn by SEED (1): the tests must see them; some 20 minutes
-	$(ENV) $(BIN)/python -m tests.mutation --seed $(SEED)
+mutation: venv ## small faults in lines drawn by SEED (1), for BUDGET (8) minutes after the tests ran without one
+	$(ENV) $(BIN)/python -m tests.mutation --seed $(SEED) --budget $(BUDGET)
 
 soak: venv ## a million flits and a million operations, with faults, low power and link-downs; every planted bug of the agents with five seeds
 	$(BIN)/hsl link soak --flits 1000000 --faults crc:1e-3,drop:1e-3 --seed 1

@@ -73,7 +73,7 @@ def need_tools(names: list[str]) -> None:
 @click.option(
     "--budget",
     type=click.FloatRange(0, 1440, min_open=True),
-    default=15.0,
+    default=8.0,
     show_default=True,
     help="Minutes for mutants, after those that the tests take without a fault.",
 )
