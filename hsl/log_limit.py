@@ -9,7 +9,7 @@ from typing import Final
 __all__ = ["MAX_KINDS", "LogLimit"]
 
 INTERVAL_NS: Final = 1_000_000_000
-MAX_KINDS: Final = 32  # whoever makes up more kinds shares the line of the others
+MAX_KINDS: Final = 32  # kinds beyond these share one line
 OTHERS: Final = "other events"
 
 

@@ -317,7 +317,7 @@ class UdpLink(StreamLink):
         return min((at for at in times if at is not None), default=None)
 
     def drop(self) -> Connection | None:
-        """PAL_DOWN. The PAL comes up again at once, for whoever calls then, unless a fault holds it down.
+        """PAL_DOWN. The PAL comes up again at once, for the next caller, unless a fault holds it down.
 
         A fault that cuts the link leaves the peer its place: the session may go on.
         """

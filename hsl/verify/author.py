@@ -1,4 +1,4 @@
-"""Who writes a random program: operations with rising ids, and values that no other operation writes."""
+"""The author of a random program: operations with rising ids, and values that no other operation writes."""
 
 from __future__ import annotations
 

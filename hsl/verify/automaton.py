@@ -207,7 +207,7 @@ class DeviceAutomaton(Automaton):
         super().__init__({"io": io, "mmio": io.mmio, "raised": self.raised})
 
     def news(self, state: int) -> tuple[bool, ...]:
-        """What Take.doorbells may be: what has come in `state` and was not taken."""
+        """Return the values of Take.doorbells: what has come in `state` and was not taken."""
         if state not in self._news:
             self.restore(state)
             has = (self.io.has_doorbell(), self.io.has_interrupt())

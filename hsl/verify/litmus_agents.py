@@ -70,7 +70,7 @@ class Agents:
         return found
 
     def answer(self, at: int, state: int, given: int | Given) -> Answer:
-        """What an agent in `state` does with a message, by number, with an access, or with a Take.
+        """Return what an agent in `state` does with a message, by number, with an access, or with a Take.
 
         Raises Fault for what no conforming agent reports.
         """

@@ -103,7 +103,7 @@ State = tuple[frozenset[tuple[int, int]], tuple[int, ...], tuple[tuple[str, int]
 def allowed(test: LitmusTest, in_order: bool = False) -> set[Outcome]:
     """All outcomes that 5.9 allows (`in_order`: column a).
 
-    Raises ConfigError for more than MAX_STATES, and for a thread that may wait for ever.
+    Raises ConfigError for more than MAX_STATES, and for a thread whose wait may never end.
     """
     orders = [rules(thread, in_order) for thread in test.threads]
     places = test.locations

@@ -36,7 +36,7 @@ Taken = tuple[int, tuple[int, ...]]  # the difference to the state of the system
 
 
 class Move(NamedTuple):
-    """What may happen: an access begins, a program takes what its device has, or a message arrives."""
+    """Return the next steps: an access begins, a program takes what its device has, or a message arrives."""
 
     at: int  # the part
     what: int  # of the access in its thread, or of what is taken, or the number of the message
@@ -72,7 +72,7 @@ class Program:
 
 
 class Taking:
-    """What the program behind a device does of itself: take what has come, and be told of it as `nid`."""
+    """The step of the program behind a device: take what has come, and be told of it as `nid`."""
 
     def __init__(self, device: DeviceAutomaton, nid: int) -> None:
         self._device = device
@@ -83,7 +83,7 @@ class Taking:
         return None
 
     def ready(self, agent: int, thread: Thread) -> Iterator[tuple[int, Given]]:
-        """What may be taken."""
+        """Return what may be taken."""
         return ((int(bells), Take(bells, self._nid)) for bells in self._device.news(agent))
 
 
