@@ -105,7 +105,7 @@ soak: venv ## a million flits and a million operations, with faults, low power a
 
 program: venv ## a million accesses of a real program through caches and link (needs valgrind; half a minute)
 	PROGRAM='sort README.md CHANGELOG.md' HSL=$(BIN)/hsl examples/record_lackey.sh \
-		--limit 1000000 --homed interleaved --on both --seed 1
+		--limit 1000000 --home interleaved --on both --seed 1
 
 everything: test lint types drift layers coverage ctest models soak program differential bench mutation ## all of it; hours
 

@@ -6,15 +6,18 @@ import io
 import json
 import os
 import stat
+import sys
 import tomllib
 from collections.abc import Callable, Iterator
 from contextlib import contextmanager
 from pathlib import Path
+from tempfile import TemporaryFile
 from typing import IO, Any, BinaryIO, Final, TextIO
 
 from hsl.errors import ConfigError
 
 __all__ = [
+    "STDIN",
     "create_file",
     "create_text",
     "open_file",
@@ -26,17 +29,23 @@ __all__ = [
     "read_file",
 ]
 
+STDIN: Final = "-"  # standard input, as a name of a file
+MAX_STDIN: Final = 1 << 32  # bytes: the largest file that any command takes
 CHUNK: Final = 1 << 20  # bytes read at once: a limit of gigabytes is not allocated for a small file
 
 
 @contextmanager
 def open_file(path: Path, name: str = "") -> Iterator[BinaryIO]:
-    """Open a regular file, or the null device, as bytes; messages call it `name` or else by its path.
+    """Open a regular file, the null device or standard input as bytes; messages call it `name` or its path.
 
     Raises ConfigError for a file that cannot be opened or read, and for a pipe or a device: opening a pipe
     waits for a writer, and a device may have no end.
     """
     name = name or str(path)
+    if str(path) == STDIN:
+        with _errors_of(name), _standard_input(name) as copy:
+            yield copy
+        return
     with _errors_of(name), _opened(path, name, _without_waiting) as stream:
         if not stat.S_ISREG(os.fstat(stream.fileno()).st_mode) and str(path) != os.devnull:
             raise ConfigError(f"{name}: not a regular file")
@@ -130,6 +139,19 @@ def _parsed(parse: Callable[[Any], Any], text: str | bytes, name: str, form: str
         raise ConfigError(f"{name}: not {form} that can be read: its values are nested too deeply") from error
     except ValueError as error:  # what remains is the limit of int()
         raise ConfigError(f"{name}: not {form} that can be read: a number has too many digits") from error
+
+
+@contextmanager
+def _standard_input(name: str) -> Iterator[BinaryIO]:
+    """Open a copy of standard input, which has a size and can be read again."""
+    if sys.stdin is None:
+        raise ConfigError(f"{name}: there is no standard input")
+    with TemporaryFile() as copy:
+        while part := sys.stdin.buffer.read(CHUNK):
+            if copy.write(part) and copy.tell() > MAX_STDIN:
+                raise ConfigError(f"{name}: larger than the limit of {MAX_STDIN} bytes")
+        copy.seek(0)
+        yield copy
 
 
 @contextmanager

@@ -1,37 +1,52 @@
-"""The `hsl` command: one module per command group, imported when it is called."""
+"""The `hsl` command: one module per command in `hsl.cli.commands`, imported when the command is named."""
 
 from collections.abc import Sequence
 from importlib import import_module
 from typing import Any, NoReturn
 
 import click
+import cloup
 
 from hsl import __version__
 from hsl.cli.exits import ExitCode, ExitCodes, forget_output
-from hsl.interruption import command_begins
+from hsl.cli.help import SETTINGS
 
-__all__ = ["COMMANDS", "main"]
+__all__ = ["COMMANDS", "SECTIONS", "main"]
 
-# Command -> the module that defines it, as `command`.
-COMMANDS = {
-    "demo": "hsl.cli.demo",
-    "node": "hsl.cli.node",
-    "codec": "hsl.cli.codec",
-    "info": "hsl.cli.info",
-    "link": "hsl.cli.link",
-    "coverage": "hsl.cli.coverage",
-    "inject": "hsl.cli.inject",
-    "model": "hsl.cli.model",
-    "telemetry": "hsl.cli.telemetry",
-    "stress": "hsl.cli.stress",
-    "litmus": "hsl.cli.litmus",
-    "check": "hsl.cli.check",
-    "replay": "hsl.cli.replay",
-    "perf": "hsl.cli.perf",
+# Section of `hsl --help` -> command -> its summary, which is also the first line of the command's help.
+SECTIONS = {
+    "Emulators": {
+        "demo": "Run a CPU and a GPU that share memory, and verify the result.",
+        "node": "Run one emulator as a process; two of them make a system.",
+    },
+    "Flits and links": {
+        "codec": "Decode flits to fields, and encode fields to flits.",
+        "link": "Run or model the link layer alone.",
+        "inject": "List the faults that --faults can put on a link.",
+    },
+    "Coherence and memory order": {
+        "stress": "Run random programs, and judge coherence at every step.",
+        "replay": "Run a recorded run (.hslr) again.",
+        "litmus": "List and run litmus tests of memory order.",
+        "check": "Check the memory order of recorded operations.",
+        "model": "Search every state of the models of the specification.",
+        "coverage": "Show which cells of the protocol tables the tests reached.",
+    },
+    "Performance and telemetry": {
+        "perf": "Run recorded programs through caches and link, in modelled time.",
+        "telemetry": "Watch counters, link states and events over MQTT.",
+    },
+    "Reference": {
+        "info": "Show versions, engines and CPU features.",
+        "help": "Show the help of a command or a topic.",
+        "completion": "Print the completion script of a shell.",
+    },
 }
+# Command -> the module that defines it, as `command`.
+COMMANDS = {name: f"hsl.cli.commands.{name}" for section in SECTIONS.values() for name in section}
 
 
-class Commands(click.Group):
+class Commands(cloup.Group):
     """A group whose commands are found in COMMANDS, and whose exit status is one of `ExitCode`.
 
     A command returns its exit code, or None for 0.
@@ -46,8 +61,20 @@ class Commands(click.Group):
         if cmd_name not in COMMANDS:
             return None
         command: click.Command = import_module(COMMANDS[cmd_name]).command
-        command_begins()
         return command
+
+    def handle_bad_command_name(
+        self, bad_name: str, valid_names: list[str], error: click.UsageError
+    ) -> click.UsageError:
+        """Return the error that names the commands spelled most like `bad_name`."""
+        return super().handle_bad_command_name(bad_name, list(COMMANDS), error)
+
+    def format_commands(self, ctx: click.Context, formatter: click.HelpFormatter) -> None:
+        """Write the sections of SECTIONS; no command is imported."""
+        assert isinstance(formatter, cloup.HelpFormatter)
+        formatter.write_many_sections(
+            [cloup.HelpSection(title, list(rows.items())) for title, rows in SECTIONS.items()]
+        )
 
     def invoke(self, ctx: click.Context) -> Any:
         """Run the command; when nobody reads its output any more it is interrupted, which is no verdict."""
@@ -65,7 +92,11 @@ class Commands(click.Group):
             raise SystemExit(super().main(args, **options | {"standalone_mode": False}))
 
 
-@click.group(cls=Commands, context_settings={"help_option_names": ["-h", "--help"], "max_content_width": 110})
-@click.version_option(__version__, prog_name="hsl")
+@cloup.group(
+    cls=Commands,
+    context_settings={"help_option_names": ["-h", "--help"], "formatter_settings": SETTINGS},
+    epilog="Topics: 'hsl help exit-codes', 'hsl help environment'.",
+)
+@click.version_option(__version__, "-V", "--version", prog_name="hsl", help="Show the version and exit.")
 def main() -> None:
-    """HSL Open Reference Profile: codec, link, agents and emulators of a coherent CPU-GPU interconnect."""
+    """Emulate, check and measure HSL, an open cache-coherent CPU-GPU interconnect."""

@@ -19,12 +19,12 @@ from hsl.transport.base import Place
 __all__ = ["run_arrays", "show_arrays"]
 
 
-def run_arrays(kernel: str, homed: str, size: int | None, options: dict[str, Any]) -> dict[str, Any]:
+def run_arrays(kernel: str, home: str, size: int | None, options: dict[str, Any]) -> dict[str, Any]:
     """The report of a run; the same seed gives the same run to the bit."""
     chosen = engines(options["engine"])
     topology = load_topology(options, TU_EXPONENT_HARDWARE)
     faults = fault_plan(options).fits(topology.links)
-    run = ArrayRun(topology, kernel, homed=homed, size=size, seed=options["seed"], faults=faults)
+    run = ArrayRun(topology, kernel, home=home, size=size, seed=options["seed"], faults=faults)
     nodes = [device.node for device in run.devices]
     tapped = both_ends([node.name for node in nodes], [wire[:2] for wire in run.wires])
     with recording(options, options["seed"], Clock.VIRTUAL, nodes, tapped) as recorder:
@@ -49,6 +49,6 @@ def show_arrays(report: dict[str, Any]) -> None:
     for name, good in report["checks"].items():
         console.print(f"check {name.replace('_', ' ')}: {yes(good)}")
     console.print(f"verified by: {report['how']}")
-    what = f"{report['kernel']} {report['size']}, data: {report['homed']}, {report['gpus']} GPUs"
+    what = f"{report['kernel']} {report['size']}, data: {report['home']}, {report['gpus']} GPUs"
     console.print(f"{what} ({report['shape']}), seed {report['seed']}, faults {report['faults']}")
     console.print("[bold green]VERIFIED[/]" if report["verified"] else "[bold red]NOT VERIFIED[/]")

@@ -4,38 +4,17 @@ from __future__ import annotations
 
 import contextlib
 import sys
-from collections.abc import Callable, Iterator, Sequence
+from collections.abc import Iterator, Sequence
 from pathlib import Path
 from typing import Any
 
-import click
-
 from hsl.capture import CaptureInfo, Clock, Recorder, Sink, Tapped, merge
-from hsl.capture.sink import LEAST_SIZE, STDOUT
+from hsl.capture.sink import STDOUT
 from hsl.engine.node import Node
 from hsl.errors import ConfigError
 from hsl.interruption import Held
 
-__all__ = ["capture_options", "captured_apart", "recording", "view"]
-
-
-def capture_options(function: Callable[..., Any]) -> Callable[..., Any]:
-    """The options of a command that can be captured."""
-    for option in (
-        click.option(
-            "--capture",
-            metavar="FILE",
-            help="Write every flit into a pcapng file; - is stdout. A slow reader of a pipe slows the run.",
-        ),
-        click.option(
-            "--capture-size",
-            metavar="BYTES",
-            type=click.IntRange(LEAST_SIZE),
-            help="Go on with FILE.1, FILE.2 ... when a file would grow larger.",
-        ),
-    ):
-        function = option(function)
-    return function
+__all__ = ["captured_apart", "recording", "view"]
 
 
 def open_sink(options: dict[str, Any]) -> Sink:

@@ -15,33 +15,18 @@ from hsl.errors import ConfigError
 from hsl.files import open_file, open_text
 from hsl.verify.capture_operations import Seen, operations_of
 from hsl.verify.checker import VIOLATION, check
-from hsl.verify.memory_graph import MODELS
 from hsl.verify.trace_operation import MAX_LINE, Trace, axe, read_trace
 
-__all__ = ["command"]
+__all__ = ["check_file"]
 
 SCHEMA = "hsl.check/1"
 MAGIC = b"\n\r\r\n"  # of pcapng
 
 
-@click.command("check")
-@click.argument("file", type=click.Path(path_type=Path))
-@click.option("--model", default="hsl", show_default=True, type=click.Choice(list(MODELS)),
-              help="Sequential consistency, total store order, or the profile (5.9).")  # fmt: skip
-@click.option("--global-clock", is_flag=True, help="Begin and end are of one clock, and bind.")
-@click.option("--export", type=click.Choice(["axe"]), help="Print the operations; check nothing.")
-@click.option("--out", type=click.Path(path_type=Path, dir_okay=False), help="The JSON document as a file.")
-@click.option("--json", "as_json", is_flag=True, help="One JSON document on stdout.")
-def command(
+def check_file(
     file: Path, model: str, global_clock: bool, export: str | None, out: Path | None, as_json: bool
 ) -> int:
-    """Check the operations of FILE: JSON lines (hsl.operations/1), the text format of axe, or a capture.
-
-    A capture shows no cached access and no program order: words that caches held are not judged.
-
-    Exit status 1 for a violation, with the shortest cycle of operations that cannot be put into an order; 0
-    if an order explains them, and also if none was found within the cap ("undecided").
-    """
+    """Run `hsl check`; its exit code."""
     seen = read_capture(file)
     trace = load(file) if seen is None else seen.trace
     if not trace.operations:

@@ -13,12 +13,10 @@ from hsl.cli.flit_encode import encode_document
 from hsl.cli.flit_json import decode_document
 from hsl.cli.flit_view import show_document
 from hsl.cli.stdin import STDIN, standard_input
-from hsl.codec.crc import ENGINES
-from hsl.codec.flit import FORMATS
 from hsl.errors import ConfigError
 from hsl.files import create_file, open_stream, parse_json, read_at_most
 
-__all__ = ["command"]
+__all__ = ["decode", "encode"]
 
 # A document is built whole, and takes up to 350 times its flits: this keeps the process below a gigabyte.
 MAX_FLITS: Final = 1 << 21
@@ -26,32 +24,11 @@ MAX_FLITS: Final = 1 << 21
 MAX_DOCUMENT: Final = 1 << 27
 MAX_HEX: Final = 3 * MAX_FLITS  # two digits a byte, and white space
 
-engine_option = click.option(
-    "--engine",
-    "codec",
-    type=click.Choice(ENGINES),
-    default="reference",
-    show_default=True,
-    help="Which codec does it.",
-)
-json_option = click.option("--json", "as_json", is_flag=True, help="One JSON document on stdout.")
 
-
-@click.group("codec")
-def command() -> None:
-    """Flits of one direction of a link as fields, and fields as flits."""
-
-
-@command.command("decode")
-@click.option("--format", "form", type=click.Choice(list(FORMATS)), default="L64", show_default=True)
-@click.option("--hex", "hex_text", metavar="HEX|-", help="The flits as hex digits; white space is skipped.")
-@click.option("--in", "path", metavar="FILE|-", help="The flits as bytes.")
-@json_option
-@engine_option
-def decode(form: str, hex_text: str | None, path: str | None, as_json: bool, codec: str) -> int:
-    """Decode flits, one behind the other; exit 1 when one of them does not decode."""
+def decode(form: str, hex_text: str | None, path: Path | None, as_json: bool, codec: str) -> int:
+    """Run `hsl codec decode`; its exit code."""
     if hex_text is not None and path is not None:
-        raise click.UsageError("--hex and --in are two inputs; give one")
+        raise click.UsageError("--hex and --input are two inputs; give one")
     data = from_hex(hex_text) if hex_text is not None else read(path, MAX_FLITS) if path is not None else b""
     flits = decode_document(data, form, codec)
     if as_json:
@@ -59,22 +36,15 @@ def decode(form: str, hex_text: str | None, path: str | None, as_json: bool, cod
     else:
         show_document(flits)
     if not flits:
-        click.echo("hsl: no flits; give them with --hex HEX or --in FILE, - is stdin", err=True)
+        click.echo("hsl: no flits; give them with --hex HEX or --input FILE, - is stdin", err=True)
         return ExitCode.NOTHING
     return ExitCode.FAILED if any("error" in flit for flit in flits) else ExitCode.OK
 
 
-@command.command("encode")
-@click.option(
-    "--in", "path", metavar="FILE|-", default=STDIN, show_default=True, help="What decode --json prints."
-)
-@click.option("--out", type=click.Path(dir_okay=False, path_type=Path), help="Write the bytes to a file.")
-@json_option
-@engine_option
-def encode(path: str, out: Path | None, as_json: bool, codec: str) -> int:
-    """Encode flits; prints one line of hex digits per flit, with --json an array of them."""
+def encode(path: Path, out: Path | None, as_json: bool, codec: str) -> int:
+    """Run `hsl codec encode`; its exit code."""
     text = read(path, MAX_DOCUMENT)
-    flits = encode_document(parse_json(text, path), codec) if text.strip() else []
+    flits = encode_document(parse_json(text, str(path)), codec) if text.strip() else []
     if out is not None:
         with create_file(out, f"--out {out}") as stream:
             stream.write(b"".join(flits))
@@ -90,7 +60,7 @@ def encode(path: str, out: Path | None, as_json: bool, codec: str) -> int:
 
 def from_hex(text: str) -> bytes:
     """The bytes of hex digits, `-` being stdin; ConfigError says which character is none."""
-    source = read(STDIN, MAX_HEX).decode("latin-1") if text == STDIN else text
+    source = read(Path(STDIN), MAX_HEX).decode("latin-1") if text == STDIN else text
     digits = "".join(source.split())
     for at, digit in enumerate(digits):
         if digit not in "0123456789abcdefABCDEF":
@@ -100,12 +70,12 @@ def from_hex(text: str) -> bytes:
     return bytes.fromhex(digits)
 
 
-def read(path: str, limit: int) -> bytes:
+def read(path: Path, limit: int) -> bytes:
     """The bytes of a file or of stdin; ConfigError when it cannot be read or has more than `limit`."""
-    if path == STDIN:
+    if str(path) == STDIN:
         data = read_at_most(standard_input(), limit + 1)
     else:
-        with open_stream(Path(path)) as stream:
+        with open_stream(path) as stream:
             data = read_at_most(stream, limit + 1)
     if len(data) > limit:
         raise ConfigError(f"{path}: above the limit of {limit} bytes; give it in parts")

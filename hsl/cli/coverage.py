@@ -6,7 +6,7 @@ import sys
 from collections import Counter
 from collections.abc import Callable, Sequence
 from pathlib import Path
-from typing import Any, Final, TypeVar
+from typing import Any, Final
 
 import click
 from rich.console import Console
@@ -18,10 +18,8 @@ from hsl.cli.exits import ExitCode
 from hsl.cli.node import deliver
 from hsl.verify import coherence_coverage, link_coverage
 
-__all__ = ["command"]
+__all__ = ["coherence", "link"]
 
-F = TypeVar("F", bound=Callable[..., Any])
-FOLDER: Final = Path("build/coverage")
 # Cells of the heat map by verdict; those that were reached show how often, in powers of ten.
 MARKS: Final = {
     "direct": ("d", "yellow"),
@@ -34,42 +32,8 @@ MARKS: Final = {
 GREENS: Final = ("dark_green", "green4", "green3", "green1")
 
 
-@click.group("coverage")
-def command() -> None:
-    """Coverage of the tables of the specification, from test runs that assert something."""
-
-
-def folder_option(name: str) -> Callable[[F], F]:
-    """Where the records of `pytest --NAME-coverage` are, and the options of a report."""
-
-    def decorate(function: F) -> F:
-        for option in (
-            click.option("--json", "as_json", is_flag=True, help="One JSON document on stdout."),
-            click.option(
-                "--out", type=click.Path(dir_okay=False, path_type=Path), help="Write the document to a file."
-            ),
-            click.option(
-                "--records",
-                type=click.Path(path_type=Path, file_okay=False),
-                default=FOLDER / name,
-                show_default=True,
-                help=f"Folder that `pytest --{name}-coverage` wrote.",
-            ),
-        ):
-            function = option(function)
-        return function
-
-    return decorate
-
-
-@command.command("link")
-@folder_option("link")
 def link(records: Path, out: Path | None, as_json: bool) -> int:
-    """Each event in each state of the link table: how often two ports over the loopback reached it.
-
-    Exit status 0 only if every legal cell was reached by bytes, events and time; a cell that no port can
-    reach is listed apart, with the reason, and must have been reached by a direct call. 5: no records.
-    """
+    """Run `hsl coverage link`; its exit code."""
     number, counts = link_coverage.read_records(records)
     cells = link_coverage.merge(counts)
     extra = {"legal": sum(cell["legal"] for cell in cells)}
@@ -77,14 +41,8 @@ def link(records: Path, out: Path | None, as_json: bool) -> int:
     return tell("link", number, records, cells, totals, show_link, out, as_json)
 
 
-@command.command("coherence")
-@folder_option("coherence")
 def coherence(records: Path, out: Path | None, as_json: bool) -> int:
-    """Each event in each state of the tables of cache and home: how often conforming nodes reached it.
-
-    Exit status 0 only if every cell was reached by conforming nodes, or is listed as one that only a hostile
-    node reaches and was reached by its test, or is listed as out of reach and was not. 5: no records.
-    """
+    """Run `hsl coverage coherence`; its exit code."""
     number, counts = coherence_coverage.read_records(records)
     cells = coherence_coverage.merge(counts)
     totals = coherence_coverage.summary(cells)

@@ -24,7 +24,6 @@ from hsl.cli.exits import ExitCode
 from hsl.cli.folders import OwnFolder
 from hsl.cli.node import (
     EPOCH_BITS,
-    common_options,
     deliver,
     draw_seed,
     fault_plan,
@@ -37,17 +36,17 @@ from hsl.cli.processes import Children, run_loop
 from hsl.cli.progress import LISTENING, Progress, parse_line
 from hsl.cli.telemetry import report_of, reporting, telemetry_broker
 from hsl.cli.view import show_demo
-from hsl.emulator import ARRAY_KERNELS, HOMED, KERNELS, CpuDevice, GpuDevice
+from hsl.emulator import ARRAY_KERNELS, CpuDevice, GpuDevice
 from hsl.emulator.report import History, demo_report, node_report
-from hsl.emulator.topology import MAX_GPUS
 from hsl.engine.select import engines
 from hsl.errors import HslError, PeerLost
+from hsl.files import STDIN
 from hsl.link.events import Event
 from hsl.transport.base import Place
 from hsl.transport.faults import FaultPlan, Outcome
 from hsl.transport.loopback import Loopback, Wire
 
-__all__ = ["command"]
+__all__ = ["demo"]
 
 # Largest JSON document and longest line that a node may print: a node that runs wild cannot fill our memory.
 MAX_OUTPUT = 1 << 24
@@ -70,51 +69,29 @@ class NodeFailed(Exception):
         self.status = status
 
 
-@click.command("demo")
-@click.option(
-    "--input",
-    "path",
-    type=click.Path(path_type=Path),
-    help="File to count (default: the profile's own prose).",
-)
-@click.option(
-    "--kernel", type=click.Choice([*KERNELS, *ARRAY_KERNELS]), default="wordcount", show_default=True
-)
-@click.option(
-    "--transport",
-    type=click.Choice(["tcp", "unix", "udp", "loopback"]),
-    help="Default: tcp; saxpy, reduction and matmul run on loopback.",
-)
-@click.option("--gpus", type=click.IntRange(1, MAX_GPUS), help="GPUs that share the work of an array kernel.")
-@click.option("--homed", type=click.Choice(HOMED), help="Where its data are (default: device).")
-@click.option("--size", type=click.IntRange(min=1), help="Elements of its vectors, or rows of its matrices.")
-@common_options
-def command(path: Path | None, kernel: str, transport: str | None, **options: Any) -> int:
-    """A CPU and a GPU process share memory coherently: reads, atomics, snoops, doorbell, interrupt.
-
-    Exit status 0 only if the result equals Python's own count and the counters of both ends agree. saxpy,
-    reduction and matmul work on arrays in device memory, with up to four GPUs; --homed: hostmem (of the
-    CPU), host (of the device, home at the CPU), device (home there too), interleaved (home at both by turns),
-    memory (in a node of its own). Their result must equal numpy's to the bit.
-    """
+def demo(path: Path | None, kernel: str, transport: str | None, **options: Any) -> int:
+    """Run `hsl demo`; its exit code."""
     seed = draw_seed(options["seed"])
     plan = fault_plan(options)
     options |= {"faults": str(plan), "nth": None, "burst": None}
-    homed, size = options["homed"], options["size"]
+    home, size = options["home"], options["size"]
     if kernel in ARRAY_KERNELS:
         sockets = None if transport == "loopback" else transport
         refuse(
             kernel,
             {"--input": path, f"--transport {sockets}": sockets, "--telemetry": options["telemetry"]},
         )
-        arrays = run_arrays(kernel, homed or "device", size, options | {"seed": seed})
+        arrays = run_arrays(kernel, home or "device", size, options | {"seed": seed})
         with view(options):
             deliver(arrays, options["as_json"], options["out"], show_arrays)
         return ExitCode.OK if arrays["verified"] else ExitCode.FAILED
-    refuse(kernel, {"--gpus": options["gpus"], "--homed": homed, "--size": size})
+    refuse(kernel, {"--gpus": options["gpus"], "--home": home, "--size": size})
     transport = transport or "tcp"
-    with as_file(files("hsl._generated") / "prose.txt") as prose:
+    with as_file(files("hsl._generated") / "prose.txt") as prose, contextlib.ExitStack() as stack:
         source = path or prose
+        if str(source) == STDIN:  # two readers: the check below, and the CPU
+            source = stack.enter_context(OwnFolder(FOLDER)) / "input"
+            source.write_bytes(read_input(Path(STDIN)))
         read_input(source)
         try:
             with telemetry_broker(options["telemetry"]) as broker:
@@ -163,9 +140,9 @@ def run(source: Path, kernel: str, transport: str, options: dict[str, Any]) -> d
     ):
         listen = f"unix://{folder}/link" if transport == "unix" else f"{transport}://127.0.0.1:0"
         shared = ["--json", "--seed", str(options["seed"]), "--faults", options["faults"]]
-        for name in ("engine", "topology", "tu", "flit", "links", "telemetry"):
+        for name in ("engine", "topology", "tu", "flit", "links", "telemetry", "time_limit"):
             if options[name] is not None:
-                shared += [f"--{name}", str(options[name])]
+                shared += [f"--{name.replace('_', '-')}", str(options[name])]
         cpu = ["cpu", "--listen", listen, "--input", str(source), "--kernel", kernel, *shared]
         gpu = ["gpu", *shared]
         commands = ([*cpu, *capture["cpu"]], [*gpu, *capture["gpu"]])

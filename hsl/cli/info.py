@@ -13,7 +13,7 @@ from hsl._generated.constants import PROFILE_NAME, PROFILE_SENTENCE, VERSION
 from hsl.codec import crc, native
 from hsl.engine.select import engines
 
-__all__ = ["command"]
+__all__ = ["info"]
 
 
 def facts() -> dict[str, Any]:
@@ -36,10 +36,8 @@ def spoken(value: Any) -> str:
     return " ".join(value) or "none" if isinstance(value, list) else str(value)
 
 
-@click.command("info")
-@click.option("--json", "as_json", is_flag=True, help="One JSON document on stdout.")
-def command(as_json: bool) -> None:
-    """Versions, engines and CPU features."""
+def info(as_json: bool) -> None:
+    """Run `hsl info`."""
     found = facts()
     if as_json:
         click.echo(json.dumps(found, indent=2))

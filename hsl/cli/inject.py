@@ -13,7 +13,7 @@ from hsl._generated.constants import FlitType
 from hsl.transport.fault_kinds import ANY, KINDS, FaultKind
 from hsl.transport.fault_plan import MAX_FAULTS, OPTIONS, SETTINGS, SPELLING, Fault
 
-__all__ = ["SCHEMA", "command"]
+__all__ = ["SCHEMA", "kinds"]
 
 SCHEMA = "hsl.inject/1"
 
@@ -49,15 +49,8 @@ def listed() -> dict[str, Any]:
     }
 
 
-@click.group("inject")
-def command() -> None:
-    """Faults that can be put on the wire on purpose: `--faults` of demo, node and link."""
-
-
-@command.command("list")
-@click.option("--json", "as_json", is_flag=True, help="One JSON document on stdout.")
 def kinds(as_json: bool) -> None:
-    """Kinds, what each does, what the peer should do about it, and the worst for the run."""
+    """Run `hsl inject list`."""
     found = listed()
     if as_json:
         click.echo(json.dumps(found, indent=2))

@@ -4,10 +4,8 @@ from __future__ import annotations
 
 import contextlib
 import gc
-import re
 import sys
 from collections.abc import Iterator
-from pathlib import Path
 from typing import Any
 
 import click
@@ -15,94 +13,20 @@ from rich.console import Console
 from rich.table import Table
 
 from hsl.capture import CaptureInfo, Clock, Recorder, both_ends
-from hsl.cli.capture import capture_options, check_size, open_sink, view
+from hsl.cli.capture import check_size, open_sink, view
 from hsl.cli.exits import ExitCode
 from hsl.cli.meter import Meter
 from hsl.cli.node import deliver, draw_seed, fault_plan
-from hsl.cli.predict import predict_command
-from hsl.codec.crc import ENGINES
-from hsl.codec.flit import FORMATS
 from hsl.engine.select import engines
 from hsl.transport.base import Place
-from hsl.transport.fault_plan import MAX_BURST
 from hsl.transport.faults import Outcome
 from hsl.verify.soak import NAMES, Soak, SoakPlan, floor
 
-__all__ = ["command"]
-
-KILL = re.compile(r"(\d{1,4})@(\d{1,18})")
+__all__ = ["soak"]
 
 
-@click.group("link")
-def command() -> None:
-    """The link layer alone, over the loopback: long runs with faults, and modelled time."""
-
-
-command.add_command(predict_command)
-
-
-def kills_of(context: click.Context, option: click.Parameter, values: tuple[str, ...]) -> Any:
-    """(link, delivered flits) of each LINK@FLIT."""
-    for value in values:
-        if KILL.fullmatch(value) is None:
-            raise click.BadParameter(f"{value!r} is no LINK@FLIT, such as 1@50000")
-    return tuple(tuple(map(int, value.split("@"))) for value in values)
-
-
-@command.command("soak")
-@click.option(
-    "--flits", type=click.IntRange(1), default=100_000, show_default=True, help="PROT flits to deliver."
-)
-@click.option(
-    "--faults",
-    default="none",
-    show_default=True,
-    help="RATE (half crc, half drop), KIND:RATE,... or FILE.toml; see hsl inject list.",
-)
-@click.option("--nth", type=click.IntRange(1), help="Each fault begins at the Nth flit it could hit.")
-@click.option("--burst", type=click.IntRange(1, MAX_BURST), help="Each hit takes N consecutive flits.")
-@click.option("--seed", type=click.IntRange(0, 2**64 - 1), help="Seed of it all (default: drawn, printed).")
-@click.option("--links", type=click.IntRange(1, 8), default=1, show_default=True, help="Links of the port.")
-@click.option(
-    "--kill-link",
-    "kills",
-    callback=kills_of,
-    multiple=True,
-    metavar="LINK@FLIT",
-    help="Cut that link for good when so many flits are delivered; may be repeated.",
-)
-@click.option(
-    "--low-power",
-    type=click.IntRange(1),
-    metavar="FLITS",
-    help="Offer L1; after so many flits both ends rest, and sleep and wake at times of the seed.",
-)
-@click.option(
-    "--flit", type=click.Choice(list(FORMATS)), default="L64", show_default=True, help="Flit format."
-)
-@click.option(
-    "--engine", type=click.Choice(ENGINES), help="Of all layers (default: HSL_ENGINE, or what there is)."
-)
-@click.option(
-    "--codec", type=click.Choice(ENGINES), help="Codec under the link (default: that of --engine, or native)."
-)
-@capture_options
-@click.option("--out", type=click.Path(dir_okay=False, path_type=Path), help="Write the document to a file.")
-@click.option("--json", "as_json", is_flag=True, help="One JSON document on stdout, the rest on stderr.")
 def soak(**options: Any) -> int:
-    """Two ports over the loopback, messages on all VCs both ways, faults on both lines.
-
-    Exit status 0 only if every message came once and in order, all credits are home, and the counters of
-    both ends agree with what was injected to the flit.
-
-    With --low-power the ends also rest. In L1 no gap may be open, nothing may be under way or be sent, and no
-    credit may be owed; each L1 that was entered must be left, and no wake may count as a recovery.
-
-    Every kind of `hsl inject list` can be asked for. What is corrected must verify; so must ack, and poison,
-    whose messages are counted. A kind that is port-fatal ends the run with exit status 1 and the error that
-    the port died of, and unbalanced_by names it: no account of flits need hold then. So does a link-down
-    that outlasts T_STATE.
-    """
+    """Run `hsl link soak`; its exit code."""
     chosen = engines(options["engine"])
     if options["codec"] is not None:
         chosen["codec"] = options["codec"]

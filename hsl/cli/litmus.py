@@ -18,20 +18,17 @@ from hsl.cli.node import deliver, draw_seed
 from hsl.cli.processes import spread
 from hsl.cli.progress import Progress
 from hsl.errors import ConfigError
-from hsl.files import open_text
+from hsl.files import STDIN, open_text
 from hsl.transport.faults import FaultPlan
 from hsl.verify.litmus import Explorer, Result
 from hsl.verify.litmus_report import herd, record
 from hsl.verify.litmus_text import MAX_BYTES, LitmusTest, parse, parse_all
 
-__all__ = ["command"]
+__all__ = ["list_tests", "run_tests"]
 
 SCHEMA = "hsl.litmus/1"
 LIST_SCHEMA = "hsl.litmus.list/1"
 LONG_THREADS = 4  # tests of so many threads have thirty times the schedules: only with --long
-RUNS = 200
-MAX_RUNS = 1 << 24
-MAX_JOBS = 64
 SUFFIX = ".litmus"
 FAULTS = "crc:0.03,drop:0.03"  # of a link: a replay in most runs
 
@@ -48,16 +45,8 @@ class How(NamedTuple):
     faults: FaultPlan
 
 
-@click.group("litmus")
-def command() -> None:
-    """Litmus tests: which outcomes memory order (5.9) allows, and which the agents have."""
-
-
-@command.command("list")
-@click.argument("names", nargs=-1)
-@click.option("--json", "as_json", is_flag=True, help="One JSON document on stdout.")
 def list_tests(names: tuple[str, ...], as_json: bool) -> int:
-    """The tests, or those that a NAME (with * and ?) or a FILE.litmus selects."""
+    """Run `hsl litmus list`; its exit code."""
     chosen = select(names, long=True)
     if not chosen:
         click.echo("hsl: nothing selected: no test has such a name", err=True)
@@ -72,28 +61,6 @@ def list_tests(names: tuple[str, ...], as_json: bool) -> int:
     return ExitCode.OK
 
 
-@command.command("run")
-@click.argument("names", nargs=-1)
-@click.option("--exhaustive", is_flag=True, help="All schedules, instead of some that the seed draws.")
-@click.option(
-    "--long",
-    is_flag=True,
-    help=f"Tests of {LONG_THREADS} threads too, and completions in any order also where that takes minutes.",
-)
-@click.option(
-    "--in-order", is_flag=True, help="An access begins when the one before has ended (5.9, column a)."
-)
-@click.option(
-    "--via", type=click.Choice(["agents", "links"]), default="agents", show_default=True,
-    help="The agents alone, or over real links with faults; the schedules are then those of the seed.",
-)  # fmt: skip
-@click.option("--faults", show_default=FAULTS, help="With --via links; see hsl inject list.")
-@click.option("--runs", type=click.IntRange(1, MAX_RUNS), default=RUNS, show_default=True,
-              help="Schedules of each test, where not all are explored.")  # fmt: skip
-@click.option("--seed", type=int, help="Of the schedules; drawn and printed if not given.")
-@click.option("--jobs", type=click.IntRange(1, MAX_JOBS), default=2, show_default=True, help="Processes.")
-@click.option("--out", type=click.Path(path_type=Path, dir_okay=False), help="The JSON document as a file.")
-@click.option("--json", "as_json", is_flag=True, help="One JSON document on stdout.")
 def run_tests(
     names: tuple[str, ...],
     exhaustive: bool,
@@ -107,11 +74,7 @@ def run_tests(
     out: Path | None,
     as_json: bool,
 ) -> int:
-    """Run all tests, or those that a NAME (with * and ?) or a FILE.litmus selects.
-
-    Exit status 1 when an outcome was seen that 5.9 forbids, when an agent is at fault, or when --exhaustive
-    did not reach an outcome that 5.9 allows; 5 when nothing is selected.
-    """
+    """Run `hsl litmus run`; its exit code."""
     if exhaustive and via == "links":
         raise ConfigError("--exhaustive is for --via agents: over links the seed draws the schedules")
     if faults is not None and via == "agents":
@@ -157,8 +120,9 @@ def run_tests(
 def select(names: Sequence[str], long: bool) -> list[LitmusTest]:
     """The tests of the package whose names fit, and those of files. ConfigError for a file that is none."""
     shipped = parse_all((files("hsl._generated") / "litmus.txt").read_text(encoding="utf-8"), "litmus.txt")
-    patterns = [name for name in names if not name.endswith(SUFFIX)]
-    found = [read(Path(name)) for name in names if name.endswith(SUFFIX)]
+    paths = [name for name in names if name.endswith(SUFFIX) or name == STDIN]
+    patterns = [name for name in names if name not in paths]
+    found = [read(Path(name)) for name in paths]
     if patterns or not names:
         found += [t for t in shipped if not names or any(fnmatchcase(t.name, each) for each in patterns)]
     return [test for test in found if long or len(test.threads) < LONG_THREADS or test.name in patterns]

@@ -23,7 +23,7 @@ from hsl.cli.processes import Children
 from hsl.cli.rumur import Checker, ModelBroken, Outcome, ToolMissing
 from hsl.errors import ConfigError
 
-__all__ = ["command"]
+__all__ = ["coherence", "link"]
 
 ROOT = Path(__file__).parents[2]
 TIMEOUT = 1800.0  # seconds: several times what the largest model takes on one slow core
@@ -41,51 +41,13 @@ def texts(root: Path) -> ModuleType:
     return module
 
 
-@click.group("model")
-def command() -> None:
-    """Model checking of the specification (needs the source tree, rumur and gcc)."""
-
-
-def choices(run: Callable[..., int]) -> Callable[..., int]:
-    """The options of every layer's models."""
-    cache = click.Path(path_type=Path, file_okay=False)
-    for option in (
-        click.option("--cache", type=cache, help="Compiled models; default build/models."),
-        click.option("--json", "as_json", is_flag=True, help="One JSON document on stdout."),
-        click.option(
-            "--jobs", type=click.IntRange(1, 64), default=2, show_default=True, help="Models at once."
-        ),
-        click.option("--short", is_flag=True, help="Only the models that are marked short."),
-        click.option("--only", multiple=True, metavar="NAME", help="Only this one; may be repeated."),
-        click.option("--mutants", is_flag=True, help="The planted faults instead: each must be caught."),
-    ):
-        run = option(run)
-    return run
-
-
-@command.command("link")
-@choices
 def link(**chosen: Any) -> int:
-    """Search every state of the models of the link layer: safety, and that nothing sticks.
-
-    Exit status 0 only if every model is clean, or with --mutants if every mutant is caught by the
-    property that is named for it.
-    """
+    """Run `hsl model link`; its exit code."""
     return check("link", **chosen)
 
 
-@command.command("coherence")
-@click.option("--agents", type=click.IntRange(2, 3), help="Only the models with this many request agents.")
-@click.option("--full", is_flag=True, help="The large models too: twenty minutes of a processor.")
-@choices
 def coherence(**chosen: Any) -> int:
-    """Search every state of the models of a line, made from the tables that the engines run.
-
-    One writer or many readers, every read returns what was last written, the directory is exact at rest,
-    no cell is reached that only a broken peer reaches, and rest can be reached from everywhere. Exit status
-    0 only if every model is clean, or with --mutants if every mutant is caught by the property that is
-    named for it.
-    """
+    """Run `hsl model coherence`; its exit code."""
     return check("coherence", **chosen)
 
 

@@ -13,20 +13,16 @@ from typing import TYPE_CHECKING, Any
 
 import click
 
-from hsl._generated.constants import MAX_LINKS, MAX_TU_EXP, TU_EXPONENT_SOFTWARE
+from hsl._generated.constants import TU_EXPONENT_SOFTWARE
 from hsl.capture import Clock, Recorder, one_end, wall_offset
-from hsl.cli.capture import capture_options, recording, view
+from hsl.cli.capture import recording, view
 from hsl.cli.exits import ExitCode
 from hsl.cli.processes import run_loop
 from hsl.cli.progress import LISTENING, Progress
-from hsl.cli.seconds import Seconds
-from hsl.cli.telemetry import report_of, reporting, telemetry_broker, telemetry_option
+from hsl.cli.telemetry import report_of, reporting, telemetry_broker
 from hsl.cli.view import show_node
-from hsl.codec.flit import FORMATS
 from hsl.emulator import (
     ARRAY_KERNELS,
-    HOMED,
-    KERNELS,
     ArrayCpuDevice,
     CpuDevice,
     Device,
@@ -42,7 +38,6 @@ from hsl.files import create_text, read_file
 from hsl.link.events import Event
 from hsl.session import Attachment, Session, TimeLimit
 from hsl.transport.base import Address, Place, Tap, link_addresses
-from hsl.transport.fault_plan import MAX_BURST
 from hsl.transport.faults import Arrival, FaultPlan
 from hsl.transport.udp import UdpLink
 
@@ -50,13 +45,13 @@ if TYPE_CHECKING:
     from hsl.telemetry import Reporter
 
 __all__ = [
-    "INPUT",
-    "command",
-    "common_options",
+    "cpu",
     "deliver",
     "draw_seed",
     "fault_plan",
+    "gpu",
     "load_topology",
+    "memory",
     "read_input",
     "refuse",
     "tap_of",
@@ -66,136 +61,35 @@ TELEMETRY_NS = 250_000_000  # between two snapshots of the counters
 EPOCH_BITS = 32
 SEED_BITS = 32
 MAX_MEMORY = LIMITS["memory_bytes"][1]  # bytes that the greatest host memory has
-FILE = click.Path(dir_okay=False, path_type=Path)  # to be written
-INPUT = click.Path(path_type=Path)  # to be read: hsl.files says what is wrong with it
 PEERS = {"cpu": ("gpu", "memory"), "gpu": ("cpu",), "memory": ("cpu",)}  # by port
 
 
-def common_options(function: Callable[..., Any]) -> Callable[..., Any]:
-    """The options that `hsl demo` shares with `hsl node`."""
-    for option in (
-        click.option(
-            "--json", "as_json", is_flag=True, help="One JSON document on stdout, the rest on stderr."
-        ),
-        click.option("--out", type=FILE, help="Write the JSON document to a file."),
-        click.option(
-            "--seed", type=click.IntRange(0, 2**64 - 1), help="Seed of the faults (default: drawn, printed)."
-        ),
-        click.option(
-            "--faults",
-            default="none",
-            help="RATE (half crc, half drop), KIND:RATE,... or a scenario FILE.toml; see hsl inject list.",
-        ),
-        click.option("--nth", type=click.IntRange(1), help="Each fault begins at the Nth flit it could hit."),
-        click.option(
-            "--burst", type=click.IntRange(1, MAX_BURST), help="Each hit takes N consecutive flits."
-        ),
-        click.option(
-            "--engine",
-            type=click.Choice(["reference", "native"]),
-            help="Default: HSL_ENGINE, or what there is.",
-        ),
-        click.option(
-            "--topology",
-            type=INPUT,
-            metavar="star|mesh|FILE",
-            help="How GPUs are joined, or a TOML file with that, sizes, caches and link.",
-        ),
-        click.option(
-            "--tu",
-            type=click.IntRange(0, MAX_TU_EXP),
-            help="TU = 2^N ns (default: 20 on sockets, 6 on loopback).",
-        ),
-        click.option(
-            "--links", type=click.IntRange(1, MAX_LINKS), help="Links of the port, bonded (default: 1)."
-        ),
-        click.option("--flit", type=click.Choice(list(FORMATS)), help="Flit format to offer (default: L64)."),
-    ):
-        function = option(function)
-    return capture_options(telemetry_option(function))
-
-
-def node_options(function: Callable[..., Any]) -> Callable[..., Any]:
-    """The options of both node commands: where the link goes, and how long to call the other end."""
-    for option in (
-        click.option(
-            "--listen",
-            metavar="URI",
-            help="Wait there for the peer: tcp://127.0.0.1:0, udp://127.0.0.1:0 or unix:///path; of several "
-            "links a list with commas, or the address of the first: the others are the next ports, /path.1 "
-            "and so on.",
-        ),
-        click.option("--connect", metavar="URI", help="Connect to a peer that listens there."),
-        click.option(
-            "--incarnation-file",
-            type=INPUT,
-            help="Keeps the last incarnation of udp, where the clock can go back.",
-        ),
-        click.option(
-            "--wait",
-            type=Seconds(3600),
-            default=5.0,
-            show_default=True,
-            help="Seconds to call a peer that does not answer yet.",
-        ),
-        click.option(
-            "--time-limit",
-            type=Seconds(),
-            help="Seconds after which a run that has not ended is given up, with exit code 7.",
-        ),
-    ):
-        function = option(function)
-    return common_options(function)
-
-
-@click.group("node")
-def command() -> None:
-    """One emulator as a process; two of them make a system, on one host or two.
-
-    A listening node serves the peer that connected last: a second one takes the place of the first, and one
-    that starts a new session in mid-run ends the run with exit code 7, as HSL 3.2 and 3.9 demand.
-    """
-
-
-@command.command("cpu")
-@click.option("--input", "path", type=INPUT, help="File that the GPU is to count, if it counts.")
-@click.option(
-    "--kernel", type=click.Choice([*KERNELS, *ARRAY_KERNELS]), default="wordcount", show_default=True
-)
-@click.option("--homed", type=click.Choice(HOMED), help="Where the data of an array kernel are.")
-@click.option("--size", type=click.IntRange(min=1), help="Its elements or rows.")
-@click.option("--memory", metavar="URI", help="Where the memory node is met, as --listen or --connect says.")
-@node_options
-def cpu(path: Path | None, kernel: str, homed: str | None, size: int | None, **options: Any) -> int:
-    """Host memory, its homes and cores; gives the GPU its work and verifies the result."""
+def cpu(path: Path | None, kernel: str, home: str | None, size: int | None, **options: Any) -> int:
+    """Run `hsl node cpu`; its exit code."""
     options["memory_nodes"] = int(options["memory"] is not None)
     if kernel in ARRAY_KERNELS:
-        place = homed or "device"
+        place = home or "device"
         return run(
             "cpu",
             options,
             lambda topology, epoch, seed: ArrayCpuDevice(
-                topology, epoch, kernel, homed=place, size=size, seed=seed
+                topology, epoch, kernel, home=place, size=size, seed=seed
             ),
         )
-    refuse(kernel, {"--homed": homed, "--size": size, "--memory": options["memory"]})
+    refuse(kernel, {"--home": home, "--size": size, "--memory": options["memory"]})
     if path is None:
         raise ConfigError(f"--kernel {kernel} counts a file: give --input FILE")
     data = read_input(path)
     return run("cpu", options, lambda topology, epoch, seed: CpuDevice(topology, epoch, data, kernel))
 
 
-@command.command("gpu")
-@node_options
 def gpu(**options: Any) -> int:
-    """Compute units behind an L2 cache; works on what the doorbell says until the CPU is done."""
+    """Run `hsl node gpu`; its exit code."""
     return run("gpu", options, lambda topology, epoch, seed: GpuDevice(topology, epoch))
 
 
-@command.command("memory")
-@node_options
 def memory(**options: Any) -> int:
-    """A memory target and nothing else; serves the CPU's home until the CPU ends."""
+    """Run `hsl node memory`; its exit code."""
     options["memory_nodes"] = 1
     return run("memory", options, lambda topology, epoch, seed: MemoryDevice(topology, epoch))
 

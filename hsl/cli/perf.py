@@ -16,20 +16,20 @@ from rich.console import Console
 
 from hsl._generated.constants import TU_EXPONENT_HARDWARE
 from hsl.capture import Clock, both_ends
-from hsl.cli.capture import capture_options, recording, view
+from hsl.cli.capture import recording, view
 from hsl.cli.exits import ExitCode
 from hsl.cli.meter import Meter
-from hsl.cli.node import INPUT, deliver, draw_seed, load_topology
+from hsl.cli.node import deliver, draw_seed, load_topology
 from hsl.cli.stdin import STDIN, standard_input
 from hsl.cli.view import table
 from hsl.emulator.lackey import LackeyTrace
-from hsl.emulator.program_run import CACHES, HOMES, SCHEMA, ProgramRun
-from hsl.engine.select import ENGINES, engines
+from hsl.emulator.program_run import SCHEMA, ProgramRun
+from hsl.engine.select import engines
 from hsl.files import open_stream
 from hsl.link.events import Event
 from hsl.transport.base import Place
 
-__all__ = ["command"]
+__all__ = ["program"]
 
 HOW: Final = (
     "every byte that a load gave, and memory at the end, compared with a flat memory; "
@@ -41,41 +41,10 @@ COLUMNS: Final = {
     "homes": "node nid pages accesses hit_rate modelled_mean_miss_ns snoops_sent",
     "wire": "from messages flits bytes",
 }
-FILE: Final = click.Path(path_type=Path, dir_okay=False)
 
 
-@click.group("perf")
-def command() -> None:
-    """Measurements on the loopback, where all times are modelled."""
-
-
-@command.command("program")
-@click.argument("trace", type=str)
-@click.option("--limit", type=click.IntRange(1), help="Take no more than so many accesses.")
-@click.option("--homed", type=click.Choice(list(HOMES)), default="device", show_default=True,
-              help="Memory of its pages: host's; GPU's, homed at host or GPU; both.")  # fmt: skip
-@click.option("--on", "caches", type=click.Choice(CACHES), default="cpu", show_default=True,
-              help="Whose cache it runs on; with both it moves from one to the other.")  # fmt: skip
-@click.option("--stay", type=click.IntRange(1), default=4096, show_default=True,
-              help="With --on both: accesses before it moves.")  # fmt: skip
-@click.option("--sets", type=int, default=64, show_default=True, help="Sets of each cache.")
-@click.option("--ways", type=int, default=8, show_default=True, help="Ways of each set.")
-@click.option("--topology", type=INPUT, metavar="FILE", help="TOML file with the settings of a topology.")
-@click.option("--engine", type=click.Choice(ENGINES), help="Engine of every layer.")
-@click.option(
-    "--seed",
-    type=click.IntRange(0, 2**64 - 1),
-    help="Of the first content of the pages; drawn and printed if not given.",
-)
-@capture_options
-@click.option("--out", type=FILE, help="The JSON document as a file.")
-@click.option("--json", "as_json", is_flag=True, help="One JSON document on stdout.")
 def program(trace: str, seed: int | None, out: Path | None, **options: Any) -> int:
-    """Run what `valgrind --tool=lackey --trace-mem=yes` recorded through caches and link; - is a pipe.
-
-    Instructions and data share one cache; a miss also waits behind another miss of its line. Exit status 0 if
-    every byte was right, 1 at the first that was not, 5 when the trace has no access.
-    """
+    """Run `hsl perf program`; its exit code."""
     seed = draw_seed(seed)
     started = time.monotonic()
     with opened(trace) as stream:
@@ -115,7 +84,7 @@ def measure(trace: LackeyTrace, size: int | None, seed: int, options: dict[str, 
     sets, ways = options["sets"], options["ways"]
     caches = {"core_sets": sets, "core_ways": ways, "l2_sets": sets, "l2_ways": ways}
     topology = replace(load_topology(options, TU_EXPONENT_HARDWARE), **caches)
-    setup = {name: options[name] for name in ("homed", "caches", "stay", "limit")}
+    setup = {name: options[name] for name in ("home", "caches", "stay", "limit")}
     run = ProgramRun(topology, trace, seed=seed, **setup)
     nodes = [device.node for device in run.devices]
     tapped = both_ends([node.name for node in nodes], [wire[:2] for wire in run.wires])

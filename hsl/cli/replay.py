@@ -6,30 +6,20 @@ from dataclasses import asdict
 from pathlib import Path
 from typing import Any
 
-import click
 from rich.console import Console
 
 from hsl.cli.exits import ExitCode
 from hsl.cli.node import deliver
-from hsl.engine.select import ENGINES, engines
+from hsl.engine.select import engines
 from hsl.verify.replay import read, replay, same
 
-__all__ = ["command"]
+__all__ = ["replay_file"]
 
 SCHEMA = "hsl.replay/1"
 
 
-@click.command("replay")
-@click.argument("file", type=click.Path(path_type=Path))
-@click.option("--engine", type=click.Choice(ENGINES), help="Engine of every layer.")
-@click.option("--out", type=click.Path(path_type=Path, dir_okay=False), help="The JSON document as a file.")
-@click.option("--json", "as_json", is_flag=True, help="One JSON document on stdout.")
-def command(file: Path, engine: str | None, out: Path | None, as_json: bool) -> int:
-    """Run FILE (.hslr) again.
-
-    Exit status 0 if nothing forbidden is seen now, 1 if something is. `same` in the report says whether the
-    verdict is the recorded one, to the last counter.
-    """
+def replay_file(file: Path, engine: str | None, out: Path | None, as_json: bool) -> int:
+    """Run `hsl replay`; its exit code."""
     recording = read(file)
     verdict = replay(recording, engine, trace=True)
     report = {

@@ -21,6 +21,11 @@ class Seconds(click.FloatRange):
         """`most`: the largest legal value, in seconds."""
         super().__init__(0, most)
 
+    @property
+    def limits(self) -> str:
+        """The range, as help prints it."""
+        return "at most 366 days" if self.max == MAX_SECONDS else f"0 to {self.max:g}"
+
     def convert(self, value: Any, param: click.Parameter | None, ctx: click.Context | None) -> float:
         """The number. Fails as a usage error for what is none, is not finite, or is out of range."""
         seconds: float = super().convert(value, param, ctx)

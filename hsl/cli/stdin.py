@@ -4,10 +4,9 @@ import sys
 from typing import IO
 
 from hsl.errors import ConfigError
+from hsl.files import STDIN
 
 __all__ = ["STDIN", "standard_input"]
-
-STDIN = "-"
 
 
 def standard_input() -> IO[bytes]:

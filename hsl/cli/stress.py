@@ -4,20 +4,17 @@ from __future__ import annotations
 
 import shlex
 import time
-from collections.abc import Callable
 from dataclasses import asdict, replace
 from pathlib import Path
-from typing import Any, TypeVar
+from typing import Any
 
-import click
 from rich.console import Console
 
 from hsl.cli.check import load
 from hsl.cli.exits import ExitCode
-from hsl.cli.node import INPUT, deliver, draw_seed
+from hsl.cli.node import deliver, draw_seed
 from hsl.cli.progress import Progress
-from hsl.cli.seconds import Seconds
-from hsl.engine.select import ENGINES, engines
+from hsl.engine.select import engines
 from hsl.errors import ConfigError
 from hsl.files import create_text
 from hsl.verify.given import program_of
@@ -25,67 +22,18 @@ from hsl.verify.issuer import Issuer
 from hsl.verify.operation import Operation
 from hsl.verify.replay import MAX_OPERATIONS, SUFFIX, Recording, write
 from hsl.verify.stress import beginning, minimize, program, run
-from hsl.verify.stress_config import ALL, HOMED, KINDS, NONE, VIA, StressConfig
+from hsl.verify.stress_config import StressConfig
 from hsl.verify.verdict import Stopped, Verdict
 
-__all__ = ["command"]
+__all__ = ["stress"]
 
 SCHEMA = "hsl.stress/1"
 DEFAULT = StressConfig()
 LISTED = 1000  # operations of a failure that a report lists; the file has any number
 OPTIONS = {"kinds": "with"}  # of settings that have another name
-F = TypeVar("F", bound=Callable[..., Any])
 
 
-def number(name: str, text: str) -> Callable[[F], F]:
-    """An option that is a setting of StressConfig."""
-    default = getattr(DEFAULT, name)
-    return click.option(f"--{name}", type=int, default=default, show_default=True, help=text)
-
-
-@click.command("stress")
-@number("ops", "Operations.")
-@number("cpu", "Caches at the home's node.")
-@number("gpu", "Nodes of one cache, each behind a port of its own.")
-@number("lines", "Lines that all of them use.")
-@number("threads", "Threads of each cache.")
-@number("sets", "Sets of each cache.")
-@number("ways", "Ways of each set.")
-@number("mshrs", "Requests that a cache has outstanding.")
-@number("tshrs", "Requests that the home serves at once.")
-@click.option("--via", type=click.Choice(VIA), default=DEFAULT.via, show_default=True,
-              help="Agents joined by a network that keeps no order, or the whole stack.")  # fmt: skip
-@click.option(
-    "--homed",
-    type=click.Choice(list(HOMED)),
-    default=DEFAULT.homed,
-    show_default=True,
-    help=f"Where the lines live: {'; '.join(f'{key}: {what}' for key, what in HOMED.items())}.",
-)
-@click.option(
-    "--with",
-    "kinds",
-    metavar="KIND,...",
-    default=DEFAULT.kinds,
-    show_default=True,
-    help=f"What programs have besides plain accesses: {ALL} that apply, {NONE}, or any of "
-    f"{'; '.join(f'{key}: {what}' for key, what in KINDS.items())}.",
-)
-@click.option("--operations", "file", type=INPUT,
-              help="Run these operations, a file as hsl check takes it, not a random program.")  # fmt: skip
-@click.option("--faults", default="none", show_default=True, help="What happens to flits (hsl inject list).")
-@click.option("--seed", type=int, help="Of program, network and faults; drawn and printed if not given.")
-@click.option("--time-limit", type=Seconds(), help="Seconds after which the run is stopped.")
-@click.option("--shrink/--no-shrink", default=True, show_default=True, help="Make a failure small.")
-@click.option("--engine", type=click.Choice(ENGINES), help="Engine of every layer.")
-@click.option(
-    "--save",
-    type=click.Path(path_type=Path, dir_okay=False),
-    help=f"Where the run goes, to be replayed; failures always are [stress-SEED{SUFFIX}].",
-)
-@click.option("--out", type=click.Path(path_type=Path, dir_okay=False), help="The JSON document as a file.")
-@click.option("--json", "as_json", is_flag=True, help="One JSON document on stdout.")
-def command(
+def stress(
     seed: int | None,
     file: Path | None,
     time_limit: float | None,
@@ -96,11 +44,7 @@ def command(
     as_json: bool,
     **settings: Any,
 ) -> int:
-    """Random programs with and without data races, judged at every step.
-
-    Exit status 0 if nothing forbidden was seen, also when the time limit stopped the run; 1 if something was:
-    it is made small and saved for `hsl replay`; 7 if the faults end a link, which is no verdict.
-    """
+    """Run `hsl stress`; its exit code."""
     config = StressConfig(seed=draw_seed(seed), **settings)
     given = None if file is None else given_program(file, config)
     config = config if given is None else replace(config, ops=len(given))
@@ -212,7 +156,7 @@ def again(config: StressConfig, file: Path | None = None) -> str:
         if name == "seed" or value != plain[name]
     }
     if file is not None:
-        changed = {"operations": file} | {name: value for name, value in changed.items() if name != "ops"}
+        changed = {"input": file} | {name: value for name, value in changed.items() if name != "ops"}
     return " ".join(
         ["hsl stress", *(f"--{name} {shlex.quote(str(value))}" for name, value in changed.items())]
     )

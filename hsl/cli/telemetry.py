@@ -19,23 +19,15 @@ from rich.table import Table
 
 from hsl.cli.exits import ExitCode
 from hsl.cli.processes import run_loop
-from hsl.cli.seconds import Seconds
 from hsl.engine.node import Node
 
 if TYPE_CHECKING:
     from hsl.telemetry import Reporter, Watcher
 
-__all__ = ["command", "report_of", "reporting", "telemetry_broker", "telemetry_option"]
+__all__ = ["broker", "report_of", "reporting", "telemetry_broker", "watch"]
 
 PIP = "pip install 'hsl-interconnect[mqtt]'"
 EXTRA = ("aiomqtt", "amqtt")  # modules of the `mqtt` extra
-DEFAULT = "mqtt://127.0.0.1:1883"
-
-telemetry_option = click.option(
-    "--telemetry",
-    metavar="URI",
-    help="Publish to mqtt://host:port; mqtt: starts a broker.",
-)
 
 
 def library() -> ModuleType:
@@ -91,20 +83,13 @@ def report_of(reporter: Reporter) -> dict[str, Any]:
     return {"broker": str(publisher.broker), "published": publisher.published, "dropped": publisher.dropped}
 
 
-@click.group("telemetry")
-def command() -> None:
-    """Counters, link states and events of nodes over MQTT (needs the `mqtt` extra)."""
-
-
-@command.command("broker")
-@click.option("--port", type=click.IntRange(0, 65535), default=1883, show_default=True, help="0 picks one.")
-@click.option("--seconds", type=Seconds(), help="End after so long.")
-def broker(port: int, seconds: float | None) -> int:
-    """Run a broker on 127.0.0.1 until interrupted; its address is the first line printed."""
+def broker(port: int, time_limit: float | None, as_json: bool) -> int:
+    """Run `hsl telemetry broker`; its exit code."""
     with library().EmbeddedBroker(port) as embedded:
-        click.echo(str(embedded.address))
+        address = {"schema": "hsl.telemetry.broker/1", "address": str(embedded.address)}
+        click.echo(json.dumps(address) if as_json else address["address"])
         sys.stdout.flush()
-        run_loop(sleep(seconds))
+        run_loop(sleep(time_limit))
     return ExitCode.OK
 
 
@@ -116,20 +101,15 @@ async def sleep(seconds: float | None) -> None:
         await asyncio.sleep(seconds)
 
 
-@command.command("watch")
-@click.argument("uri", default=DEFAULT)
-@click.option("--json", "as_json", is_flag=True, help="One JSON document on stdout at the end.")
-@click.option("--count", type=click.IntRange(1), help="End after so many messages.")
-@click.option("--seconds", type=Seconds(), help="End after so long.")
-def watch(uri: str, as_json: bool, count: int | None, seconds: float | None) -> int:
-    """Show what nodes publish at a broker, until all that were seen alive have ended."""
+def watch(uri: str, as_json: bool, count: int | None, time_limit: float | None) -> int:
+    """Run `hsl telemetry watch`; its exit code."""
     module = library()
     broker = module.Broker.parse(uri)
     if not broker.host:
         raise click.UsageError("watch needs a broker that runs: mqtt://host:port")
     with shower(as_json) as (watcher, _):
         ready = partial(click.echo, f"watching {broker}", err=True)
-        run_loop(watcher.watch_for(broker, count, seconds, ready))
+        run_loop(watcher.watch_for(broker, count, time_limit, ready))
     report = {
         "schema": "hsl.telemetry/1",
         "broker": str(broker),

@@ -1,6 +1,6 @@
 """Emulators: CPU and GPU nodes, the programs that run on them, and the topology that joins them."""
 
-from hsl.emulator.array_cpu import HOMED, ArrayCpuDevice
+from hsl.emulator.array_cpu import HOMES, ArrayCpuDevice
 from hsl.emulator.array_kernels import ARRAY_KERNELS
 from hsl.emulator.cpu import CpuDevice
 from hsl.emulator.device import Core, Device
@@ -11,7 +11,7 @@ from hsl.emulator.topology import Topology
 
 __all__ = [
     "ARRAY_KERNELS",
-    "HOMED",
+    "HOMES",
     "KERNELS",
     "ArrayCpuDevice",
     "Core",

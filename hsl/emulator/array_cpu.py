@@ -17,11 +17,11 @@ from hsl.emulator.program import Condition, Program
 from hsl.emulator.topology import Topology, gpu_of
 from hsl.errors import ConfigError
 
-__all__ = ["HOMED", "ArrayCpuDevice"]
+__all__ = ["HOMES", "ArrayCpuDevice"]
 
 # Where the data are: host memory; device memory homed at the CPU (HDM-H) or at the device (HDM-D); by turns
 # homed at both; the memory node.
-HOMED = ("hostmem", "host", "device", "interleaved", "memory")
+HOMES = ("hostmem", "host", "device", "interleaved", "memory")
 DESCRIPTORS, COMPLETIONS, HOST_DATA = 0x0, 0x1000, 0x10000
 WAITING = {VECTOR_DONE: "done", VECTOR_BYE: "bye"}
 
@@ -39,14 +39,14 @@ class ArrayCpuDevice(Device):
         epoch: Callable[[], int],
         kernel: str,
         *,
-        homed: str = "device",
+        home: str = "device",
         size: int | None = None,
         seed: int = 0,
     ) -> None:
         if kernel not in ARRAY_KERNELS:
             raise ConfigError(f"no array kernel {kernel!r}; there are {', '.join(ARRAY_KERNELS)}")
         self.kernel = ARRAY_KERNELS[kernel]
-        self.homed = homed
+        self.home = home
         self.size = self.kernel.size if size is None else size
         if not 0 < self.size <= self.kernel.greatest:
             raise ConfigError(f"{kernel}: size {self.size}; legal is 1..{self.kernel.greatest}")
@@ -75,10 +75,10 @@ class ArrayCpuDevice(Device):
         jobs = []
         at = 0
         for gpu, share in enumerate(self.shares):
-            own = f"{self.homed}{gpu}" in regions
-            region = regions[f"{self.homed}{gpu}" if own else self.homed]
+            own = f"{self.home}{gpu}" in regions
+            region = regions[f"{self.home}{gpu}" if own else self.home]
             at = 0 if own else at
-            first = region.base + (HOST_DATA if self.homed == "hostmem" else 0)
+            first = region.base + (HOST_DATA if self.home == "hostmem" else 0)
             sizes = (share.a.nbytes, share.b.nbytes, 0 if share.in_place else share.out_bytes)
             places = []
             for size in sizes:
@@ -107,11 +107,11 @@ class ArrayCpuDevice(Device):
 
     def check_place(self, topology: Topology) -> None:
         """ConfigError when the data would be where there is no memory, or where a GPU does not reach."""
-        if self.homed not in HOMED:
-            raise ConfigError(f"no memory {self.homed!r}; there are {', '.join(HOMED)}")
-        if self.homed == "memory" and not topology.memory_nodes:
+        if self.home not in HOMES:
+            raise ConfigError(f"no home {self.home!r}; there are {', '.join(HOMES)}")
+        if self.home == "memory" and not topology.memory_nodes:
             raise ConfigError("data in a memory node need one: memory_nodes = 1 in the topology")
-        if self.homed == "interleaved" and topology.gpus > 1 and topology.shape != "mesh":
+        if self.home == "interleaved" and topology.gpus > 1 and topology.shape != "mesh":
             raise ConfigError("interleaved data are homed at the first GPU too: others reach it in a mesh")
 
     # ---- the program

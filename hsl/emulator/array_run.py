@@ -38,7 +38,7 @@ class ArrayRun:
         topology: Topology,
         kernel: str,
         *,
-        homed: str = "device",
+        home: str = "device",
         size: int | None = None,
         seed: int = 0,
         faults: FaultPlan | None = None,
@@ -46,7 +46,7 @@ class ArrayRun:
         epoch = partial(random.Random(seed).getrandbits, EPOCH_BITS)
         self.topology = topology
         self.seed = seed
-        self.cpu = ArrayCpuDevice(topology, epoch, kernel, homed=homed, size=size, seed=seed)
+        self.cpu = ArrayCpuDevice(topology, epoch, kernel, home=home, size=size, seed=seed)
         self.gpus = [GpuDevice(topology, epoch, gpu) for gpu in range(topology.gpus)]
         memories = [MemoryDevice(topology, epoch) for _ in range(topology.memory_nodes)]
         self.devices: list[Device] = [self.cpu, *self.gpus, *memories]
@@ -104,7 +104,7 @@ class ArrayRun:
             "how": HOW,
             "kernel": self.cpu.kernel.name,
             "size": self.cpu.size,
-            "homed": self.cpu.homed,
+            "home": self.cpu.home,
             "gpus": self.topology.gpus,
             "shape": self.topology.shape,
             "seed": self.seed,

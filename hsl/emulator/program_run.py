@@ -94,7 +94,7 @@ class _Device:
 class ProgramRun:
     """CPU and GPU joined by a link in virtual time; everything but the trace is from `seed`.
 
-    `homed`: a key of HOMES; `caches`: one of CACHES, where the program runs; `stay`: accesses before it
+    `home`: a key of HOMES; `caches`: one of CACHES, where the program runs; `stay`: accesses before it
     moves to the next cache (with `both`); `limit`: accesses that are taken of the trace. ConfigError for a
     home or a cache that is none, for a topology of more than one GPU.
     """
@@ -104,20 +104,20 @@ class ProgramRun:
         topology: Topology,
         trace: LackeyTrace,
         *,
-        homed: str = "device",
+        home: str = "device",
         caches: str = "cpu",
         stay: int = 4096,
         limit: int | None = None,
         seed: int = 0,
     ) -> None:
-        check(topology, homed, caches)
+        check(topology, home, caches)
         epoch = partial(random.Random(seed).getrandbits, EPOCH_BITS)
         nodes = (topology.cpu_node(epoch), topology.gpu_node(epoch))
         self.trace = trace
         self.seed = seed
         self.devices = [_Device(node, self._next) for node in nodes]
         self.wires = [Wire(Place(0, 0, link), Place(1, 0, link)) for link in range(topology.links)]
-        self._region = region = topology.regions()[HOMES[homed]]
+        self._region = region = topology.regions()[HOMES[home]]
         self.homes = {nid: HomeCounts() for nid in region.homes}
         size = region.last + 1 - region.base
         self.flat = FlatMemory(region.base, size, random.Random(f"pages {seed}"), self._load)
@@ -315,9 +315,9 @@ class ProgramRun:
         }
 
 
-def check(topology: Topology, homed: str, caches: str) -> None:
+def check(topology: Topology, home: str, caches: str) -> None:
     """ConfigError for what a run cannot be."""
-    for what, given, legal in (("home", homed, tuple(HOMES)), ("cache", caches, CACHES)):
+    for what, given, legal in (("home", home, tuple(HOMES)), ("cache", caches, CACHES)):
         if given not in legal:
             raise ConfigError(f"no {what} {given!r}; there are {', '.join(legal)}")
     if topology.gpus > 1 or topology.memory_nodes:

@@ -118,7 +118,7 @@ def node_report(
         report |= {
             "verified": device.finished and device.verified,
             "kernel": device.kernel.name,
-            "homed": device.homed,
+            "home": device.home,
             "size": device.size,
             "checks": device.checks,
         }

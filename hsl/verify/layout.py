@@ -62,7 +62,7 @@ class Layout:
 
     def gpu_nids(self, gpu: int) -> range:
         """The NIDs of a GPU node: cache, home, memory target, I/O agent; just the cache if that is all."""
-        count = 1 if self.config.homed == "host" and not self.has_io else GPU_NIDS
+        count = 1 if self.config.home == "hostmem" and not self.has_io else GPU_NIDS
         return range(CPU_NIDS + gpu * count, CPU_NIDS + (gpu + 1) * count)
 
     @cached_property
@@ -137,15 +137,16 @@ class Layout:
     @cached_property
     def parts(self) -> list[Part]:
         """The parts of the address map, each with room for its share of the lines."""
-        homed, config = self.config.homed, self.config
+        config = self.config
+        place = config.home
         kinds: list[tuple[SamType, int, int, int]] = []  # type, node, home, memory target
-        if homed in ("host", "interleaved"):
+        if place in ("hostmem", "interleaved"):
             kinds.append((SamType.HOSTMEM, 0, HOME, 0))
         for gpu in range(config.gpu):
             nids = self.gpu_nids(gpu)
-            if homed in ("target", "interleaved"):
+            if place in ("host", "interleaved"):
                 kinds.append((SamType.HDM_H, 1 + gpu, HOME, nids[2]))
-            if homed in ("device", "interleaved"):
+            if place in ("device", "interleaved"):
                 kinds.append((SamType.HDM_D, 1 + gpu, nids[1], 0))
         size = -(-self._all_lines * LINE_BYTES // (PAGE_BYTES * len(kinds))) * PAGE_BYTES
         return [

@@ -8,13 +8,13 @@ from typing import Any, Final
 from hsl.errors import ConfigError
 from hsl.transport.faults import FaultKind, FaultPlan
 
-__all__ = ["ALL", "HOMED", "KINDS", "NONE", "VIA", "StressConfig"]
+__all__ = ["ALL", "HOMES", "KINDS", "NONE", "VIA", "StressConfig"]
 
 VIA: Final = ("messages", "links")
 # Where lines live, and what each means.
-HOMED: Final = {
-    "host": "in the memory of the CPU node",
-    "target": "in memory targets of the GPU nodes, homed at the CPU node (HDM-H)",
+HOMES: Final = {
+    "hostmem": "in the memory of the CPU node",
+    "host": "in memory targets of the GPU nodes, homed at the CPU node (HDM-H)",
     "device": "in the memory of the GPU nodes, homed there (HDM-D)",
     "interleaved": "line by line in all of these",
 }
@@ -39,7 +39,7 @@ LIMITS: Final = {
     "ways": (1, 64),
     "mshrs": (1, 64),
     "tshrs": (1, 64),
-    "seed": (0, (1 << 63) - 1),
+    "seed": (0, (1 << 64) - 1),
 }
 
 
@@ -48,7 +48,7 @@ class StressConfig:
     """`cpu` caches at the CPU node, `gpu` nodes of one cache each behind ports of their own.
 
     Caches of `sets` x `ways` lines and `mshrs` outstanding requests, homes of `tshrs`; each cache runs
-    `threads` of the program. `homed`, a key of HOMED: where the lines live. `faults` need `via` "links".
+    `threads` of the program. `home`, a key of HOMES: where the lines live. `faults` need `via` "links".
     `kinds`: names of KINDS, ALL that apply, or NONE. ConfigError names the limits.
     """
 
@@ -64,7 +64,7 @@ class StressConfig:
     ways: int = 2
     mshrs: int = 4
     tshrs: int = 4
-    homed: str = "host"
+    home: str = "hostmem"
     kinds: str = ALL
 
     def __post_init__(self) -> None:
@@ -74,10 +74,10 @@ class StressConfig:
                 raise ConfigError(f"stress: {name} = {value!r}; legal is {least}..{most}")
         if type(self.via) is not str or self.via not in VIA:
             raise ConfigError(f"stress: via {self.via!r}; legal are {', '.join(VIA)}")
-        if type(self.homed) is not str or self.homed not in HOMED:
-            raise ConfigError(f"stress: homed {self.homed!r}; legal are {', '.join(HOMED)}")
-        if self.homed != "host" and not self.gpu:
-            raise ConfigError(f"stress: --homed {self.homed} needs at least one gpu")
+        if type(self.home) is not str or self.home not in HOMES:
+            raise ConfigError(f"stress: home {self.home!r}; legal are {', '.join(HOMES)}")
+        if self.home != "hostmem" and not self.gpu:
+            raise ConfigError(f"stress: --home {self.home} needs at least one gpu")
         if self.cpu + self.gpu < 1:
             raise ConfigError("stress: no cache; cpu + gpu must be at least 1")
         if type(self.faults) is not str:

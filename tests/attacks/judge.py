@@ -20,7 +20,7 @@ HONEST_SECONDS = 60.0  # for a GPU that is served, on a loaded machine
 END_SECONDS = 20.0  # for a node whose peer has left: T_STATE is 4.3 s
 SEED = 8
 LINES_A_SECOND = 4  # one of each kind: connections that end, sessions that are turned away, errors, accept()
-ARRAYS = ("--kernel", "saxpy", "--homed", "memory", "--size", "4096")  # data in the memory node
+ARRAYS = ("--kernel", "saxpy", "--home", "memory", "--size", "4096")  # data in the memory node
 LOAD = "import time; end = time.monotonic() + 60\nwhile time.monotonic() < end: pass"
 BAD = ("Traceback", "internal error", "RuntimeWarning")
 

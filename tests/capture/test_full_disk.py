@@ -138,7 +138,7 @@ def test_a_capture_on_a_file_system_without_room(disk: Path) -> None:
     "command",
     [
         ["link", "soak", "--flits", "100", "--seed", "1", "--json", "--out"],
-        ["codec", "encode", "--in", "../flits", "--out"],
+        ["codec", "encode", "--input", "../flits", "--out"],
         ["stress", "--ops", "200", "--seed", "1", "--json", "--save"],
     ],
 )

@@ -33,17 +33,17 @@ def demo(kernel: str, *arguments: str) -> dict[str, Any]:
 
 
 @pytest.mark.parametrize("kernel", SMALL)
-@pytest.mark.parametrize("homed", ["hostmem", "host", "device", "interleaved"])
-def test_result_is_exact_wherever_the_data_are(kernel: str, homed: str) -> None:
+@pytest.mark.parametrize("home", ["hostmem", "host", "device", "interleaved"])
+def test_result_is_exact_wherever_the_data_are(kernel: str, home: str) -> None:
     """Each kernel in each memory gives numpy's result to the bit; snoops and bytes are told."""
-    report = demo(kernel, "--homed", homed)
+    report = demo(kernel, "--home", home)
     assert all(report["checks"].values())
     assert sum(phase["wire_bytes"] for phase in report["phases"].values()) <= report["wire_bytes"]
 
 
 def test_kernel_in_its_own_memory_needs_no_link() -> None:
     """Data that the CPU's caches have let go cost the GPU no message: device bias. [HSL-COH-033]."""
-    device, host = (demo("matmul", "--homed", homed)["gpu_kernels"][0] for homed in ("device", "host"))
+    device, host = (demo("matmul", "--home", home)["gpu_kernels"][0] for home in ("device", "host"))
     assert device["accesses"] == host["accesses"]
     assert device["over_links"] == device["snoops_sent"] <= 64  # the lines that the CPU still has
     assert device["device_local"] == device["accesses"] - device["over_links"]
@@ -63,7 +63,7 @@ def test_memory_node_and_faults(tmp_path: Path) -> None:
     """Data in a node that is nothing but memory; damaged and lost flits do not show in the result."""
     path = tmp_path / "topology.toml"
     path.write_text('memory_nodes = 1\nl2s = 2\nflit = "B256"\n')
-    report = demo("matmul", "--homed", "memory", "--topology", str(path), "--faults", "crc:0.01")
+    report = demo("matmul", "--home", "memory", "--topology", str(path), "--faults", "crc:0.01")
     assert report["checks"]["result"]
 
 
@@ -76,13 +76,13 @@ def test_same_seed_same_run() -> None:
 REFUSED = {
     ("--kernel", "saxpy", "--transport", "tcp"): "no use for --transport tcp",
     ("--kernel", "saxpy", "--input", "x"): "no use for --input",
-    ("--kernel", "wordcount", "--homed", "host"): "no use for --homed",
+    ("--kernel", "wordcount", "--home", "host"): "no use for --home",
     ("--kernel", "saxpy", "--size", "1000"): "no multiple of 1024",
     ("--kernel", "saxpy", "--gpus", "3", "--size", "4096"): "no multiple of 3072",
     ("--kernel", "matmul", "--size", "2048"): "legal is 1..1024",
     ("--kernel", "saxpy", "--size", str(1 << 22)): "does not fit",
-    ("--kernel", "saxpy", "--homed", "memory"): "memory_nodes = 1",
-    ("--kernel", "saxpy", "--homed", "interleaved", "--gpus", "2"): "mesh",
+    ("--kernel", "saxpy", "--home", "memory"): "memory_nodes = 1",
+    ("--kernel", "saxpy", "--home", "interleaved", "--gpus", "2"): "mesh",
 }
 
 
@@ -96,7 +96,7 @@ def test_refused(arguments: tuple[str, ...], text: str) -> None:
 
 def test_view_for_a_person() -> None:
     """Without --json there are tables, and the verdict is the last line."""
-    code, out, _ = invoke("--kernel", "matmul", "--size", "16", "--homed", "host")
+    code, out, _ = invoke("--kernel", "matmul", "--size", "16", "--home", "host")
     assert code == 0
     assert "device local" in out
     assert out.rstrip().endswith("VERIFIED")

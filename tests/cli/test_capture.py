@@ -8,13 +8,12 @@ import subprocess
 import sys
 from pathlib import Path
 
-import click
 import pytest
 
 from hsl.capture import Direction, Packet, Reader
-from hsl.cli.capture import capture_options
-from hsl.cli.demo import command as demo_command
-from hsl.cli.node import command as node_command
+from hsl.cli.commands.demo import command as demo_command
+from hsl.cli.commands.node import command as node_command
+from hsl.cli.options import capture
 from hsl.errors import CaptureTruncated
 from tests.capture.test_recorder import delivered, read
 from tests.cli.test_demo import TEXT, hsl
@@ -142,8 +141,8 @@ def test_no_terminal_gets_a_capture(text: str) -> None:
 
 
 def test_every_command_that_moves_flits_has_it() -> None:
-    """The demo and both nodes take the options of capture_options."""
-    wanted = {parameter.name for parameter in click.command(capture_options(lambda: None)).params}
+    """The demo and every node take the options of a capture."""
+    wanted = {option.name for option in capture()}
     assert wanted == {"capture", "capture_size"}
     for command in (demo_command, *node_command.commands.values()):
         assert wanted <= {parameter.name for parameter in command.params}, command.name

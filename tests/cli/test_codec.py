@@ -119,8 +119,8 @@ def test_files(tmp_path: Path) -> None:
     """--in and --out read and write bytes."""
     flits, document, again = tmp_path / "flits", tmp_path / "document", tmp_path / "again"
     flits.write_bytes(cases.V1 + cases.V2)
-    document.write_text(run("decode", "--in", str(flits), "--json").stdout)
-    result = run("encode", "--in", str(document), "--out", str(again))
+    document.write_text(run("decode", "--input", str(flits), "--json").stdout)
+    result = run("encode", "--input", str(document), "--out", str(again))
     assert (result.exit_code, result.stdout) == (ExitCode.OK, "")
     assert again.read_bytes() == flits.read_bytes()
 
@@ -332,15 +332,15 @@ INPUTS: dict[str, tuple[tuple[str, ...], bytes, ExitCode, str]] = {
     "bad hex": (("decode", "--hex", "51zz"), b"", ExitCode.USAGE, "'z' at digit 2"),
     "odd length": (("decode", "--hex", "510"), b"", ExitCode.USAGE, "3 digits"),
     "bad hex on stdin": (("decode", "--hex", "-"), b"\xff\x00", ExitCode.USAGE, "digit 0"),
-    "no file": (("decode", "--in", "/nonexistent"), b"", ExitCode.USAGE, "No such file"),
-    "a directory": (("decode", "--in", "/"), b"", ExitCode.USAGE, "directory"),
-    "two inputs": (("decode", "--hex", "", "--in", "-"), b"", ExitCode.USAGE, "give one"),
+    "no file": (("decode", "--input", "/nonexistent"), b"", ExitCode.USAGE, "No such file"),
+    "a directory": (("decode", "--input", "/"), b"", ExitCode.USAGE, "directory"),
+    "two inputs": (("decode", "--hex", "", "--input", "-"), b"", ExitCode.USAGE, "give one"),
     "format": (("decode", "--format", "L65"), b"", ExitCode.USAGE, "L65"),
     "engine": (("decode", "--engine", "fast", "--hex", ""), b"", ExitCode.USAGE, "fast"),
     "engine of encode": (("encode", "--engine", "fast"), b"[]", ExitCode.USAGE, "fast"),
     "nothing given": (("decode",), b"", ExitCode.NOTHING, "no flits"),
     "empty hex": (("decode", "--hex", ""), b"", ExitCode.NOTHING, "no flits"),
-    "empty stdin": (("decode", "--in", "-", "--json"), b"", ExitCode.NOTHING, "no flits"),
+    "empty stdin": (("decode", "--input", "-", "--json"), b"", ExitCode.NOTHING, "no flits"),
     "empty document": (("encode",), b"[]", ExitCode.NOTHING, "no flits"),
     "no document": (("encode",), b" \n", ExitCode.NOTHING, "no flits"),
     "no JSON": (("encode",), b"[{]", ExitCode.USAGE, "not JSON"),
@@ -460,7 +460,7 @@ def test_limit(command: str, limit: int, tmp_path: Path) -> None:
     big = tmp_path / "big"
     with big.open("wb") as file:
         file.truncate(limit + 1)
-    result = run(command, "--in", str(big))
+    result = run(command, "--input", str(big))
     assert (result.exit_code, str(limit) in result.stderr) == (ExitCode.USAGE, True)
 
 

@@ -43,7 +43,7 @@ def test_failed():
 
 
 def run(folder: Path, *arguments: str, table: str = "link") -> Result:
-    return CliRunner().invoke(main, ["coverage", table, "--records", str(folder), *arguments])
+    return CliRunner().invoke(main, ["coverage", table, "--input", str(folder), *arguments])
 
 
 def report_of(result: Result, table: str = "link") -> dict[str, Any]:

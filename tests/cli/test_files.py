@@ -32,9 +32,9 @@ READERS = {
     "check": ["check"],
     "replay": ["replay"],
     "litmus": ["litmus", "run", "--runs", "1"],
-    "operations": ["stress", "--operations"],
-    "decode": ["codec", "decode", "--in"],
-    "encode": ["codec", "encode", "--in"],
+    "operations": ["stress", "--input"],
+    "decode": ["codec", "decode", "--input"],
+    "encode": ["codec", "encode", "--input"],
     "trace": ["perf", "program"],
 }
 STREAMS = {"decode", "encode", "trace"}  # read once, in pieces: a pipe or a device will do
@@ -136,7 +136,7 @@ def test_a_record_of_coverage_is_read_as_every_file(tmp_path: Path) -> None:
         path = tmp_path / "record.json"
         make(path)
         with bounded(10):
-            done = CliRunner().invoke(main, ["coverage", "link", "--records", str(tmp_path)])
+            done = CliRunner().invoke(main, ["coverage", "link", "--input", str(tmp_path)])
         assert done.exit_code == ExitCode.USAGE
         assert done.stderr.count("\n") == 1
         assert str(path) in done.stderr

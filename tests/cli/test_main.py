@@ -105,7 +105,7 @@ def test_usage_errors(arguments: list[str]) -> None:
 def test_seconds(seconds: str) -> None:
     """A time is a finite number in its range, for every command that takes one."""
     for command in (
-        ["telemetry", "watch", "--seconds"],
+        ["telemetry", "watch", "--time-limit"],
         ["node", "gpu", "--wait"],
         ["stress", "--time-limit"],
     ):

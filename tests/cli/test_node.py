@@ -209,7 +209,7 @@ def test_framed_garbage_is_survived(text: str) -> None:
 
 def test_memory_node_serves_both_others() -> None:
     """Three processes: data in a node of its own are computed on by the GPU, and the result is exact."""
-    arrays = ("--kernel", "matmul", "--size", "32", "--homed", "memory", "--seed", "3")
+    arrays = ("--kernel", "matmul", "--size", "32", "--home", "memory", "--seed", "3")
     uri = "tcp://127.0.0.1:0"
     with node("cpu", "--listen", uri, "--memory", uri, *arrays, "--json") as cpu:
         to_gpu, to_memory = address(cpu), address(cpu)
@@ -229,7 +229,7 @@ def test_memory_node_serves_both_others() -> None:
     ("arguments", "text"),
     [
         (("--kernel", "wordcount"), "give --input"),
-        (("--kernel", "saxpy", "--homed", "memory"), "memory_nodes = 1"),
+        (("--kernel", "saxpy", "--home", "memory"), "memory_nodes = 1"),
         (("--kernel", "wordcount", "--input", "README.md", "--size", "5"), "no use for --size"),
     ],
 )

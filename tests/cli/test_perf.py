@@ -35,7 +35,7 @@ def test_report(tmp_path: Path) -> None:
     """The document of --json obeys its schema; the same seed is the same run, captured or not."""
     path = tmp_path / "x.lk"
     path.write_text("==1== Lackey\n" + TEXT)
-    options = ["--seed", "7", "--json", "--on", "both", "--stay", "20", "--homed", "interleaved"]
+    options = ["--seed", "7", "--json", "--on", "both", "--stay", "20", "--home", "interleaved"]
     one, two = (
         invoke(str(path), *options, *more) for more in ([], ["--capture", str(tmp_path / "x.pcapng")])
     )
@@ -81,7 +81,7 @@ REFUSED: dict[tuple[str | bytes, tuple[str, ...]], tuple[ExitCode, str]] = {
     (TEXT, ("-", "--seed", "-1")): (ExitCode.USAGE, "--seed"),
     (TEXT, ("-", "--sets", "0")): (ExitCode.USAGE, "core_sets = 0"),
     (TEXT, ("-", "--limit", "0")): (ExitCode.USAGE, "--limit"),
-    (TEXT, ("-", "--homed", "moon")): (ExitCode.USAGE, "--homed"),
+    (TEXT, ("-", "--home", "moon")): (ExitCode.USAGE, "--home"),
     (TEXT, ("/no/such/file",)): (ExitCode.USAGE, "/no/such/file: No such file"),
     (TEXT, ("a\0b",)): (ExitCode.USAGE, "not a name of a file"),
     (TEXT, (str(ROOT),)): (ExitCode.USAGE, "Is a directory"),

@@ -181,13 +181,13 @@ TRACE = """{"schema": "hsl.operations/1"}
 """
 
 
-@pytest.mark.parametrize("homed", ["host", "interleaved"])
+@pytest.mark.parametrize("home", ["hostmem", "interleaved"])
 @pytest.mark.parametrize("via", ["messages", "links"])
-def test_operations_of_a_file(homed: str, via: str, tmp_path: Path) -> None:
+def test_operations_of_a_file(home: str, via: str, tmp_path: Path) -> None:
     """Exactly the operations of a file are run; the recording of a clean run replays to the same verdict."""
     file, saved = tmp_path / "trace.jsonl", tmp_path / "run.hslr"
     file.write_text(TRACE)
-    arguments = ["--operations", str(file), "--homed", homed, "--via", via, "--seed", "3"]
+    arguments = ["--input", str(file), "--home", home, "--via", via, "--seed", "3"]
     document = report(call("stress", *arguments, "--save", str(saved), "--json"), "stress")
     assert (document["ok"], document["ended"], document["config"]["ops"]) == (True, 5, 5)
     assert (document["operations"], document["saved"]) == (str(file), str(saved))
@@ -200,10 +200,10 @@ def test_failing_operations_of_a_file(tmp_path: Path, monkeypatch: pytest.Monkey
     written = [f"{n % 4}: M[{n % 3}] := {n}\n{(n + 1) % 4}: M[{n % 3}] == 0" for n in range(80)]
     Path("trace.axe").write_text("\n".join(written))
     with PLANTED["SnpInv leaves the S copy"]():
-        found = report(call("stress", "--operations", "trace.axe", "--seed", "1", "--json"), "stress")
+        found = report(call("stress", "--input", "trace.axe", "--seed", "1", "--json"), "stress")
         assert found["failure"]["operations"]
         assert len(found["failure"]["operations"]) < 10
-        assert "--operations trace.axe" in found["failure"]["again"]
+        assert "--input trace.axe" in found["failure"]["again"]
         assert report(call("replay", "stress-1.hslr", "--json"), "replay")["same"] is True
         assert call(*found["failure"]["again"].split()[1:]).exit_code == ExitCode.FAILED
 
@@ -222,6 +222,6 @@ def test_operations_that_cannot_be_run(content: str, said: str, tmp_path: Path) 
     """A file without operations, or with some that this run has no place for, is bad input."""
     file = tmp_path / "trace"
     file.write_text(content)
-    result = call("stress", "--operations", str(file), "--seed", "1")
+    result = call("stress", "--input", str(file), "--seed", "1")
     assert result.exit_code == ExitCode.USAGE
     assert said in result.stderr

@@ -86,7 +86,7 @@ def test_memory_of_a_topology() -> None:
     ("kernel", "options", "text"),
     [
         ("none", {}, "no array kernel"),
-        ("saxpy", {"homed": "moon"}, "no memory"),
+        ("saxpy", {"home": "moon"}, "no home"),
         ("saxpy", {"size": 0}, "legal is 1"),
     ],
 )

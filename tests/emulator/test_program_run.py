@@ -37,17 +37,17 @@ def trace(seed: int = 1, count: int = ACCESSES, pages: int = 4) -> LackeyTrace:
     return LackeyTrace(io.BytesIO("".join(text).encode()))
 
 
-def run(homed: str = "device", caches: str = "both", **options: Any) -> dict[str, Any]:
-    one = ProgramRun(TOPOLOGY, trace(), homed=homed, caches=caches, **{"stay": 50, "seed": 2} | options)
+def run(home: str = "device", caches: str = "both", **options: Any) -> dict[str, Any]:
+    one = ProgramRun(TOPOLOGY, trace(), home=home, caches=caches, **{"stay": 50, "seed": 2} | options)
     one.run()
     return one.report()
 
 
-@pytest.mark.parametrize("homed", HOMES)
+@pytest.mark.parametrize("home", HOMES)
 @pytest.mark.parametrize("caches", CACHES)
-def test_every_byte_is_right(homed: str, caches: str) -> None:
+def test_every_byte_is_right(home: str, caches: str) -> None:
     """Every load gives what a flat memory holds, and memory at the end is that flat memory."""
-    report = run(homed, caches)
+    report = run(home, caches)
     assert (report["verified"], report["wrong"], report["accesses"]) == (True, "", ACCESSES)
     assert sum(report["kinds"].values()) == ACCESSES
     assert report["line_accesses"] == sum(home["accesses"] for home in report["homes"]) > ACCESSES
@@ -55,7 +55,7 @@ def test_every_byte_is_right(homed: str, caches: str) -> None:
     assert all(home["pages"] for home in report["homes"])
     moved = sum(side["bytes"] for side in report["wire"])
     assert moved == 64 * sum(side["flits"] for side in report["wire"])
-    local = (homed, caches) in (("hostmem", "cpu"), ("device", "gpu"))
+    local = (home, caches) in (("hostmem", "cpu"), ("device", "gpu"))
     assert (sum(side["messages"] for side in report["wire"]) == 0) == local
     assert any(cache["snoop_data"] for cache in report["caches"]) == (caches == "both")
     assert sum(c["snoops"] for c in report["caches"]) == sum(h["snoops_sent"] for h in report["homes"])
@@ -140,7 +140,7 @@ def test_longest_accesses() -> None:
 def test_first_touch_order() -> None:
     """Pages lie in emulated memory in the order in which the program first touches them."""
     text = b" L 9000,8\n L 3ffc,8\n L 9008,8\n"
-    one = ProgramRun(TOPOLOGY, LackeyTrace(io.BytesIO(text)), homed="hostmem")
+    one = ProgramRun(TOPOLOGY, LackeyTrace(io.BytesIO(text)), home="hostmem")
     one.run()
     assert [(number, page.base) for number, page in one.flat.pages.items()] == [(9, 0), (3, 4096), (4, 8192)]
 
@@ -148,7 +148,7 @@ def test_first_touch_order() -> None:
 @pytest.mark.parametrize(
     ("options", "text"),
     [
-        ({"homed": "moon"}, "no home"),
+        ({"home": "moon"}, "no home"),
         ({"caches": "none"}, "no cache"),
         ({"topology": Topology(gpus=2)}, "one GPU"),
     ],

@@ -33,7 +33,7 @@ def call(*arguments: str) -> Result:
 
 def test_broker_ends_by_itself() -> None:
     """A broker prints its address first, on a port that the system picked, and ends when its time is over."""
-    result = call("broker", "--port", "0", "--seconds", "0")
+    result = call("broker", "--port", "0", "--time-limit", "0")
     assert result.exit_code == ExitCode.OK
     assert Broker.parse(result.stdout.strip()).port > 0
 
@@ -48,7 +48,7 @@ def test_port_that_is_taken(embedded: str) -> None:
 
 def test_watch_of_nobody(embedded: str) -> None:
     """A watcher that saw no node in its time says so by its status."""
-    result = call("watch", embedded, "--seconds", "0.2", "--json")
+    result = call("watch", embedded, "--time-limit", "0.2", "--json")
     assert result.exit_code == ExitCode.NOTHING
     document = json.loads(result.stdout)
     validate(document, "telemetry")
@@ -58,7 +58,7 @@ def test_watch_of_nobody(embedded: str) -> None:
 def test_watch_without_a_broker() -> None:
     """A watcher needs a broker that is there, and that is no `mqtt:`."""
     assert call("watch", "mqtt:").exit_code == ExitCode.USAGE
-    assert call("watch", "mqtt://127.0.0.1:1", "--seconds", "5").exit_code == ExitCode.PEER_LOST
+    assert call("watch", "mqtt://127.0.0.1:1", "--time-limit", "5").exit_code == ExitCode.PEER_LOST
 
 
 CONNACK = bytes.fromhex("20020000")

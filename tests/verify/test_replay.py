@@ -129,7 +129,7 @@ BYTE = LOAD | {"id": 1, "kind": "store", "size": 1, "data": "00", "judge": "noth
         ([HEAD | {"config": []}], "and a config"),
         ([HEAD | {"config": {"ops": "many"}}], "ops = 'many'"),
         ([HEAD | {"config": {"faults": 5}}], "faults"),
-        ([HEAD | {"config": {"homed": {}}}], "homed {}"),
+        ([HEAD | {"config": {"home": {}}}], "home {}"),
         ([HEAD | {"config": {"kinds": []}}], "kinds = .. must be text"),
         ([HEAD | {"config": {"via": "links"}}], "the config says via"),
         ([HEAD, {"operation": 5}], "only operations are legal"),

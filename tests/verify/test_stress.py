@@ -75,9 +75,9 @@ def test_whole_stack(faults: str) -> None:
 
 @pytest.mark.parametrize("via", ["messages", "links"])
 @pytest.mark.parametrize(
-    ("homed", "op"), [("target", "MemRd"), ("device", "ReadShared"), ("interleaved", "MemWr")]
+    ("home", "op"), [("host", "MemRd"), ("device", "ReadShared"), ("interleaved", "MemWr")]
 )
-def test_lines_of_several_homes(homed: str, op: str, via: str, monkeypatch: pytest.MonkeyPatch) -> None:
+def test_lines_of_several_homes(home: str, op: str, via: str, monkeypatch: pytest.MonkeyPatch) -> None:
     """Lines in memory targets, at GPU nodes, or dealt to all of these are raced for; nothing is forbidden."""
     asked: set[int] = set()  # NIDs of GPU nodes
     for server in (HomeAgent, MemoryTarget):
@@ -89,7 +89,7 @@ def test_lines_of_several_homes(homed: str, op: str, via: str, monkeypatch: pyte
             receive(self, message, *more)
 
         monkeypatch.setattr(server, "receive", seen)
-    config = StressConfig(ops=250, seed=5, via=via, homed=homed)
+    config = StressConfig(ops=250, seed=5, via=via, home=home)
     verdict = run(config)
     assert (verdict.violation, verdict.ended) == ("", 250)
     assert len(asked) == 2  # both have memory of their own

@@ -31,19 +31,19 @@ from hsl.verify.stress_config import KINDS, NONE, StressConfig
 Plant = Callable[[], AbstractContextManager[Any]]
 
 
-@pytest.mark.parametrize("homed", ["host", "interleaved"])
+@pytest.mark.parametrize("home", ["hostmem", "interleaved"])
 @pytest.mark.parametrize("kind", KINDS)
-def test_each_kind_is_clean(kind: str, homed: str) -> None:
+def test_each_kind_is_clean(kind: str, home: str) -> None:
     """A program with one kind ends, finds nothing, and has done something of that kind [HSL-COH-030]."""
-    verdict = run(StressConfig(ops=600, seed=4, kinds=kind, homed=homed))
+    verdict = run(StressConfig(ops=600, seed=4, kinds=kind, home=home))
     assert (verdict.violation, verdict.ended) == ("", 600)
     assert verdict.details[kind] > 5
 
 
-@pytest.mark.parametrize("homed", ["host", "target", "device"])
-def test_all_kinds_over_links(homed: str) -> None:
+@pytest.mark.parametrize("home", ["hostmem", "host", "device"])
+def test_all_kinds_over_links(home: str) -> None:
     """Over links all kinds but T_REQ are there, and nothing forbidden is seen."""
-    config = StressConfig(ops=250, seed=2, via="links", homed=homed)
+    config = StressConfig(ops=250, seed=2, via="links", home=home)
     verdict = run(config)
     assert (verdict.violation, verdict.ended) == ("", 250)
     assert config.having == ("poison", "fences", "ncr", "translation")
@@ -77,7 +77,7 @@ def test_kinds_that_do_not_apply_are_refused(settings: dict[str, Any], said: str
 
 def test_programs_without_kinds_are_those_of_earlier_versions() -> None:
     """A configuration without `kinds` has the program, the addresses and the run that it has always had."""
-    config = StressConfig.of({"ops": 300, "seed": 7, "homed": "interleaved"})
+    config = StressConfig.of({"ops": 300, "seed": 7, "home": "interleaved"})
     records = json.dumps([operation.record() for operation in program(config)], sort_keys=True)
     verdict = run(config)
     assert config.kinds == NONE
@@ -293,7 +293,7 @@ def test_only_the_own_request_of_an_operation_is_marked() -> None:
 def test_changes_of_one_space_come_one_after_the_other() -> None:
     """Software waits for TransInv before it changes the same pages again, whatever its other threads plan."""
     last: dict[int, int] = {}
-    changes = [each for each in program(StressConfig(ops=6000, seed=121, homed="device")) if each.maps]
+    changes = [each for each in program(StressConfig(ops=6000, seed=121, home="device")) if each.maps]
     for change in changes:
         space = change.maps[0]
         assert space not in last or last[space] in change.after, str(change)

@@ -1,0 +1,51 @@
+"""`hsl demo`."""
+
+from hsl.cli.commands.nodes import ENDS, fault_group, kernel, recording_group, size, system_group
+from hsl.cli.help import Example, Leaf
+from hsl.cli.options import Choice, home, input_file, integer, option, output, time_limit
+from hsl.cli.words import MAX_GPUS
+
+__all__ = ["command"]
+
+command = Leaf(
+    "demo",
+    calls="hsl.cli.demo:demo",
+    summary="Run a CPU and a GPU that share memory, and verify the result.",
+    text="""
+    The CPU puts a file into coherent host memory. The GPU reads it line by line, counts bytes and
+    words, and adds its counts to counters of the CPU with atomics. The result must equal Python's own
+    count.
+
+    saxpy, reduction and matmul work on arrays in device memory, with up to four GPUs, always on
+    loopback. Their result must equal numpy's to the bit.
+    """,
+    options={
+        "Workload": [
+            kernel(),
+            input_file("File to count; - is stdin. Default: the text of the specification."),
+            size(),
+            home(default=None, of="the arrays", note=" Default: device."),
+        ],
+        "System": [
+            option(
+                "--transport",
+                type=Choice(["tcp", "unix", "udp", "loopback"]),
+                metavar="TRANSPORT",
+                help="tcp, unix, udp: two processes; loopback: one process, virtual time. Default: tcp, and "
+                "loopback for array kernels.",
+            ),
+            integer("--gpus", least=1, most=MAX_GPUS, help="GPUs that share an array kernel. Default: 1."),
+            *system_group(),
+        ],
+        "Faults": fault_group(),
+        "Recording": recording_group(),
+        "Run": [time_limit("Give up a run that has not ended after SECONDS, with exit code 7.")],
+    },
+    output=output(more="Show the tables of links, messages, credits and caches."),
+    examples=[
+        Example("hsl demo --input LICENSE --seed 7", "Count the words of a file over tcp."),
+        Example("hsl demo --transport loopback --faults crc:0.02,drop:0.01 --seed 7", "Repair a bad link."),
+        Example("hsl demo --kernel matmul --home device --size 32 --seed 1", "Multiply matrices on a GPU."),
+    ],
+    ends=ENDS,
+)
