@@ -50,11 +50,14 @@ REFUSALS = frozenset({"ERR_FATAL_port", "ERR_FATAL_link"})
 class Attachment:
     """Where a link of a port goes; `wait`: seconds for which a connecting side calls at first.
 
+    `device`: the number of this node in the system. The faults of each end come from a generator of its own,
+    the same as on the loopback, so a seed hits the flits of the same numbers on every transport.
     `incarnation_file`: keeps the last incarnation of a udp link, where the clock can go back.
     """
 
     uri: str
     listen: bool = False
+    device: int = 0
     port: int = 0
     link: int = 0
     wait: float = 0.0
@@ -112,7 +115,7 @@ class End:
             raise ConfigError(f"loopback: has no sockets: a session needs {', '.join(SOCKETS)}")
         if not attachment.listen and address.scheme in INTERNET and address.port == 0:
             raise ConfigError(f"{address}: port 0 can only be listened at")
-        rng = random.Random(f"{seed} {self.place}")
+        rng = random.Random(f"{seed} {(attachment.device, *self.place)}")
         injector = FaultInjector(attachment.faults, rng, whole=not bonded)
         self.link = make_link(attachment, address, injector, wake, above)
         self.refused = ""  # why the link went to DEAD or was refused, until it is enabled again

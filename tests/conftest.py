@@ -7,6 +7,9 @@ from hypothesis import settings
 
 from hsl.codec.crc import ENGINES
 
+# A command tells each step of its progress at once, so that a test can wait for the middle of a run.
+os.environ["HSL_PROGRESS"] = "lines"
+
 pytest_plugins = [
     "pytester",
     "tests.support.coherence_coverage",

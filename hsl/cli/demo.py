@@ -5,6 +5,7 @@ from __future__ import annotations
 import asyncio
 import contextlib
 import json
+import os
 import random
 import signal
 import sys
@@ -12,17 +13,20 @@ from collections.abc import Awaitable, Callable
 from functools import partial
 from importlib.resources import as_file, files
 from pathlib import Path
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
 import click
 
 from hsl._generated.constants import TIMERS, TU_EXPONENT_HARDWARE, TU_EXPONENT_SOFTWARE
-from hsl.capture import Clock, both_ends
-from hsl.cli.arrays import run_arrays, show_arrays
+from hsl.capture import Clock, Recorder, both_ends
+from hsl.cli.arrays import run_arrays
 from hsl.cli.capture import captured_apart, recording, view
 from hsl.cli.exits import ExitCode
 from hsl.cli.folders import OwnFolder
+from hsl.cli.limits import check_tu, limited
+from hsl.cli.meter import ENVIRONMENT, LINES, LISTENING, WAITING, Meter
 from hsl.cli.node import (
+    ENDS,
     EPOCH_BITS,
     deliver,
     draw_seed,
@@ -31,20 +35,23 @@ from hsl.cli.node import (
     read_input,
     refuse,
     tap_of,
+    verified,
 )
 from hsl.cli.processes import Children, run_loop
-from hsl.cli.progress import LISTENING, Progress, parse_line
 from hsl.cli.telemetry import report_of, reporting, telemetry_broker
-from hsl.cli.view import show_demo
+from hsl.cli.view import show_arrays, show_demo
 from hsl.emulator import ARRAY_KERNELS, CpuDevice, GpuDevice
 from hsl.emulator.report import History, demo_report, node_report
 from hsl.engine.select import engines
-from hsl.errors import HslError, PeerLost
+from hsl.errors import ConfigError, HslError, PeerLost, PeerUnreachable
 from hsl.files import STDIN
 from hsl.link.events import Event
 from hsl.transport.base import Place
 from hsl.transport.faults import FaultPlan, Outcome
 from hsl.transport.loopback import Loopback, Wire
+
+if TYPE_CHECKING:
+    from hsl.telemetry import Reporter
 
 __all__ = ["demo"]
 
@@ -61,6 +68,10 @@ GRAIN_NS = 1 << TU_EXPONENT_HARDWARE  # of the wires of a loopback run: a TU, we
 MAX_VIRTUAL_NS = 1 << 40
 
 
+# Options that both processes get as they are.
+PASSED_ON = ("engine", "topology", "tu", "flit", "links", "telemetry", "time_limit")
+
+
 class NodeFailed(Exception):
     """A node process ended with an error that it has explained on stderr; `status` is its exit code."""
 
@@ -71,48 +82,57 @@ class NodeFailed(Exception):
 
 def demo(path: Path | None, kernel: str, transport: str | None, **options: Any) -> int:
     """Run `hsl demo`; its exit code."""
-    seed = draw_seed(options["seed"])
+    options["seed"] = draw_seed(options["seed"])
     plan = fault_plan(options)
     options |= {"faults": str(plan), "nth": None, "burst": None}
-    home, size = options["home"], options["size"]
-    if kernel in ARRAY_KERNELS:
-        sockets = None if transport == "loopback" else transport
-        refuse(
-            kernel,
-            {"--input": path, f"--transport {sockets}": sockets, "--telemetry": options["telemetry"]},
-        )
-        arrays = run_arrays(kernel, home or "device", size, options | {"seed": seed})
-        with view(options):
-            deliver(arrays, options["as_json"], options["out"], show_arrays)
-        return ExitCode.OK if arrays["verified"] else ExitCode.FAILED
-    refuse(kernel, {"--gpus": options["gpus"], "--home": home, "--size": size})
-    transport = transport or "tcp"
+    try:
+        if kernel in ARRAY_KERNELS:
+            report, show = array_job(path, kernel, transport, options), show_arrays
+        else:
+            report, show = main_job(path, kernel, transport or "tcp", plan, options), show_demo
+    except NodeFailed as failed:
+        warn(plan)
+        return failed.status
+    except HslError as error:
+        if not isinstance(error, ConfigError):
+            warn(plan)
+        raise
+    with view(options):
+        deliver(report, options["as_json"], options["out"], show)
+    return ExitCode.OK if report["verified"] else ExitCode.FAILED
+
+
+def array_job(
+    path: Path | None, kernel: str, transport: str | None, options: dict[str, Any]
+) -> dict[str, Any]:
+    """The report of an array kernel on the loopback."""
+    sockets = None if transport == "loopback" else transport
+    refuse(kernel, {"--input": path, f"--transport {sockets}": sockets, "--telemetry": options["telemetry"]})
+    return run_arrays(kernel, options["home"] or "device", options["size"], options)
+
+
+def main_job(
+    path: Path | None, kernel: str, transport: str, plan: FaultPlan, options: dict[str, Any]
+) -> dict[str, Any]:
+    """The report of a kernel that counts the bytes of a file."""
+    refuse(kernel, {f"--{name}": options[name] for name in ("gpus", "home", "size")})
     with as_file(files("hsl._generated") / "prose.txt") as prose, contextlib.ExitStack() as stack:
         source = path or prose
         if str(source) == STDIN:  # two readers: the check below, and the CPU
             source = stack.enter_context(OwnFolder(FOLDER)) / "input"
             source.write_bytes(read_input(Path(STDIN)))
         read_input(source)
-        try:
-            with telemetry_broker(options["telemetry"]) as broker:
-                nodes = run(source, kernel, transport, options | {"seed": seed, "telemetry": broker})
-        except NodeFailed as failed:
-            warn(plan)
-            return failed.status
-        except HslError:
-            warn(plan)
-            raise
-    setup: dict[str, Any] = {
+        with telemetry_broker(options["telemetry"]) as broker:
+            nodes = run(source, kernel, transport, options | {"telemetry": broker})
+    setup = {
         "input": str(path or "the profile's own prose"),
         "kernel": kernel,
         "transport": transport,
+        "seed": options["seed"],
+        "faults": plan.spelled(ENDS),
+        "worst_of_faults": plan.outcome,
     }
-    setup |= {"seed": seed, "faults": str(plan), "worst_of_faults": plan.outcome}
-    report = demo_report(nodes, setup)
-    report |= told(nodes)
-    with view(options):
-        deliver(report, options["as_json"], options["out"], show_demo)
-    return ExitCode.OK if report["verified"] else ExitCode.FAILED
+    return demo_report(nodes, setup) | told(nodes)
 
 
 def told(nodes: dict[str, Any]) -> dict[str, Any]:
@@ -131,22 +151,22 @@ def warn(plan: FaultPlan) -> None:
 def run(source: Path, kernel: str, transport: str, options: dict[str, Any]) -> dict[str, Any]:
     """The reports of both nodes, by name."""
     if transport == "loopback":
-        return run_loopback(source, kernel, options)
+        return LoopbackRun(source, kernel, options).run()
     with (
         OwnFolder(FOLDER) as folder,
         captured_apart(options, ("cpu", "gpu"), folder) as capture,
-        Progress() as progress,
+        Meter("counted", "bytes", waiting="the cpu process") as meter,
         Children() as children,
     ):
         listen = f"unix://{folder}/link" if transport == "unix" else f"{transport}://127.0.0.1:0"
         shared = ["--json", "--seed", str(options["seed"]), "--faults", options["faults"]]
-        for name in ("engine", "topology", "tu", "flit", "links", "telemetry", "time_limit"):
+        for name in PASSED_ON:
             if options[name] is not None:
                 shared += [f"--{name.replace('_', '-')}", str(options[name])]
         cpu = ["cpu", "--listen", listen, "--input", str(source), "--kernel", kernel, *shared]
         gpu = ["gpu", *shared]
         commands = ([*cpu, *capture["cpu"]], [*gpu, *capture["gpu"]])
-        return run_loop(run_processes(*commands, partial(Node.start, progress, children), patience(options)))
+        return run_loop(run_processes(*commands, partial(Node.start, meter, children), patience(options)))
 
 
 def patience(options: dict[str, Any]) -> float:
@@ -156,62 +176,76 @@ def patience(options: dict[str, Any]) -> float:
     return silence + EXIT_SECONDS + (TELEMETRY_SECONDS if options["telemetry"] else 0)
 
 
-def run_loopback(source: Path, kernel: str, options: dict[str, Any]) -> dict[str, Any]:
+class LoopbackRun:
     """Both nodes in this process, on virtual time; the same seed gives the same run to the bit."""
-    chosen = engines(options["engine"])
-    topology = load_topology(options, TU_EXPONENT_HARDWARE)
-    plan = FaultPlan.parse(options["faults"]).fits(topology.links)
-    epoch = partial(random.Random(options["seed"]).getrandbits, EPOCH_BITS)
-    cpu = CpuDevice(topology, epoch, read_input(source), kernel)
-    devices = (cpu, GpuDevice(topology, epoch))
-    histories = [History() for _ in devices]
-    wires = [
-        Wire(Place(0, 0, link), Place(1, 0, link), faults=(plan, plan), grain_ns=GRAIN_NS)
-        for link in range(topology.links)
-    ]
-    nodes = [device.node for device in devices]
-    tapped = both_ends([node.name for node in nodes], [wire[:2] for wire in wires])
-    with (
-        recording(options, options["seed"], Clock.VIRTUAL, nodes, tapped) as recorder,
-        Progress() as progress,
-        contextlib.ExitStack() as stack,
-    ):
-        reporters = [
-            stack.enter_context(reporting(options["telemetry"], options["seed"], node, TELEMETRY_NS))
-            for node in nodes
+
+    def __init__(self, source: Path, kernel: str, options: dict[str, Any]) -> None:
+        self.options = options
+        topology = load_topology(options, TU_EXPONENT_HARDWARE)
+        check_tu(topology.tu, on_sockets=False)
+        plan = FaultPlan.parse(options["faults"]).fits(topology.links)
+        epoch = partial(random.Random(options["seed"]).getrandbits, EPOCH_BITS)
+        self.cpu = CpuDevice(topology, epoch, read_input(source), kernel)
+        self.devices = (self.cpu, GpuDevice(topology, epoch))
+        self.histories = [History() for _ in self.devices]
+        self.wires = [
+            Wire(Place(0, 0, link), Place(1, 0, link), faults=(plan, plan), grain_ns=GRAIN_NS)
+            for link in range(topology.links)
         ]
+        self.recorder: Recorder | None = None
+        self.reporters: list[Reporter | None] = []
+        self.loopback: Loopback
 
-        def observe(place: Place, event: Event) -> None:
-            histories[place.device].see(event)
-            if recorder is not None:
-                recorder.event(place, event)
-            if (reporter := reporters[place.device]) is not None:
-                reporter.event(place.port, event)
+    def run(self) -> dict[str, Any]:
+        """Run to the end; the reports of both nodes, by name. Raises what Loopback.run raises."""
+        options, nodes = self.options, [device.node for device in self.devices]
+        tapped = both_ends([node.name for node in nodes], [wire[:2] for wire in self.wires])
+        with (
+            recording(options, options["seed"], Clock.VIRTUAL, nodes, tapped) as self.recorder,
+            Meter("counted", "bytes", waiting="the link") as meter,
+            contextlib.ExitStack() as stack,
+        ):
+            self.reporters = [
+                stack.enter_context(reporting(options["telemetry"], options["seed"], node, TELEMETRY_NS))
+                for node in nodes
+            ]
+            tap = limited(tap_of(self.recorder, dict(enumerate(self.reporters))), options["time_limit"])
+            self.cpu.progress = meter.show
+            self.loopback = Loopback(
+                self.devices, self.wires, seed=options["seed"], observe=self.observe, tap=tap
+            )
+            self.loopback.bring_up()
+            self.loopback.run(max_time=MAX_VIRTUAL_NS)
+            for device, reporter in zip(self.devices, self.reporters, strict=True):
+                if reporter is not None:
+                    reporter.end(self.loopback.now, verified(device))
+        return {device.node.name: self.report(index) for index, device in enumerate(self.devices)}
 
-        tap = tap_of(recorder, dict(enumerate(reporters)))
-        loopback = Loopback(devices, wires, seed=options["seed"], observe=observe, tap=tap)
-        cpu.progress = progress.show
-        loopback.run(max_time=MAX_VIRTUAL_NS)
-        for device, reporter in zip(devices, reporters, strict=True):
-            if reporter is not None:
-                reporter.end(loopback.now, bool(getattr(device, "verified", device.finished)))
-    return {
-        device.node.name: node_report(
-            device, history, [loopback.lanes[wire[:2][index]].injector for wire in wires], loopback.now
-        )
-        | {"engines": chosen}
-        | ({} if reporter is None else {"telemetry": report_of(reporter)})
-        for index, (device, history, reporter) in enumerate(zip(devices, histories, reporters, strict=True))
-    }
+    def observe(self, place: Place, event: Event) -> None:
+        """Take an event of a port."""
+        self.histories[place.device].see(event)
+        if self.recorder is not None:
+            self.recorder.event(place, event)
+        if (reporter := self.reporters[place.device]) is not None:
+            reporter.event(place.port, event)
+
+    def report(self, index: int) -> dict[str, Any]:
+        """The report of one node."""
+        device, history, reporter = self.devices[index], self.histories[index], self.reporters[index]
+        injectors = [self.loopback.lanes[wire[:2][index]].injector for wire in self.wires]
+        report = node_report(device, history, injectors, self.loopback.now)
+        report["engines"] = engines(self.options["engine"])
+        return report if reporter is None else report | {"telemetry": report_of(reporter)}
 
 
 class Node:
     """A node in a process of its own."""
 
-    def __init__(self, process: asyncio.subprocess.Process, name: str, progress: Progress) -> None:
+    def __init__(self, process: asyncio.subprocess.Process, name: str, meter: Meter) -> None:
         self.process = process
         self.name = name
-        self.progress = progress
+        self.meter = meter
+        self.working = False  # it has told progress: its link was up
         self.given_up = 0.0  # seconds that it was waited for in vain
         self.quiet = False
         # Its address; None when it ended before it had one.
@@ -219,29 +253,28 @@ class Node:
         self.watching = asyncio.create_task(self._watch())
 
     @classmethod
-    async def start(cls, progress: Progress, children: Children, arguments: list[str]) -> Node:
+    async def start(cls, meter: Meter, children: Children, arguments: list[str]) -> Node:
         """Start `hsl node ...`."""
         process = await asyncio.create_subprocess_exec(
             sys.executable, "-m", "hsl", "node", *arguments,
             stdin=asyncio.subprocess.DEVNULL, stdout=asyncio.subprocess.PIPE, stderr=asyncio.subprocess.PIPE,
-            limit=MAX_OUTPUT, process_group=children.group,
+            limit=MAX_OUTPUT, process_group=children.group, env=os.environ | {ENVIRONMENT: LINES},
         )  # fmt: skip
-        return cls(process, arguments[0], progress)
+        return cls(process, arguments[0], meter)
 
     async def _watch(self) -> None:
         """Follow the lines on stderr: the address, the progress, and whatever else there is to say."""
         assert self.process.stderr is not None
         async for raw in self.process.stderr:
             line = raw.decode(errors="replace").rstrip()
-            counted = parse_line(line)
             if self.quiet:
                 continue
             if line.startswith(LISTENING):
                 self.uri.set_result(line.removeprefix(LISTENING))
-            elif counted:
-                self.progress.show(*counted)
+            elif self.meter.relay(line):
+                self.working |= not line.startswith(WAITING)
             elif not line.startswith("seed "):  # ours, that we have printed
-                self.progress.say(f"{self.name}: {line}")
+                self.meter.say(f"{self.name}: {line}")
         if not self.uri.done():
             self.uri.set_result(None)
 
@@ -285,17 +318,28 @@ def blame(error: BaseException) -> int:
     return 1 if isinstance(error, PeerLost) else 2  # a node that was killed is what the other one lost
 
 
+def unreached(report: asyncio.Future[dict[str, Any]]) -> bool:
+    """True if a node has ended because it lost its peer or never had one."""
+    error = report.exception() if report.done() else None
+    return isinstance(error, NodeFailed) and error.status == ExitCode.PEER_LOST
+
+
 async def reports_of(nodes: list[Node], patience: float) -> list[Any]:
-    """The report of each node, or its failure; one that outlives another by `patience` s is killed."""
+    """The report of each node, or its failure; one that outlives another by `patience` s is killed.
+
+    A node that failed before the link was up leaves the other one waiting for a peer. That one is not hung.
+    """
     reports = [asyncio.ensure_future(node.report()) for node in nodes]
     try:
         await asyncio.wait(reports, return_when=asyncio.FIRST_COMPLETED)
+        if any(map(unreached, reports)) and not any(node.working for node in nodes):
+            raise PeerUnreachable("the link between the cpu and the gpu process never came up")
         await asyncio.wait(reports, timeout=patience)
         for node, report in zip(nodes, reports, strict=True):
             if not report.done() and node.process.returncode is None:
                 node.process.kill()
                 node.given_up = patience
-    except asyncio.CancelledError:
+    except (asyncio.CancelledError, PeerUnreachable):
         for report in reports:
             report.cancel()
         raise
@@ -316,6 +360,7 @@ async def run_processes(
             await nodes[0].report()
             raise NodeFailed(ExitCode.INTERNAL)
         nodes.append(await start([*gpu, "--connect", uri]))
+        nodes[1].meter.wait("the gpu process and the link")
         results = await reports_of(nodes, patience)
         await asyncio.gather(*(node.watching for node in nodes))
     finally:

@@ -5,8 +5,6 @@ import platform
 from typing import Any
 
 import click
-from rich.console import Console
-from rich.table import Table
 
 from hsl import __version__
 from hsl._generated.constants import PROFILE_NAME, PROFILE_SENTENCE, VERSION
@@ -42,7 +40,6 @@ def info(as_json: bool) -> None:
     if as_json:
         click.echo(json.dumps(found, indent=2))
         return
-    table = Table(show_header=False, box=None, pad_edge=False)
+    width = max(map(len, found))
     for name, value in found.items():
-        table.add_row(name, spoken(value))
-    Console(highlight=False).print(table)
+        click.echo(f"{name:<{width}}  {spoken(value)}")

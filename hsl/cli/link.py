@@ -4,19 +4,18 @@ from __future__ import annotations
 
 import contextlib
 import gc
-import sys
 from collections.abc import Iterator
 from typing import Any
 
 import click
-from rich.console import Console
-from rich.table import Table
 
 from hsl.capture import CaptureInfo, Clock, Recorder, both_ends
 from hsl.cli.capture import check_size, open_sink, view
 from hsl.cli.exits import ExitCode
 from hsl.cli.meter import Meter
 from hsl.cli.node import deliver, draw_seed, fault_plan
+from hsl.cli.options import is_quiet
+from hsl.cli.tables import paint, print_table
 from hsl.engine.select import engines
 from hsl.transport.base import Place
 from hsl.transport.faults import Outcome
@@ -40,23 +39,30 @@ def soak(**options: Any) -> int:
         flit=options["flit"],
         codec=chosen["codec"],
     )
+    report = soaked(plan, options) | {"engines": chosen}
+    with view(options):
+        deliver(report, options["as_json"], options["out"], show_soak)
+    return ExitCode.OK if report["verified"] else blamed(report, plan)
+
+
+def soaked(plan: SoakPlan, options: dict[str, Any]) -> dict[str, Any]:
+    """Run a soak; its report, with the speed of the codec alone."""
     gc.freeze()  # what is loaded by now stays: no collection looks at it again
-    with capturing(options, plan) as recorder, Meter("flits delivered") as meter:
+    with capturing(options, plan) as recorder, Meter("delivered", "flits") as meter:
         tap, observe = (None, None) if recorder is None else (recorder.flit, recorder.event)
         report = Soak(plan, tap=tap, observe=observe, progress=meter.show).run()
     lowest = floor(plan)
-    report |= {
-        "engines": chosen,
+    return report | {
         "floor": {
             "what": "the codec alone: the same flits made, packed, read and unpacked",
             "flits_per_cpu_second": round(lowest),
             "ratio": round(report["flits_per_cpu_second"] / lowest, 3),
         },
     }
-    with view(options):
-        deliver(report, options["as_json"], options["out"], show_soak)
-    if report["verified"]:
-        return ExitCode.OK
+
+
+def blamed(report: dict[str, Any], plan: SoakPlan) -> ExitCode:
+    """Print why a soak failed, and how it is repeated; the exit code."""
     for failure in report["failures"]:
         click.echo(f"hsl: {failure}", err=True)
     if plan.faults.outcome not in (None, Outcome.CORRECTED):
@@ -79,30 +85,43 @@ def capturing(options: dict[str, Any], plan: SoakPlan) -> Iterator[Recorder | No
         yield recorder
 
 
+SOAKED = ("PROT sent", "accepted", "replays", "NAKs", "CRC errors", "recoveries", "injected")
+
+
 def show_soak(report: dict[str, Any]) -> None:
-    """A report for a person."""
-    console = Console(highlight=False, width=None if sys.stdout.isatty() else 110)
-    table = Table(box=None, pad_edge=False, title=None)
-    for heading in ("", "PROT sent", "accepted", "replays", "NAKs", "CRC errors", "recoveries", "injected"):
-        table.add_column(heading, justify="right" if heading else "left", no_wrap=True)
+    """Print what each link did, the rates, and the verdict with the command that repeats the run.
+
+    With -q the verdict only.
+    """
+    if not is_quiet():
+        print_soak(report)
+    verdict = (
+        paint("VERIFIED", "green")
+        if report["verified"]
+        else f"{paint('NOT VERIFIED', 'red')}: {report['failures'][0]}"
+    )
+    click.echo(f"{verdict}; seed {report['seed']}; again: {report['command']}")
+
+
+def print_soak(report: dict[str, Any]) -> None:
+    """Print a table of the links, and the rates."""
+    rows = []
     for name, end in report["ends"].items():
         for index, link in enumerate(end["links"]):
             count = link["counters"]
             figures = [count[key] for key in ("prot_sent", "prot_accepted", "replays", "naks_sent")]
             figures += [count["crc_errors"], count["recoveries"]]
             injected = sum(sum(hits.values()) for hits in link["injected"]["kinds"].values())
-            table.add_row(f"{name} link {index}", *(f"{each:,}" for each in (*figures, injected)))
-    console.print(table)
+            rows.append((f"{name} link {index}", *(f"{each:,}" for each in (*figures, injected))))
+    print_table("", ("", *SOAKED), rows)
     messages, ratio = report["messages"], report["floor"]["ratio"]
-    console.print(
+    click.echo(
         f"{report['flits']['delivered']:,} flits, "
         f"{messages['delivered']:,} of {messages['sent']:,} messages; "
         f"{report['flits_per_cpu_second']:,} flits per CPU second, {ratio} of the codec alone"
     )
     if report["low_power"]["every"]:
         rests = "{rests:,} rests, {slept:,} with both ends asleep; L1 entered {entered:,} times"
-        console.print(rests.format(**report["low_power"]))
+        click.echo(rests.format(**report["low_power"]))
     if report["unbalanced_by"]:
-        console.print(f"counters are not compared: {', '.join(report['unbalanced_by'])}")
-    verdict = "verified" if report["verified"] else f"FAILED: {report['failures'][0]}"
-    console.print(f"{verdict}; seed {report['seed']}; again: {report['command']}", soft_wrap=True)
+        click.echo(f"counters are not compared: {', '.join(report['unbalanced_by'])}")

@@ -14,9 +14,10 @@ from typing import Any, NamedTuple
 import click
 
 from hsl.cli.exits import ExitCode
+from hsl.cli.meter import Meter
 from hsl.cli.node import deliver, draw_seed
+from hsl.cli.options import is_quiet
 from hsl.cli.processes import spread
-from hsl.cli.progress import Progress
 from hsl.errors import ConfigError
 from hsl.files import STDIN, open_text
 from hsl.transport.faults import FaultPlan
@@ -75,12 +76,7 @@ def run_tests(
     as_json: bool,
 ) -> int:
     """Run `hsl litmus run`; its exit code."""
-    if exhaustive and via == "links":
-        raise ConfigError("--exhaustive is for --via agents: over links the seed draws the schedules")
-    if faults is not None and via == "agents":
-        raise ConfigError("--faults is for --via links: agents alone have no flits")
-    plan = FaultPlan.parse(FAULTS if faults is None else faults)
-    plan.fits(links=1)
+    plan = plan_of(via, faults, exhaustive)
     chosen = select(names, long)
     if not chosen:
         what = (
@@ -91,16 +87,32 @@ def run_tests(
         click.echo(f"hsl: nothing selected: {what}", err=True)
         return ExitCode.NOTHING
     how = How(exhaustive, runs, draw_seed(seed), in_order, long, via, plan)
+    report = judged(chosen, how, jobs)
+    deliver(report, as_json, out, show)
+    return ExitCode.OK if report["ok"] else ExitCode.FAILED
+
+
+def plan_of(via: str, faults: str | None, exhaustive: bool) -> FaultPlan:
+    """The faults of links. Raises ConfigError for options that do not go together."""
+    if exhaustive and via == "links":
+        raise ConfigError("--exhaustive is for --via agents: over links the seed draws the schedules")
+    if faults is not None and via == "agents":
+        raise ConfigError("--faults is for --via links: agents alone have no flits")
+    return FaultPlan.parse(FAULTS if faults is None else faults).fits(links=1)
+
+
+def judged(chosen: Sequence[LitmusTest], how: How, jobs: int) -> dict[str, Any]:
+    """Run tests; the report, which has them in the order of `chosen`."""
     start = time.monotonic()
     order = {test.name: at for at, test in enumerate(chosen)}
     tests = sorted(watch(chosen, how, jobs), key=lambda test: order[test["name"]])
-    report = {
+    return {
         "schema": SCHEMA,
         "ok": all(test["ok"] for test in tests),
-        "exhaustive": exhaustive,
-        "in_order": in_order,
-        "via": via,
-        "faults": str(plan) if via == "links" else "none",
+        "exhaustive": how.exhaustive,
+        "in_order": how.in_order,
+        "via": how.via,
+        "faults": str(how.faults) if how.via == "links" else "none",
         "seed": how.seed,
         "seconds": round(time.monotonic() - start, 3),
         "tests": tests,
@@ -113,8 +125,6 @@ def run_tests(
             "faults": sum(len(test["faults"]) for test in tests),
         },
     }
-    deliver(report, as_json, out, show)
-    return ExitCode.OK if report["ok"] else ExitCode.FAILED
 
 
 def select(names: Sequence[str], long: bool) -> list[LitmusTest]:
@@ -138,11 +148,11 @@ def watch(chosen: Sequence[LitmusTest], how: How, jobs: int) -> Iterator[dict[st
     """Run tests with progress, groups with most to do first; their records as they come."""
     groups = list(grouped(chosen))
     done = 0
-    with Progress("ran", "tests") as progress:
+    with Meter("ran", "tests", waiting=f"the first of {len(chosen)} tests") as meter:
         for records in spread(partial(judge, how), groups, min(jobs, len(groups))):
             for record in records:
                 done += 1
-                progress.show(done, len(chosen))
+                meter.show(done, len(chosen))
                 yield record
 
 
@@ -178,8 +188,8 @@ def show_list(report: dict[str, Any]) -> None:
 
 
 def show(report: dict[str, Any]) -> None:
-    """A report as herd prints it, and a last line of totals."""
-    for test in report["tests"]:
+    """Print a report as herd does, and a last line of totals; with -q that line only."""
+    for test in [] if is_quiet() else report["tests"]:
         for line in herd(test):
             click.echo(line)
     totals = report["totals"]

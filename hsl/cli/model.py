@@ -3,10 +3,9 @@
 from __future__ import annotations
 
 import json
-import os
 import sys
 import time
-from collections.abc import Callable, Iterator
+from collections.abc import Iterator
 from concurrent.futures import Future, ThreadPoolExecutor, as_completed
 from importlib.util import module_from_spec, spec_from_file_location
 from pathlib import Path
@@ -14,18 +13,18 @@ from types import ModuleType
 from typing import Any
 
 import click
-from rich.console import Console
-from rich.progress import BarColumn, MofNCompleteColumn, Progress, TextColumn, TimeElapsedColumn
-from rich.table import Table
 
 from hsl.cli.exits import ExitCode
+from hsl.cli.meter import Meter
 from hsl.cli.processes import Children
 from hsl.cli.rumur import Checker, ModelBroken, Outcome, ToolMissing
+from hsl.cli.tables import print_table
 from hsl.errors import ConfigError
 
 __all__ = ["coherence", "link"]
 
 ROOT = Path(__file__).parents[2]
+NAMED = 4  # models that a line of progress names
 TIMEOUT = 1800.0  # seconds: several times what the largest model takes on one slow core
 
 
@@ -164,45 +163,38 @@ def verdict_of(kind: str, expected: str, found: Outcome) -> str:
 
 
 def shown(futures: dict[Future[dict[str, Any]], Any]) -> Iterator[dict[str, Any]]:
-    """The rows as they come, with a bar on a terminal and a line each in a pipe, on stderr."""
-    console = Console(stderr=True, highlight=False)
-    columns = (TextColumn("{task.description}"), BarColumn(), MofNCompleteColumn(), TimeElapsedColumn())
-    with Progress(*columns, console=console, transient=True, disable=not console.is_terminal) as bar:
-        task = bar.add_task("searching", total=len(futures))
-        say: Callable[[str], None] = bar.console.print if console.is_terminal else say_plain
-        for future in as_completed(futures):
+    """Yield the rows as they come, with progress and the models that are still searched."""
+    left = {run.id: run for run in futures.values()}
+    with Meter("searched", "models", waiting=waited(list(left), len(futures))) as meter:
+        for done, future in enumerate(as_completed(futures), start=1):
             row = future.result()
-            bar.advance(task)
-            say(f"{row['id']}: {row['verdict']}, {row['states']} states, {row['seconds']:.1f} s")
+            del left[row["id"]]
+            meter.show(done, len(futures))
+            meter.wait(waited(list(left), len(futures)))
             yield row
 
 
-def say_plain(line: str) -> None:
-    """A line on stderr."""
-    click.echo(line, err=True)
+def waited(left: list[str], total: int) -> str:
+    """Return which models are waited for; "" when none is left."""
+    names = ", ".join(left[:NAMED]) + (" and others" if len(left) > NAMED else "")
+    return f"{len(left)} of {total} models: {names}" if left else ""
 
 
 def show(report: dict[str, Any]) -> None:
     """The table of a report, and below it how each run that is not as expected came about."""
-    table = Table(box=None, pad_edge=False)
-    for heading, justify in (("", "left"), ("states", "right"), ("rules fired", "right"), ("s", "right")):
-        table.add_column(heading, justify="right" if justify == "right" else "left", no_wrap=True)
-    table.add_column("verdict", no_wrap=True)
-    table.add_column("what")
+    rows = [
+        (row["id"], f"{row['states']:,}", f"{row['rules']:,}", f"{row['seconds']:.1f}", row["verdict"])
+        for row in report["runs"]
+    ]
+    print_table("", ("", "states", "rules fired", "s", "verdict"), rows)
     for row in report["runs"]:
-        figures = (f"{row['states']:,}", f"{row['rules']:,}", f"{row['seconds']:.1f}")
-        table.add_row(row["id"], *figures, row["verdict"], row["note"] or row["violated"] or row["about"])
-    width = None if sys.stdout.isatty() else int(os.environ.get("COLUMNS", "160"))
-    console = Console(highlight=False, width=width)
-    console.print(table)
+        click.echo(f"{row['id']}: {row['note'] or row['violated'] or row['about']}")
     for row in report["runs"]:
         if not row["ok"]:
-            console.print(
-                f"\n{row['id']}: {row['verdict']}; expected: {row['expected'] or 'clean'}", markup=False
-            )
+            click.echo(f"\n{row['id']}: {row['verdict']}; expected: {row['expected'] or 'clean'}")
             for number, step in enumerate(row["trace"]):
-                console.print(f"{number:4} {step}", markup=False)
+                click.echo(f"{number:4} {step}")
     good = sum(row["ok"] for row in report["runs"])
-    console.print(
+    click.echo(
         f"{good} of {len(report['runs'])} as expected, {report['seconds']:.0f} s, rumur {report['rumur']}"
     )

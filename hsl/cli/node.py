@@ -17,8 +17,9 @@ from hsl._generated.constants import TU_EXPONENT_SOFTWARE
 from hsl.capture import Clock, Recorder, one_end, wall_offset
 from hsl.cli.capture import recording, view
 from hsl.cli.exits import ExitCode
+from hsl.cli.limits import check_tu
+from hsl.cli.meter import LISTENING, Meter
 from hsl.cli.processes import run_loop
-from hsl.cli.progress import LISTENING, Progress
 from hsl.cli.telemetry import report_of, reporting, telemetry_broker
 from hsl.cli.view import show_node
 from hsl.emulator import (
@@ -35,7 +36,7 @@ from hsl.emulator.topology import LIMITS, SHAPES
 from hsl.engine.select import choose, engines
 from hsl.errors import ConfigError
 from hsl.files import create_text, read_file
-from hsl.link.events import Event
+from hsl.link.events import Event, LinkUp
 from hsl.session import Attachment, Session, TimeLimit
 from hsl.transport.base import Address, Place, Tap, link_addresses
 from hsl.transport.faults import Arrival, FaultPlan
@@ -61,6 +62,8 @@ TELEMETRY_NS = 250_000_000  # between two snapshots of the counters
 EPOCH_BITS = 32
 SEED_BITS = 32
 MAX_MEMORY = LIMITS["memory_bytes"][1]  # bytes that the greatest host memory has
+ENDS = ("cpu", "gpu")  # the ends of the link, as --faults names them
+DEVICES = {"cpu": 0, "gpu": 1, "memory": 2}  # numbers of the nodes, as on the loopback
 PEERS = {"cpu": ("gpu", "memory"), "gpu": ("cpu",), "memory": ("cpu",)}  # by port
 
 
@@ -94,79 +97,117 @@ def memory(**options: Any) -> int:
     return run("memory", options, lambda topology, epoch, seed: MemoryDevice(topology, epoch))
 
 
+class NodeRun:
+    """A node on sockets, with its progress, capture and telemetry. The CPU's program ends the session."""
+
+    def __init__(
+        self, device: Device, attachments: list[Attachment], options: dict[str, Any], seed: int
+    ) -> None:
+        self.device = device
+        self.attachments = attachments
+        self.options = options
+        self.seed = seed
+        self.history = History()
+        self.leads = isinstance(device, CpuDevice | ArrayCpuDevice)
+        self.recorder: Recorder | None = None
+        self.reporter: Reporter | None = None
+        self.meter: Meter
+
+    def run(self) -> dict[str, Any]:
+        """Run until the programs have ended; the report. Raises what Session.run raises."""
+        node = self.device.node
+        peers, listens = PEERS[node.name], self.attachments[0].listen
+        at = ",".join(each.uri for each in self.attachments)
+        waiting = f"the {peers[0]} to connect" if listens else f"the {peers[0]} at {at}"
+        tapped = [
+            tapped
+            for each in self.attachments
+            for tapped in one_end(node.name, peers[each.port], [Place(0, each.port, each.link)])
+        ]
+        with (
+            telemetry_broker(self.options["telemetry"]) as broker,
+            reporting(broker, self.seed, node, TELEMETRY_NS) as self.reporter,
+            recording(self.options, self.seed, Clock.WALL, [node], tapped) as self.recorder,
+            Meter("counted", "bytes", waiting=waiting) as self.meter,
+        ):
+            session = self.session()
+            run_loop(session.run(self.announce if listens else None))
+            if self.reporter is not None:
+                self.reporter.end(session.now, verified(self.device))
+        return self.report(session)
+
+    def session(self) -> Session:
+        """The session of the device, with this as its observer."""
+        limit = self.options["time_limit"]
+        device = self.device
+        session = Session(
+            device,
+            self.attachments,
+            seed=self.seed,
+            passive=not self.leads,
+            observe=self.observe,
+            tap=tap_of(self.recorder, {0: self.reporter}),
+            limit=None if limit is None else TimeLimit(limit, lambda: device.awaited),
+        )
+        if self.recorder is not None:
+            self.recorder.base = wall_offset() + session.began
+        if isinstance(device, CpuDevice):
+            device.progress = self.meter.show
+        return session
+
+    def observe(self, port: int, event: Event) -> None:
+        """Take an event of a port."""
+        if port == 0:
+            self.history.see(event)
+        if isinstance(event, LinkUp) and not isinstance(self.device, CpuDevice):
+            self.meter.wait("the kernel to end" if self.leads else "the cpu to end the session")
+        if self.recorder is not None:
+            self.recorder.event(Place(0, port), event)
+        if self.reporter is not None:
+            self.reporter.event(port, event)
+
+    def announce(self, uris: list[Address]) -> None:
+        """Print where each port listens."""
+        ports = [each.port for each in self.attachments]
+        for port in dict.fromkeys(ports):
+            of_port = [str(uri) for uri, its in zip(uris, ports, strict=True) if its == port]
+            self.meter.say(f"{LISTENING}{','.join(of_port)}")
+
+    def report(self, session: Session) -> dict[str, Any]:
+        """The report of the node after its session."""
+        ends = [end.link for (port, _), end in session.ends.items() if port == 0]
+        reconnections = sum(max(0, link.connections - 1) for link in ends)
+        injectors = [link.injector for link in ends]
+        report = node_report(self.device, self.history, injectors, session.now, reconnections, clock="wall")
+        report |= {"seed": self.seed, "faults": self.attachments[0].faults.spelled(ENDS)}
+        if self.reporter is not None:
+            report["telemetry"] = report_of(self.reporter)
+        if datagrams := [link.as_dict() for link in ends if isinstance(link, UdpLink)]:
+            report["datagrams"] = summed(datagrams)
+        return report
+
+
 def run(
     name: str, options: dict[str, Any], build: Callable[[Topology, Callable[[], int], int], Device]
 ) -> int:
     """Run the node `name` until its programs end; the report goes to stdout."""
     chosen = engines(options["engine"])
     topology = load_topology(options, TU_EXPONENT_SOFTWARE)
+    check_tu(topology.tu, on_sockets=True)
     attachments = attach(options, name, topology.links)
     logging.basicConfig(format="hsl: %(message)s", level=logging.WARNING)
     seed = draw_seed(options["seed"])
     device = build(topology, lambda: secrets.randbits(EPOCH_BITS), seed)
-    history = History()
-    node = device.node
-    tapped = [
-        tapped
-        for each in attachments
-        for tapped in one_end(node.name, PEERS[node.name][each.port], [Place(0, each.port, each.link)])
-    ]
     gc.freeze()  # what is loaded by now stays; a full collection would stop the link for a third of T_REPLAY
-    with (
-        telemetry_broker(options["telemetry"]) as broker,
-        reporting(broker, seed, node, TELEMETRY_NS) as reporter,
-        recording(options, seed, Clock.WALL, [node], tapped) as recorder,
-        Progress() as progress,
-    ):
-
-        def observe(port: int, event: Event) -> None:
-            if port == 0:
-                history.see(event)
-            if recorder is not None:
-                recorder.event(Place(0, port), event)
-            if reporter is not None:
-                reporter.event(port, event)
-
-        # The CPU's program knows when all is done: it ends the link, the GPU follows.
-        limit = options["time_limit"]
-        session = Session(
-            device,
-            attachments,
-            seed=seed,
-            passive=not isinstance(device, (CpuDevice, ArrayCpuDevice)),
-            observe=observe,
-            tap=tap_of(recorder, {0: reporter}),
-            limit=None if limit is None else TimeLimit(limit, lambda: device.awaited),
-        )
-        if recorder is not None:
-            recorder.base = wall_offset() + session.began
-        if isinstance(device, CpuDevice):
-            device.progress = progress.show
-
-        def announce(uris: list[Address]) -> None:
-            ports = [each.port for each in attachments]
-            for port in dict.fromkeys(ports):
-                of_port = [str(uri) for uri, its in zip(uris, ports, strict=True) if its == port]
-                progress.say(f"{LISTENING}{','.join(of_port)}")
-
-        run_loop(session.run(announce if attachments[0].listen else None))
-        if reporter is not None:
-            reporter.end(session.now, bool(getattr(device, "verified", device.finished)))
-    ends = [end.link for (port, _), end in session.ends.items() if port == 0]
-    reconnections = sum(max(0, link.connections - 1) for link in ends)
-    injectors = [link.injector for link in ends]
-    report = node_report(device, history, injectors, session.now, reconnections) | {
-        "engines": chosen,
-        "seed": seed,
-        "faults": str(attachments[0].faults),
-    }
-    if reporter is not None:
-        report["telemetry"] = report_of(reporter)
-    if datagrams := [link.as_dict() for link in ends if isinstance(link, UdpLink)]:
-        report["datagrams"] = summed(datagrams)
+    report = NodeRun(device, attachments, options, seed).run() | {"engines": chosen}
     with view(options):
         deliver(report, options["as_json"], options["out"], show_node)
     return ExitCode.OK if report["verified"] else ExitCode.FAILED
+
+
+def verified(device: Device) -> bool:
+    """True if the checks of a device hold; of one without checks, if its programs have ended."""
+    return bool(getattr(device, "verified", device.finished))
 
 
 def tap_of(recorder: Recorder | None, reporters: Mapping[int, Reporter | None]) -> Tap | None:
@@ -198,6 +239,7 @@ def attach(options: dict[str, Any], end: str, links: int) -> list[Attachment]:
     return [
         Attachment(
             uri=uri,
+            device=DEVICES[end],
             port=port,
             link=link,
             listen=listen,
@@ -217,8 +259,12 @@ def suffix(link: int) -> str:
 
 
 def fault_plan(options: dict[str, Any]) -> FaultPlan:
-    """The plan of --faults, --nth and --burst. Raises ConfigError."""
-    return FaultPlan.parse(options["faults"]).narrowed(nth=options["nth"], burst=options["burst"])
+    """The plan of --faults, --nth and --burst. Raises ConfigError, also for a narrowing of no fault."""
+    narrowing = [f"--{name}" for name in ("nth", "burst") if options[name] is not None]
+    plan = FaultPlan.parse(options["faults"])
+    if narrowing and not plan:
+        raise ConfigError(f"{' and '.join(narrowing)}: no fault to apply to; give --faults too")
+    return plan.narrowed(nth=options["nth"], burst=options["burst"])
 
 
 def draw_seed(given: int | None) -> int:

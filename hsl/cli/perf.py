@@ -12,7 +12,6 @@ from pathlib import Path
 from typing import IO, Any, Final
 
 import click
-from rich.console import Console
 
 from hsl._generated.constants import TU_EXPONENT_HARDWARE
 from hsl.capture import Clock, both_ends
@@ -20,8 +19,9 @@ from hsl.cli.capture import recording, view
 from hsl.cli.exits import ExitCode
 from hsl.cli.meter import Meter
 from hsl.cli.node import deliver, draw_seed, load_topology
+from hsl.cli.options import is_quiet
 from hsl.cli.stdin import STDIN, standard_input
-from hsl.cli.view import table
+from hsl.cli.tables import paint, print_table
 from hsl.emulator.lackey import LackeyTrace
 from hsl.emulator.program_run import SCHEMA, ProgramRun
 from hsl.engine.select import engines
@@ -90,7 +90,7 @@ def measure(trace: LackeyTrace, size: int | None, seed: int, options: dict[str, 
     tapped = both_ends([node.name for node in nodes], [wire[:2] for wire in run.wires])
     with (
         recording(options, seed, Clock.VIRTUAL, nodes, tapped) as recorder,
-        Meter("accesses" if size is None else "bytes of the trace") as meter,
+        Meter("ran", "accesses", waiting="the first access of the trace") as meter,
     ):
         run.progress = progress_of(meter, trace, size, options["limit"])
 
@@ -108,24 +108,29 @@ def progress_of(
 ) -> Callable[[int], None]:
     """Progress by bytes of a file, by accesses of a pipe or towards a limit."""
     if size is None or limit is not None:
-        meter.what = "accesses"
         return lambda done: meter.show(done, limit)
+    meter.verb, meter.unit = "read", "bytes"
     return lambda done: meter.show(trace.consumed, size)
 
 
 def show(report: dict[str, Any]) -> None:
-    """The report as a person reads it: what was accessed, caches, homes, the wire, the verdict."""
-    console = Console(highlight=False)
+    """Print what was accessed, caches, homes, the wire, and the verdict; with -q the verdict only."""
+    if not is_quiet():
+        show_accesses(report)
+    if report["wrong"]:
+        click.echo(f"WRONG: {report['wrong']}")
+    click.echo(paint("VERIFIED", "green") if report["verified"] else paint("NOT VERIFIED", "red"))
+
+
+def show_accesses(report: dict[str, Any]) -> None:
+    """Print what was accessed, caches, homes and the wire."""
     kinds = ", ".join(f"{count} {name}" for name, count in report["kinds"].items())
-    console.print(f"{report['accesses']} accesses ({kinds}) in {report['pages']} pages")
+    click.echo(f"{report['accesses']} accesses ({kinds}) in {report['pages']} pages")
     for key, columns in COLUMNS.items():
         names = columns.split()
         rows = [[str(row[name]) for name in names] for row in report[key]]
-        console.print(table(key.capitalize(), [name.replace("_", " ") for name in names], rows))
-    console.print(f"hit rate {report['hit_rate']:.4f}; modelled time {report['modelled_ns']} ns")
-    console.print(f"model: {report['model']}")
-    console.print(f"{report['accesses_per_s']} accesses a second, seed {report['setup']['seed']}")
-    console.print(f"verified by: {report['how']}")
-    if report["wrong"]:
-        console.print(f"WRONG: {report['wrong']}", markup=False)
-    console.print("[bold green]VERIFIED[/]" if report["verified"] else "[bold red]NOT VERIFIED[/]")
+        print_table(key.capitalize(), [name.replace("_", " ") for name in names], rows)
+    click.echo(f"hit rate {report['hit_rate']:.4f}; modelled time {report['modelled_ns']} ns")
+    click.echo(f"model: {report['model']}")
+    click.echo(f"{report['accesses_per_s']} accesses a second, seed {report['setup']['seed']}")
+    click.echo(f"verified by: {report['how']}")

@@ -6,14 +6,15 @@ import shlex
 import time
 from dataclasses import asdict, replace
 from pathlib import Path
-from typing import Any
+from typing import Any, NamedTuple
 
-from rich.console import Console
+import click
 
 from hsl.cli.check import load
 from hsl.cli.exits import ExitCode
+from hsl.cli.meter import Meter
 from hsl.cli.node import deliver, draw_seed
-from hsl.cli.progress import Progress
+from hsl.cli.options import is_quiet
 from hsl.engine.select import engines
 from hsl.errors import ConfigError
 from hsl.files import create_text
@@ -65,18 +66,34 @@ def stress(
         "saved": None,
     }
     if verdict is not None:
-        report |= {"messages": verdict.messages, "virtual_ns": verdict.time, "counters": verdict.details}
-        if verdict.violation:
-            report |= {"violation": verdict.violation}
-            path = save or Path(f"stress-{config.seed}{SUFFIX}")
-            found = failure(config, given, verdict, engine, shrink, path)
-            report["failure"] = found | {"again": again(config, file)}
-            report["saved"] = str(path) if found["replay"] else None
-        elif save is not None and config.ops <= MAX_OPERATIONS:
-            store(Recording.of_stress(config, given or program(config), verdict), save)
-            report["saved"] = str(save)
+        report |= judged(config, given, verdict, How(engine, shrink, save, file))
     deliver(report, as_json, out, show)
     return ExitCode.OK if report["ok"] else ExitCode.FAILED
+
+
+class How(NamedTuple):
+    """How a verdict is followed up: the engine, whether a failure is made small, where the run is saved."""
+
+    engine: str | None
+    shrink: bool
+    save: Path | None
+    file: Path | None
+
+
+def judged(config: StressConfig, given: list[Operation] | None, verdict: Verdict, how: How) -> dict[str, Any]:
+    """Return what a report has of a verdict; shrink and save a failure, save a run for --save."""
+    report: dict[str, Any] = {"messages": verdict.messages, "virtual_ns": verdict.time}
+    report["counters"] = verdict.details
+    if verdict.violation:
+        path = how.save or Path(f"stress-{config.seed}{SUFFIX}")
+        found = failure(config, given, verdict, how.engine, how.shrink, path)
+        report["violation"] = verdict.violation
+        report["failure"] = found | {"again": again(config, how.file)}
+        report["saved"] = str(path) if found["replay"] else None
+    elif how.save is not None and config.ops <= MAX_OPERATIONS:
+        store(Recording.of_stress(config, given or program(config), verdict), how.save)
+        report["saved"] = str(how.save)
+    return report
 
 
 def given_program(file: Path, config: StressConfig) -> list[Operation]:
@@ -96,12 +113,12 @@ def watch(
 ) -> tuple[Verdict | None, int]:
     """Run with progress; the verdict, None when the limit came first, and how many operations ended."""
     done = 0
-    with Progress("ended", "operations") as progress:
+    with Meter("ended", "operations") as meter:
 
         def step(issuer: Issuer) -> None:
             nonlocal done
             done = issuer.finished
-            progress.show(done, config.ops)
+            meter.show(done, config.ops)
             if limit is not None and time.monotonic() - start > limit:
                 raise Stopped
 
@@ -121,9 +138,9 @@ def failure(
     save: Path,
 ) -> dict[str, Any]:
     """Make a failure small, save it, and describe it."""
-    with Progress() as progress:
-        progress.say(f"violation after {verdict.begun} operations: {verdict.violation}")
-        progress.say("making it small" if shrink else "running it again, with what happened")
+    waiting = "a smaller run that fails" if shrink else "the run, once more, with its trace"
+    with Meter("kept", "operations", waiting=waiting) as meter:
+        meter.say(f"violation after {verdict.begun} operations: {verdict.violation}")
         if shrink:
             least, kept = minimize(config, verdict, engine=engine, operations=given)
         else:
@@ -163,27 +180,27 @@ def again(config: StressConfig, file: Path | None = None) -> str:
 
 
 def show(report: dict[str, Any]) -> None:
-    """A report as a person reads it."""
-    console = Console(highlight=False, soft_wrap=True)
+    """Print the report for a person; with -q the verdict only."""
+    if is_quiet() and report["ok"]:
+        click.echo("nothing forbidden was seen" if report["complete"] else "stopped by the time limit")
+        return
     kinds = ", ".join(report["kinds"]) or "plain accesses only"
     rate = report["ended"] / report["seconds"] if report["seconds"] else 0
-    console.print(f"seed {report['config']['seed']}: {report['ended']} operations ended, {rate:.0f} a second")
-    console.print(f"with {kinds}")
+    click.echo(f"seed {report['config']['seed']}: {report['ended']} operations ended, {rate:.0f} a second")
+    click.echo(f"with {kinds}")
     if not report["complete"]:
-        console.print("stopped by the time limit; nothing forbidden was seen until then")
+        click.echo("stopped by the time limit; nothing forbidden was seen until then")
         return
     counters = ", ".join(f"{name} {value}" for name, value in report["counters"].items())
-    console.print(f"{report['messages']} messages, {report['virtual_ns']} ns of virtual time; {counters}")
+    click.echo(f"{report['messages']} messages, {report['virtual_ns']} ns of virtual time; {counters}")
     if report["ok"]:
-        console.print(
-            "nothing forbidden was seen" + (f"; saved: {report['saved']}" if report["saved"] else "")
-        )
+        click.echo("nothing forbidden was seen" + (f"; saved: {report['saved']}" if report["saved"] else ""))
         return
     found = report["failure"]
-    console.print(f"FORBIDDEN: {report['violation']}", markup=False)
+    click.echo(f"FORBIDDEN: {report['violation']}")
     for title, lines in (("operations", found["operations"]), ("what happened", found["trace"])):
         if lines:
-            console.print(f"{title}:")
+            click.echo(f"{title}:")
             for line in lines:
-                console.print(f"  {line}", markup=False)
-    console.print(f"again: {found['again']}" + (f"; small: {found['replay']}" if found["replay"] else ""))
+                click.echo(f"  {line}")
+    click.echo(f"again: {found['again']}" + (f"; small: {found['replay']}" if found["replay"] else ""))

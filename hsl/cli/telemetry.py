@@ -18,6 +18,7 @@ from rich.live import Live
 from rich.table import Table
 
 from hsl.cli.exits import ExitCode
+from hsl.cli.meter import Meter
 from hsl.cli.processes import run_loop
 from hsl.engine.node import Node
 
@@ -107,8 +108,17 @@ def watch(uri: str, as_json: bool, count: int | None, time_limit: float | None) 
     broker = module.Broker.parse(uri)
     if not broker.host:
         raise click.UsageError("watch needs a broker that runs: mqtt://host:port")
-    with shower(as_json) as (watcher, _):
-        ready = partial(click.echo, f"watching {broker}", err=True)
+    quiet = True if sys.stdout.isatty() and not as_json else None  # the table on the terminal is alive itself
+    waiting = f"nodes at {broker}"
+    with shower(as_json) as (watcher, _), Meter("read", "messages", waiting=waiting, quiet=quiet) as meter:
+        tell = watcher.show
+
+        def show(line: str) -> None:
+            meter.show(watcher.messages)
+            tell(line)
+
+        watcher.show = show
+        ready = partial(meter.say, f"watching {broker}")
         run_loop(watcher.watch_for(broker, count, time_limit, ready))
     report = {
         "schema": "hsl.telemetry/1",

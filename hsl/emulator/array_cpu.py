@@ -49,7 +49,10 @@ class ArrayCpuDevice(Device):
         self.home = home
         self.size = self.kernel.size if size is None else size
         if not 0 < self.size <= self.kernel.greatest:
-            raise ConfigError(f"{kernel}: size {self.size}; legal is 1..{self.kernel.greatest}")
+            raise ConfigError(
+                f"{kernel}: size {self.size}; expected a multiple of {self.kernel.step} for each GPU, "
+                f"at most {self.kernel.greatest}"
+            )
         self.problem = self.kernel.make(np.random.default_rng(seed), self.size)
         self.shares = self.kernel.shares(self.problem, topology.gpus)
         self.jobs = self.place(topology)

@@ -123,7 +123,8 @@ class ArrayKernel:
         size = problem.a.shape[0]
         if size % (self.step * gpus):
             raise ConfigError(
-                f"{self.name}: size {size} is no multiple of {self.step * gpus} ({self.step} for each GPU)"
+                f"{self.name}: size {size}; expected a multiple of {self.step * gpus} "
+                f"({self.step} for each GPU), at most {self.greatest}"
             )
         return self.split(problem, gpus)
 

@@ -52,7 +52,7 @@ class ArrayRun:
         self.devices: list[Device] = [self.cpu, *self.gpus, *memories]
         plan = faults or FaultPlan()
         self.wires = [Wire(a, b, faults=(plan, plan)) for a, b in topology.wires()]
-        self.wire_bytes = 0
+        self.wire_bytes = self.flits = 0
         self.now = 0
         self._began: list[tuple[str, int, int, Counter[str]]] = []  # phase, ns, bytes, traffic before it
         self.cpu.phase = self._phase
@@ -67,12 +67,21 @@ class ArrayRun:
         def count(now: int, place: Place, flit: bytes, arrivals: list[Arrival] | None) -> None:
             if arrivals is not None:
                 self.wire_bytes += len(flit)
+                self.flits += 1
             if tap is not None:
                 tap(now, place, flit, arrivals)
 
         self.loopback = Loopback(self.devices, self.wires, seed=self.seed, observe=observe, tap=count)
+        self.loopback.bring_up()
         self.loopback.run(max_time=MAX_VIRTUAL_NS)
         return self.report()
+
+    def doing(self) -> str:
+        """Return the present phase and the accesses made so far; any thread may ask."""
+        counters = [agent.counters for device in self.devices for agent in device.node.agents.values()]
+        accesses = sum(count.hits + count.misses for count in counters)
+        phase = f"{self._began[-1][0]} phase" if self._began else "links"
+        return f"the {phase} of {self.cpu.kernel.name}: {accesses:,} accesses"
 
     def _phase(self, name: str) -> None:
         self._began.append((name, self.loopback.now, self.wire_bytes, self._traffic()))
@@ -109,11 +118,26 @@ class ArrayRun:
             "shape": self.topology.shape,
             "seed": self.seed,
             "checks": self.cpu.checks,
+            "clock": "virtual",
             "elapsed_ns": self.loopback.now,
+            "flits": self.flits,
             "wire_bytes": self.wire_bytes,
+            **self.repairs(),
             "errors": errors,
             "phases": phases,
             "gpu_kernels": [gpu_report(gpu) for gpu in self.gpus],
+        }
+
+    def repairs(self) -> dict[str, Any]:
+        """Return the faults that hit, by kind, and what all links did about them."""
+        kinds: Counter[str] = Counter()
+        for lane in self.loopback.lanes.values():
+            kinds.update({str(kind): hits.total() for kind, hits in lane.injector.counts.items() if hits})
+        links = [link.counters for each in self.devices for port in each.node.ports for link in port.links]
+        return {
+            "injected_kinds": dict(kinds),
+            "crc_errors": sum(counters.crc_errors for counters in links),
+            "replays": sum(counters.replays for counters in links),
         }
 
 

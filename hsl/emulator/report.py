@@ -74,10 +74,16 @@ class History:
 
 
 def node_report(
-    device: Device, history: History, injectors: Sequence[FaultInjector], now: int, reconnections: int = 0
+    device: Device,
+    history: History,
+    injectors: Sequence[FaultInjector],
+    now: int,
+    reconnections: int = 0,
+    clock: str = "virtual",
 ) -> dict[str, Any]:
     """The report of one node at `now` (ns): link, messages, agents, reads; of a CPU the verified result.
 
+    `clock` names the clock of all its times: "virtual" on the loopback, "wall" of a process on sockets.
     Link and messages are those of port 0, which is the CPU's to the GPU: `link` is the sum of `links`, and
     `alive` the mask of those that were there to the end.
     """
@@ -87,6 +93,7 @@ def node_report(
         "schema": NODE_SCHEMA,
         "node": device.node.name,
         "verified": device.finished,
+        "clock": clock,
         "elapsed_ns": now,
         "flit": None if port.result is None else port.result.form,
         "states": history.as_dict(now),
@@ -170,6 +177,7 @@ def demo_report(nodes: Mapping[str, dict[str, Any]], setup: dict[str, Any]) -> d
         "how": "counters in coherent memory compared with Python's own count of the same bytes; "
         "scratch words of both sides; message and flit counters of both ends",
         **setup,
+        "clock": cpu["clock"],
         "engines": cpu["engines"],
         "result": cpu["result"],
         "expected": cpu["expected"],

@@ -91,12 +91,17 @@ class Fault:
 
     def __str__(self) -> str:
         """The spelling that FaultPlan.parse reads."""
+        return self.spelled()
+
+    def spelled(self, ends: tuple[str, str] = ("a", "b")) -> str:
+        """Return the spelling that FaultPlan.parse reads, with these names for both ends of a wire."""
         name = self.kind if self.only is None else f"{self.kind}@{self.only.name}"
         parts = [name, f"x{self.count}" if self.count else repr(self.rate)]
         for option in OPTIONS:
             value = getattr(self, SETTINGS[option][0])
             told = KINDS[self.kind].own_time if option == "ns" else value not in (None, 1) or option == "link"
             if told and value is not None:
+                value = ends["ab".index(value)] if option == "from" else value
                 parts.append(f"{option}={value}")
         return ":".join(parts)
 
@@ -143,9 +148,10 @@ class Fault:
             raise ConfigError(f"{text!r} is no fault: {error}; {SPELLING}") from None
 
 
+GRAMMAR: Final = "KIND[@TYPE][:RATE|:xN][:nth=N][:burst=N][:from=cpu|gpu][:link=N][:ns=N]"
 SPELLING: Final = (
-    "a fault is KIND[@TYPE][:RATE|:xN][:nth=N][:burst=N][:from=a|b][:link=N][:ns=N], a plan is RATE (half "
-    "crc, half drop), or faults between commas, or a scenario FILE.toml; `hsl inject list` tells the kinds"
+    f"a fault is {GRAMMAR} (from=a|b in hsl link), a plan is RATE (half crc, half drop), or faults between "
+    "commas, or a scenario FILE.toml; `hsl inject list` shows the kinds"
 )
 
 
@@ -196,7 +202,11 @@ class FaultPlan:
 
     def __str__(self) -> str:
         """The spelling that parse reads."""
-        return ",".join(map(str, self.faults)) or "none"
+        return self.spelled()
+
+    def spelled(self, ends: tuple[str, str] = ("a", "b")) -> str:
+        """Return the spelling that parse reads, with these names for both ends of a wire."""
+        return ",".join(fault.spelled(ends) for fault in self.faults) or "none"
 
     @classmethod
     def parse(cls, text: str) -> FaultPlan:

@@ -10,9 +10,9 @@ from heapq import heappop, heappush
 from math import ceil
 from typing import NamedTuple
 
-from hsl._generated.constants import Severity
+from hsl._generated.constants import TIMERS, Severity
 from hsl.codec.flit import FORMATS
-from hsl.errors import ConfigError, LinkError, TransportError
+from hsl.errors import ConfigError, LinkError, PeerUnreachable, TransportError
 from hsl.link.events import ErrorLogged, Event, LinkDown, StateChanged
 from hsl.transport.base import Device, Place, Tap
 from hsl.transport.faults import Arrival, FaultInjector, FaultPlan
@@ -24,6 +24,8 @@ LATENCY_NS = 100  # one way: half of the round trip that 3.4.2 reckons with
 PS_PER_BYTE = 15  # 64 GB/s
 # Times that a device may ask to run again at one instant; more is a deadline that never passes.
 MAX_ROUNDS = 1000
+# What the handshake gets: CONFIG and INIT may each take T_STATE.
+HANDSHAKE_TU = 2 * TIMERS["T_STATE"].tu
 SIZES = frozenset(form.bytes for form in FORMATS.values())
 NO_FAULTS = FaultPlan()
 
@@ -279,6 +281,19 @@ class Loopback:
             self._deadlines[index] = self.now
         for index in range(len(self.wires)):
             self.set_wire(index, up=True)
+
+    def bring_up(self) -> None:
+        """Run until every device has started or a link has failed, which `run` then raises.
+
+        Raises PeerUnreachable when that takes longer than the handshake may, as a session on sockets does.
+        """
+        if not self._started:
+            self.start()
+        tu = max(1 << port.config.handshake_tu for device in self.devices for port in device.node.ports)
+        end = self.now + HANDSHAKE_TU * tu
+        while not (self.failure or all(device.started for device in self.devices)):
+            if self.now > end or not self.step():
+                raise PeerUnreachable(f"the link never came up: nothing after {self.now} ns of virtual time")
 
     def run(self, *, max_time: int, until: Callable[[], bool] | None = None) -> None:
         """Run until `until()`, or without it until every device has finished and nothing more is under way.

@@ -11,7 +11,7 @@ import time
 from collections.abc import Callable
 from pathlib import Path
 
-from hsl.cli.progress import LISTENING
+from hsl.cli.meter import LISTENING
 
 START_SECONDS = 30.0  # a loaded machine takes long to import numpy
 ADDRESS = re.compile(rf"^{LISTENING}(\S+)$", re.MULTILINE)

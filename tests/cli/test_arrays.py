@@ -77,9 +77,9 @@ REFUSED = {
     ("--kernel", "saxpy", "--transport", "tcp"): "no use for --transport tcp",
     ("--kernel", "saxpy", "--input", "x"): "no use for --input",
     ("--kernel", "wordcount", "--home", "host"): "no use for --home",
-    ("--kernel", "saxpy", "--size", "1000"): "no multiple of 1024",
-    ("--kernel", "saxpy", "--gpus", "3", "--size", "4096"): "no multiple of 3072",
-    ("--kernel", "matmul", "--size", "2048"): "legal is 1..1024",
+    ("--kernel", "saxpy", "--size", "1000"): "a multiple of 1024 (1024 for each GPU)",
+    ("--kernel", "saxpy", "--gpus", "3", "--size", "4096"): "a multiple of 3072 (1024 for each GPU)",
+    ("--kernel", "matmul", "--size", "2048"): "a multiple of 16 for each GPU, at most 1024",
     ("--kernel", "saxpy", "--size", str(1 << 22)): "does not fit",
     ("--kernel", "saxpy", "--home", "memory"): "memory_nodes = 1",
     ("--kernel", "saxpy", "--home", "interleaved", "--gpus", "2"): "mesh",
@@ -95,8 +95,11 @@ def test_refused(arguments: tuple[str, ...], text: str) -> None:
 
 
 def test_view_for_a_person() -> None:
-    """Without --json there are tables, and the verdict is the last line."""
-    code, out, _ = invoke("--kernel", "matmul", "--size", "16", "--home", "host")
-    assert code == 0
-    assert "device local" in out
-    assert out.rstrip().endswith("VERIFIED")
+    """Without --json there are eight lines at most, the first of them the verdict; -v adds tables."""
+    run = ("--kernel", "matmul", "--size", "16", "--home", "host", "--seed", "1")
+    code, out, _ = invoke(*run)
+    assert (code, out.splitlines()[0].split("  ")[0]) == (0, "VERIFIED")
+    assert len(out.splitlines()) <= 8
+    told = invoke(*run, "-v")[1]
+    assert "device local" in told
+    assert told.endswith(out)

@@ -201,7 +201,7 @@ def test_faults_from_a_scenario_and_for_one_direction(text: str, tmp_path: Path)
             *("--input", text, "--faults", str(path), "--nth", "7", "--burst", "3"),
             *("--seed", "7", "--transport", transport),
         )
-        assert report["faults"] == "drop@PROT:x1:nth=7:burst=3:from=b"
+        assert report["faults"] == "drop@PROT:x1:nth=7:burst=3:from=gpu"
         assert report["nodes"]["cpu"]["injected_kinds"] == {}
         assert report["nodes"]["gpu"]["injected_kinds"] == {"drop": 3}
 
@@ -251,8 +251,7 @@ def test_out_writes_the_document(text: str, tmp_path: Path) -> None:
     done = hsl("demo", "--input", text, "--transport", "loopback", "--out", str(tmp_path / "report.json"))
     assert done.returncode == 0, done.stderr
     validate(json.loads((tmp_path / "report.json").read_text()), "demo")
-    assert "VERIFIED" in done.stdout
-    assert "ReadShared" in done.stdout
+    assert done.stdout.startswith("VERIFIED  ")
 
 
 @pytest.mark.parametrize(

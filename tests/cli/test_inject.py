@@ -37,4 +37,3 @@ def test_table_for_people() -> None:
     done = CliRunner().invoke(main, ["inject", "list"])
     shown = done.stdout.split()
     assert set(FaultKind) <= set(shown)
-    assert "hsl inject list" in " ".join(shown)

@@ -40,7 +40,7 @@ CASES: list[tuple[str, str | float, signal.Signals, bool]] = [
     ("litmus", 2.5, SIGTERM, False),
     ("stress", "ended", SIGINT, True),
     ("soak", "delivered", SIGTERM, False),
-    ("perf", "of the trace", SIGINT, True),
+    ("perf", r"read \d", SIGINT, True),
     ("check", BUSY, SIGTERM, False),
 ]
 KILLED: list[tuple[str, str | float]] = [

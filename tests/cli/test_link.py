@@ -53,7 +53,7 @@ def test_soak_with_rests() -> None:
 def test_soak_for_a_person() -> None:
     """Without --json the report is a table, the verdict, and the line that repeats the run."""
     result = run(*SOAK, "--codec", "reference")
-    assert "verified; seed 1; again: hsl link soak --flits 300 --seed 1" in result.stdout
+    assert "VERIFIED; seed 1; again: hsl link soak --flits 300 --seed 1" in result.stdout
     assert "a link 0" in result.stdout
 
 

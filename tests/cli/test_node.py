@@ -95,10 +95,15 @@ def test_the_cpu_may_be_the_one_that_connects(text: str) -> None:
 
 
 def test_a_person_sees_tables(text: str) -> None:
-    """Without --json each node prints its view, which ends with the verdict."""
+    """Without --json each node ends with its verdict and a few lines; -v puts tables before them."""
     with node("cpu", "--listen", "tcp://127.0.0.1:0", "--input", text) as cpu:
-        assert hsl("node", "gpu", "--connect", address(cpu), timeout=TIMEOUT).stdout.endswith("VERIFIED\n")
-        assert cpu.communicate(timeout=TIMEOUT)[0].endswith("VERIFIED\n")
+        gpu = hsl("node", "gpu", "--connect", address(cpu), "-v", timeout=TIMEOUT).stdout
+        lines = cpu.communicate(timeout=TIMEOUT)[0].splitlines()
+    assert lines[0].startswith("VERIFIED  cpu: ")
+    assert len(lines) <= 8
+    assert "wall time of this Python process" in lines[2]
+    assert "Messages\n" in gpu
+    assert "\nVERIFIED  gpu: " in gpu
 
 
 def test_a_port_in_use_ends_with_4(text: str) -> None:

@@ -47,7 +47,7 @@ def test_report(tmp_path: Path) -> None:
     assert reports[0] == reports[1]
     assert (reports[0]["accesses"], reports[0]["skipped_lines"]) == (120, 1)
     assert "seed 7" in one.stderr
-    assert "bytes of the trace: " in one.stderr
+    assert "read 1693 of 1693 bytes" in one.stderr
     assert (tmp_path / "x.pcapng").stat().st_size > reports[0]["wire"][0]["bytes"]
 
 
@@ -58,7 +58,7 @@ def test_view_for_a_person() -> None:
     assert "120 accesses (0 fetch, 60 load, 60 store, 0 modify)" in done.stdout
     assert "modelled time" in done.stdout
     assert done.stdout.rstrip().endswith("VERIFIED")
-    assert "accesses: 120, " in done.stderr
+    assert "ran 120 accesses" in done.stderr
 
 
 def test_wrong_byte(monkeypatch: pytest.MonkeyPatch) -> None:

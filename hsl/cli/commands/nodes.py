@@ -35,7 +35,10 @@ def kernel() -> click.Option:
 def size() -> click.Option:
     """Return --size."""
     return integer(
-        "--size", least=1, help="Elements of each vector, or rows of each matrix. Array kernels only."
+        "--size",
+        least=1,
+        help="Array kernels only: elements of each vector (a multiple of 1024 for each GPU, at most 2^22) or "
+        "rows of each matrix (a multiple of 16 for each GPU, at most 1024).",
     )
 
 
@@ -54,7 +57,8 @@ def system_group() -> list[click.Option]:
             "--tu",
             least=0,
             most=MAX_TU_EXP,
-            help="Time unit of the link: TU = 2^N ns. Default: 20 on sockets, 6 on loopback.",
+            help="Time unit of the link: TU = 2^N ns. Sockets take 18 to 24. Default: 20 on sockets, 6 on "
+            "loopback.",
         ),
         engine(),
     ]

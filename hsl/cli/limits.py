@@ -1,0 +1,46 @@
+"""Limits of a run: the time units that work on a transport, and the time that a user gives it."""
+
+from __future__ import annotations
+
+import time
+from typing import Final
+
+from hsl._generated.constants import MAX_TU_EXP
+from hsl.errors import ConfigError, PeerLost
+from hsl.transport.base import Place, Tap
+from hsl.transport.faults import Arrival
+
+__all__ = ["TU_RANGES", "check_tu", "limited"]
+
+# By transport, the exponents n of TU = 2^n ns with which a link comes up and ends in a time that a person
+# waits for, and why others do not work.
+TU_RANGES: Final = {
+    "loopback": (0, MAX_TU_EXP),  # virtual time: nobody waits for it
+    "sockets": (18, 24),  # T_REPLAY of 17 ms, and 2 s of rest at the end
+}
+TOO_SHORT: Final = "timers of the link would end before an answer of the peer, a Python process, can come"
+TOO_LONG: Final = "the link would rest for minutes before it ends"
+
+
+def check_tu(exponent: int, *, on_sockets: bool) -> None:
+    """Raise ConfigError for a time unit with which no run on this transport ends."""
+    where = "sockets" if on_sockets else "loopback"
+    least, most = TU_RANGES[where]
+    if not least <= exponent <= most:
+        why = TOO_SHORT if exponent < least else TOO_LONG
+        raise ConfigError(f"--tu {exponent}: {why}; on {where} expected {least} to {most}")
+
+
+def limited(tap: Tap | None, seconds: float | None) -> Tap | None:
+    """Return `tap` with a limit of wall time: after it the next flit raises PeerLost."""
+    if seconds is None:
+        return tap
+    end = time.monotonic() + seconds
+
+    def watched(now: int, place: Place, flit: bytes, arrivals: list[Arrival] | None) -> None:
+        if time.monotonic() >= end:
+            raise PeerLost(f"the run did not end within the time limit of {seconds:g} s")
+        if tap is not None:
+            tap(now, place, flit, arrivals)
+
+    return watched
