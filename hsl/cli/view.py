@@ -36,7 +36,7 @@ REPEAT: Final = {  # by clock, and whether faults were asked for
     ("virtual", False): "to the byte: this command gives the same flits at the same times",
     ("virtual", True): "to the byte: this command gives the same flits, faults and times",
     ("wall", False): "the same result; timing decides the flits ({}; not on loopback)",
-    ("wall", True): "each end damages its Nth flit again; timing decides the rest ({})",
+    ("wall", True): "faults hit the same flit numbers; timing decides the rest ({})",
 }
 # What to try next: the first command whose `done` holds for no part of this run.
 NEXT: Final = (

@@ -44,7 +44,7 @@ command = Leaf(
     output=output(more="Show the tables of links, messages, credits and caches."),
     examples=[
         Example("hsl demo --input LICENSE --seed 7", "Count the words of a file over tcp."),
-        Example("hsl demo --transport loopback --faults crc:0.02,drop:0.01 --seed 7", "Repair a bad link."),
+        Example("hsl demo --input LICENSE --faults 0.01 --seed 7", "Repair damaged and lost flits."),
         Example("hsl demo --kernel matmul --home device --size 32 --seed 1", "Multiply matrices on a GPU."),
     ],
     ends=ENDS,
