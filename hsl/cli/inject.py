@@ -12,7 +12,7 @@ from hsl._generated.constants import FlitType
 from hsl.cli.tables import paint
 from hsl.nearest import expected
 from hsl.transport.fault_kinds import ANY, KINDS, FaultKind, Outcome
-from hsl.transport.fault_plan import GRAMMAR, MAX_FAULTS, OPTIONS, SETTINGS, SPELLING, Fault
+from hsl.transport.fault_plan import GRAMMAR, MAX_FAULTS, OPTIONS, PLAN, SETTINGS, Fault
 
 __all__ = ["SCHEMA", "kinds"]
 
@@ -44,7 +44,7 @@ def listed(kind: FaultKind | None = None) -> dict[str, Any]:
     """Return what `hsl inject list --json` prints, of all kinds or of one."""
     return {
         "schema": SCHEMA,
-        "spelling": SPELLING,
+        "spelling": PLAN,
         "most_faults": MAX_FAULTS,
         "parameters": {name: legal for name, (_, _, legal) in SETTINGS.items()},
         "kinds": [described(each) for each in FaultKind if kind in (None, each)],
@@ -89,7 +89,7 @@ BRIEF: Final = {
 NOTES: Final = """\
 --faults takes one or more of these, with commas between:
   {grammar}
-RATE: 0 to 1; xN: the next N flits. A bare RATE: half crc, half drop. Or a FILE.toml.
+RATE: 0 to 1 (alone: half crc, half drop); xN: the next N flits; or a FILE.toml.
 Details of one kind: hsl inject list KIND"""
 
 

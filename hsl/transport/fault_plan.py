@@ -149,10 +149,11 @@ class Fault:
 
 
 GRAMMAR: Final = "KIND[@TYPE][:RATE|:xN][:nth=N][:burst=N][:from=cpu|gpu][:link=N][:ns=N]"
-SPELLING: Final = (
+PLAN: Final = (
     f"a fault is {GRAMMAR} (from=a|b in hsl link), a plan is RATE (half crc, half drop), or faults between "
-    "commas, or a scenario FILE.toml; `hsl inject list` shows the kinds"
+    "commas, or a scenario FILE.toml"
 )
+SPELLING: Final = f"{PLAN}; `hsl inject list` shows the kinds"
 
 
 def _option(part: str, place: int) -> tuple[str, Any]:

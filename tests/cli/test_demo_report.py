@@ -11,7 +11,6 @@ import pytest
 from click.testing import CliRunner
 
 from hsl.cli import main
-from hsl.cli.limits import TU_RANGES
 from hsl.cli.view import show_demo
 from tests.cli.test_demo import demo, hsl
 
@@ -132,13 +131,13 @@ def test_what_cannot_run_is_refused(arguments: tuple[str, ...], says: str) -> No
     assert says in done.stderr
 
 
-@pytest.mark.parametrize("exponent", TU_RANGES["sockets"])
+@pytest.mark.parametrize("exponent", [18, 24])
 def test_the_bounds_of_tu_work_on_sockets(exponent: int) -> None:
     """The least and the largest time unit that are not refused give a run that ends well."""
     assert demo("--input", LICENSE, "--tu", str(exponent))["verified"]
 
 
-@pytest.mark.parametrize("exponent", TU_RANGES["loopback"])
+@pytest.mark.parametrize("exponent", [0, 30])
 def test_the_bounds_of_tu_work_on_the_loopback(exponent: int) -> None:
     """In virtual time every exponent of the profile works, for array kernels too."""
     for kernel in (("--input", LICENSE), ("--kernel", "saxpy")):

@@ -33,7 +33,33 @@ def test_example_is_a_plan_of_its_kind(row: dict[str, str]) -> None:
 
 
 def test_table_for_people() -> None:
-    """Without --json every kind and the spelling of a plan are shown."""
-    done = CliRunner().invoke(main, ["inject", "list"])
-    shown = done.stdout.split()
-    assert set(FaultKind) <= set(shown)
+    """The list fits a screen of 80x24: a line a kind, whose end is an example that can be copied."""
+    lines = CliRunner().invoke(main, ["inject", "list"]).stdout.splitlines()
+    assert len(lines) < 24
+    assert max(map(len, lines)) <= 80
+    found = {line.split()[0]: line.split()[-1] for line in lines if line.startswith("  ")}
+    assert set(FaultKind) <= set(found)
+    for kind in FaultKind:
+        assert [fault.kind for fault in FaultPlan.parse(found[kind]).faults] == [kind]
+    assert "tells the kinds" not in " ".join(lines)
+
+
+@pytest.mark.parametrize("kind", FaultKind)
+def test_details_of_one_kind(kind: FaultKind) -> None:
+    """`hsl inject list KIND` shows all about one kind, and --json has that kind only."""
+    done = CliRunner().invoke(main, ["inject", "list", kind])
+    assert done.exit_code == 0
+    assert max(map(len, done.stdout.splitlines())) <= 80
+    row = listed(kind)["kinds"][0]
+    shown = " ".join(done.stdout.split())
+    for text in (row["does"], row["peer"], row["outcome"], *row["errors"], *row["parameters"][:1]):
+        assert text in shown
+    document = json.loads(CliRunner().invoke(main, ["inject", "list", kind, "--json"]).stdout)
+    assert [each["kind"] for each in document["kinds"]] == [kind]
+
+
+def test_an_unknown_kind_names_the_nearest() -> None:
+    """A misspelled kind ends with 4 and the name that is nearest."""
+    done = CliRunner().invoke(main, ["inject", "list", "rorder"])
+    assert (done.exit_code, done.stdout) == (4, "")
+    assert "did you mean reorder?" in done.stderr
