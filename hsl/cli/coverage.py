@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import sys
 from collections import Counter
 from collections.abc import Callable, Sequence
 from pathlib import Path
@@ -16,6 +15,7 @@ from rich.text import Text
 from hsl._generated.constants import LinkState
 from hsl.cli.exits import ExitCode
 from hsl.cli.node import deliver
+from hsl.cli.tables import UNLIMITED, console_width
 from hsl.verify import coherence_coverage, link_coverage
 
 __all__ = ["coherence", "link"]
@@ -76,7 +76,7 @@ def tell(
 
 def console_of() -> Console:
     """Where heat maps go: as wide as they are where there is no terminal."""
-    return Console(highlight=False, width=None if sys.stdout.isatty() else 130)
+    return Console(highlight=False, width=console_width() or UNLIMITED)
 
 
 def heat_map(

@@ -44,6 +44,7 @@ from hsl._generated.layouts import (
 )
 from hsl._generated.tables import OPCODES, VC_HEADER
 from hsl.cli.flit_json import Json
+from hsl.cli.tables import console_width
 from hsl.codec.checks import data_bytes, unused
 from hsl.codec.ctl import CAPS_OF
 from hsl.codec.flit import FORMATS, FlitFormat
@@ -64,7 +65,7 @@ class Row(NamedTuple):
 
 def show_document(flits: list[Json]) -> None:
     """Print the flits."""
-    console = Console(highlight=False, markup=False)
+    console = Console(highlight=False, markup=False, width=console_width())
     prots = prots_of(flits)
     for index, flit in enumerate(flits):
         title = f"flit {index}: {flit['format']} {flit.get('type', '')}".rstrip()

@@ -6,10 +6,11 @@ from dataclasses import asdict
 from pathlib import Path
 from typing import Any
 
-from rich.console import Console
+import click
 
 from hsl.cli.exits import ExitCode
 from hsl.cli.node import deliver
+from hsl.cli.options import is_quiet
 from hsl.engine.select import engines
 from hsl.verify.replay import read, replay, same
 
@@ -37,12 +38,11 @@ def replay_file(file: Path, engine: str | None, out: Path | None, as_json: bool)
 
 
 def show(report: dict[str, Any]) -> None:
-    """A report as a person reads it."""
-    console = Console(highlight=False, soft_wrap=True)
+    """Print the trace and the verdict; with -q the verdict only."""
     verdict = report["verdict"]
-    for line in verdict["trace"]:
-        console.print(f"  {line}", markup=False)
-    console.print(verdict["violation"] or "nothing forbidden was seen", markup=False)
-    console.print(
+    for line in [] if is_quiet() else verdict["trace"]:
+        click.echo(f"  {line}")
+    click.echo(verdict["violation"] or "nothing forbidden was seen")
+    click.echo(
         {None: "no verdict was recorded", True: "as recorded", False: "NOT as recorded"}[report["same"]]
     )

@@ -10,10 +10,11 @@ from typing import IO, Final
 
 import click
 
-__all__ = ["GAP", "console_width", "lay", "paint", "print_table"]
+__all__ = ["GAP", "UNLIMITED", "console_width", "lay", "paint", "print_table"]
 
 GAP: Final = "  "
 MIN_COLUMNS: Final = 40  # a terminal that claims less (COLUMNS=0 or 1) wraps our lines itself
+UNLIMITED: Final = 1 << 16  # of rich, for a pipe
 TERMINAL: Final = (80, 24)  # size of a terminal that does not tell its own
 
 

@@ -20,6 +20,7 @@ from rich.table import Table
 from hsl.cli.exits import ExitCode
 from hsl.cli.meter import Meter
 from hsl.cli.processes import run_loop
+from hsl.cli.tables import console_width
 from hsl.engine.node import Node
 
 if TYPE_CHECKING:
@@ -130,7 +131,7 @@ def watch(uri: str, as_json: bool, count: int | None, time_limit: float | None) 
     if as_json:
         click.echo(json.dumps(report, indent=2))
     elif sys.stdout.isatty():
-        Console(highlight=False).print(table(watcher))
+        Console(highlight=False, width=console_width()).print(table(watcher))
     return ExitCode.OK if watcher.nodes else ExitCode.NOTHING
 
 
@@ -141,7 +142,9 @@ def shower(as_json: bool) -> Iterator[tuple[Watcher, Live | None]]:
     if as_json or not sys.stdout.isatty():
         yield make(lambda line: click.echo(line, err=as_json)), None
         return
-    with Live(console=Console(highlight=False), refresh_per_second=4, transient=True) as live:
+    with Live(
+        console=Console(highlight=False, width=console_width()), refresh_per_second=4, transient=True
+    ) as live:
 
         def show(line: str) -> None:
             if line.startswith("bad message"):
