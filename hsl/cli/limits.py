@@ -18,8 +18,8 @@ TU_RANGES: Final = {
     "loopback": (0, MAX_TU_EXP),  # virtual time: nobody waits for it
     "sockets": (18, 24),  # T_REPLAY of 17 ms, and 2 s of rest at the end
 }
-TOO_SHORT: Final = "timers of the link would end before an answer of the peer, a Python process, can come"
-TOO_LONG: Final = "the link would rest for minutes before it ends"
+TOO_SHORT: Final = "timers of the link would expire before the peer, a Python process, can answer"
+TOO_LONG: Final = "the end of a run waits for 128 TU, and a lost peer is noticed after 4096 TU"
 
 
 def check_tu(exponent: int, *, on_sockets: bool) -> None:
@@ -28,7 +28,7 @@ def check_tu(exponent: int, *, on_sockets: bool) -> None:
     least, most = TU_RANGES[where]
     if not least <= exponent <= most:
         why = TOO_SHORT if exponent < least else TOO_LONG
-        raise ConfigError(f"--tu {exponent}: {why}; on {where} expected {least} to {most}")
+        raise ConfigError(f"tu {exponent}: {why}; expected {least} to {most} on {where}")
 
 
 def limited(tap: Tap | None, seconds: float | None) -> Tap | None:

@@ -116,8 +116,8 @@ def test_a_link_that_never_comes_up(arguments: tuple[str, ...]) -> None:
 @pytest.mark.parametrize(
     ("arguments", "says"),
     [
-        (("--tu", "0"), "sockets expected 18 to 24"),
-        (("--tu", "30"), "sockets expected 18 to 24"),
+        (("--tu", "0"), "expected 18 to 24 on sockets"),
+        (("--tu", "30"), "expected 18 to 24 on sockets"),
         (("--nth", "5"), "--nth: no fault"),
         (("--burst", "5"), "--burst: no fault"),
         (("--kernel", "saxpy", "--nth", "5"), "--nth: no fault"),

@@ -62,11 +62,20 @@ def test_80_by_24() -> None:
     assert max(len(line) for line in tables if not line.startswith("verified by")) <= 80
 
 
-def on_terminal(*arguments: str) -> list[str]:
-    """What a command prints on a terminal of 80 columns, without colors."""
+def test_the_verdict_is_green_on_a_terminal() -> None:
+    """VERIFIED is bold and green on a terminal, and plain with NO_COLOR and in a pipe."""
+    run = (*RUN, "--seed", "1", "-q")
+    assert on_terminal(*run, color=True)[0].startswith("\x1b[32m\x1b[1mVERIFIED\x1b[0m  ")
+    assert on_terminal(*run)[0].startswith("VERIFIED  ")
+    assert hsl(*run).stdout.startswith(b"VERIFIED  ")
+
+
+def on_terminal(*arguments: str, color: bool = False) -> list[str]:
+    """What a command prints on a terminal of 80 columns."""
     main_end, terminal = pty.openpty()
-    environment = {name: value for name, value in os.environ.items() if name != "COLUMNS"}
-    environment |= {"NO_COLOR": "1", "TERM": "xterm"}
+    left_out = ("COLUMNS", "NO_COLOR")
+    environment = {name: value for name, value in os.environ.items() if name not in left_out}
+    environment |= {"TERM": "xterm"} | ({} if color else {"NO_COLOR": "1"})
     command = [sys.executable, "-m", "hsl", *arguments]
     with subprocess.Popen(
         command, stdout=terminal, stderr=subprocess.DEVNULL, env=environment, cwd=ROOT
