@@ -33,9 +33,9 @@ class Meters:
 
     def show(self, what: str, done: int, total: int) -> None:
         """`done` of `total` are done."""
-        if self._meter is None or self._meter.what != what:
+        if self._meter is None or self._meter.unit != what:
             self.close()
-            self._meter = Meter(what).__enter__()
+            self._meter = Meter("ran", what).__enter__()
         self._meter.show(done, total)
 
     def close(self) -> None:
