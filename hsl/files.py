@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import errno
 import io
 import json
 import os
@@ -18,6 +19,7 @@ from hsl.errors import ConfigError
 
 __all__ = [
     "STDIN",
+    "check_writable",
     "create_file",
     "create_text",
     "open_file",
@@ -74,6 +76,25 @@ def read_file(path: Path, limit: int, name: str = "") -> bytes:
         if small and len(data := read_at_most(stream, limit + 1)) <= limit:
             return data
     raise ConfigError(f"{name or path}: larger than the limit of {limit} bytes")
+
+
+def check_writable(path: Path, name: str = "") -> None:
+    """Open a file as create_file will, and leave everything as it was. Raises ConfigError if it cannot.
+
+    A long run calls this before it begins, so that its result finds a place. Of a pipe and of a device only
+    the permission is checked: opening a pipe waits for its reader.
+    """
+    name = name or str(path)
+    target = Path(os.path.realpath(path))  # of a link to a file that is not there yet
+    with _errors_of(name):
+        try:
+            os.close(os.open(target, os.O_WRONLY | os.O_CREAT | os.O_EXCL | os.O_CLOEXEC, 0o666))
+            target.unlink()
+        except FileExistsError:
+            if target.is_dir():
+                raise IsADirectoryError(errno.EISDIR, os.strerror(errno.EISDIR)) from None
+            if not os.access(target, os.W_OK):
+                raise PermissionError(errno.EACCES, os.strerror(errno.EACCES)) from None
 
 
 @contextmanager

@@ -11,7 +11,6 @@ import click
 
 from hsl.cli.exits import ExitCode
 from hsl.cli.node import deliver
-from hsl.errors import ConfigError
 from hsl.files import open_file, open_text
 from hsl.verify.capture_operations import Seen, operations_of
 from hsl.verify.checker import VIOLATION, check
@@ -37,8 +36,6 @@ def check_file(
             click.echo(f"hsl: axe has no acquire and no release: {marks} are left out", err=True)
         click.echo("\n".join(axe(trace)))
         return ExitCode.OK
-    if global_clock and model == "tso":
-        raise ConfigError("--global-clock: a write of tso ends before it is performed; legal are sc and hsl")
     finding = check(trace, model, global_clock)
     report = {
         "schema": SCHEMA,
