@@ -58,7 +58,6 @@ NEEDS: Final[dict[str, dict[str, tuple[str, ...]]]] = {
         "--faults": ("--via links",),
         "--exhaustive": ("--via agents",),
         "--runs": ("not --exhaustive",),
-        "--seed": ("not --exhaustive",),
     },
     "check": {
         "--global-clock": ("not --export", "--model sc|hsl"),

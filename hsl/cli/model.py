@@ -19,7 +19,7 @@ from hsl.cli.meter import Meter
 from hsl.cli.processes import Children
 from hsl.cli.rumur import Checker, ModelBroken, Outcome, ToolMissing
 from hsl.cli.tables import print_table
-from hsl.errors import ConfigError
+from hsl.errors import ConfigError, reason
 from hsl.nearest import expected
 
 __all__ = ["coherence", "link"]
@@ -75,7 +75,7 @@ def checked(
         click.echo(f"hsl: {missing}", err=True)
         return ExitCode.INTERNAL
     except OSError as error:
-        raise ConfigError(f"--cache {given['cache']}: {error.strerror or error}") from error
+        raise ConfigError(f"--cache {given['cache']}: {reason(error)}") from error
     chosen = selected(runs, mutants, only, given)
     start = time.monotonic()
     rows = search(checker, chosen, jobs)

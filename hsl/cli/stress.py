@@ -108,7 +108,11 @@ def judged(
 
 def given_program(file: Path, config: StressConfig) -> list[Operation]:
     """The operations of a file. Raises ConfigError for what is none, and when there are none."""
-    program = program_of(load(file), config)
+    trace = load(file)
+    try:
+        program = program_of(trace, config)
+    except ConfigError as error:
+        raise ConfigError(f"{file}: {error}") from error
     if not program:
         raise ConfigError(f"{file}: no operation to run")
     return program
