@@ -228,6 +228,8 @@ def attach(options: dict[str, Any], end: str, links: int) -> list[Attachment]:
         raise ConfigError("give either --listen URI or --connect URI")
     listen, keep = bool(options["listen"]), options["incarnation_file"]
     plan = fault_plan(options).fits(links)
+    if keep and not str(options["listen"] or options["connect"]).startswith("udp:"):
+        raise ConfigError("--incarnation-file needs an address of udp")
     return [
         Attachment(
             uri=uri,
