@@ -2,7 +2,7 @@
 
 NEEDS is a table: an option, and what it needs to have a use. What it needs is spelled as on the command line:
 `--faults` (given, with a value other than its default), `--on both` (one of the values between bars), or
-`not --exhaustive`. Conditions on more than one other option are checked by the command itself.
+either behind `not`. Conditions on more than one other option are checked by the command itself.
 """
 
 from __future__ import annotations
@@ -34,6 +34,7 @@ NEEDS: Final[dict[str, dict[str, tuple[str, ...]]]] = {
         "--input": (COUNTING,),
         "--transport tcp|unix|udp": (COUNTING,),
         "--telemetry": (COUNTING,),
+        "--time-limit": (COUNTING, "not --transport loopback"),
         "--gpus": (ARRAYS,),
         "--home": (ARRAYS,),
         "--size": (ARRAYS,),
@@ -111,13 +112,12 @@ def _is_given(context: click.Context, option: click.Parameter) -> bool:
 
 
 def _is_met(context: click.Context, options: dict[str, click.Parameter], need: str) -> bool:
-    if need.startswith("not "):
-        return not _is_given(context, options[need.removeprefix("not ")])
-    name, _, values = need.partition(" ")
+    name, _, values = need.removeprefix("not ").partition(" ")
     option = options.get(name)
     if option is None:
         return True  # the command has no such option, so nothing depends on it
     value = context.params[option.name or ""]
-    if values:
-        return str(value) in values.split("|")
-    return _is_given(context, option) and value != option.default
+    holds = (
+        str(value) in values.split("|") if values else _is_given(context, option) and value != option.default
+    )
+    return holds != need.startswith("not ")

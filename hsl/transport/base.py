@@ -84,7 +84,7 @@ def _invalid(text: str, scheme: str, problem: str) -> ConfigError:
 
 def _problem(text: str, scheme: str, parts: SplitResult) -> str:
     """Return what is wrong with an address whose scheme is known, or ""."""
-    rest = any((parts.username, parts.query, parts.fragment))
+    rest = "@" in parts.netloc or any((parts.query, parts.fragment))
     if scheme == "loopback":
         return "" if text == "loopback:" else "unexpected text after the colon"
     if scheme == "unix":
@@ -94,9 +94,11 @@ def _problem(text: str, scheme: str, parts: SplitResult) -> str:
         return "" if text.startswith("unix:///") and not rest else "not an absolute path"
     if rest or parts.path not in ("", "/"):
         return "unexpected text beside host and port"
-    _, colon, port = parts.netloc.rpartition(":")
+    host, colon, port = parts.netloc.rpartition(":")
     if not colon or not port or port.endswith("]"):
         return "the port is missing"
+    if ":" in host and not host.endswith("]"):
+        return "invalid host"
     valid = port.isascii() and port.isdigit() and len(port) <= 5 and int(port) <= MAX_TCP_PORT
     return "" if valid else f"the port must be a number from 0 to {MAX_TCP_PORT}"
 
