@@ -4,6 +4,7 @@ import os
 import subprocess
 import sysconfig
 from collections import Counter
+from contextlib import ExitStack
 from pathlib import Path
 
 import pytest
@@ -89,11 +90,15 @@ def test_a_reader_that_has_left_interrupts(name: str, option: str, folder: Path)
 def test_nodes_whose_readers_have_left(option: str, folder: Path) -> None:
     """Both nodes of a run end in exit code 2 when nobody reads their reports."""
     writer = closed()
-    link = ["node", "cpu", "--listen", f"unix://{folder}/link{option}", "--input", str(folder / "text")]
-    peer = ["node", "gpu", "--connect", f"unix://{folder}/link{option}", "--wait", "20"]
+    link = ["node", "cpu", "--listen", f"unix://{folder}/socket{option}", "--input", str(folder / "text")]
+    peer = ["node", "gpu", "--connect", f"unix://{folder}/socket{option}", "--wait", "20"]
     commands = [[HSL, *each, "--time-limit", "30", *([option] if option else [])] for each in (link, peer)]
-    nodes = [subprocess.Popen(each, stdout=writer, stderr=subprocess.PIPE, text=True) for each in commands]
-    os.close(writer)
-    for node in nodes:
-        _, said = node.communicate(timeout=60)
-        assert node.returncode == ExitCode.INTERRUPTED, said
+    with ExitStack() as stack:
+        nodes = [
+            stack.enter_context(subprocess.Popen(each, stdout=writer, stderr=subprocess.PIPE, text=True))
+            for each in commands
+        ]
+        os.close(writer)
+        for node in nodes:
+            _, said = node.communicate(timeout=60)
+            assert node.returncode == ExitCode.INTERRUPTED, said
