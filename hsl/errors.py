@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+import os
+
 
 class HslError(Exception):
     """Base of all errors.
@@ -58,3 +60,10 @@ class CaptureError(HslError):
 
 class CaptureTruncated(CaptureError):
     """The capture ends inside a block, as that of a killed process may."""
+
+
+def reason(error: OSError) -> str:
+    """Return what the system says of an error, without the words of Python's libraries around it."""
+    if error.errno is not None and error.errno > 0:
+        return os.strerror(error.errno)
+    return error.strerror or "no answer"  # of a resolver; or nothing came in time

@@ -2,9 +2,11 @@
 
 from __future__ import annotations
 
+import errno
 import io
 import json
 import os
+import re
 import stat
 import sys
 import tomllib
@@ -14,10 +16,11 @@ from pathlib import Path
 from tempfile import TemporaryFile
 from typing import IO, Any, BinaryIO, Final, TextIO
 
-from hsl.errors import ConfigError
+from hsl.errors import ConfigError, reason
 
 __all__ = [
     "STDIN",
+    "check_writable",
     "create_file",
     "create_text",
     "open_file",
@@ -32,6 +35,19 @@ __all__ = [
 STDIN: Final = "-"  # standard input, as a name of a file
 MAX_STDIN: Final = 1 << 32  # bytes: the largest file that any command takes
 CHUNK: Final = 1 << 20  # bytes read at once: a limit of gigabytes is not allocated for a small file
+# What the parser of JSON says -> what we say.
+JSON_ERRORS: Final = {
+    "Expecting value": "expected a value",
+    "Expecting ',' delimiter": "expected a comma or a closing bracket",
+    "Expecting ':' delimiter": "expected a colon",
+    "Expecting property name enclosed in double quotes": "expected a key in double quotes",
+    "Extra data": "expected the end after the first value",
+    "Unterminated string starting at": "a string without end begins",
+    "Invalid control character at": "invalid control character",
+    "Invalid \\escape": "invalid escape",
+    "Invalid \\uXXXX escape": "invalid \\u escape",
+}
+TUPLE: Final = re.compile(r"\('(.*?)',?\)")  # how the parser of TOML prints the parts of a key
 
 
 @contextmanager
@@ -74,6 +90,25 @@ def read_file(path: Path, limit: int, name: str = "") -> bytes:
         if small and len(data := read_at_most(stream, limit + 1)) <= limit:
             return data
     raise ConfigError(f"{name or path}: larger than the limit of {limit} bytes")
+
+
+def check_writable(path: Path, name: str = "") -> None:
+    """Open a file as create_file will, and leave everything as it was. Raises ConfigError if it cannot.
+
+    A long run calls this before it begins, so that its result finds a place. Of a pipe and of a device only
+    the permission is checked: opening a pipe waits for its reader.
+    """
+    name = name or str(path)
+    target = Path(os.path.realpath(path))  # of a link to a file that is not there yet
+    with _errors_of(name):
+        try:
+            os.close(os.open(target, os.O_WRONLY | os.O_CREAT | os.O_EXCL | os.O_CLOEXEC, 0o666))
+            target.unlink()
+        except FileExistsError:
+            if target.is_dir():
+                raise IsADirectoryError(errno.EISDIR, os.strerror(errno.EISDIR)) from None
+            if not os.access(target, os.W_OK):
+                raise PermissionError(errno.EACCES, os.strerror(errno.EACCES)) from None
 
 
 @contextmanager
@@ -131,8 +166,14 @@ def parse_json(text: str | bytes, name: str) -> Any:
 def _parsed(parse: Callable[[Any], Any], text: str | bytes, name: str, form: str) -> Any:
     try:
         return parse(text)
-    except (json.JSONDecodeError, tomllib.TOMLDecodeError) as error:
-        raise ConfigError(f"{name}: not {form}: {error}") from error
+    except json.JSONDecodeError as error:
+        what = JSON_ERRORS.get(error.msg, f"{error.msg[:1].lower()}{error.msg[1:]}")
+        place = f"line {error.lineno}, column {error.colno}"
+        raise ConfigError(f"{name}: not {form}: {what} at {place}") from error
+    except tomllib.TOMLDecodeError as error:
+        what = TUPLE.sub(lambda found: found[1].replace("', '", "."), str(error))
+        what = f"{what[:1].lower()}{what[1:]}".replace(" (at ", " at ").removesuffix(")")
+        raise ConfigError(f"{name}: not {form}: {what}") from error
     except UnicodeDecodeError as error:
         raise ConfigError(f"{name}: not {form}: {_byte(error)}") from error
     except RecursionError as error:
@@ -162,7 +203,7 @@ def _errors_of(name: str) -> Iterator[None]:
     except UnicodeDecodeError as error:
         raise ConfigError(f"{name}: not a text: {_byte(error)}") from error
     except OSError as error:
-        raise ConfigError(f"{name}: {error.strerror or error}") from error
+        raise ConfigError(f"{name}: {reason(error)}") from error
 
 
 def _byte(error: UnicodeDecodeError) -> str:

@@ -16,7 +16,7 @@ from pathlib import Path
 from typing import Any, NamedTuple
 
 from hsl._generated.constants import PAL_FRAME_TIMEOUT_TU, TIMERS, ErrorCode, LinkState, Severity
-from hsl.errors import ConfigError, LinkError, PeerLost, PeerUnreachable
+from hsl.errors import ConfigError, LinkError, PeerLost, PeerUnreachable, reason
 from hsl.link.classify import DEFAULT_TU_STATES
 from hsl.link.events import ErrorLogged, Event, LinkDown, StateChanged
 from hsl.log_limit import LogLimit
@@ -278,7 +278,7 @@ class Session:
         """
         error = context.get("exception")
         if isinstance(error, OSError) and error.errno in NO_DESCRIPTORS:
-            self._lines.event(str(error.errno), f"no connection can be accepted: {error.strerror}", self.now)
+            self._lines.event(str(error.errno), f"no connection can be accepted: {reason(error)}", self.now)
             self._awake.set()
         else:
             loop.default_exception_handler(context)

@@ -11,6 +11,7 @@ from typing import NamedTuple, Self
 from hsl.capture.pcapng import Packet, PacketError
 from hsl.capture.sink import Sink
 from hsl.capture.trace import CaptureInfo, Lane, Writer
+from hsl.errors import CaptureError
 from hsl.link.events import ErrorLogged, Event, FatalReceived, LinkDown, LinkUp, RetrainAsked, StateChanged
 from hsl.transport.base import Place
 from hsl.transport.fault_edits import EDITS
@@ -86,7 +87,11 @@ class Recorder:
 
     def __init__(self, sink: Sink, info: CaptureInfo, tapped: Sequence[Tapped], base: int = 0) -> None:
         self.base = base
-        self.writer = Writer(sink, info, [each.lane for each in tapped])
+        try:
+            self.writer = Writer(sink, info, [each.lane for each in tapped])
+        except CaptureError:  # no room for the header: the file that has nothing is removed
+            sink.close()
+            raise
         self._sent = {each.sender: index for index, each in enumerate(tapped) if each.sender}
         self._received = {each.receiver: index for index, each in enumerate(tapped) if each.receiver}
         self._waiting: dict[int, list[str]] = {}

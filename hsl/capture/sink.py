@@ -7,7 +7,7 @@ import sys
 from contextlib import suppress
 from pathlib import Path
 
-from hsl.errors import CaptureError
+from hsl.errors import CaptureError, reason
 
 __all__ = ["LEAST_SIZE", "STDOUT", "Sink"]
 
@@ -91,4 +91,4 @@ class Sink:
             raise self._error(error) from error
 
     def _error(self, error: OSError) -> CaptureError:
-        return CaptureError(f"capture {self.name}: {error.strerror or error}")
+        return CaptureError(f"capture {self.name}: {reason(error)}")

@@ -32,7 +32,6 @@ def recording(
     options: dict[str, Any], seed: int, clock: Clock, nodes: Sequence[Node], tapped: Sequence[Tapped]
 ) -> Iterator[Recorder | None]:
     """A recorder of what `nodes` send, as the first of them sees it; None when no capture is asked for."""
-    check_size(options)
     if options["capture"] is None:
         yield None
         return
@@ -51,7 +50,6 @@ def captured_apart(
     At the end, however it comes, the captures become the one that was asked for; until then they lie beside
     it, with the name of the node before the suffix, or in `folder` when it is a pipe.
     """
-    check_size(options)
     if options["capture"] is None:
         yield {name: [] for name in names}
         return
@@ -67,12 +65,6 @@ def captured_apart(
             for part in made:
                 stack.callback(part.unlink)  # also if there is no room for the merged capture
             merge([stack.enter_context(part.open("rb")) for part in made], sink)
-
-
-def check_size(options: dict[str, Any]) -> None:
-    """A limit of size without a capture is a mistake."""
-    if options["capture"] is None and options["capture_size"] is not None:
-        raise ConfigError("--capture-size: of which capture? Give --capture FILE too")
 
 
 def view(options: dict[str, Any]) -> contextlib.AbstractContextManager[Any]:

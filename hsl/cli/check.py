@@ -9,7 +9,7 @@ from typing import Any
 
 import click
 
-from hsl.cli.exits import ExitCode
+from hsl.cli.exits import ExitCode, NothingSelected
 from hsl.cli.node import deliver
 from hsl.errors import ConfigError
 from hsl.files import open_file, open_text
@@ -30,15 +30,14 @@ def check_file(
     seen = read_capture(file)
     trace = load(file) if seen is None else seen.trace
     if not trace.operations:
-        click.echo(f"hsl: {file}: no operation to judge{'' if seen is None else unjudged(seen)}", err=True)
-        return ExitCode.NOTHING
+        raise NothingSelected(f"{file}: no operation to judge{'' if seen is None else why_nothing(seen)}")
+    if global_clock and not any((each.begin, each.end) != (None, None) for each in trace.operations):
+        raise ConfigError(f"{file}: --global-clock needs operations with begin or end")
     if export is not None:
         if marks := sum(each.acquire + each.release for each in trace.operations):
             click.echo(f"hsl: axe has no acquire and no release: {marks} are left out", err=True)
         click.echo("\n".join(axe(trace)))
         return ExitCode.OK
-    if global_clock and model == "tso":
-        raise ConfigError("--global-clock: a write of tso ends before it is performed; legal are sc and hsl")
     finding = check(trace, model, global_clock)
     report = {
         "schema": SCHEMA,
@@ -51,6 +50,14 @@ def check_file(
     report["cycle"] = [{"operation": what, "relation": why} for what, why in finding.cycle]
     deliver(report, as_json, out, show)
     return ExitCode.FAILED if finding.verdict == VIOLATION else ExitCode.OK
+
+
+def why_nothing(seen: Seen) -> str:
+    """Return why no word of a capture can be judged, and which command makes a capture that can be."""
+    return (
+        f"{unjudged(seen) or '; no access completed on these links'}; only words that no cache held are "
+        "judged: try the file of 'hsl demo --capture FILE'"
+    )
 
 
 def unjudged(seen: Seen) -> str:

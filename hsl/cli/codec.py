@@ -27,8 +27,6 @@ MAX_HEX: Final = 3 * MAX_FLITS  # two digits a byte, and white space
 
 def decode(form: str, hex_text: str | None, path: Path | None, as_json: bool, codec: str) -> int:
     """Run `hsl codec decode`; its exit code."""
-    if hex_text is not None and path is not None:
-        raise click.UsageError("--hex and --input are two inputs; give one")
     data = from_hex(hex_text) if hex_text is not None else read(path, MAX_FLITS) if path is not None else b""
     flits = decode_document(data, form, codec)
     if as_json:

@@ -33,7 +33,6 @@ from hsl.cli.node import (
     fault_plan,
     load_topology,
     read_input,
-    refuse,
     tap_of,
     verified,
 )
@@ -87,9 +86,11 @@ def demo(path: Path | None, kernel: str, transport: str | None, **options: Any) 
     options |= {"faults": str(plan), "nth": None, "burst": None}
     try:
         if kernel in ARRAY_KERNELS:
-            report, show = array_job(path, kernel, transport, options), show_arrays
+            report = run_arrays(kernel, options["home"] or "device", options["size"], options)
+            show = show_arrays
         else:
-            report, show = main_job(path, kernel, transport or "tcp", plan, options), show_demo
+            report = main_job(path, kernel, transport or "tcp", plan, options)
+            show = show_demo
     except NodeFailed as failed:
         warn(plan)
         return failed.status
@@ -102,20 +103,10 @@ def demo(path: Path | None, kernel: str, transport: str | None, **options: Any) 
     return ExitCode.OK if report["verified"] else ExitCode.FAILED
 
 
-def array_job(
-    path: Path | None, kernel: str, transport: str | None, options: dict[str, Any]
-) -> dict[str, Any]:
-    """The report of an array kernel on the loopback."""
-    sockets = None if transport == "loopback" else transport
-    refuse(kernel, {"--input": path, f"--transport {sockets}": sockets, "--telemetry": options["telemetry"]})
-    return run_arrays(kernel, options["home"] or "device", options["size"], options)
-
-
 def main_job(
     path: Path | None, kernel: str, transport: str, plan: FaultPlan, options: dict[str, Any]
 ) -> dict[str, Any]:
     """The report of a kernel that counts the bytes of a file."""
-    refuse(kernel, {f"--{name}": options[name] for name in ("gpus", "home", "size")})
     with as_file(files("hsl._generated") / "prose.txt") as prose, contextlib.ExitStack() as stack:
         source = path or prose
         if str(source) == STDIN:  # two readers: the check below, and the CPU

@@ -22,7 +22,7 @@ from hsl.errors import (
 )
 from hsl.interruption import Interruption, command_ended
 
-__all__ = ["ExitCode", "ExitCodes", "forget_output"]
+__all__ = ["ExitCode", "ExitCodes", "NothingSelected", "forget_output"]
 
 
 class ExitCode(IntEnum):
@@ -37,6 +37,10 @@ class ExitCode(IntEnum):
     PEER_LOST = 7  # the peer or the device under test is lost or cannot be reached
 
 
+class NothingSelected(Exception):
+    """What the user asked for selects nothing, or a file holds nothing to work on."""
+
+
 # What the system has no more of is no error of ours, and no check has failed: room for what is written, and
 # descriptors or processes.
 FULL = frozenset({errno.ENOSPC, errno.EDQUOT, errno.EFBIG, errno.EIO})
@@ -47,6 +51,7 @@ ENDINGS: tuple[tuple[type[BaseException], ExitCode], ...] = (
     (KeyboardInterrupt, ExitCode.INTERRUPTED),
     (click.Abort, ExitCode.INTERRUPTED),
     (click.ClickException, ExitCode.USAGE),
+    (NothingSelected, ExitCode.NOTHING),
     (ConfigError, ExitCode.USAGE),
     (CodecError, ExitCode.USAGE),
     (CaptureError, ExitCode.USAGE),

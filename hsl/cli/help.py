@@ -12,6 +12,7 @@ from typing import Any, Final, NamedTuple
 import click
 import cloup
 
+from hsl.cli.guard import check_options
 from hsl.interruption import command_begins
 from hsl.nearest import nearest
 
@@ -96,6 +97,11 @@ class Leaf(cloup.Command):
             near = RENAMED[name] if RENAMED.get(name) in known else nearest(name, known)
             text = f"No such option {name!r}." + (f" Did you mean {near!r}?" if near else "")
             raise click.NoSuchOption(name, text, ctx=error.ctx) from None
+
+    def invoke(self, ctx: click.Context) -> Any:
+        """Run the command, unless an option has no use or an output file cannot be written."""
+        check_options(ctx)
+        return super().invoke(ctx)
 
     def get_default_option_group(
         self, ctx: click.Context, is_the_only_visible_option_group: bool = False

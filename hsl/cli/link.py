@@ -10,7 +10,7 @@ from typing import Any
 import click
 
 from hsl.capture import CaptureInfo, Clock, Recorder, both_ends
-from hsl.cli.capture import check_size, open_sink, view
+from hsl.cli.capture import open_sink, view
 from hsl.cli.exits import ExitCode
 from hsl.cli.meter import Meter
 from hsl.cli.node import deliver, draw_seed, fault_plan
@@ -74,7 +74,6 @@ def blamed(report: dict[str, Any], plan: SoakPlan) -> ExitCode:
 @contextlib.contextmanager
 def capturing(options: dict[str, Any], plan: SoakPlan) -> Iterator[Recorder | None]:
     """A recorder of all links, when a capture is asked for."""
-    check_size(options)
     if options["capture"] is None:
         yield None
         return

@@ -13,13 +13,13 @@ from typing import Any, NamedTuple
 
 import click
 
-from hsl.cli.exits import ExitCode
+from hsl.cli.exits import ExitCode, NothingSelected
 from hsl.cli.meter import Meter
 from hsl.cli.node import deliver, draw_seed
 from hsl.cli.options import is_quiet
 from hsl.cli.processes import spread
-from hsl.errors import ConfigError
 from hsl.files import STDIN, open_text
+from hsl.nearest import nearest
 from hsl.transport.faults import FaultPlan
 from hsl.verify.litmus import Explorer, Result
 from hsl.verify.litmus_report import herd, record
@@ -49,9 +49,6 @@ class How(NamedTuple):
 def list_tests(names: tuple[str, ...], as_json: bool) -> int:
     """Run `hsl litmus list`; its exit code."""
     chosen = select(names, long=True)
-    if not chosen:
-        click.echo("hsl: nothing selected: no test has such a name", err=True)
-        return ExitCode.NOTHING
     tests = [
         {"name": test.name, "title": test.title, "placement": list(test.placement),
          "condition": f"{test.condition.quantifier} {test.condition.text}",
@@ -76,29 +73,12 @@ def run_tests(
     as_json: bool,
 ) -> int:
     """Run `hsl litmus run`; its exit code."""
-    plan = plan_of(via, faults, exhaustive)
+    plan = FaultPlan.parse(FAULTS if faults is None else faults).fits(links=1)
     chosen = select(names, long)
-    if not chosen:
-        what = (
-            "without --long, no test of such a name runs"
-            if select(names, True)
-            else "no test has such a name"
-        )
-        click.echo(f"hsl: nothing selected: {what}", err=True)
-        return ExitCode.NOTHING
     how = How(exhaustive, runs, draw_seed(seed), in_order, long, via, plan)
     report = judged(chosen, how, jobs)
     deliver(report, as_json, out, show)
     return ExitCode.OK if report["ok"] else ExitCode.FAILED
-
-
-def plan_of(via: str, faults: str | None, exhaustive: bool) -> FaultPlan:
-    """The faults of links. Raises ConfigError for options that do not go together."""
-    if exhaustive and via == "links":
-        raise ConfigError("--exhaustive is for --via agents: over links the seed draws the schedules")
-    if faults is not None and via == "agents":
-        raise ConfigError("--faults is for --via links: agents alone have no flits")
-    return FaultPlan.parse(FAULTS if faults is None else faults).fits(links=1)
 
 
 def judged(chosen: Sequence[LitmusTest], how: How, jobs: int) -> dict[str, Any]:
@@ -128,14 +108,33 @@ def judged(chosen: Sequence[LitmusTest], how: How, jobs: int) -> dict[str, Any]:
 
 
 def select(names: Sequence[str], long: bool) -> list[LitmusTest]:
-    """The tests of the package whose names fit, and those of files. ConfigError for a file that is none."""
+    """Return the tests of the package that `names` select, all without names, and those of files.
+
+    Raises NothingSelected for a name that selects none, and ConfigError for an invalid file.
+    """
     shipped = parse_all((files("hsl._generated") / "litmus.txt").read_text(encoding="utf-8"), "litmus.txt")
     paths = [name for name in names if name.endswith(SUFFIX) or name == STDIN]
     patterns = [name for name in names if name not in paths]
+    for pattern in patterns:
+        if not any(fnmatchcase(test.name, pattern) for test in shipped):
+            raise NothingSelected(unknown(pattern, [test.name for test in shipped]))
     found = [read(Path(name)) for name in paths]
     if patterns or not names:
         found += [t for t in shipped if not names or any(fnmatchcase(t.name, each) for each in patterns)]
-    return [test for test in found if long or len(test.threads) < LONG_THREADS or test.name in patterns]
+    chosen = [test for test in found if long or len(test.threads) < LONG_THREADS or test.name in patterns]
+    if not chosen:
+        few = f"tests of {LONG_THREADS} threads, which need --long"
+        raise NothingSelected(f"{', '.join(names)}: selects only {few}")
+    return chosen
+
+
+def unknown(name: str, tests: Sequence[str]) -> str:
+    """Return the line about a name that selects no test: what may have been meant."""
+    if Path(name).exists():
+        kind = "directory" if Path(name).is_dir() else "file"
+        return f"{name}: no test has this name, and a {kind} is read only if its name ends in {SUFFIX}"
+    near = nearest(name.strip("*?"), tests)
+    return f"{name}: no test has this name; " + (f"did you mean {near}?" if near else "see hsl litmus list")
 
 
 def read(path: Path) -> LitmusTest:

@@ -14,12 +14,13 @@ from typing import Any
 
 import click
 
-from hsl.cli.exits import ExitCode
+from hsl.cli.exits import ExitCode, NothingSelected
 from hsl.cli.meter import Meter
 from hsl.cli.processes import Children
 from hsl.cli.rumur import Checker, ModelBroken, Outcome, ToolMissing
 from hsl.cli.tables import print_table
-from hsl.errors import ConfigError
+from hsl.errors import ConfigError, reason
+from hsl.nearest import expected
 
 __all__ = ["coherence", "link"]
 
@@ -74,11 +75,8 @@ def checked(
         click.echo(f"hsl: {missing}", err=True)
         return ExitCode.INTERNAL
     except OSError as error:
-        raise ConfigError(f"--cache {given['cache']}: {error.strerror or error}") from error
+        raise ConfigError(f"--cache {given['cache']}: {reason(error)}") from error
     chosen = selected(runs, mutants, only, given)
-    if not chosen:
-        click.echo("hsl: nothing selected: none of these models is as asked for", err=True)
-        return ExitCode.NOTHING
     start = time.monotonic()
     rows = search(checker, chosen, jobs)
     report = {
@@ -99,20 +97,29 @@ def checked(
 
 
 def selected(runs: list[Any], mutants: bool, only: tuple[str, ...], given: dict[str, Any]) -> list[Any]:
-    """The runs that the options ask for. A large model runs when it is named, or with --full."""
+    """Return the runs that the options ask for. A large model runs if it is named, or with --full.
+
+    Raises NothingSelected if there are none.
+    """
     known = {run.id for run in runs}
-    if unknown := sorted(set(only) - known):
-        raise click.UsageError(f"no {', '.join(unknown)}; there are {', '.join(sorted(known))}")
-    if given["short"] and mutants:
-        raise click.UsageError("--short is about models: name mutants with --only")
+    what = "mutant" if mutants else "model"
+    for name in only:
+        if name not in known:
+            raise NothingSelected(f"--only {name}: no {what} has this name; {expected(sorted(known), name)}")
     agents, full = given.get("agents"), given.get("full")
-    return [
+    chosen = [
         run
         for run in runs
         if (run.id in only if only else full or not run.full)
         and (run.short or not given["short"])
         and agents in (None, run.agents)
     ]
+    if not chosen:
+        asked = [*(f"--only {name}" for name in only), *(["--short"] if given["short"] else [])]
+        raise NothingSelected(
+            f"no {what} fits {' '.join([*asked, *([f'--agents {agents}'] if agents else [])])}"
+        )
+    return chosen
 
 
 def search(checker: Checker, runs: list[Any], jobs: int) -> list[dict[str, Any]]:

@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import gc
-import json
 import logging
 import secrets
 from collections.abc import Callable, Mapping
@@ -17,6 +16,7 @@ from hsl._generated.constants import TU_EXPONENT_SOFTWARE
 from hsl.capture import Clock, Recorder, one_end, wall_offset
 from hsl.cli.capture import recording, view
 from hsl.cli.exits import ExitCode
+from hsl.cli.json_text import json_text
 from hsl.cli.limits import check_tu
 from hsl.cli.meter import LISTENING, Meter
 from hsl.cli.processes import run_loop
@@ -54,7 +54,6 @@ __all__ = [
     "load_topology",
     "memory",
     "read_input",
-    "refuse",
     "tap_of",
 ]
 
@@ -79,7 +78,6 @@ def cpu(path: Path | None, kernel: str, home: str | None, size: int | None, **op
                 topology, epoch, kernel, home=place, size=size, seed=seed
             ),
         )
-    refuse(kernel, {"--home": home, "--size": size, "--memory": options["memory"]})
     if path is None:
         raise ConfigError(f"--kernel {kernel} counts a file: give --input FILE")
     data = read_input(path)
@@ -224,18 +222,14 @@ def tap_of(recorder: Recorder | None, reporters: Mapping[int, Reporter | None]) 
     return tap
 
 
-def refuse(name: str, given: dict[str, Any]) -> None:
-    """ConfigError for options that a kernel has no use for; `given` are those that it might have had."""
-    if used := [option for option, value in given.items() if value is not None]:
-        raise ConfigError(f"--kernel {name}: no use for {', '.join(used)}")
-
-
 def attach(options: dict[str, Any], end: str, links: int) -> list[Attachment]:
     """Where the links of the node `end` go, by port and link."""
     if bool(options["listen"]) == bool(options["connect"]):
         raise ConfigError("give either --listen URI or --connect URI")
     listen, keep = bool(options["listen"]), options["incarnation_file"]
     plan = fault_plan(options).fits(links)
+    if keep and not str(options["listen"] or options["connect"]).startswith("udp:"):
+        raise ConfigError("--incarnation-file needs an address of udp")
     return [
         Attachment(
             uri=uri,
@@ -300,12 +294,21 @@ def read_input(path: Path) -> bytes:
 def deliver(
     report: dict[str, Any], as_json: bool, out: Path | None, show: Callable[[dict[str, Any]], None]
 ) -> None:
-    """Print a report as asked: JSON on stdout, JSON in a file, or a view for a person."""
-    text = json.dumps(report, indent=2)
+    """Print a report as asked: JSON on stdout, JSON in a file, or a view for a person.
+
+    Raises ConfigError, after the report is printed, if the file cannot be written.
+    """
+    text = json_text(report)
+    unwritten = None
     if out is not None:
-        with create_text(out, f"--out {out}") as stream:
-            stream.write(text + "\n")
+        try:
+            with create_text(out, f"--out {out}") as stream:
+                stream.write(text + "\n")
+        except ConfigError as error:  # the run's result is printed all the same
+            unwritten = error
     if as_json:
         click.echo(text)
     else:
         show(report)
+    if unwritten is not None:
+        raise unwritten

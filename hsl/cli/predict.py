@@ -12,6 +12,7 @@ from hsl.cli.meter import Meter
 from hsl.cli.node import deliver, draw_seed
 from hsl.cli.tables import print_table
 from hsl.engine.select import engines
+from hsl.errors import ConfigError
 from hsl.perf.predict import Model, predict
 
 __all__ = ["predict_ports"]
@@ -29,6 +30,9 @@ def predict_ports(
     """Run `hsl link predict`; its exit code."""
     chosen = engines(engine)
     model = Model(seed=draw_seed(seed), codec=chosen["codec"], slow=dict(slow), **options)
+    for link, _ in slow:
+        if link >= max(links):
+            raise ConfigError(f"--slow-link {link}:RATE needs --links {link + 1} or more")
     with Meter("computed", "rows") as meter:
         meter.show(0, len(links))
         report = predict(model, links, meter.show)

@@ -12,6 +12,7 @@ from hsl.cli.exits import ExitCode
 from hsl.cli.node import deliver
 from hsl.cli.options import is_quiet
 from hsl.engine.select import engines
+from hsl.errors import ConfigError
 from hsl.verify.replay import read, replay, same
 
 __all__ = ["replay_file"]
@@ -21,14 +22,18 @@ SCHEMA = "hsl.replay/1"
 
 def replay_file(file: Path, engine: str | None, out: Path | None, as_json: bool) -> int:
     """Run `hsl replay`; its exit code."""
+    chosen = engines(engine)
     recording = read(file)
-    verdict = replay(recording, engine, trace=True)
+    try:
+        verdict = replay(recording, engine, trace=True)
+    except ConfigError as error:  # a record, or the configuration
+        raise ConfigError(f"{file}: {error}") from error
     report = {
         "schema": SCHEMA,
         "ok": not verdict.violation,
         "file": str(file),
         "target": recording.target,
-        "engines": engines(engine),
+        "engines": chosen,
         "same": None if recording.verdict is None else same(recording.verdict, verdict),
         "recorded": None if recording.verdict is None else recording.verdict.get("violation"),
         "verdict": asdict(verdict) | {"trace": list(verdict.trace)},

@@ -65,9 +65,13 @@ def stress(
         "failure": None,
         "saved": None,
     }
+    unsaved = None
     if verdict is not None:
-        report |= judged(config, given, verdict, How(engine, shrink, save, file))
+        found, unsaved = judged(config, given, verdict, How(engine, shrink, save, file))
+        report |= found
     deliver(report, as_json, out, show)
+    if unsaved is not None:
+        raise unsaved
     return ExitCode.OK if report["ok"] else ExitCode.FAILED
 
 
@@ -80,25 +84,35 @@ class How(NamedTuple):
     file: Path | None
 
 
-def judged(config: StressConfig, given: list[Operation] | None, verdict: Verdict, how: How) -> dict[str, Any]:
-    """Return what a report has of a verdict; shrink and save a failure, save a run for --save."""
+def judged(
+    config: StressConfig, given: list[Operation] | None, verdict: Verdict, how: How
+) -> tuple[dict[str, Any], ConfigError | None]:
+    """Return what a report has of a verdict; shrink and save a failure, save a run for --save.
+
+    The error is that of a file that could not be written.
+    """
+    unsaved = None
     report: dict[str, Any] = {"messages": verdict.messages, "virtual_ns": verdict.time}
     report["counters"] = verdict.details
     if verdict.violation:
         path = how.save or Path(f"stress-{config.seed}{SUFFIX}")
-        found = failure(config, given, verdict, how.engine, how.shrink, path)
+        found, unsaved = failure(config, given, verdict, how.engine, how.shrink, path)
         report["violation"] = verdict.violation
         report["failure"] = found | {"again": again(config, how.file)}
         report["saved"] = str(path) if found["replay"] else None
     elif how.save is not None and config.ops <= MAX_OPERATIONS:
-        store(Recording.of_stress(config, given or program(config), verdict), how.save)
-        report["saved"] = str(how.save)
-    return report
+        unsaved = store(Recording.of_stress(config, given or program(config), verdict), how.save)
+        report["saved"] = None if unsaved else str(how.save)
+    return report, unsaved
 
 
 def given_program(file: Path, config: StressConfig) -> list[Operation]:
     """The operations of a file. Raises ConfigError for what is none, and when there are none."""
-    program = program_of(load(file), config)
+    trace = load(file)
+    try:
+        program = program_of(trace, config)
+    except ConfigError as error:
+        raise ConfigError(f"{file}: {error}") from error
     if not program:
         raise ConfigError(f"{file}: no operation to run")
     return program
@@ -136,8 +150,8 @@ def failure(
     engine: str | None,
     shrink: bool,
     save: Path,
-) -> dict[str, Any]:
-    """Make a failure small, save it, and describe it."""
+) -> tuple[dict[str, Any], ConfigError | None]:
+    """Make a failure small, save it, and describe it; the error if it could not be saved."""
     waiting = "a smaller run that fails" if shrink else "the run, once more, with its trace"
     with Meter("kept", "operations", waiting=waiting) as meter:
         meter.say(f"violation after {verdict.begun} operations: {verdict.violation}")
@@ -146,22 +160,28 @@ def failure(
         else:
             least, kept = beginning(config, verdict, given)
         verdict = run(least, kept, engine=engine, trace=True)
-        saved = len(kept) <= MAX_OPERATIONS
+        saved, unsaved = len(kept) <= MAX_OPERATIONS, None
         if saved:
-            store(Recording.of_stress(least, kept, verdict), save)
-    return {
+            unsaved = store(Recording.of_stress(least, kept, verdict), save)
+            saved = unsaved is None
+    described = {
         "violation": verdict.violation,
         "line": verdict.line,
         "operations": [str(operation) for operation in kept] if len(kept) <= LISTED else None,
         "trace": list(verdict.trace),
         "replay": f"hsl replay {shlex.quote(str(save))}" if saved else None,
     }
+    return described, unsaved
 
 
-def store(recording: Recording, path: Path) -> None:
-    """Save a recording. Raises ConfigError when it cannot be written."""
-    with create_text(path) as stream:
-        write(recording, stream)
+def store(recording: Recording, path: Path) -> ConfigError | None:
+    """Save a recording. Return the error if it cannot be written; the caller prints the report first."""
+    try:
+        with create_text(path) as stream:
+            write(recording, stream)
+    except ConfigError as error:
+        return error
+    return None
 
 
 def again(config: StressConfig, file: Path | None = None) -> str:

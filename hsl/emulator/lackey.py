@@ -9,7 +9,7 @@ import re
 from collections.abc import Iterator
 from typing import IO, Final, NamedTuple
 
-from hsl.errors import ConfigError
+from hsl.errors import ConfigError, reason
 
 __all__ = ["ADDRESS_BITS", "KINDS", "MAX_ACCESS", "MAX_LINE", "LackeyAccess", "LackeyTrace"]
 
@@ -60,7 +60,7 @@ class LackeyTrace:
                 else:
                     raise self._bad(raw)
         except OSError as error:
-            raise ConfigError(f"{self.name}: {error.strerror or error}") from error
+            raise ConfigError(f"{self.name}: {reason(error)}") from error
 
     def _access(self, found: re.Match[bytes]) -> LackeyAccess:
         kind, digits, count = found.groups()

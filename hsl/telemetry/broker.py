@@ -10,7 +10,7 @@ from typing import Self
 
 from amqtt.broker import Broker as Amqtt
 
-from hsl.errors import TransportError
+from hsl.errors import TransportError, reason
 from hsl.telemetry.topics import Broker
 
 __all__ = ["EmbeddedBroker"]
@@ -44,7 +44,7 @@ class EmbeddedBroker:
         self._ready.wait()
         if self._error is not None:
             self._thread.join()
-            raise TransportError(f"{self.address}: {self._error.strerror or self._error}")
+            raise TransportError(f"{self.address}: {reason(self._error)}")
         return self
 
     def __exit__(

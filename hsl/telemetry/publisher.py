@@ -12,7 +12,7 @@ from typing import Any
 
 from aiomqtt import Client, MqttError, Will
 
-from hsl.telemetry.topics import LEAVES, Broker, payload, topic
+from hsl.telemetry.topics import LEAVES, Broker, payload, plain_words, topic
 from hsl.telemetry.watcher import told_already
 
 __all__ = ["Publisher"]
@@ -102,7 +102,8 @@ class Publisher:
                 return
             except MqttError as error:
                 if self._trouble is not None:
-                    self._trouble(f"telemetry: no broker at {self.broker}: {error}; the run goes on without")
+                    why = plain_words(error)
+                    self._trouble(f"telemetry: no broker at {self.broker}: {why}; the run goes on without")
                     self._trouble = None
             if self._closing.is_set():
                 return

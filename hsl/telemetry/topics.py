@@ -13,7 +13,7 @@ from hsl.errors import ConfigError
 
 __all__ = [
     "ENDS", "FILTER", "LEAVES", "ONLINE", "BadMessage", "Broker", "Leaf", "Reading", "parse_message",
-    "payload", "topic",
+    "payload", "plain_words", "topic",
 ]  # fmt: skip
 
 ROOT = "hsl/telemetry/1"
@@ -27,6 +27,11 @@ NAME = re.compile(r"[A-Za-z0-9._-]{1,64}")
 
 class BadMessage(Exception):
     """A message under our topics that is none of ours; the text says why in one line."""
+
+
+def plain_words(error: Exception) -> str:
+    """Return what a library says of an error, without the number in brackets before it."""
+    return re.sub(r"^\[[^\]]*\] ", "", str(error))
 
 
 @dataclass(frozen=True, slots=True)
@@ -60,9 +65,12 @@ class Broker:
         legal = "a broker is mqtt://host:port, mqtt://host, or mqtt: for one of our own"
         try:
             parts = urlsplit(uri)
+        except ValueError:  # brackets
+            raise ConfigError(f"{uri}: invalid host; {legal}") from None
+        try:
             port = parts.port
-        except ValueError as error:
-            raise ConfigError(f"{uri}: {error}; {legal}") from None
+        except ValueError:
+            raise ConfigError(f"{uri}: the port must be a number from 1 to 65535; {legal}") from None
         if parts.scheme != "mqtt" or parts.path not in ("", "/") or parts.query or parts.fragment:
             raise ConfigError(f"{uri}: {legal}")
         if parts.username or parts.password:

@@ -10,7 +10,7 @@ from typing import Any
 from aiomqtt import Client, MqttError
 
 from hsl.errors import PeerLost, PeerUnreachable
-from hsl.telemetry.topics import ENDS, FILTER, ONLINE, BadMessage, Broker, Reading, parse_message
+from hsl.telemetry.topics import ENDS, FILTER, ONLINE, BadMessage, Broker, Reading, parse_message, plain_words
 
 __all__ = ["Watcher", "told_already"]
 
@@ -73,7 +73,7 @@ class Watcher:
                         return
         except MqttError as error:
             kind = PeerLost if connected else PeerUnreachable
-            raise kind(f"{broker}: {error}") from None
+            raise kind(f"{broker}: {plain_words(error)}") from None
 
     async def watch_for(
         self, broker: Broker, count: int | None, seconds: float | None, ready: Callable[[], None]

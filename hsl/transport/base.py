@@ -4,12 +4,13 @@ from __future__ import annotations
 
 from collections.abc import Callable, Iterator, Sequence
 from typing import NamedTuple, Protocol
-from urllib.parse import urlsplit
+from urllib.parse import SplitResult, urlsplit
 
 from hsl._generated.constants import LinkState
 from hsl.errors import ConfigError
 from hsl.link.config import CapsResult, PortConfig
 from hsl.link.events import Event
+from hsl.nearest import nearest
 from hsl.transport.faults import Arrival
 
 __all__ = [
@@ -61,24 +62,45 @@ def parse_uri(text: str) -> Address:
     """Read the address of a link; without a host it is this one. Raises ConfigError with what is legal."""
     scheme = text.partition(":")[0]
     if ":" not in text or scheme not in SCHEMES or not text.isprintable():
-        raise ConfigError(f"{text!r} is no address of a link: legal are {', '.join(SCHEMES.values())}")
+        known = ", ".join(SCHEMES.values())
+        near = nearest(scheme, SCHEMES)
+        hint = f"; did you mean {SCHEMES[near]}?" if near else ""
+        raise ConfigError(f"{text!r} is not the address of a link; expected one of {known}{hint}")
     try:
         parts = urlsplit(text)
-        host, port = parts.hostname, parts.port
-    except ValueError as error:
-        raise ConfigError(
-            f"{text!r}: {error}; legal is {SCHEMES[scheme]}, port 0 to {MAX_TCP_PORT}"
-        ) from error
-    rest = (parts.username, parts.query, parts.fragment)
-    address = Address(scheme, host or (LOCALHOST if scheme in INTERNET else ""), port or 0, parts.path)
-    legal = {
-        "loopback": text == "loopback:",
-        **dict.fromkeys(INTERNET, port is not None and parts.path in ("", "/") and not any(rest)),
-        "unix": text.startswith("unix:///") and not any(rest) and len(parts.path.encode()) <= MAX_UNIX_PATH,
-    }
-    if not legal[scheme]:
-        raise ConfigError(f"{text!r} is no address of a link: legal is {SCHEMES[scheme]}")
-    return address._replace(path="") if scheme in INTERNET else address
+        (parts.hostname or "").encode("idna")  # as the resolver does: what it raises is not an OSError
+    except ValueError:  # brackets, or a label that is empty or too long
+        raise _invalid(text, scheme, "invalid host") from None
+    if problem := _problem(text, scheme, parts):
+        raise _invalid(text, scheme, problem)
+    if scheme in INTERNET:
+        return Address(scheme, parts.hostname or LOCALHOST, parts.port or 0)
+    return Address(scheme, path=parts.path)
+
+
+def _invalid(text: str, scheme: str, problem: str) -> ConfigError:
+    return ConfigError(f"{text!r}: {problem}; expected {SCHEMES[scheme]}")
+
+
+def _problem(text: str, scheme: str, parts: SplitResult) -> str:
+    """Return what is wrong with an address whose scheme is known, or ""."""
+    rest = "@" in parts.netloc or any((parts.query, parts.fragment))
+    if scheme == "loopback":
+        return "" if text == "loopback:" else "unexpected text after the colon"
+    if scheme == "unix":
+        size = len(parts.path.encode(errors="surrogateescape"))
+        if size > MAX_UNIX_PATH:
+            return f"the path has {size} bytes, the system takes at most {MAX_UNIX_PATH}"
+        return "" if text.startswith("unix:///") and not rest else "not an absolute path"
+    if rest or parts.path not in ("", "/"):
+        return "unexpected text beside host and port"
+    host, colon, port = parts.netloc.rpartition(":")
+    if not colon or not port or port.endswith("]"):
+        return "the port is missing"
+    if ":" in host and not host.endswith("]"):
+        return "invalid host"
+    valid = port.isascii() and port.isdigit() and len(port) <= 5 and int(port) <= MAX_TCP_PORT
+    return "" if valid else f"the port must be a number from 0 to {MAX_TCP_PORT}"
 
 
 def link_addresses(text: str, links: int, *, listen: bool) -> list[str]:

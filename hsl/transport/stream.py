@@ -13,7 +13,7 @@ from pathlib import Path
 
 from hsl._generated.constants import PAL_QUEUE_FLITS
 from hsl.codec.flit import FORMATS
-from hsl.errors import ConfigError, PeerUnreachable
+from hsl.errors import ConfigError, PeerUnreachable, reason
 from hsl.transport.base import Address
 from hsl.transport.faults import Arrival, FaultInjector
 
@@ -79,7 +79,7 @@ class Connection(asyncio.Protocol):
 
     def connection_lost(self, error: Exception | None) -> None:
         """The socket is gone."""
-        self._end(f"lost: {error}" if error else "closed")
+        self._end(f"lost: {reason(error) if isinstance(error, OSError) else error}" if error else "closed")
         self.closed.set()
 
     # ---- called by the pump
@@ -327,7 +327,7 @@ class Listener(StreamLink):
                 self._server = await loop.create_server(self._connected, self.address.host, self.address.port)
                 self.address = self.address._replace(port=self._server.sockets[0].getsockname()[1])
         except OSError as error:
-            raise ConfigError(f"cannot listen at {self.address}: {error.strerror or error}") from error
+            raise ConfigError(f"cannot listen at {self.address}: {reason(error)}") from error
 
     async def stop(self) -> None:
         """Stop listening and remove the socket file."""
@@ -395,8 +395,7 @@ class Connector(StreamLink):
                 connection = await asyncio.wait_for(self._connect(), CONNECT_SECONDS)
             except (OSError, TimeoutError) as error:
                 if not ever and loop.time() + RETRY_SECONDS > give_up:
-                    reason = getattr(error, "strerror", None) or str(error) or "no answer"
-                    self._failure = PeerUnreachable(f"nobody answers at {self.address}: {reason}")
+                    self._failure = PeerUnreachable(f"nobody answers at {self.address}: {reason(error)}")
                     self._wake()
                     return
             else:

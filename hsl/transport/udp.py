@@ -28,7 +28,7 @@ from hsl._generated.layouts import UDP_FRAME, UDP_MAGIC, UDP_VERSION
 from hsl.codec.ctl import decode_ctl
 from hsl.codec.flit import FORMATS
 from hsl.codec.reference import decode_flit
-from hsl.errors import CodecError, ConfigError
+from hsl.errors import CodecError, ConfigError, reason
 from hsl.files import read_file
 from hsl.transport.base import Address
 from hsl.transport.faults import FaultInjector
@@ -130,7 +130,7 @@ def next_incarnation(clock_ns: int, path: Path | None = None) -> int:
             os.fsync(file.fileno())  # a crash must not bring the old number back
         beside.replace(path)
     except OSError as error:
-        raise ConfigError(f"{path}: {error.strerror or error}") from error
+        raise ConfigError(f"{path}: {reason(error)}") from error
     return chosen
 
 
@@ -251,7 +251,7 @@ class UdpLink(StreamLink):
         except OSError as error:
             await self.stop()
             verb = "listen at" if self.listens else "send to"
-            raise ConfigError(f"cannot {verb} {self.address}: {error.strerror or error}") from error
+            raise ConfigError(f"cannot {verb} {self.address}: {reason(error)}") from error
         self._next = UdpConnection(self)  # PAL_UP
         loop.add_reader(self._socket.fileno(), self.wake)
         self.wake()

@@ -108,7 +108,7 @@ def _call(port: Port, record: dict[str, Any], number: int, before: int) -> int:
     except HslError:
         pass  # the caller was told; the port must go on
     except (TypeError, ValueError, KeyError, AttributeError) as error:
-        raise ConfigError(f"record {number}: {names[0]}: {error}") from error
+        raise ConfigError(f"record {number}: {names[0]}: invalid fields in {str(record)[:80]}") from error
     return now
 
 
@@ -126,11 +126,14 @@ def make_config(values: Mapping[str, Any]) -> PortConfig:
         )
     if unknown := sorted(values.keys() - known):
         raise ConfigError(f"port: no such setting: {', '.join(map(repr, unknown))}")
+    optional = {each.name for each in fields(PortConfig) if each.default is not each.default_factory}
+    if missing := sorted(known - optional - values.keys()):
+        raise ConfigError(f"port: {', '.join(missing)}: missing")
     try:
         plain = {name: _ENUMS.get(name, _as_it_is)(values[name]) for name in values if name != "epochs"}
         return PortConfig(**plain, epoch=_Epochs(epochs))
     except (TypeError, ValueError, AttributeError) as error:
-        raise ConfigError(f"port: {error}") from error
+        raise ConfigError(f"port: invalid value in {str(dict(values))[:200]}") from error
 
 
 def _as_it_is(value: Any) -> Any:

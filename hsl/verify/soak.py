@@ -198,7 +198,7 @@ class Soak:
             deadline, self._steps = self.loopback.now + SETTLE_TU * tu, 0
             self.loopback.run(max_time=1 << 62, until=lambda: self._settled(deadline))
         except HslError as error:  # of a port that contradicts itself, or a run that no longer moves
-            self.failures.append(f"{type(error).__name__}: {error}")
+            self.failures.append(str(error))
         self.cpu_seconds = time.process_time() - began
         self.rests.check()
         self.failures += self.rests.failures

@@ -135,7 +135,8 @@ def _of_json(text: str, where: str, number: int) -> TraceOperation:
         raise ConfigError(f"{where}: kind {kind[:40]!r}; legal are {', '.join(KINDS)}")
     wanted = {"agent", *NEEDS[kind]} - ({"agent"} if kind == "final" else set())
     if missing := sorted(wanted - document.keys()):
-        raise ConfigError(f"{where}: {kind} needs {', '.join(missing)}")
+        example = json.dumps({"agent": 0, "kind": kind} | dict.fromkeys(NEEDS[kind], 64))
+        raise ConfigError(f"{where}: {kind} needs {', '.join(missing)}, as in {example}")
     values = {"agent": 0} | document | {"flits": tuple(document.get("flits", ()))}
     return TraceOperation(**values, line=values.get("addr", 0) // LINE_BYTES, source=number)
 

@@ -109,6 +109,25 @@ def test_a_run_on_a_full_disk_ends_with_exit_code_4(tmp_path: Path) -> None:
     check_packets(tmp_path / "x.pcapng")
 
 
+@pytest.mark.parametrize(
+    "command",
+    [
+        ["demo", "--transport", "loopback"],
+        ["demo", "--transport", "unix"],
+        ["link", "soak", "--flits", "100"],
+        ["perf", "program", "../trace"],
+    ],
+)
+def test_a_run_without_room_for_a_header_leaves_no_file(command: list[str], tmp_path: Path) -> None:
+    """A capture that has no packet is removed, also if not even its header found room."""
+    folder = tmp_path / "folder"
+    folder.mkdir()
+    (tmp_path / "trace").write_text(" L 1000,8\n")
+    done = run(folder, 100, *command, "--seed", "1", "--capture", "x.pcapng")
+    assert done.returncode == 4, done.stderr
+    assert list(folder.iterdir()) == []
+
+
 @pytest.fixture
 def disk(tmp_path: Path) -> Iterator[Path]:
     """A file system of 64 KiB; where nobody may mount one a folder, whose files are bounded instead."""

@@ -74,9 +74,9 @@ def test_same_seed_same_run() -> None:
 
 
 REFUSED = {
-    ("--kernel", "saxpy", "--transport", "tcp"): "no use for --transport tcp",
-    ("--kernel", "saxpy", "--input", "x"): "no use for --input",
-    ("--kernel", "wordcount", "--home", "host"): "no use for --home",
+    ("--kernel", "saxpy", "--transport", "tcp"): "needs --kernel wordcount, histogram or ring",
+    ("--kernel", "saxpy", "--input", "x"): "needs --kernel wordcount, histogram or ring",
+    ("--kernel", "wordcount", "--home", "host"): "needs --kernel saxpy, reduction or matmul",
     ("--kernel", "saxpy", "--size", "1000"): "a multiple of 1024 (1024 for each GPU)",
     ("--kernel", "saxpy", "--gpus", "3", "--size", "4096"): "a multiple of 3072 (1024 for each GPU)",
     ("--kernel", "matmul", "--size", "2048"): "a multiple of 16 for each GPU, at most 1024",

@@ -334,7 +334,7 @@ INPUTS: dict[str, tuple[tuple[str, ...], bytes, ExitCode, str]] = {
     "bad hex on stdin": (("decode", "--hex", "-"), b"\xff\x00", ExitCode.USAGE, "digit 0"),
     "no file": (("decode", "--input", "/nonexistent"), b"", ExitCode.USAGE, "No such file"),
     "a directory": (("decode", "--input", "/"), b"", ExitCode.USAGE, "directory"),
-    "two inputs": (("decode", "--hex", "", "--input", "-"), b"", ExitCode.USAGE, "give one"),
+    "two inputs": (("decode", "--hex", "", "--input", "-"), b"", ExitCode.USAGE, "cannot be used with"),
     "format": (("decode", "--format", "L65"), b"", ExitCode.USAGE, "L65"),
     "engine": (("decode", "--engine", "fast", "--hex", ""), b"", ExitCode.USAGE, "fast"),
     "engine of encode": (("encode", "--engine", "fast"), b"[]", ExitCode.USAGE, "fast"),

@@ -36,6 +36,7 @@ ENDINGS = [
     (click.Abort(), ExitCode.INTERRUPTED, "hsl: interrupted"),
     (click.UsageError("no"), ExitCode.USAGE, "Error: no"),
     (click.FileError("f", "is gone"), ExitCode.USAGE, "is gone"),
+    (exits.NothingSelected("no test"), ExitCode.NOTHING, "hsl: no test\n"),
     (ConfigError("bad window"), ExitCode.USAGE, "hsl: bad window"),
     (CodecError("bad flit"), ExitCode.USAGE, "hsl: bad flit"),
     (CaptureError("disk full"), ExitCode.USAGE, "hsl: disk full"),

@@ -1,0 +1,123 @@
+"""Checks of every command's options before it runs: options without use, and files that cannot be written.
+
+NEEDS is a table: an option, and what it needs to have a use. What it needs is spelled as on the command line:
+`--faults` (given, with a value other than its default), `--on both` (one of the values between bars), or
+either behind `not`. Conditions on more than one other option are checked by the command itself.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Iterator
+from typing import Final
+
+import click
+from click.core import ParameterSource
+
+from hsl.cli.words import ARRAY_KERNELS, COUNTING_KERNELS
+from hsl.errors import ConfigError
+from hsl.files import check_writable
+
+__all__ = ["EVERYWHERE", "NEEDS", "OUTPUTS", "check_options"]
+
+COUNTING: Final = f"--kernel {'|'.join(COUNTING_KERNELS)}"
+ARRAYS: Final = f"--kernel {'|'.join(ARRAY_KERNELS)}"
+
+# For every command that has both options.
+EVERYWHERE: Final = {
+    "--nth": ("--faults",),
+    "--burst": ("--faults",),
+    "--capture-size": ("--capture",),
+}
+# Command -> option (or an option with one of the values between bars) -> what it needs.
+NEEDS: Final[dict[str, dict[str, tuple[str, ...]]]] = {
+    "demo": {
+        "--input": (COUNTING,),
+        "--transport tcp|unix|udp": (COUNTING,),
+        "--telemetry": (COUNTING,),
+        "--time-limit": (COUNTING, "not --transport loopback"),
+        "--gpus": (ARRAYS,),
+        "--home": (ARRAYS,),
+        "--size": (ARRAYS,),
+    },
+    "node cpu": {
+        "--input": (COUNTING,),
+        "--home": (ARRAYS,),
+        "--size": (ARRAYS,),
+        "--memory": ("--home memory",),
+        "--wait": ("--connect",),
+    },
+    "node gpu": {"--wait": ("--connect",)},
+    "node memory": {"--wait": ("--connect",)},
+    "model link": {"--short": ("not --mutants",)},
+    "model coherence": {"--short": ("not --mutants",), "--full": ("not --only", "not --short")},
+    "stress": {
+        "--faults": ("--via links",),
+        "--ops": ("not --input",),
+        "--with": ("not --input",),
+    },
+    "litmus run": {
+        "--faults": ("--via links",),
+        "--exhaustive": ("--via agents",),
+        "--runs": ("not --exhaustive",),
+    },
+    "check": {
+        "--global-clock": ("not --export", "--model sc|hsl"),
+        "--model": ("not --export",),
+        "--out": ("not --export",),
+        "--json": ("not --export",),
+    },
+    "perf program": {"--stay": ("--on both",)},
+    "codec decode": {"--input": ("not --hex",)},
+}
+# Options that name a file to write: the file is opened before the run, which may take hours.
+# Each with what serves a user who wants it on standard output.
+OUTPUTS: Final = {"--out": "; --json prints to standard output", "--save": ""}
+STDOUT: Final = "-"
+
+
+def check_options(context: click.Context) -> None:
+    """Raise ConfigError for an option that has no use here, and for a file that cannot be written."""
+    options = {name: each for each in context.command.params for name in each.opts}
+    for option, need in _needs(context):
+        name, _, values = option.partition(" ")
+        given = options.get(name)
+        if given is None or not _is_given(context, given):
+            continue
+        if values and str(context.params[given.name or ""]) not in values.split("|"):
+            continue
+        if not _is_met(context, options, need):
+            said = option if not values else f"{name} {context.params[given.name or '']}"
+            other = need.removeprefix("not ")
+            how = "cannot be used with" if other != need else "needs"
+            *most, last = other.split("|")
+            raise ConfigError(f"{said} {how} {', '.join(most)} or {last}" if most else f"{said} {how} {last}")
+    for name, hint in OUTPUTS.items():
+        if name in options and (path := context.params[options[name].name or ""]) is not None:
+            if str(path) == STDOUT:
+                raise ConfigError(f"{name} {STDOUT}: expected the name of a file{hint}")
+            check_writable(path, f"{name} {path}")
+
+
+def _needs(context: click.Context) -> Iterator[tuple[str, str]]:
+    path = context.command_path.partition(" ")[2]
+    for option, needs in (EVERYWHERE | NEEDS.get(path, {})).items():
+        for need in needs:
+            yield option, need
+
+
+def _is_given(context: click.Context, option: click.Parameter) -> bool:
+    """True if the user gave the option."""
+    source = context.get_parameter_source(option.name or "")
+    return source in (ParameterSource.COMMANDLINE, ParameterSource.ENVIRONMENT)
+
+
+def _is_met(context: click.Context, options: dict[str, click.Parameter], need: str) -> bool:
+    name, _, values = need.removeprefix("not ").partition(" ")
+    option = options.get(name)
+    if option is None:
+        return True  # the command has no such option, so nothing depends on it
+    value = context.params[option.name or ""]
+    holds = (
+        str(value) in values.split("|") if values else _is_given(context, option) and value != option.default
+    )
+    return holds != need.startswith("not ")
