@@ -7,7 +7,7 @@ BIN    := $(VENV)/bin
 PIP    := $(BIN)/python -m pip --disable-pip-version-check --quiet
 ENV    := PATH="$(CURDIR)/$(BIN):$$PATH"
 
-# What the host must have, and what Debian and Ubuntu call it. CMake and ninja come with the `dev` extra.
+# What the host must have, and what Debian and Ubuntu call it. CMake and ninja come from pip.
 APT := python3 python3-venv python3-dev gcc libc6-dev make
 APT_LINE := apt-get update && apt-get install -y --no-install-recommends $(APT)
 PYTHON_OK := import ensurepip, os, sys, sysconfig, venv; \
@@ -18,22 +18,22 @@ HOST_OK := command -v cc >/dev/null && $(PYTHON) -c '$(PYTHON_OK)' 2>/dev/null
 # Without its dependencies: we use none, and one of them brings a backport of `typing` that needs `wheel` to be built.
 MUTATOR := universalmutator>=1.14
 
-BUILD_TOOLS  := $(VENV)/.build-tools
+PACKAGE      := $(VENV)/.package
 INSTALLED    := $(VENV)/.installed
 NATIVE_FILES := $(shell find native -type f)
 
-.PHONY: help demo test venv lint types drift layers ctest bench differential mutation soak program everything models shortmodels coverage diagrams clean
+.PHONY: help demo test venv lint types drift layers ctest bench differential mutation soak program everything models shortmodels coverage diagrams debian13 clean
 
 help: ## this list
-	@sed -n 's/^\([a-z]*\):[^#]*## /\1\t/p' Makefile | expand -t 10
+	@sed -n 's/^\([a-z0-9]*\):[^#]*## /\1\t/p' Makefile | expand -t 14
 
-demo: venv ## build, then run the main job: a CPU and a GPU process share memory coherently over tcp
+demo: $(PACKAGE) ## build, then run the main job: a CPU and a GPU process share memory coherently over tcp
 	$(BIN)/hsl demo
 
 test: venv ## build, then run all tests
 	$(ENV) $(BIN)/python -m pytest -q -n 2 --dist worksteal
 
-venv: $(INSTALLED) ## the environment and the editable install, when pyproject.toml or native/ changed
+venv: $(INSTALLED) ## the editable install and the tools of tests and checks, when pyproject.toml or native/ changed
 
 lint: venv ## ruff: rules and format
 	$(BIN)/ruff check .
@@ -109,19 +109,30 @@ program: venv ## a million accesses of a real program through caches and link (n
 
 everything: test lint types drift layers coverage ctest models soak program differential bench mutation ## all of it; hours
 
+CHROOT := build/trixie
+
+debian13: ## make demo and make test of the last commit on a fresh Debian 13, in CHROOT (needs root and debootstrap)
+	tests/support/debian.sh trixie $(CHROOT)
+
 clean: ## remove what was built, and the environment
 	rm -rf build $(VENV)
 
-# The editable install does not see edited C: this stamp does. It is not redone for Python files.
-$(INSTALLED): $(BUILD_TOOLS) pyproject.toml $(NATIVE_FILES)
-	$(ENV) $(PIP) install --no-build-isolation --editable '.[test,dev]'
-	$(PIP) install --no-deps '$(MUTATOR)'
+# What the demo needs and no more. The editable install does not see edited C: this stamp does. It is not redone for
+# Python files. CMake and ninja come from pip: into an environment that it removes after the build, or for those who
+# work on hsl into theirs, so that an edit of one C file compiles one C file.
+DEPENDENCIES = $(shell sed -n '/^dependencies/,/^]/s/^  "\([a-z]*\).*/\1/p' pyproject.toml)
+
+$(PACKAGE): pyproject.toml $(NATIVE_FILES)
+	@$(MAKE) --no-print-directory host
+	@echo 'Building hsl in $(VENV) and installing $(DEPENDENCIES): half a minute'
+	@test -e $@ || $(PYTHON) -m venv $(VENV)
+	@$(ENV) $(PIP) install $(if $(wildcard $(INSTALLED)),--no-build-isolation) --editable .
 	@touch $@
 
-$(BUILD_TOOLS):
-	@$(MAKE) --no-print-directory host
-	$(PYTHON) -m venv $(VENV)
-	$(PIP) install 'scikit-build-core>=0.11' 'cffi>=2.0' 'cmake>=3.26' 'ninja>=1.11'
+$(INSTALLED): pyproject.toml | $(PACKAGE)
+	@echo 'Installing the tools of tests and checks into $(VENV): half a minute'
+	@$(PIP) install 'hsl-interconnect[test,dev]'
+	@$(PIP) install --no-deps '$(MUTATOR)'
 	@touch $@
 
 .PHONY: host

@@ -37,6 +37,7 @@ SECTIONS = {
         "telemetry": "Watch counters, link states and events over MQTT.",
     },
     "Reference": {
+        "spec": "Find the files of the specification.",
         "info": "Show versions, engines and CPU features.",
         "help": "Show the help of a command or a topic.",
         "completion": "Print the completion script of a shell.",

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import json
 from pathlib import Path
-from typing import Final
+from typing import Any, Final
 
 import click
 
@@ -13,6 +13,7 @@ from hsl.cli.flit_encode import encode_document
 from hsl.cli.flit_json import decode_document
 from hsl.cli.flit_view import show_document
 from hsl.cli.stdin import STDIN, standard_input
+from hsl.codec.engines import engine
 from hsl.errors import ConfigError
 from hsl.files import create_file, open_stream, parse_json, read_at_most
 
@@ -42,7 +43,7 @@ def decode(form: str, hex_text: str | None, path: Path | None, as_json: bool, co
 def encode(path: Path, out: Path | None, as_json: bool, codec: str) -> int:
     """Run `hsl codec encode`; its exit code."""
     text = read(path, MAX_DOCUMENT)
-    flits = encode_document(parse_json(text, str(path)), codec) if text.strip() else []
+    flits = encoded(parse_json(text, str(path)), path, codec) if text.strip() else []
     if out is not None:
         with create_file(out, f"--out {out}") as stream:
             stream.write(b"".join(flits))
@@ -54,6 +55,15 @@ def encode(path: Path, out: Path | None, as_json: bool, codec: str) -> int:
     if not flits:
         click.echo("hsl: no flits in the document", err=True)
     return ExitCode.OK if flits else ExitCode.NOTHING
+
+
+def encoded(document: Any, path: Path, codec: str) -> list[bytes]:
+    """Return the flits of the document of a file. Raises ConfigError, which names the file."""
+    engine(codec)  # an engine that is not there is no fault of the file
+    try:
+        return encode_document(document, codec)
+    except ConfigError as error:
+        raise ConfigError(f"{path}: {error}") from error
 
 
 def from_hex(text: str) -> bytes:

@@ -61,7 +61,7 @@ def tell(
 ) -> int:
     """Deliver the report of a table; the exit code."""
     if not number:
-        click.echo(f"hsl: no records in {folder}: `make coverage` writes them", err=True)
+        click.echo(f"hsl: no records in {folder}: `make coverage` in a checkout of hsl writes them", err=True)
         return ExitCode.NOTHING
     report = {
         "schema": f"hsl.coverage.{name}/1",

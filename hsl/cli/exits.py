@@ -87,13 +87,14 @@ def told(error: BaseException, code: ExitCode, trace: TracebackType | None) -> s
 
 
 def forget_output() -> None:
-    """Throw away what cannot be written to stdout: Python tries once more as it ends."""
-    if sys.stdout is None:  # closed before the command began
-        return
-    try:
-        sys.stdout.flush()
-    except OSError:
-        os.dup2(os.open(os.devnull, os.O_WRONLY), sys.stdout.fileno())
+    """Throw away what cannot be written to stdout or stderr: Python tries once more as it ends."""
+    for stream in (sys.stdout, sys.stderr):
+        if stream is None:  # closed before the command began
+            continue
+        try:
+            stream.flush()
+        except OSError:
+            os.dup2(os.open(os.devnull, os.O_WRONLY), stream.fileno())
 
 
 class ExitCodes:

@@ -17,7 +17,7 @@ import click
 from hsl.cli.exits import ExitCode, NothingSelected
 from hsl.cli.meter import Meter
 from hsl.cli.processes import Children
-from hsl.cli.rumur import Checker, ModelBroken, Outcome, ToolMissing
+from hsl.cli.rumur import APT, Checker, ModelBroken, Outcome, ToolMissing
 from hsl.cli.tables import print_table
 from hsl.errors import ConfigError, reason
 from hsl.nearest import expected
@@ -26,6 +26,7 @@ __all__ = ["coherence", "link"]
 
 ROOT = Path(__file__).parents[2]
 NAMED = 4  # models that a line of progress names
+NEEDS = f"run it there, after apt-get install -y --no-install-recommends {' '.join(APT.values())}"
 TIMEOUT = 1800.0  # seconds: several times what the largest model takes on one slow core
 
 
@@ -34,7 +35,7 @@ def texts(root: Path) -> ModuleType:
     path = root / "spec/model/registry.py"
     found = spec_from_file_location("hsl_spec_model_registry", path)
     if not path.exists() or found is None or found.loader is None:
-        raise ToolMissing(f"the models are in the source tree, not in the wheel: no {path}")
+        raise ToolMissing(f"the models are in a checkout of hsl, not in the installed package; {NEEDS}")
     module = module_from_spec(found)
     sys.modules[found.name] = module
     found.loader.exec_module(module)

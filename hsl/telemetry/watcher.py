@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import asyncio
+import errno
 import logging
 from collections.abc import Callable
 from typing import Any
@@ -25,12 +26,15 @@ QUIET.propagate = False
 
 
 def told_already(loop: asyncio.AbstractEventLoop, context: dict[str, Any]) -> None:
-    """Exception handler of a loop: a broken broker ends futures of aiomqtt that nobody waits for any more.
+    """Exception handler of a loop in which only aiomqtt works: pass over what follows from a broken broker.
 
-    It is told once by who talks to that broker; what ends a task or a callback is an error of ours.
+    The caller of aiomqtt reports that broker once. Two things are left behind: futures that nobody awaits,
+    and an `add_writer` that aiomqtt queued for a socket which was closed before the loop came to it. An error
+    of any other task or callback is ours.
     """
     future = context.get("future")
-    if future is None or isinstance(future, asyncio.Task):
+    late = getattr(context.get("exception"), "errno", None) == errno.EBADF
+    if isinstance(future, asyncio.Task) or (future is None and not late):
         loop.default_exception_handler(context)
 
 

@@ -124,6 +124,13 @@ def test_values_that_no_parser_reads_are_refused(text: str, reader: str, tmp_pat
     refused(reader, path)
 
 
+def test_a_document_that_is_none_names_its_file(tmp_path: Path) -> None:
+    """A document of another shape than `codec encode` takes is refused by the name of its file."""
+    path = tmp_path / "numbers.json"
+    path.write_text("[1]")
+    refused("encode", path)
+
+
 def test_a_record_of_coverage_is_read_as_every_file(tmp_path: Path) -> None:
     """A record that is a pipe, a device, or nested without end ends in exit 4 and is named."""
     for make in (

@@ -1,6 +1,7 @@
 """The Makefile: what it asks of the host, and when it installs again."""
 
 import os
+import re
 import subprocess
 from pathlib import Path
 
@@ -83,6 +84,27 @@ def test_no_edit_no_install() -> None:
     assert "--editable" not in done.stdout, (
         "native/ or pyproject.toml changed since the install: run `make venv`"
     )
+
+
+def test_the_demo_installs_no_tools() -> None:
+    """`make demo` installs the package and what it needs, and says so; tests and checks need more."""
+    demo, tests = (make("-n", "-W", "pyproject.toml", target).stdout for target in ("demo", "test"))
+    assert "--editable" in demo
+    assert "and installing construct cffi numpy " in demo
+    assert "[test,dev]" not in demo
+    assert "[test,dev]" in tests
+
+
+def test_an_edit_of_c_installs_no_tools() -> None:
+    """After an edit of C the package is installed again, the tools of tests and checks are not."""
+    assert "[test,dev]" not in make("-n", "-W", "native/src/crc.c", "venv").stdout
+
+
+def test_help_has_columns() -> None:
+    """What a target does begins in one column, apart from the longest name."""
+    lines = make("--no-print-directory", "help").stdout.splitlines()
+    matches = [re.match(r"[a-z0-9]+ {2,}", line) for line in lines]
+    assert len({match.end() if match else line for match, line in zip(matches, lines, strict=True)}) == 1
 
 
 def test_help_lists_every_target() -> None:

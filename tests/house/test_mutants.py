@@ -8,6 +8,7 @@ import pytest
 from tests.support.mutant_tree import ROOT, Mutant, copied, mutants, planted
 
 
+@pytest.mark.tool("patch", apt="patch")
 @pytest.mark.parametrize("mutant", mutants(), ids=lambda mutant: mutant.name)
 def test_planted_fault_is_caught(mutant: Mutant) -> None:
     """A planted fault fails the tests that are named for it, by an assertion of theirs."""

@@ -153,7 +153,7 @@ def test_no_checkout(monkeypatch: pytest.MonkeyPatch, tmp_path: Path) -> None:
     monkeypatch.setattr(cli_model, "ROOT", tmp_path)
     result = run()
     assert result.exit_code == ExitCode.INTERNAL
-    assert "source tree, not in the wheel" in result.stderr
+    assert "checkout of hsl, not in the installed package" in result.stderr
 
 
 @pytest.mark.tool("rumur", apt="rumur")

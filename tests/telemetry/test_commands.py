@@ -1,5 +1,6 @@
 """`hsl telemetry broker` and `watch`: how they begin and how they end."""
 
+import asyncio
 import contextlib
 import gc
 import json
@@ -10,7 +11,7 @@ import socketserver
 import subprocess
 import sys
 import threading
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
 
 import pytest
 from click.testing import CliRunner, Result
@@ -18,6 +19,7 @@ from click.testing import CliRunner, Result
 from hsl.cli import main
 from hsl.cli.exits import ExitCode
 from hsl.telemetry import Broker, EmbeddedBroker, Publisher
+from hsl.telemetry.watcher import told_already
 from tests.cli.test_demo import validate
 
 
@@ -128,6 +130,34 @@ def test_a_publisher_at_a_rude_broker(
     gc.collect()
     assert publisher.published + publisher.dropped == 1
     assert not [record for record in caplog.records if record.name == "asyncio"]
+
+
+async def reported_by(callback: Callable[..., object], *arguments: object) -> None:
+    """Call it in a loop that has the handler of a watcher."""
+    loop = asyncio.get_running_loop()
+    loop.set_exception_handler(told_already)
+    loop.call_soon_threadsafe(callback, *arguments)
+    await asyncio.sleep(0)
+    await asyncio.sleep(0)
+
+
+def test_a_writer_of_a_socket_that_was_closed(caplog: pytest.LogCaptureFixture) -> None:
+    """A writer that aiomqtt adds after the socket was closed leaves no traceback."""
+
+    async def late() -> None:
+        ours, theirs = socket.socketpair()
+        with ours, theirs:
+            number = ours.fileno()
+        await reported_by(asyncio.get_running_loop().add_writer, number, print)
+
+    asyncio.run(late())
+    assert not caplog.records
+
+
+def test_an_error_of_our_own_callback(caplog: pytest.LogCaptureFixture) -> None:
+    """The handler hides only errors that a broken broker leaves behind."""
+    asyncio.run(reported_by(int, "x"))
+    assert ["ValueError" in str(record.exc_info) for record in caplog.records] == [True]
 
 
 def publish(uri: str) -> None:

@@ -1,5 +1,7 @@
 """`hsl model`."""
 
+from pathlib import Path
+
 import click
 
 from hsl.cli.help import Branch, Example, Leaf
@@ -31,7 +33,7 @@ def run_group() -> list[click.Option]:
         integer("--jobs", least=1, most=64, default=2, help="Models to search at once."),
         option(
             "--cache",
-            type=click.Path(file_okay=False),
+            type=click.Path(file_okay=False, path_type=Path),
             metavar="FOLDER",
             help="Folder of compiled models. Default: build/models.",
         ),
