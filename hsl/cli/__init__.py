@@ -9,7 +9,7 @@ import cloup
 
 from hsl import __version__
 from hsl.cli.exits import ExitCode, ExitCodes, forget_output
-from hsl.cli.help import SETTINGS
+from hsl.cli.help import SETTINGS, Group
 
 __all__ = ["COMMANDS", "SECTIONS", "main"]
 
@@ -46,7 +46,7 @@ SECTIONS = {
 COMMANDS = {name: f"hsl.cli.commands.{name}" for section in SECTIONS.values() for name in section}
 
 
-class Commands(cloup.Group):
+class Commands(Group):
     """A group whose commands are found in COMMANDS, and whose exit status is one of `ExitCode`.
 
     A command returns its exit code, or None for 0.
@@ -62,12 +62,6 @@ class Commands(cloup.Group):
             return None
         command: click.Command = import_module(COMMANDS[cmd_name]).command
         return command
-
-    def handle_bad_command_name(
-        self, bad_name: str, valid_names: list[str], error: click.UsageError
-    ) -> click.UsageError:
-        """Return the error that names the commands spelled most like `bad_name`."""
-        return super().handle_bad_command_name(bad_name, list(COMMANDS), error)
 
     def format_commands(self, ctx: click.Context, formatter: click.HelpFormatter) -> None:
         """Write the sections of SECTIONS; no command is imported."""

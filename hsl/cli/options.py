@@ -103,10 +103,9 @@ def _parsed(text: str) -> int | None:
 class File(click.Path):
     """A file to be read: hsl.files reports what is wrong with it, and `-` is standard input."""
 
-    name = "file"
-
     def __init__(self) -> None:
         super().__init__(path_type=Path)
+        self.name = "file"
 
 
 FILE: Final = File()

@@ -204,7 +204,11 @@ PREDICT = Leaf(
         ],
         "Run": [
             integer(
-                "--messages", least=2, most=MAX_MESSAGES, default=4000, help="64-byte messages of each row."
+                "--messages",
+                least=2,
+                most=MAX_MESSAGES,
+                default=4000,
+                help="Messages of 64 bytes for each row.",
             ),
             seed("the bit errors"),
             engine(),

@@ -78,7 +78,7 @@ RUN = Leaf(
     examples=[
         Example("hsl litmus run 'MP+rel*' --exhaustive --seed 1", "Explore every schedule of some tests."),
         Example(
-            "hsl litmus run MP SB --via links --runs 20 --seed 1", "Run two tests over links with faults."
+            "hsl litmus run 'MP@*' 'SB@*' --via links --runs 20 --seed 1", "Run two tests over links with faults."
         ),
     ],
     ends={
