@@ -63,12 +63,16 @@ class Commands(Group):
         command: click.Command = import_module(COMMANDS[cmd_name]).command
         return command
 
+    def format_params(self, ctx: click.Context, formatter: click.HelpFormatter) -> None:
+        """Write nothing yet: the commands come first."""
+
     def format_commands(self, ctx: click.Context, formatter: click.HelpFormatter) -> None:
         """Write the sections of SECTIONS; no command is imported."""
         assert isinstance(formatter, cloup.HelpFormatter)
         formatter.write_many_sections(
             [cloup.HelpSection(title, list(rows.items())) for title, rows in SECTIONS.items()]
         )
+        super().format_params(ctx, formatter)
 
     def invoke(self, ctx: click.Context) -> Any:
         """Run the command; when nobody reads its output any more it is interrupted, which is no verdict."""
@@ -89,7 +93,7 @@ class Commands(Group):
 @cloup.group(
     cls=Commands,
     context_settings={"help_option_names": ["-h", "--help"], "formatter_settings": SETTINGS},
-    epilog="Topics: 'hsl help exit-codes', 'hsl help environment'.",
+    epilog="Start with 'hsl demo'. Topics: 'hsl help exit-codes', 'hsl help environment'.",
 )
 @click.version_option(__version__, "-V", "--version", prog_name="hsl", help="Show the version and exit.")
 def main() -> None:

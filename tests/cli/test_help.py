@@ -172,6 +172,8 @@ def test_old_names_are_gone() -> None:
         ("dmeo", "'demo'"),
         ("link soka", "'soak'"),
         ("help cdec", "'codec'"),
+        ("help link soka", "'soak'"),
+        ("help exit-code", "'exit-codes'"),
         ("demo --fualts 1", "'--faults'"),
         ("demo --kernel word-count", "wordcount"),
         ("check x --model tos", "tso"),

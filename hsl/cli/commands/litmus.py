@@ -68,8 +68,8 @@ RUN = Leaf(
             option(
                 "--faults",
                 metavar="FAULTS",
-                help="Faults on the links; 'hsl inject list' shows the kinds. Only with --via links. "
-                f"Default: {LITMUS_FAULTS}.",
+                default_is=LITMUS_FAULTS,
+                help="Faults on the links; 'hsl inject list' shows the kinds. Only with --via links.",
             ),
         ],
         "Run": [integer("--jobs", least=1, most=MAX_JOBS, default=2, help="Processes that run tests.")],
