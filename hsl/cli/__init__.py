@@ -9,7 +9,7 @@ import cloup
 
 from hsl import __version__
 from hsl.cli.exits import ExitCode, ExitCodes, forget_output
-from hsl.cli.help import SETTINGS
+from hsl.cli.help import SETTINGS, Group
 
 __all__ = ["COMMANDS", "SECTIONS", "main"]
 
@@ -47,7 +47,7 @@ SECTIONS = {
 COMMANDS = {name: f"hsl.cli.commands.{name}" for section in SECTIONS.values() for name in section}
 
 
-class Commands(cloup.Group):
+class Commands(Group):
     """A group whose commands are found in COMMANDS, and whose exit status is one of `ExitCode`.
 
     A command returns its exit code, or None for 0.
@@ -64,11 +64,8 @@ class Commands(cloup.Group):
         command: click.Command = import_module(COMMANDS[cmd_name]).command
         return command
 
-    def handle_bad_command_name(
-        self, bad_name: str, valid_names: list[str], error: click.UsageError
-    ) -> click.UsageError:
-        """Return the error that names the commands spelled most like `bad_name`."""
-        return super().handle_bad_command_name(bad_name, list(COMMANDS), error)
+    def format_params(self, ctx: click.Context, formatter: click.HelpFormatter) -> None:
+        """Write nothing yet: the commands come first."""
 
     def format_commands(self, ctx: click.Context, formatter: click.HelpFormatter) -> None:
         """Write the sections of SECTIONS; no command is imported."""
@@ -76,6 +73,7 @@ class Commands(cloup.Group):
         formatter.write_many_sections(
             [cloup.HelpSection(title, list(rows.items())) for title, rows in SECTIONS.items()]
         )
+        super().format_params(ctx, formatter)
 
     def invoke(self, ctx: click.Context) -> Any:
         """Run the command; when nobody reads its output any more it is interrupted, which is no verdict."""
@@ -96,7 +94,7 @@ class Commands(cloup.Group):
 @cloup.group(
     cls=Commands,
     context_settings={"help_option_names": ["-h", "--help"], "formatter_settings": SETTINGS},
-    epilog="Topics: 'hsl help exit-codes', 'hsl help environment'.",
+    epilog="Start with 'hsl demo'. Topics: 'hsl help exit-codes', 'hsl help environment'.",
 )
 @click.version_option(__version__, "-V", "--version", prog_name="hsl", help="Show the version and exit.")
 def main() -> None:

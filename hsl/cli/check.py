@@ -2,17 +2,19 @@
 
 from __future__ import annotations
 
+import io
 from dataclasses import asdict
 from functools import partial
 from pathlib import Path
-from typing import Any
+from typing import Any, BinaryIO
 
 import click
 
 from hsl.cli.exits import ExitCode, NothingSelected
 from hsl.cli.node import deliver
+from hsl.cli.options import is_quiet
 from hsl.errors import ConfigError
-from hsl.files import open_file, open_text
+from hsl.files import open_file
 from hsl.verify.capture_operations import Seen, operations_of
 from hsl.verify.checker import VIOLATION, check
 from hsl.verify.trace_operation import MAX_LINE, Trace, axe, read_trace
@@ -27,8 +29,7 @@ def check_file(
     file: Path, model: str, global_clock: bool, export: str | None, out: Path | None, as_json: bool
 ) -> int:
     """Run `hsl check`; its exit code."""
-    seen = read_capture(file)
-    trace = load(file) if seen is None else seen.trace
+    seen, trace = read(file)
     if not trace.operations:
         raise NothingSelected(f"{file}: no operation to judge{'' if seen is None else why_nothing(seen)}")
     if global_clock and not any((each.begin, each.end) != (None, None) for each in trace.operations):
@@ -65,25 +66,37 @@ def unjudged(seen: Seen) -> str:
     return "".join(f"; {count} words: {why}" for why, count in seen.unjudged.items())
 
 
-def read_capture(file: Path) -> Seen | None:
-    """What a capture shows; None for a file that is none. Raises CaptureError for a damaged one."""
+def read(file: Path) -> tuple[Seen | None, Trace]:
+    """What a capture shows, or None, and the operations. Raises ConfigError, and CaptureError if damaged."""
     with open_file(file) as stream:
-        if stream.read(len(MAGIC)) != MAGIC:
-            return None
+        magic = stream.read(len(MAGIC))
         stream.seek(0)
-        return operations_of(stream)
+        if magic == MAGIC:
+            seen = operations_of(stream)
+            return seen, seen.trace
+        return None, trace_of(stream, str(file))
 
 
 def load(file: Path) -> Trace:
-    """The operations of a file. Raises ConfigError."""
-    with open_text(file) as stream:
-        # No line is read further than it may be long.
-        return read_trace(iter(partial(stream.readline, MAX_LINE + 1), ""), str(file))
+    """The operations of a file that is no capture. Raises ConfigError."""
+    with open_file(file) as stream:
+        return trace_of(stream, str(file))
+
+
+def trace_of(stream: BinaryIO, name: str) -> Trace:
+    """The operations of an open file. Raises ConfigError, and UnicodeDecodeError for other than UTF-8."""
+    text = io.TextIOWrapper(stream, encoding="utf-8")
+    try:  # no line is read further than it may be long
+        return read_trace(iter(partial(text.readline, MAX_LINE + 1), ""), name)
+    finally:
+        text.detach()  # closing is for open_file
 
 
 def show(report: dict[str, Any]) -> None:
     """A report as a person reads it."""
     click.echo(f"{report['verdict']} by {report['model']}, {report['operations']} operations")
+    if is_quiet():
+        return
     for step in report["cycle"]:
         click.echo(f"  {step['operation']} {step['relation']}")
     if report["flits"]:

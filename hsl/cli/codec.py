@@ -26,10 +26,10 @@ MAX_DOCUMENT: Final = 1 << 27
 MAX_HEX: Final = 3 * MAX_FLITS  # two digits a byte, and white space
 
 
-def decode(form: str, hex_text: str | None, path: Path | None, as_json: bool, codec: str) -> int:
+def decode(form: str, hex_text: str | None, path: Path | None, as_json: bool, engine: str) -> int:
     """Run `hsl codec decode`; its exit code."""
     data = from_hex(hex_text) if hex_text is not None else read(path, MAX_FLITS) if path is not None else b""
-    flits = decode_document(data, form, codec)
+    flits = decode_document(data, form, engine)
     if as_json:
         click.echo(json.dumps(flits, indent=2))
     else:
@@ -40,10 +40,10 @@ def decode(form: str, hex_text: str | None, path: Path | None, as_json: bool, co
     return ExitCode.FAILED if any("error" in flit for flit in flits) else ExitCode.OK
 
 
-def encode(path: Path, out: Path | None, as_json: bool, codec: str) -> int:
+def encode(path: Path, out: Path | None, as_json: bool, engine: str) -> int:
     """Run `hsl codec encode`; its exit code."""
     text = read(path, MAX_DOCUMENT)
-    flits = encoded(parse_json(text, str(path)), path, codec) if text.strip() else []
+    flits = encoded(parse_json(text, str(path)), path, engine) if text.strip() else []
     if out is not None:
         with create_file(out, f"--out {out}") as stream:
             stream.write(b"".join(flits))

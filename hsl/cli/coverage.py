@@ -15,6 +15,7 @@ from rich.text import Text
 from hsl._generated.constants import LinkState
 from hsl.cli.exits import ExitCode
 from hsl.cli.node import deliver
+from hsl.cli.options import is_quiet
 from hsl.cli.tables import UNLIMITED, console_width
 from hsl.verify import coherence_coverage, link_coverage
 
@@ -96,25 +97,43 @@ def heat_map(
 
 
 def show_link(report: dict[str, Any]) -> None:
-    """The heat map and what is below it."""
-    console = console_of()
+    """The heat map, what is wrong, and the totals; with -q the totals."""
+    if not is_quiet():
+        map_link(report, console_of())
+    totals = report["summary"]
+    console_of().print(
+        f"{totals['reached']} of {totals['legal']} legal cells reached over the loopback, "
+        f"{totals['direct']} that no port can reach by a direct call, {totals['missed']} missed; "
+        f"{totals['illegal']} illegal",
+        soft_wrap=True,
+    )
+
+
+def map_link(report: dict[str, Any], console: Console) -> None:
+    """The heat map, and why cells are listed."""
     states = [state.name for state in LinkState]
     heat_map(console, report["cells"], states, "loopback", ("row", "event"))
     for cell in report["cells"]:
         if cell["verdict"] in ("direct", "missed", "surprise"):
             why = cell["note"] or "no port over the loopback came there"
             console.print(f"{cell['verdict']}: {cell['event']} in {cell['state']} ({cell['cell']}): {why}")
-    totals = report["summary"]
-    console.print(
-        f"{totals['reached']} of {totals['legal']} legal cells reached over the loopback, "
-        f"{totals['direct']} that no port can reach by a direct call, {totals['missed']} missed; "
-        f"{totals['illegal']} illegal"
-    )
 
 
 def show_coherence(report: dict[str, Any]) -> None:
+    """The heat maps, what is wrong, and the totals; with -q the totals."""
+    if not is_quiet():
+        map_coherence(report, console_of())
+    totals = report["summary"]
+    console_of().print(
+        f"{totals['reached']} of {totals['cells']} cells reached by conforming nodes, {totals['hostile']} by "
+        f"hostile ones only, {totals['unreachable']} out of reach, {totals['missed']} missed, "
+        f"{totals['surprise']} reached though listed",
+        soft_wrap=True,
+    )
+
+
+def map_coherence(report: dict[str, Any], console: Console) -> None:
     """A heat map for each table, then what is wrong, and why cells are listed."""
-    console = console_of()
     for agent, title in (("ra", "Cache line (5.5)"), ("ha", "Home line (5.6)")):
         console.print(title)
         cells = [cell for cell in report["cells"] if cell["agent"] == agent]
@@ -127,12 +146,6 @@ def show_coherence(report: dict[str, Any]) -> None:
     for cell in report["cells"]:
         if cell["verdict"] in ("missed", "surprise"):
             console.print(f"{cell['verdict']}: {cell['agent']} {cell['event']} in {cell['state']}")
-    totals = report["summary"]
-    console.print(
-        f"{totals['reached']} of {totals['cells']} cells reached by conforming nodes, {totals['hostile']} by "
-        f"hostile ones only, {totals['unreachable']} out of reach, {totals['missed']} missed, "
-        f"{totals['surprise']} reached though listed"
-    )
 
 
 def mark(cell: dict[str, Any], count: str) -> Text:

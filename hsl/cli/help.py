@@ -16,7 +16,7 @@ from hsl.cli.guard import check_options
 from hsl.interruption import command_begins
 from hsl.nearest import nearest
 
-__all__ = ["HELP_WIDTH", "Branch", "Example", "Leaf"]
+__all__ = ["CODES", "HELP_WIDTH", "SETTINGS", "Branch", "Example", "Group", "Leaf"]
 
 HELP_WIDTH: Final = 80
 # What a leaf says in help about its exit codes, unless it says something else.
@@ -128,7 +128,20 @@ class Leaf(cloup.Command):
                 formatter.write_text(COMMON)
 
 
-class Branch(cloup.Group):
+class Group(cloup.Group):
+    """A group whose error about an unknown command names the nearest one."""
+
+    def handle_bad_command_name(
+        self, bad_name: str, valid_names: list[str], error: click.UsageError
+    ) -> click.UsageError:
+        """Return the error about `bad_name`."""
+        assert error.ctx is not None
+        near = nearest(bad_name, self.list_commands(error.ctx))
+        text = f"No such command {bad_name!r}." + (f" Did you mean {near!r}?" if near else "")
+        return click.NoSuchCommand(bad_name, text, ctx=error.ctx)
+
+
+class Branch(Group):
     """A command that has commands. `commands` are in the order in which help shows them."""
 
     def __init__(self, name: str, *, summary: str, text: str = "", commands: Sequence[Leaf]) -> None:

@@ -8,6 +8,7 @@ import click
 from click.shell_completion import get_completion_class
 
 from hsl.cli.help import CODES
+from hsl.nearest import nearest
 
 __all__ = ["print_completion", "show_help"]
 
@@ -26,23 +27,32 @@ TOPICS: Final = {
 
 
 def show_help(words: tuple[str, ...]) -> None:
-    """Print the help of the command that `words` name, or a topic."""
+    """Print the help of the command that `words` name, or a topic. Raises UsageError for unknown words."""
     context = click.get_current_context().find_root()
     if len(words) == 1 and words[0] in TOPICS:
-        title, rows = TOPICS[words[0]]
-        formatter = context.make_formatter()
-        with formatter.section(title):
-            formatter.write_dl(list(rows.items()))
-        click.echo(formatter.getvalue(), nl=False)
+        show_topic(words[0], context)
         return
     for word in words:
         command = context.command
-        if not isinstance(command, click.Group):
-            raise click.UsageError(f"'{context.command_path}' has no commands; {word!r} is unknown")
-        name, found, _ = command.resolve_command(context, [word])
+        known = command.list_commands(context) if isinstance(command, click.Group) else []
+        if word not in known:
+            near = nearest(word, [*known, *TOPICS] if len(words) == 1 else known)
+            text = f"{context.command_path!r} has no command {word!r}."
+            raise click.UsageError(text + (f" Did you mean {near!r}?" if near else ""))
+        assert isinstance(command, click.Group)
+        found = command.get_command(context, word)
         assert found is not None
-        context = click.Context(found, parent=context, info_name=name, **found.context_settings)
+        context = found.context_class(found, parent=context, info_name=word, **found.context_settings)
     click.echo(context.command.get_help(context))
+
+
+def show_topic(topic: str, context: click.Context) -> None:
+    """Print a topic."""
+    title, rows = TOPICS[topic]
+    formatter = context.make_formatter()
+    with formatter.section(title):
+        formatter.write_dl(list(rows.items()))
+    click.echo(formatter.getvalue(), nl=False)
 
 
 def print_completion(shell: str) -> None:

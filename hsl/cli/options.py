@@ -15,6 +15,7 @@ import cloup
 
 from hsl.cli.seconds import Seconds
 from hsl.cli.words import FORMATS, HOMES, LEAST_CAPTURE, MAX_BURST
+from hsl.engine.select import ENGINES
 from hsl.nearest import nearest
 
 __all__ = [
@@ -22,6 +23,7 @@ __all__ = [
     "SEED",
     "Choice",
     "Integer",
+    "Option",
     "capture",
     "engine",
     "faults",
@@ -103,10 +105,9 @@ def _parsed(text: str) -> int | None:
 class File(click.Path):
     """A file to be read: hsl.files reports what is wrong with it, and `-` is standard input."""
 
-    name = "file"
-
     def __init__(self) -> None:
         super().__init__(path_type=Path)
+        self.name = "file"
 
 
 FILE: Final = File()
@@ -117,67 +118,82 @@ SEED: Final = Integer(0, MAX_SEED)
 class Option(cloup.Option):
     """An option whose help ends with its limits and its default."""
 
-    def get_help_record(self, ctx: click.Context) -> tuple[str, str] | None:
+    def __init__(self, names: list[str], *, default_is: str = "", **attributes: Any) -> None:
+        """`default_is`: the default in words, where no one value is the default."""
+        super().__init__(names, **attributes)
+        self.default_is = default_is
+
+    def get_help_record(self, ctx: click.Context) -> tuple[str, str]:
         """Return the two columns of help."""
         limits = getattr(self.type, "limits", "")
-        default = self.get_help_extra(ctx).get("default", "")
+        default = self.default_is or self.get_help_extra(ctx).get("default", "")
         extra = "; ".join(filter(None, [limits, default and f"default: {default}"]))
         return self.get_help_spec(ctx), f"{self.help} [{extra}]" if extra else str(self.help)
 
 
-def option(*names: str, help: str, **attributes: Any) -> cloup.Option:
+def option(*names: str, help: str, **attributes: Any) -> Option:
     """Return an option; its default is shown unless that is None."""
     attributes.setdefault("show_default", attributes.get("default") is not None)
     return Option(list(names), help=help, **attributes)
 
 
-def integer(*names: str, least: int, most: int | None = None, help: str, **attributes: Any) -> cloup.Option:
+def integer(*names: str, least: int, most: int | None = None, help: str, **attributes: Any) -> Option:
     """Return an option that takes an integer."""
     return option(*names, type=Integer(least, most), help=help, **attributes)
 
 
-def flag(*names: str, help: str, **attributes: Any) -> cloup.Option:
+def flag(*names: str, help: str, **attributes: Any) -> Option:
     """Return an option without a value."""
     return option(*names, is_flag=True, help=help, show_default=False, **attributes)
 
 
-def input_file(help: str, **attributes: Any) -> cloup.Option:
+def input_file(help: str, **attributes: Any) -> Option:
     """Return --input FILE."""
     return option("--input", "path", type=FILE, metavar="FILE", help=help, **attributes)
 
 
-def seed(of: str) -> cloup.Option:
+def seed(of: str) -> Option:
     """Return --seed N. `of` names what it seeds, as in "the faults"."""
-    text = f"Seed of {of}, decimal or 0x hex. Drawn if not given; always printed."
-    return option("--seed", type=SEED, help=text)
+    text = f"Seed of {of}, decimal or 0x hex; always printed."
+    return option("--seed", type=SEED, default_is="drawn", help=text)
 
 
-def engine() -> cloup.Option:
+def engine() -> Option:
     """Return --engine of a command that runs every layer."""
     return option(
         "--engine",
-        type=Choice(["reference", "native"]),
-        help="Engine of all layers. Only the codec has a native one yet, so native is refused. "
-        "Default: HSL_ENGINE, else the fastest engine of each layer.",
+        type=Choice(ENGINES),
+        default_is="HSL_ENGINE, else the fastest",
+        help="Engine of all layers. Only the codec has a native one yet, so native is refused.",
     )
 
 
-def home(*values: str, default: str | None, of: str, note: str = "") -> cloup.Option:
-    """Return --home with these values; `of` names the data, as in "the arrays"."""
+def home(*values: str, default: str, of: str, given: bool = True) -> Option:
+    """Return --home with these values; `of` names the data, as in "the arrays".
+
+    `given`: False if the value is None when the option is not given, and `default` is what that means.
+    """
     kept = values or tuple(HOMES)
     what = "; ".join(f"{value}: {HOMES[value]}" for value in kept)
     return option(
-        "--home", type=Choice(kept), metavar="PLACE", default=default, help=f"Place of {of}: {what}.{note}"
+        "--home",
+        type=Choice(kept),
+        metavar="PLACE",
+        default=default if given else None,
+        default_is=default,
+        help=f"Place of {of}. {what}.",
     )
 
 
-def flit(default: str | None = None) -> cloup.Option:
-    """Return --flit, the format that ports offer."""
-    note = "" if default else " Default: L64."
-    return option("--flit", type=Choice(FORMATS), default=default, help=f"Flit format to offer.{note}")
+def flit(given: bool = True) -> Option:
+    """Return --flit, the format that ports offer; `given`: False if no option leaves it to a topology."""
+    default = "L64" if given else None
+    return option(
+        "--flit", type=Choice(FORMATS), default=default, default_is="L64", help="Flit format to offer."
+    )
 
 
-def faults(default: str | None = "none", note: str = "") -> list[cloup.Option]:
+def faults(default: str | None = "none", note: str = "") -> list[Option]:
     """Return --faults and the two options that narrow it."""
     return [
         option(
@@ -192,7 +208,7 @@ def faults(default: str | None = "none", note: str = "") -> list[cloup.Option]:
     ]
 
 
-def capture() -> list[cloup.Option]:
+def capture() -> list[Option]:
     """Return --capture and --capture-size."""
     return [
         option(
@@ -209,7 +225,7 @@ def capture() -> list[cloup.Option]:
     ]
 
 
-def time_limit(help: str) -> cloup.Option:
+def time_limit(help: str) -> Option:
     """Return --time-limit SECONDS."""
     return option("--time-limit", type=Seconds(), metavar="SECONDS", help=help)
 
@@ -224,7 +240,7 @@ def _kept(key: str) -> Any:
     return keep
 
 
-def quiet() -> cloup.Option:
+def quiet() -> Option:
     """Return -q, which every command has that runs for long."""
     return flag(
         "-q",
@@ -235,12 +251,12 @@ def quiet() -> cloup.Option:
     )
 
 
-def verbose(help: str) -> cloup.Option:
+def verbose(help: str) -> Option:
     """Return -v."""
     return flag("-v", "--verbose", expose_value=False, callback=_kept(VERBOSE), help=help)
 
 
-def json_only() -> list[cloup.Option]:
+def json_only() -> list[Option]:
     """Return --json and -q: the output options of a command that writes no file."""
     return [
         flag("--json", "as_json", help="Print one JSON document on stdout, everything else on stderr."),
@@ -248,7 +264,7 @@ def json_only() -> list[cloup.Option]:
     ]
 
 
-def output(out: str = "Write the JSON document to FILE.", more: str = "") -> list[cloup.Option]:
+def output(out: str = "Write the JSON document to FILE.", more: str = "") -> list[Option]:
     """Return the output options: --json, --out and -q, and -v if `more` says what it shows."""
     as_json, silent = json_only()
     file = option("--out", type=OUT, metavar="FILE", help=out)

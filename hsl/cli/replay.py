@@ -47,7 +47,5 @@ def show(report: dict[str, Any]) -> None:
     verdict = report["verdict"]
     for line in [] if is_quiet() else verdict["trace"]:
         click.echo(f"  {line}")
-    click.echo(verdict["violation"] or "nothing forbidden was seen")
-    click.echo(
-        {None: "no verdict was recorded", True: "as recorded", False: "NOT as recorded"}[report["same"]]
-    )
+    same = {None: "no verdict was recorded", True: "as recorded", False: "NOT as recorded"}[report["same"]]
+    click.echo(f"{verdict['violation'] or 'nothing forbidden was seen'}; {same}")

@@ -58,6 +58,19 @@ def test_for_a_person(tmp_path: Path) -> None:
     assert lines[-1].startswith("The model sc has no order for this: agent 0's write of 0x0 := 1 (#1)")
 
 
+def test_quiet(tmp_path: Path) -> None:
+    """-q prints the verdict and nothing else."""
+    result = call(write(tmp_path, *SB), "--model", "sc", "-q")
+    assert (result.stdout, result.stderr) == ("violation by sc, 4 operations\n", "")
+
+
+def test_standard_input() -> None:
+    """`-` is standard input: a trace, and a capture's first bytes are looked at without losing them."""
+    lines = "\n".join(SB) + "\n"
+    result = CliRunner().invoke(main, ["check", "-", "--model", "sc", "--json"], input=lines)
+    assert (result.exit_code, report(result)["operations"]) == (ExitCode.FAILED, 4)
+
+
 def test_axe_there_and_back(tmp_path: Path) -> None:
     """Every form of axe is read, exported, and read again as the same; JSON lines likewise."""
     lines = ["# a comment", "", *SB, "1: { M[0] == 1; M[0] := 2 } @ :9", "0: sync @ 3:", "1: M[2] == 0 @ 4:5",

@@ -67,6 +67,8 @@ def test_all_reached(tmp_path: Path) -> None:
     assert counts["legal"] + counts["illegal"] == counts["cells"] == 57 * 8
     assert report["cells"][0]["loopback"] == 2
     assert "missed 0" not in run(tmp_path).stdout
+    (line,) = run(tmp_path, "-q").stdout.splitlines()
+    assert line.startswith(f"{counts['reached']} of {counts['legal']} legal cells reached")
 
 
 def without(kind: str, cell: Cell) -> dict[str, Counter[Cell]]:

@@ -70,6 +70,8 @@ def test_failure_is_saved_and_replayed(tmp_path: Path, monkeypatch: pytest.Monke
         assert document["same"] is True
         assert document["verdict"]["trace"]
         assert "as recorded" in call("replay", "stress-1.hslr").stdout
+        (line,) = call("replay", "stress-1.hslr", "-q").stdout.splitlines()
+        assert line.endswith("; as recorded")
         assert call(*failure["again"].split()[1:]).exit_code == ExitCode.FAILED
     result = call("replay", "stress-1.hslr", "--json")
     assert result.exit_code == ExitCode.OK

@@ -1,10 +1,9 @@
 """`hsl codec`."""
 
-import click
-
 from hsl.cli.help import Branch, Example, Leaf
-from hsl.cli.options import Choice, input_file, json_only, option, output
+from hsl.cli.options import Choice, Option, input_file, json_only, option, output
 from hsl.cli.words import FORMATS
+from hsl.engine.select import ENGINES
 
 __all__ = ["command"]
 
@@ -14,14 +13,13 @@ FLIT = (
 )
 
 
-def engine() -> click.Option:
+def engine() -> Option:
     """Return --engine of a command that runs the codec alone."""
     return option(
         "--engine",
-        "codec",
-        type=Choice(["reference", "native"]),
+        type=Choice(ENGINES),
         default="reference",
-        help="Codec to use; both give the same result.",
+        help="Engine of the codec. Both give the same flits; reference explains errors better.",
     )
 
 

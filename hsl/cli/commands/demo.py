@@ -22,19 +22,21 @@ command = Leaf(
     options={
         "Workload": [
             kernel(),
-            input_file("File to count; - is stdin. Default: the text of the specification."),
+            input_file("File to count; - is stdin.", default_is="the text of the specification"),
             size(),
-            home(default=None, of="the arrays", note=" Default: device."),
+            home(default="device", of="the arrays", given=False),
         ],
         "System": [
             option(
                 "--transport",
                 type=Choice(["tcp", "unix", "udp", "loopback"]),
                 metavar="TRANSPORT",
-                help="tcp, unix, udp: two processes; loopback: one process, virtual time. Default: tcp, and "
-                "loopback for array kernels.",
+                help="Way of the flits. tcp, unix, udp: two processes; loopback: one process, virtual time.",
+                default_is="tcp; loopback for array kernels",
             ),
-            integer("--gpus", least=1, most=MAX_GPUS, help="GPUs that share an array kernel. Default: 1."),
+            integer(
+                "--gpus", least=1, most=MAX_GPUS, help="GPUs that share an array kernel.", default_is="1"
+            ),
             *system_group(),
         ],
         "Faults": fault_group(),

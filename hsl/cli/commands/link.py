@@ -8,6 +8,7 @@ from hsl._generated.constants import MAX_LINKS, MAX_WINDOW
 from hsl.cli.help import Branch, Example, Leaf
 from hsl.cli.options import Choice, Integer, capture, engine, faults, flit, integer, option, output, seed
 from hsl.cli.words import MAX_BER, MAX_DELAY_NS, MAX_LANES, MAX_MESSAGES, MAX_RATE, MIN_RATE
+from hsl.engine.select import ENGINES
 
 __all__ = ["command"]
 
@@ -121,12 +122,13 @@ SOAK = Leaf(
         ],
         "Link": [
             integer("--links", least=1, most=MAX_LINKS, default=1, help="Links of the port."),
-            flit("L64"),
+            flit(),
             engine(),
             option(
                 "--codec",
-                type=Choice(["reference", "native"]),
-                help="Codec under the link. Default: that of --engine, else native.",
+                type=Choice(ENGINES),
+                default_is="that of --engine, else native",
+                help="Codec under the link.",
             ),
         ],
         "Faults": [
@@ -200,11 +202,15 @@ PREDICT = Leaf(
                 default=MAX_WINDOW,
                 help="Flits that may be unacknowledged.",
             ),
-            flit("L64"),
+            flit(),
         ],
         "Run": [
             integer(
-                "--messages", least=2, most=MAX_MESSAGES, default=4000, help="64-byte messages of each row."
+                "--messages",
+                least=2,
+                most=MAX_MESSAGES,
+                default=4000,
+                help="Messages of 64 bytes for each row.",
             ),
             seed("the bit errors"),
             engine(),

@@ -68,8 +68,8 @@ RUN = Leaf(
             option(
                 "--faults",
                 metavar="FAULTS",
-                help="Faults on the links; 'hsl inject list' shows the kinds. Only with --via links. "
-                f"Default: {LITMUS_FAULTS}.",
+                default_is=LITMUS_FAULTS,
+                help="Faults on the links; 'hsl inject list' shows the kinds. Only with --via links.",
             ),
         ],
         "Run": [integer("--jobs", least=1, most=MAX_JOBS, default=2, help="Processes that run tests.")],
@@ -77,9 +77,7 @@ RUN = Leaf(
     output=output(),
     examples=[
         Example("hsl litmus run 'MP+rel*' --exhaustive --seed 1", "Explore every schedule of some tests."),
-        Example(
-            "hsl litmus run MP SB --via links --runs 20 --seed 1", "Run two tests over links with faults."
-        ),
+        Example("hsl litmus run 'MP@*' --via links --runs 20 --seed 1", "Run a test over links with faults."),
     ],
     ends={
         0: "Every outcome is allowed, and --exhaustive saw every allowed one.",

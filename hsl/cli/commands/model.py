@@ -35,7 +35,8 @@ def run_group() -> list[click.Option]:
             "--cache",
             type=click.Path(file_okay=False, path_type=Path),
             metavar="FOLDER",
-            help="Folder of compiled models. Default: build/models.",
+            default_is="build/models",
+            help="Folder of compiled models.",
         ),
     ]
 

@@ -66,7 +66,7 @@ CPU = node(
         kernel(),
         input_file("File for the GPU to count; - is stdin. Required by the kernels that count."),
         size(),
-        home(default=None, of="the arrays", note=" Default: device."),
+        home(default="device", of="the arrays", given=False),
         option(
             "--memory", metavar="URI", help="Address of the memory node, as --listen or --connect takes it."
         ),

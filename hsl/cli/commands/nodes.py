@@ -51,14 +51,14 @@ def system_group() -> list[click.Option]:
             metavar="TOPOLOGY",
             help="star or mesh (how GPUs are joined), or a TOML file with shape, sizes, caches and link.",
         ),
-        integer("--links", least=1, most=MAX_LINKS, help="Links of each port, bonded. Default: 1."),
-        flit(),
+        integer("--links", least=1, most=MAX_LINKS, help="Links of each port, bonded.", default_is="1"),
+        flit(given=False),
         integer(
             "--tu",
             least=0,
             most=MAX_TU_EXP,
-            help="Time unit of the link: TU = 2^N ns. Sockets take 18 to 24. Default: 20 on sockets, 6 on "
-            "loopback.",
+            help="Time unit of the link: TU = 2^N ns. Sockets take 18 to 24.",
+            default_is="20 on sockets, 6 on loopback",
         ),
         engine(),
     ]

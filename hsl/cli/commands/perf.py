@@ -22,7 +22,7 @@ PROGRAM = Leaf(
     ],
     options={
         "Workload": [
-            integer("--limit", least=1, help="Accesses to take from the trace. Default: all."),
+            integer("--limit", least=1, help="Accesses to take from the trace.", default_is="all"),
             home("hostmem", "host", "device", "interleaved", default="device", of="the pages"),
             option(
                 "--on",

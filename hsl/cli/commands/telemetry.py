@@ -18,7 +18,7 @@ BROKER = Leaf(
     options={
         "Run": [
             integer("--port", least=0, most=MAX_PORT, default=1883, help="TCP port; 0 takes a free one."),
-            time_limit("End after SECONDS. Default: run until interrupted."),
+            time_limit("End after SECONDS."),
         ]
     },
     output=json_only(),
