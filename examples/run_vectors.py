@@ -34,7 +34,7 @@ def request(vector: dict[str, Any]) -> str:
 
 
 def plain(value: Any) -> Any:
-    """Return `value` without members that are 0, false or null; an enable mask of 0 stays, as no mask differs."""
+    """Return `value` without members that are 0, false or null; a byte-enable mask of 0 stays."""
     if isinstance(value, list):
         return [plain(item) for item in value]
     if not isinstance(value, dict):
