@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import posixpath
 import re
+from pathlib import Path
 from typing import Any
 
 from sphinx.application import Sphinx
@@ -31,7 +32,15 @@ def add_trees(app: Sphinx, docname: str, source: list[str]) -> None:
         source[0] += "\n" + trees(source[0]) + "\n"
 
 
+def add_front_page(app: Sphinx, exception: Exception | None) -> None:
+    """Write index.html, which leads to the index page."""
+    if exception is None and app.builder.format == "html":
+        page = f'<!doctype html><meta http-equiv="refresh" content="0; url={INDEX}.html">'
+        Path(app.outdir, "index.html").write_text(f'{page}<a href="{INDEX}.html">hsl</a>\n')
+
+
 def setup(app: Sphinx) -> dict[str, Any]:
     """Register with sphinx."""
     app.connect("source-read", add_trees)
+    app.connect("build-finished", add_front_page)
     return {"parallel_read_safe": True, "parallel_write_safe": True}

@@ -15,6 +15,7 @@ REQUIREMENT = r"HSL-[A-Z]{2,4}-\d{3}"
 CLAUSE = r"[1-6](?:\.\d+)+"
 REFERENCE = re.compile(
     rf"\b{REQUIREMENT}\b|\b[Cc]hapter \d+\b|(?:(?<=clause )|(?<=clauses )|(?<=HSL )|(?<=\()){CLAUSE}\b"
+    rf"|(?<=\d, ){CLAUSE}(?=[,)]| and )"
 )
 HEADING = re.compile(rf"(?:(Chapter \d+)\.|({CLAUSE})) ")
 LEFT_ALONE = (nodes.reference, nodes.title, nodes.literal, nodes.FixedTextElement, nodes.raw)

@@ -118,6 +118,7 @@ class Run:
         finally:
             with contextlib.suppress(ProcessLookupError):
                 os.killpg(self.process.pid, signal.SIGKILL)
+            self.process.wait()
         assert found == code, f"{self.command}: exit code {found}\n{self.err.read_text()}"
         return re.sub(r"[ \t]+$", "", self.out.read_text(), flags=re.MULTILINE)
 
@@ -127,7 +128,7 @@ def free_port() -> str:
         return str(server.getsockname()[1])
 
 
-@pytest.mark.parametrize("page", cases())
+@pytest.mark.parametrize("page", list(cases()))
 def test_commands_of_a_page(page: Path, tmp_path: Path) -> None:
     """Each command of a page succeeds as it is written, after those before it, and prints what is shown."""
     reader = Reader(tmp_path)

@@ -18,6 +18,7 @@ PAGES = [ROOT / "README.md", ROOT / "README.zh-CN.md", *sorted(ROOT.glob("docs/*
 FENCE = re.compile(
     r"^(?P<marks>(?:<!-- .*? -->\n)*)```(?P<language>\w*)\n(?P<body>.*?)^```$", re.MULTILINE | re.DOTALL
 )
+INSTALLS = re.compile(r"(make|pip|apt-get|git|cd|\.) ")  # commands that are not run: they change the machine
 MARK = re.compile(r"<!-- (\w+)(?:: (.*?))? -->")
 
 
@@ -30,11 +31,13 @@ class Block(NamedTuple):
 
     @property
     def commands(self) -> list[str]:
-        """The commands of an `sh` or `console` block, without comments."""
+        """The commands of an `sh` or `console` block that can be run, without comments."""
         lines = self.body.replace("\\\n", " ").splitlines()
         if self.language == "console":
             return [line.removeprefix("$ ") for line in lines if line.startswith("$ ")]
-        return [line for line in lines if line and not line.startswith("#")] if self.language == "sh" else []
+        if self.language != "sh":
+            return []
+        return [line for line in lines if line and not line.startswith("#") and not INSTALLS.match(line)]
 
     @property
     def outputs(self) -> list[str]:
