@@ -22,9 +22,10 @@ def reference(
         command, parent, info_name=name, terminal_width=COLUMNS, max_content_width=COLUMNS
     )
     yield f"### {context.command_path}\n\n```text\n{click.unstyle(command.get_help(context))}\n```\n"
-    for sub in command.list_commands(context) if isinstance(command, click.Group) else ():
-        if (child := command.get_command(context, sub)) and not child.hidden:
-            yield from reference(child, context, sub)
+    if isinstance(command, click.Group):
+        for sub in command.list_commands(context):
+            if (child := command.get_command(context, sub)) and not child.hidden:
+                yield from reference(child, context, sub)
 
 
 def fill(app: Sphinx, docname: str, source: list[str]) -> None:
