@@ -18,9 +18,8 @@ def reference(
     command: click.Command, parent: click.Context | None = None, name: str = "hsl"
 ) -> Iterator[str]:
     """Yield a heading and the help of `command`, then those of its subcommands."""
-    context = click.Context(
-        command, parent, info_name=name, terminal_width=COLUMNS, max_content_width=COLUMNS
-    )
+    context = command.context_class(command, parent, info_name=name, **command.context_settings)
+    context.terminal_width = COLUMNS
     yield f"### {context.command_path}\n\n```text\n{click.unstyle(command.get_help(context))}\n```\n"
     if isinstance(command, click.Group):
         for sub in command.list_commands(context):

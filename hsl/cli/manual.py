@@ -41,7 +41,7 @@ def show_help(words: tuple[str, ...]) -> None:
             raise click.UsageError(f"'{context.command_path}' has no commands; {word!r} is unknown")
         name, found, _ = command.resolve_command(context, [word])
         assert found is not None
-        context = click.Context(found, parent=context, info_name=name, **found.context_settings)
+        context = found.context_class(found, parent=context, info_name=name, **found.context_settings)
     click.echo(context.command.get_help(context))
 
 
