@@ -21,7 +21,7 @@ from tests.support.documents import PAGES, ROOT, Block, blocks, expected
 NUMBERS = itertools.count()
 LONGEST = 120.0  # seconds that a command may take; none comes near it
 PORT = re.compile(r"(?<=127\.0\.0\.1:)\d{4}\b")
-LEFT_OUT = {".git", ".venv", "build"}  # not linked into the folder where the commands run
+LEFT_OUT = {".git", "build"}  # not linked into the folder where the commands run
 TOOLS = {
     "tshark": pytest.mark.tool("tshark", apt="tshark"),
     "valgrind": pytest.mark.tool("valgrind", apt="valgrind"),
