@@ -186,11 +186,12 @@ def server(site: Path, tmp_path: Path) -> Iterator[str]:
 @pytest.fixture
 def browser(request: pytest.FixtureRequest) -> str:
     """The path of Chromium."""
-    if (path := shutil.which("chromium")) is not None:
-        return path
-    if platform.freedesktop_os_release().get("ID") == "ubuntu":
+    path = shutil.which("chromium")
+    if path is None and platform.freedesktop_os_release().get("ID") == "ubuntu":
         pytest.skip("Ubuntu has Chromium as a snap only")
-    leave_out(request.node, "chromium missing", apt_line("chromium"))
+    if path is None:
+        leave_out(request.node, "chromium missing", apt_line("chromium"))
+    return path
 
 
 def test_no_page_scrolls_sideways(browser: str, server: str, tmp_path: Path) -> None:

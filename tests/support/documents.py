@@ -40,11 +40,6 @@ class Block(NamedTuple):
         return [line for line in lines if line and not line.startswith("#") and not INSTALLS.match(line)]
 
     @property
-    def outputs(self) -> list[str]:
-        """The output below each command of a `console` block."""
-        return re.split(r"^\$ .*\n", self.body, flags=re.MULTILINE)[1:]
-
-    @property
     def codes(self) -> list[int]:
         """The exit code of each command."""
         given = [int(code) for code in self.marks.get("exit", "").split()]
