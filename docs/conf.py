@@ -1,0 +1,29 @@
+"""Settings of sphinx: `make docs` builds the site offline, with the root of the tree as its source folder."""
+
+import sys
+from pathlib import Path
+
+HERE = Path(__file__).parent
+sys.path[:0] = [str(HERE / "_ext"), str(HERE.parent)]
+
+project = "hsl"
+author = "The hsl maintainers"
+project_copyright = author
+extensions = ["myst_parser", "command_reference", "contents", "spec_links"]
+
+# The source folder is the root, so that a relative link means the same here and on a code host.
+root_doc = "docs/index"
+include_patterns = ["docs/**.md", "spec/text/*.md", "spec/model/README.md", "spec/vectors/README.md", "*.md"]
+exclude_patterns = [".*", "build", "dist", "hsl", "native", "tests", "fuzz", "README*.md"]
+
+myst_heading_anchors = 4  # anchors as a code host makes them from headings
+myst_links_external_new_tab = False
+highlight_language = "text"
+nitpicky = True
+
+html_theme = "furo"
+html_title = "hsl: the HSL Open Reference Profile"
+html_static_path = ["_static"]
+html_css_files = ["site.css"]
+html_copy_source = False
+html_show_sphinx = False
