@@ -101,7 +101,7 @@ def test_rotation(tmp_path: Path) -> None:
     ("arguments", "says"),
     [
         (["--capture", "-", "--json"], "both want stdout"),
-        (["--capture-size", "70000"], "give --capture"),
+        (["--capture-size", "70000"], "--capture-size needs --capture"),
         (["--capture", "x", "--capture-size", "100"], "65536"),
         (["--capture", "/nonexistent/x"], "/nonexistent/x"),
         (["--capture", "/"], "capture /"),

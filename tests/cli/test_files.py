@@ -15,6 +15,7 @@ from click.testing import CliRunner
 
 from hsl.cli import main
 from hsl.cli.exits import ExitCode
+from hsl.cli.meter import ENVIRONMENT
 from hsl.errors import ConfigError
 from hsl.files import create_text, read_at_most, read_file
 
@@ -40,6 +41,12 @@ READERS = {
 STREAMS = {"decode", "encode", "trace"}  # read once, in pieces: a pipe or a device will do
 ANY_BYTES = {"input", "input of a node", "decode"}
 SUFFIX = {"scenario": ".toml", "litmus": ".litmus"}
+
+
+@pytest.fixture(autouse=True)
+def no_lines(monkeypatch: pytest.MonkeyPatch) -> None:
+    """A short run prints no progress, as at a user."""
+    monkeypatch.delenv(ENVIRONMENT)
 
 
 @contextmanager

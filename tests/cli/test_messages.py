@@ -15,6 +15,7 @@ from click.testing import CliRunner
 from hsl.cli import main
 from hsl.cli.exits import ExitCode
 from hsl.cli.json_text import json_text
+from hsl.cli.meter import ENVIRONMENT
 
 HSL = sysconfig.get_path("scripts") + "/hsl"
 # Parts of messages of Python and of its libraries.
@@ -74,6 +75,12 @@ CASES = {
     "no model fits": Case("model coherence --agents 3 --short", "", "no model fits --short --agents 3", ExitCode.NOTHING),
     "no coverage": Case("coverage link --input .", "", "no records in .: `make coverage` writes them", ExitCode.NOTHING),
 }  # fmt: skip
+
+
+@pytest.fixture(autouse=True)
+def no_lines(monkeypatch: pytest.MonkeyPatch) -> None:
+    """A short run prints no progress, as at a user."""
+    monkeypatch.delenv(ENVIRONMENT)
 
 
 @pytest.mark.parametrize("name", CASES)
