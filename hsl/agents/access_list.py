@@ -36,7 +36,7 @@ def check_acl(entry: AclEntry) -> None:
     """ConfigError unless the range is one of whole pages."""
     good = entry.base % PAGE_BYTES == 0 and (entry.last + 1) % PAGE_BYTES == 0
     if not (good and 0 <= entry.base <= entry.last < 1 << ADDRESS_BITS):
-        raise ConfigError(f"access list: {entry.base:#x}..{entry.last:#x} is no range of pages")
+        raise ConfigError(f"access list: {entry.base:#x}..{entry.last:#x}; expected a range of whole pages")
 
 
 def encode_acl(entry: AclEntry | None) -> bytes:
@@ -77,7 +77,7 @@ class AccessList:
         self._valid: list[AclEntry] = []
 
     def put(self, index: int, entry: AclEntry | None) -> None:
-        """Replace an entry. ConfigError for one that is not legal, or an index that is none."""
+        """Replace an entry. Raises ConfigError for an invalid entry or index."""
         if not 0 <= index < ACL_ENTRIES:
             raise ConfigError(f"access list: entry {index}; there are {ACL_ENTRIES}")
         if entry is not None:

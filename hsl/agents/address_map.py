@@ -144,7 +144,7 @@ class AddressMap:
         return twin
 
     def put(self, index: int, entry: SamEntry | None) -> None:
-        """Replace an entry (CfgWrite). ConfigError for one that is not legal, or an index that is none."""
+        """Replace an entry (CfgWrite). Raises ConfigError for an invalid entry or index."""
         if not 0 <= index < SAM_ENTRIES:
             raise ConfigError(f"address map: entry {index}; there are {SAM_ENTRIES}")
         if entry is not None:

@@ -53,7 +53,7 @@ class AtcConfig:
 
     def __post_init__(self) -> None:
         if not 1 <= self.entries <= MAX_ENTRIES:
-            raise ConfigError(f"ATC: {self.entries} entries; legal are 1..{MAX_ENTRIES}")
+            raise ConfigError(f"ATC: {self.entries} entries; expected 1..{MAX_ENTRIES}")
 
 
 class Translated:
@@ -134,7 +134,7 @@ class Atc:
         """Ask for pages by one group. ConfigError for none, or more groups than GROUP_LIMIT."""
         if not 0 < len(pages) <= self._agent.room or len(self._groups) >= GROUP_LIMIT:
             raise ConfigError(
-                f"ATC: {len(pages)} pages; legal are 1..{self._agent.room}, in {GROUP_LIMIT} groups at once"
+                f"ATC: {len(pages)} pages; expected 1..{self._agent.room}, in {GROUP_LIMIT} groups at most"
             )
         number = next(n for n in range(GROUP_LIMIT) if n not in self._groups)
         group = self._groups[number] = PageGroup(number, pasid, [])

@@ -51,7 +51,7 @@ class Cache:
     def __init__(self, sets: int, ways: int) -> None:
         for name, value, most in (("sets", sets, MAX_SETS), ("ways", ways, MAX_WAYS)):
             if not 1 <= value <= most:
-                raise ConfigError(f"cache: {value} {name}, 1..{most} are legal")
+                raise ConfigError(f"cache: {value} {name}; expected 1..{most}")
         self.sets = sets
         self.ways = ways
         self.lines: dict[int, Line] = {}  # at most sets x ways + outstanding requests + pending accesses

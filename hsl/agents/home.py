@@ -108,7 +108,7 @@ class HomeAgent:
         self, config: HomeConfig, memory: Memory | None, coverage: Counter[tuple[str, str]] | None = None
     ) -> None:
         if not 0 < config.tshrs <= MAX_TXN:
-            raise ConfigError(f"home {config.nid}: {config.tshrs} TSHRs; legal are 1..{MAX_TXN}")
+            raise ConfigError(f"home {config.nid}: {config.tshrs} TSHRs; expected 1..{MAX_TXN}")
         self.config = config
         self.nid = config.nid
         self._do = HomeActions(config.nid, config.address_map, memory, config.lost_lines)
@@ -392,9 +392,9 @@ class HomeAgent:
         self._leg.readmit(nid)
 
     def content_lost(self, nid: int, first: int, last: int) -> bool:
-        """The memory target `nid` lost bytes `first`..`last`: they are UNREACH until `lift`. HSL 5.6 M5.
+        """Fail accesses to bytes `first`..`last` of target `nid` with UNREACH until `lift`. HSL 5.6 M5.
 
-        False when `nid` is no target of this home.
+        Returns False if `nid` is not a target of this home.
         """
         return self._leg.content_lost(nid, first, last)
 

@@ -71,9 +71,7 @@ class MemoryLeg:
         lost_limit: int = LOST_LIMIT,
     ) -> None:
         if lost_limit < LOST_LINES:  # HSL 5.6 M3
-            raise ConfigError(
-                f"home {nid}: a lost list of {lost_limit} lines; legal is {LOST_LINES} and more"
-            )
+            raise ConfigError(f"home {nid}: a lost list of {lost_limit} lines; expected {LOST_LINES} or more")
         self.nid = nid
         self.memory = memory
         self.t_mem = 0

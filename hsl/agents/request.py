@@ -81,7 +81,7 @@ class RequestConfig:
         )
         for name, value, least, most in limits:
             if not least <= value <= most:
-                raise ConfigError(f"request agent: {name} = {value}, {least}..{most} is legal")
+                raise ConfigError(f"request agent: {name} = {value}; expected {least}..{most}")
 
 
 class RequestAgent:

@@ -76,7 +76,7 @@ class Commands(Group):
         super().format_params(ctx, formatter)
 
     def invoke(self, ctx: click.Context) -> Any:
-        """Run the command; when nobody reads its output any more it is interrupted, which is no verdict."""
+        """Run the command; a closed output pipe interrupts it, which is not a verdict."""
         try:
             return super().invoke(ctx)
         except (BrokenPipeError, SystemExit) as error:

@@ -72,9 +72,9 @@ def from_hex(text: str) -> bytes:
     digits = "".join(source.split())
     for at, digit in enumerate(digits):
         if digit not in "0123456789abcdefABCDEF":
-            raise ConfigError(f"--hex: {digit!r} at digit {at} is no hex digit")
+            raise ConfigError(f"--hex: {digit!r} at digit {at}; expected 0-9, a-f or A-F")
     if len(digits) % 2:
-        raise ConfigError(f"--hex: {len(digits)} digits; a byte has two")
+        raise ConfigError(f"--hex: {len(digits)} digits; expected two per byte")
     return bytes.fromhex(digits)
 
 

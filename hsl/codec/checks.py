@@ -85,13 +85,13 @@ def malformed(fields: Mapping[str, int], info: OpInfo) -> str:
     """
     if info.vc == Vc.SNP:
         if fields["be"]:
-            return f"BE = 1 in {info.name}; legal is 0"
+            return f"BE = 1 in {info.name}; expected 0"
         if fields["addr"] % LINE_BYTES:
-            return f"ADDR {fields['addr']:#x} in {info.name}; legal is a multiple of {LINE_BYTES}"
+            return f"ADDR {fields['addr']:#x} in {info.name}; expected a multiple of {LINE_BYTES}"
     elif fields["st"] > ST_LAST:
-        return f"ST = {fields['st']} in {info.name}; legal is 0..{ST_LAST}"
+        return f"ST = {fields['st']} in {info.name}; expected 0..{ST_LAST}"
     if info.vc != Vc.RSP and fields["len"] not in info.len:
-        return f"LEN = {fields['len']} in {info.name}; legal is {', '.join(map(str, info.len))}"
+        return f"LEN = {fields['len']} in {info.name}; expected {', '.join(map(str, info.len))}"
     return ""
 
 
@@ -112,7 +112,7 @@ class Fault(NamedTuple):
 
 
 class Check(NamedTuple):
-    """One check: the ERR it ends with, what is legal, and whether a request fails it."""
+    """One check of a request: the ERR it ends with, the expected values, and the test that fails it."""
 
     err: Err
     legal: str

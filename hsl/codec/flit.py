@@ -9,6 +9,7 @@ from hsl._generated import layouts
 from hsl._generated.constants import GRANULE_BYTES, ErrorCode
 from hsl.codec.crc import crc32c, crc64xz
 from hsl.errors import CodecError, ConfigError
+from hsl.nearest import expected
 
 __all__ = ["FORMATS", "Flit", "FlitFormat", "flit_format", "flit_type"]
 
@@ -87,7 +88,7 @@ _FT: Final = next((shift, mask) for name, shift, mask in layouts.H0_FIELDS if na
 def flit_format(name: str) -> FlitFormat:
     """The format called `name`; ConfigError when there is none."""
     if name not in FORMATS:
-        raise ConfigError(f"flit format {name!r} is none of {', '.join(FORMATS)}")
+        raise ConfigError(f"unknown flit format {name!r}; {expected(FORMATS)}")
     return FORMATS[name]
 
 

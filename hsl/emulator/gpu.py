@@ -121,7 +121,7 @@ class Wavefront:
 
 
 class GpuDevice(Device):
-    """A GPU that knows nothing but its doorbells and memory."""
+    """A GPU that learns its jobs from its doorbells and from memory alone."""
 
     def __init__(self, topology: Topology, epoch: Callable[[], int], index: int = 0) -> None:
         super().__init__(topology.gpu_node(epoch, index), topology)

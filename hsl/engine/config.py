@@ -46,7 +46,7 @@ class NodeConfig:
     def __post_init__(self) -> None:
         if not isinstance(self.l1_idle_tu, int) or not 0 <= self.l1_idle_tu <= MAX_IDLE_TU:
             raise ConfigError(
-                f"node {self.name}: l1_idle_tu is {self.l1_idle_tu!r}; legal is 0..{MAX_IDLE_TU}"
+                f"node {self.name}: l1_idle_tu is {self.l1_idle_tu!r}; expected 0..{MAX_IDLE_TU}"
             )
         if self.neighbours and len(self.neighbours) != len(self.ports):
             raise ConfigError(

@@ -70,7 +70,7 @@ class NodeServices:
         return Err.OK if any(lifted) else Err.UNSUP
 
     def content_lost(self, nid: int, first: int, last: int, now: int) -> Err:
-        """The memory target has lost what was in a range; PROTO when it is none of this node. HSL 5.6 M5.
+        """Note that memory target `nid` lost a range; PROTO if it is not a target of this node. HSL 5.6 M5.
 
         The target says so itself, in a new session; any other agent of its device may, too.
         """

@@ -298,7 +298,7 @@ def accept(link: Link, got: Input, now: int) -> End:
     advanced = link.tx.acknowledge(flit.ack)
     link.progress = bool(advanced)
     if advanced is None:
-        text = f"ACK {flit.ack}; legal is {link.tx.base - 1} to {link.tx.next - 1} modulo 1024"
+        text = f"ACK {flit.ack}; expected {link.tx.base - 1} to {link.tx.next - 1} modulo 1024"
         link.log(ErrorCode.ACK_RANGE, text, now, got.data)
         if got.ctl is not None and got.ctl.op in ACKING:
             return link.state  # the whole flit is dropped

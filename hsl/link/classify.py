@@ -77,7 +77,7 @@ def _ctl(link: Link, flit: Flit) -> Input:
         text = f"CTL {ctl.op:#04x} of pair {pair}; current is {link.peer:#x}, {link.epoch:#x}"
         return Input("CTL_stale", ctl=ctl, text=text)
     if ctl.op in ACKING and ctl.body["exp"] != (flit.ack + 1) % SEQ_MODULUS and link.state not in _DEAF:
-        text = f"EXP {ctl.body['exp']} in {CtlOp(ctl.op).name} with ACK {flit.ack}; legal is ACK + 1"
+        text = f"EXP {ctl.body['exp']} in {CtlOp(ctl.op).name} with ACK {flit.ack}; expected ACK + 1"
         return Input("", ctl=ctl, code=ErrorCode.ACK_RANGE, text=text)
     return _CTL.get(ctl.op, _unknown)(link, flit, ctl)._replace(ctl=ctl)
 
@@ -97,7 +97,7 @@ def _hello(link: Link, ctl: Ctl) -> Input:
 def _mismatch(link: Link, body: dict[str, Any]) -> tuple[ErrorCode, str] | None:
     """Row 30 [HSL-LNK-004]."""
     if body["magic"] != MAGIC:
-        return ErrorCode.VERSION, f"magic {body['magic']!r}; legal is {MAGIC!r}"
+        return ErrorCode.VERSION, f"magic {body['magic']!r}; expected {MAGIC!r}"
     low, high = (body["min_major"], body["min_minor"]), (body["max_major"], body["max_minor"])
     own_low, own_high = link.config.min_version, link.config.max_version
     if min(high, own_high) < max(low, own_low):

@@ -102,7 +102,7 @@ class Connection(asyncio.Protocol):
             while limit and len(self._inbox) - at >= LENGTH_BYTES:
                 size = int.from_bytes(self._inbox[at : at + LENGTH_BYTES], "little")
                 if size not in SIZES:  # the border of the next frame is lost: HSL 3.9 [HSL-PAL-001]
-                    self.fail(f"frame of {size} bytes, legal are {sorted(SIZES)}")
+                    self.fail(f"frame of {size} bytes; expected {sorted(SIZES)}")
                     return
                 end = at + LENGTH_BYTES + size
                 if len(self._inbox) < end:

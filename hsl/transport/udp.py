@@ -84,7 +84,7 @@ def pack(link: int, incarnation: int, counter: int, flit: bytes) -> bytes:
 
 
 def unpack(data: bytes, link: int, truncated: bool = False) -> Datagram | None:
-    """Read a datagram of `link`; None when its header is none of ours. Never raises."""
+    """Read a datagram of `link`; None if its header is not ours. Never raises."""
     if len(data) < HEADER:
         return None
     head = UDP_FRAME.parse(data[:HEADER])
@@ -120,7 +120,7 @@ def next_incarnation(clock_ns: int, path: Path | None = None) -> int:
         return clock_ns
     raw = read_file(path, MAX_INCARNATION_BYTES) if path.exists() else b"0"
     if not raw.strip().isdigit() or int(raw) >= MAX_U64:
-        raise ConfigError(f"{path}: {raw!r} is no incarnation; expected a number of 0 to {MAX_U64 - 1}")
+        raise ConfigError(f"{path}: {raw!r}; expected an incarnation, a number of 0 to {MAX_U64 - 1}")
     chosen = max(clock_ns, int(raw) + 1)
     try:
         beside = path.with_name(f"{path.name}.new")
@@ -332,7 +332,7 @@ class UdpLink(StreamLink):
     # ---- the place of the peer
 
     def mark(self, now: int) -> None:
-        """Note that the link serves its peer now. In L1 both sides send nothing, which is no silence."""
+        """Note that the link serves its peer now. In L1 neither side sends; that is not silence."""
         state, _ = self.above()
         if state in SERVED:
             self._served = now
@@ -399,7 +399,7 @@ class UdpLink(StreamLink):
         return True, None
 
     def accept(self, found: Datagram, now: int) -> bytes:
-        """Its flit, and the gap before it counted; what a source sent before it was the peer is no gap."""
+        """Return the flit, and count datagrams lost before it since this source became the peer."""
         incarnation, counter = self.last or (found.incarnation, found.counter - 1)
         self.lost += found.counter - (counter + 1 if incarnation == found.incarnation else 0)
         self.last = found.pair

@@ -178,7 +178,7 @@ def _judged(found: list[TraceOperation], unjudged: dict[int, str]) -> Seen:
             initial[addr] = elsewhere.pop()
     kept = [each for each in found if each.addr not in unjudged]
     if len(kept) > MAX_OPERATIONS:
-        raise ConfigError(f"capture: {len(kept)} accesses of words to judge; legal are {MAX_OPERATIONS}")
+        raise ConfigError(f"capture: {len(kept)} accesses to judge; expected at most {MAX_OPERATIONS}")
     words = {each.addr for each in kept}
     free = {
         addr: next(n for n in range(1 << 64) if n not in written[addr]) for addr in words - initial.keys()

@@ -25,7 +25,7 @@ def write_record(path: Path, counts: Mapping[str, Counter[str]]) -> None:
 
 
 def read_records(folder: Path, what: str, kinds: Sequence[str], cells: Collection[str]) -> tuple[int, Counts]:
-    """How many records are in `folder`, and their sum. ConfigError for one that is none of `what`."""
+    """Return the number of records in `folder` and their sum. Raises ConfigError for one not of `what`."""
     total: Counts = {kind: Counter() for kind in kinds}
     paths = sorted(folder.glob("*.json"))
     for path in paths:

@@ -1,6 +1,6 @@
 """Who wrote what last: every value that is read must be one that may be there (HSL 5.9).
 
-The table knows nothing of caches, homes or messages: only when each operation began and ended. A word is 8
+The table ignores caches, homes and messages: it keeps when each operation began and ended. A word is 8
 aligned bytes; each write puts a value there that no other one does, so the value tells the writer. A read may
 return the value of any write that had begun when it ended, unless another write came wholly between the two;
 a write that a read has returned is over when that read is. Of an EXACT operation only the last write before

@@ -167,7 +167,7 @@ class _Faults:
         """Nothing to set up."""
 
     def __exit__(self, kind: object, error: BaseException | None, trace: object) -> bool:
-        """Keep ConfigError and what is no Exception going."""
+        """Let ConfigError, KeyboardInterrupt and SystemExit pass."""
         if not isinstance(error, Exception) or isinstance(error, ConfigError):
             return False
         frame = extract_tb(error.__traceback__)[-1]

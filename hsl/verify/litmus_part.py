@@ -156,7 +156,7 @@ class Part:
             yield Move(self._at, index, False, *self._answered(state, begun, waiting, begin))
 
     def begin(self, state: int, begin: Begin) -> Taken:
-        """An access that is none of the thread, before the test."""
+        """Return the answer to an access before the test, which no instruction of the thread makes."""
         _, thread, waiting = self.states[state]
         return self._answered(state, thread, waiting, begin)
 

@@ -50,7 +50,7 @@ class Graph:
         self.round = 0  # of inference
 
     def node(self) -> int:
-        """A new node that is no operation."""
+        """Add a node that stands for no operation, and return its number."""
         self.after.append({})
         return len(self.after) - 1
 

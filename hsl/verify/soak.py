@@ -26,6 +26,7 @@ from hsl.codec.reference import Packer
 from hsl.errors import ConfigError, HslError
 from hsl.link.config import PortConfig
 from hsl.link.events import ErrorLogged, Event, LinkCounters, LinkDown, LinkUp
+from hsl.nearest import expected
 from hsl.transport.base import Place, Tap
 from hsl.transport.faults import FaultInjector, FaultKind, FaultPlan
 from hsl.transport.loopback import Lane, Loopback, Wire
@@ -75,20 +76,20 @@ class SoakPlan:
 
     def __post_init__(self) -> None:
         if self.flits < 1:
-            raise ConfigError(f"{self.flits} flits; legal is 1 and more")
+            raise ConfigError(f"{self.flits} flits; expected 1 or more")
         if not 0 <= self.low_power < self.flits:
             raise ConfigError(
                 f"a rest every {self.low_power} flits: expected 0 for none, or 1..{self.flits - 1}, "
                 f"so that a run of {self.flits} flits has one"
             )
         if self.flit not in FORMATS:
-            raise ConfigError(f"flit {self.flit!r} is none of {', '.join(FORMATS)}")
+            raise ConfigError(f"flit {self.flit!r}; {expected(FORMATS, self.flit)}")
         self.faults.fits(self.links)
         for link, at in self.kills:
             if at >= self.flits:
                 raise ConfigError(f"kill of link {link} at flit {at}: the run ends at {self.flits}")
             if not 0 <= link < self.links or at < 0:
-                raise ConfigError(f"kill of link {link} at flit {at}; legal links are 0..{self.links - 1}")
+                raise ConfigError(f"kill of link {link} at flit {at}; expected a link of 0..{self.links - 1}")
         if len({link for link, _ in self.kills}) >= self.links > 0 and self.kills:
             raise ConfigError(f"kills of all {self.links} links: one must be left to finish the run")
 

@@ -1,7 +1,7 @@
 """A program on the whole stack: nodes over links on virtual time, with faults (HSL 3.9 `mem`).
 
-The nodes are a star, and a full mesh where lines are homed at GPU nodes. What is judged is what a program
-sees, and who may write: the judges know nothing of links.
+The nodes are a star, and a full mesh where lines are homed at GPU nodes. The judges check the values
+that a program sees and the agents that may write; they do not look at links.
 """
 
 from __future__ import annotations

@@ -90,7 +90,7 @@ class _Reader:
         self._layout("frame", self.frame["fields"], head, claims)
         sizes = {fmt["bytes"]: fmt for fmt in self.spec.rows("flits", "format")}
         if len(self.pending) not in sizes:
-            raise ValueError(f"the frame holds {len(self.pending)} bytes, which is no flit")
+            raise ValueError(f"the frame holds {len(self.pending)} bytes, which is not the size of a flit")
         self.fmt = sizes[len(self.pending)]
 
     def _flit(self, claims: dict[str, str]) -> None:

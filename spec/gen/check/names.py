@@ -106,7 +106,7 @@ def check(spec: Spec) -> Iterator[Refusal]:
     for doc, table, key in IDENTIFIERS:
         for row in spec.rows(doc, table):
             if not IDENTIFIER.fullmatch(row[key]):
-                yield row.refuse(f"{table}: {row[key]} is no identifier", key)
+                yield row.refuse(f"{table}: {row[key]} is not an identifier", key)
     for opcode in spec.rows("opcodes", "opcode"):
         yield from _opcode(spec, opcode)
     yield from _credits(spec)
@@ -170,7 +170,7 @@ def _uses(spec: Spec, opcode: Row) -> Iterator[Refusal]:
     }
     for field in opcode.get("uses", []):
         if field not in own:
-            yield opcode.refuse(f"{name}: uses {field}, which is no field of B0", "uses")
+            yield opcode.refuse(f"{name}: uses {field}, which is not a field of B0", "uses")
 
 
 def _credits(spec: Spec) -> Iterator[Refusal]:
