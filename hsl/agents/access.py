@@ -229,7 +229,7 @@ def _anything(access: Access) -> None:
 
 
 class Kind(NamedTuple):
-    """What a kind of access needs, and what it is to a fence."""
+    """The checks of a kind of access, and its class for fences."""
 
     check: Callable[[Access], None]
     order: Order
@@ -285,7 +285,7 @@ class Span(NamedTuple):
 
 
 def span(access: Access) -> Span:
-    """Where an access of SIZES bytes travels: below 8 bytes the aligned 8 bytes with byte enables (5.14)."""
+    """Return the bytes that a message carries for an access: at least the aligned 8 around it. HSL 5.14."""
     size = max(access.size, GRANULE_BYTES)
     shift = access.addr % size
     mask = (1 << access.size) - 1 if access.be is None else access.be

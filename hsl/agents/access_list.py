@@ -27,7 +27,7 @@ class AclEntry(NamedTuple):
     rights: Right = Right(0)
 
     def matches(self, addr: int, src: int, dom: int) -> bool:
-        """Does this entry decide about `addr` for a message of `src` and `dom`."""
+        """True if this entry covers `addr` for a message of `src` and `dom`."""
         inside = self.base <= addr <= self.last
         return inside and not (self.src ^ src) & self.src_mask and not (self.dom ^ dom) & self.dom_mask
 
@@ -86,5 +86,5 @@ class AccessList:
         self._valid = [each for each in self.entries if each is not None]
 
     def rights(self, addr: int, src: int, dom: int) -> Right | None:
-        """What the list gives, None when it says nothing of this access. HSL 6.3 [HSL-SEC-002]."""
+        """Return the rights granted by the list, None if no entry covers it. HSL 6.3 [HSL-SEC-002]."""
         return next((entry.rights for entry in self._valid if entry.matches(addr, src, dom)), None)

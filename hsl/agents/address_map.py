@@ -174,7 +174,7 @@ class AddressMap:
         return entry.home_of(addr)
 
     def rights(self, addr: int, src: int = 0, dom: int = 0) -> Right:
-        """What `src` may do at `addr` in domain `dom`: by the access list, else by default; nothing outside.
+        """Return the rights of `src` at `addr` in domain `dom`: of the list, else the default; none outside.
 
         HSL 5.14, 6.3.
         """

@@ -73,7 +73,7 @@ class Translated:
 
     @property
     def done(self) -> bool:
-        """It has ended, well or not."""
+        """True if it has ended, with success or with an error."""
         return bool(self.err) or (self.ticket is not None and self.ticket.done)
 
 
@@ -247,7 +247,7 @@ class Atc:
         self._entries[key] = mapping
 
     def _end(self, key: Key, walk: _Walk, err: Err) -> None:
-        """Those that may not have the page end; who needs less than they is still walked for."""
+        """Fail the accesses that were denied the page. Keep walking for accesses that need fewer rights."""
         spared = []
         for translated in walk.waiting:
             if err == Err.ACCESS and walk.needs & ~translated.needs:

@@ -50,7 +50,7 @@ PERFORMED = (
 
 
 class Shape(NamedTuple):
-    """How an atomic travels: LEN code and data bytes of the request, LEN code of the CmpData (5.12)."""
+    """The messages of an atomic: LEN code and data bytes of the request, LEN code of the CmpData (5.12)."""
 
     len: int
     request: int
@@ -122,7 +122,7 @@ def apply(aop: int, size: int, old: bytes, operands: bytes) -> tuple[bytes, byte
 
 
 def perform(line: bytes | bytearray, message: Message) -> tuple[bytes, bytes]:
-    """Do the AtomicLoad or AtomicStore `message` on a line of 64 bytes: (new line, data of the CmpData).
+    """Apply an AtomicLoad or AtomicStore to a line of 64 bytes; return the line and the CmpData's data.
 
     The message must have passed the format checks (5.12).
     """

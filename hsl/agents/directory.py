@@ -15,7 +15,7 @@ class Holders(NamedTuple):
     nids: frozenset[int]
 
     def role(self, nid: int) -> str:
-        """What `nid` is in this entry: none, sharer or owner (guard qdir)."""
+        """Return the role of `nid` in this entry: none, sharer or owner (guard qdir)."""
         if nid not in self.nids:
             return "none"
         return "owner" if self.dir == "X" else "sharer"

@@ -155,7 +155,7 @@ class HomeAgent:
 
     @property
     def memory(self) -> Memory:
-        """Its own memory; ConfigError when all its lines are in memory targets."""
+        """The home's own memory. Raises ConfigError if all its lines are in memory targets."""
         if self._leg.memory is None:
             raise ConfigError(f"home {self.nid} has no memory of its own")
         return self._leg.memory
@@ -185,7 +185,7 @@ class HomeAgent:
         return "IDLE" if busy is None else busy.state
 
     def fenced(self, nid: int) -> bool:
-        """Is `nid` declared lost."""
+        """True if `nid` was declared lost."""
         return nid in self._fenced
 
     # ---- messages
@@ -262,7 +262,7 @@ class HomeAgent:
         self._step(t or self._stray(0, message), event, message)
 
     def _stray(self, line: int, message: Message) -> Transaction:
-        """What an event of an idle line runs on."""
+        """Return the transaction that an event of an idle line runs on."""
         return Transaction(self._do.directory, line, "", message)
 
     # ---- transactions

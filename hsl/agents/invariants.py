@@ -1,4 +1,4 @@
-"""What must hold while agents run: judges for tests and stress, that no agent calls (HSL 5.4, 5.9).
+"""Judges of coherence for tests and stress, which no agent calls (HSL 5.4, 5.9).
 
 `single_writer` and `directory_exact` look at agents; `ReferenceMemory` follows the messages and accesses of a
 run whose steps come one after the other, and knows the one value that each line may have. Each raises
@@ -30,17 +30,17 @@ class InvariantError(HslError):
 
 
 class Holder(Protocol):
-    """What the judges see of a request agent."""
+    """The part of a request agent that the judges read."""
 
     @property
     def nid(self) -> int:
-        """Its node id."""
+        """Node id of the agent."""
 
     def state_of(self, addr: int) -> str:
         """The state of a line."""
 
     def peek(self, addr: int) -> bytes | None:
-        """Its copy."""
+        """Return the state and data of the agent's copy of a line."""
 
 
 class Listing(Protocol):

@@ -1,4 +1,4 @@
-"""What lies behind the MMIO ranges of a node: registers, doorbells, interrupts, shared queues (HSL 5.10)."""
+"""Registers, doorbells, interrupts and shared queues in the MMIO ranges of a node (HSL 5.10)."""
 
 from __future__ import annotations
 
@@ -69,7 +69,7 @@ class Mmio:
                 )
 
     def covers(self, addr: int, size: int) -> bool:
-        """Are these bytes here."""
+        """True if the MMIO ranges of this node have all these bytes."""
         return any(base <= addr and addr + size <= base + len(file) for base, file in self._files)
 
     def _file(self, addr: int, size: int) -> tuple[bytearray, int]:

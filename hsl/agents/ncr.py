@@ -94,7 +94,7 @@ class NcrRequests:
             self._abandon(request.dst, now)
 
     def _abandon(self, dst: int, now: int) -> None:
-        """What waits for a target ends: it will not be sent."""
+        """End the requests that wait for a target; they will not be sent."""
         for ticket in self._waiting.pop(dst, ()):
             self._finish(ticket, now, Err.UNREACH, b"", False)
 

@@ -77,7 +77,7 @@ class Registers:
 
     # ---- access
     def exists(self, offset: int, size: int) -> bool:
-        """Is there a register at each of the granules."""
+        """True if each of the granules belongs to a register."""
         return all(self._there(offset + at) for at in range(0, size, GRANULE_BYTES))
 
     def _there(self, offset: int) -> bool:

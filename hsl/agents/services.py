@@ -1,4 +1,4 @@
-"""What an I/O agent asks of its node: register effects, the error log, caches for the upper tester."""
+"""Services of the node to its I/O agent: register effects, the error log, caches for the upper tester."""
 
 from __future__ import annotations
 
@@ -66,7 +66,7 @@ class Services(Protocol):
         ...
 
     def counter(self, src: int, code: int) -> int:
-        """How often a code came: u32."""
+        """Return the number of errors logged with a code, a u32."""
         ...
 
     def cache(self, nid: int) -> RequestAgent | None:
@@ -74,7 +74,7 @@ class Services(Protocol):
         ...
 
     def together(self, one: int, other: int) -> bool:
-        """Are two nodes behind one port, or both here: may one speak for the other."""
+        """True if two nodes are behind one port, or both local, so that one may speak for the other."""
         ...
 
     def home_lost(self, src: int, home: int, now: int) -> bool:

@@ -1,4 +1,4 @@
-"""Which idle line is served next: local agents and ports share the TSHRs of a home (HSL 5.4 T5, 6.3)."""
+"""Shares of local agents and ports in a home's TSHRs, and their turns (HSL 5.4 T5, 6.3)."""
 
 from __future__ import annotations
 

@@ -114,7 +114,7 @@ class Packet(NamedTuple):
 
 
 class Statistics(NamedTuple):
-    """What an interface had when it ended: packets in this section, and last words."""
+    """Statistics of an interface when it ended: packets in this section, and last comments."""
 
     time: int
     interface: int

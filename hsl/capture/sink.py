@@ -1,4 +1,4 @@
-"""Where a capture goes: a file, several of a limited size, or a pipe."""
+"""The sink of a capture: a file, several of a limited size, or a pipe."""
 
 from __future__ import annotations
 

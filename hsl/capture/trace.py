@@ -33,7 +33,7 @@ NAME = re.compile(r"(\S+) (\S+)->(\S+)")
 
 
 class Clock(StrEnum):
-    """What the times of a capture are."""
+    """The clock that the times of a capture are read from."""
 
     WALL = "wall"  # ns since 1970
     VIRTUAL = "virtual"  # ns of modelled time since the start of the run
@@ -61,7 +61,7 @@ class Lane(NamedTuple):
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class CaptureInfo:
-    """What the section header says, as JSON in its comment.
+    """The description of a capture, kept as JSON in the comment of its section header.
 
     `view` names the node whose sent flits are outbound; `nodes` describes each by name; `part` counts the
     files of one capture from 0.

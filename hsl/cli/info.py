@@ -15,7 +15,7 @@ __all__ = ["info"]
 
 
 def facts() -> dict[str, Any]:
-    """What `hsl info --json` prints."""
+    """Return the document of `hsl info --json`."""
     return {
         "version": __version__,
         "profile": f"{PROFILE_NAME} {VERSION[0]}.{VERSION[1]}",

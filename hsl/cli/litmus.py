@@ -35,7 +35,7 @@ FAULTS = "crc:0.03,drop:0.03"  # of a link: a replay in most runs
 
 
 class How(NamedTuple):
-    """How tests are run."""
+    """Settings of a run of tests."""
 
     exhaustive: bool
     runs: int

@@ -46,7 +46,7 @@ class ModelBroken(Exception):
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Outcome:
-    """What a checker found. `violated` is the text of the property, "" when all hold."""
+    """The result of a checker. `violated` is the text of the property, "" if all hold."""
 
     states: int
     rules: int

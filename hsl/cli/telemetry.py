@@ -80,7 +80,7 @@ def reporting(uri: str | None, seed: int, node: Node, interval: int) -> Iterator
 
 
 def report_of(reporter: Reporter) -> dict[str, Any]:
-    """What became of the messages, once the reporter has ended."""
+    """Return the counts of messages published and dropped, once the reporter has ended."""
     publisher = reporter.publisher
     return {"broker": str(publisher.broker), "published": publisher.published, "dropped": publisher.dropped}
 

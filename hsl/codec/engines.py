@@ -19,7 +19,7 @@ __all__ = ["Engine", "engine"]
 
 
 class Engine(NamedTuple):
-    """What each engine has; documented in `hsl.codec.reference`, `checks` and `ctl`."""
+    """The functions of an engine; documented in `hsl.codec.reference`, `checks` and `ctl`."""
 
     name: str
     decode_flit: Callable[[bytes, str], Flit]

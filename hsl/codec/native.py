@@ -76,7 +76,7 @@ def format_of(name: str) -> Struct:
 
 
 def fault_text(requirement: str) -> str:
-    """What a fault of received bytes is, in words."""
+    """Describe a fault of received bytes."""
     return READ_TEXTS[requirement]
 
 
@@ -158,7 +158,7 @@ def decode_flit(data: bytes, format: str) -> Flit:
 
 
 def _size_or_crc(form: FlitFormat, data: bytes) -> str:
-    """What is wrong with a flit of wrong size or CRC."""
+    """Describe the wrong size or CRC of a flit."""
     if len(data) != form.bytes:
         return f"{len(data)} bytes; {form.name} flits have {form.bytes}"
     stored = int.from_bytes(data[form.crc_offset :], "little")
@@ -239,7 +239,7 @@ class Packer:
 
     @property
     def unfinished(self) -> bool:
-        """Whether a message has begun and not ended."""
+        """True if a message has begun and not ended."""
         return bool(self._state.sent < self._state.size)
 
     def fill(self, next_message: Callable[[], Message | None], format: str) -> tuple[bytes, int]:
@@ -281,7 +281,7 @@ class Unpacker:
 
     @property
     def unfinished(self) -> bool:
-        """Whether a message has begun and not ended."""
+        """True if a message has begun and not ended."""
         return bool(self._state.have)
 
     def feed(

@@ -104,7 +104,7 @@ def _flit(form: FlitFormat, data: bytes) -> Flit:
 
 
 def credit_return_fault(flit: Flit) -> CodecError | None:
-    """What is wrong with CVC and CCNT of a sequenced flit, before its granules. HSL 2.5 P7, 3.5 F8.
+    """Return the error of CVC and CCNT of a sequenced flit, which precedes its granules. HSL 2.5 P7, 3.5 F8.
 
     The port also knows which VCs it has granted credits on; that check is its own.
     """
@@ -252,7 +252,7 @@ class Packer:
 
     @property
     def unfinished(self) -> bool:
-        """Whether a message has begun and not ended."""
+        """True if a message has begun and not ended."""
         return bool(self._rest)
 
     def fill(self, next_message: Callable[[], Message | None], format: str) -> tuple[bytes, int]:
@@ -300,7 +300,7 @@ class Unpacker:
 
     @property
     def unfinished(self) -> bool:
-        """Whether a message has begun and not ended."""
+        """True if a message has begun and not ended."""
         return self._missing > 0
 
     def feed(self, payload: bytes, som: int | None, admit: Admit) -> tuple[list[Message], CodecError | None]:

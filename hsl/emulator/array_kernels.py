@@ -119,7 +119,7 @@ class ArrayKernel:
         return job if good and job.scalar < 1 << (8 * FLOAT) else None
 
     def shares(self, problem: Problem, gpus: int) -> list[Problem]:
-        """What each GPU does; ConfigError when the task cannot be shared evenly."""
+        """Return the share of each GPU. Raises ConfigError if the task cannot be shared evenly."""
         size = problem.a.shape[0]
         if size % (self.step * gpus):
             raise ConfigError(

@@ -29,7 +29,7 @@ SLOT = 8  # bytes of a scratch line that one writer owns
 
 
 class Work(Protocol):
-    """What a GPU must know of any job."""
+    """The part of a job that every GPU reads."""
 
     @property
     def groups(self) -> int:
@@ -48,11 +48,11 @@ class Work(Protocol):
 
 
 class GpuKernel(Protocol):
-    """What a GPU must know of any kernel."""
+    """The interface of a kernel to a GPU."""
 
     @property
     def unit(self) -> Callable[[Wavefront, Any, Any], Program[None]]:
-        """What a compute unit does."""
+        """Return the program of a compute unit."""
         ...
 
     def job(self, line: bytes) -> Any:

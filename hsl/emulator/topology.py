@@ -1,4 +1,4 @@
-"""Who is connected to whom, with which addresses, caches and links: built in, or from a TOML file."""
+"""Nodes with their addresses, caches and links: built in, or from a TOML file."""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""What a node is made of."""
+"""The configuration of a node."""
 
 from __future__ import annotations
 
@@ -69,7 +69,7 @@ class NodeConfig:
                 )
 
     def refusal(self, port: int, nids: range, others: set[int]) -> str:
-        """Why the peer of a port may not have these NIDs, or ""; `others`: behind other ports. HSL 6.3."""
+        """Return why a peer may not have its NIDs, or ""; `others`: NIDs behind other ports. HSL 6.3."""
         if clash := sorted(others.union(self.nids).intersection(nids)):
             return f"the peer claims NIDs {clash}, which are here or behind another port"
         legal = self.neighbours[port] if self.neighbours else nids

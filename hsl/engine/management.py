@@ -1,4 +1,4 @@
-"""What a node does for management: fences, recalls, its error logs, the rate of ports (5.14, 6.2, 6.5)."""
+"""Management of a node: fences, recalls, its error logs, the rate of ports (5.14, 6.2, 6.5)."""
 
 from __future__ import annotations
 
@@ -82,7 +82,7 @@ class NodeServices:
         return Err.OK if any(known) else Err.PROTO
 
     def together(self, one: int, other: int) -> bool:
-        """Are two nodes behind one port, or both here."""
+        """True if two nodes are behind one port, or both local."""
         return self._gate(one) is self._gate(other)
 
     def home_lost(self, src: int, home: int, now: int) -> bool:
@@ -120,7 +120,7 @@ class NodeServices:
         self._log(src).clear()
 
     def counter(self, src: int, code: int) -> int:
-        """How often a code came."""
+        """Return the number of errors logged with a code."""
         return {int(known): count for known, count in self._log(src).counters.items()}.get(code, 0)
 
     # ---- upper tester

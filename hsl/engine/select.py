@@ -1,4 +1,4 @@
-"""Which engine runs each layer: the reference in Python, or the native one in C.
+"""Choice of the engine of each layer: the reference in Python, or the native one in C.
 
 Nothing falls back silently: an engine that was asked for and is not there is an error that names those
 that are.

@@ -1,4 +1,4 @@
-"""What each action code of the link table does; see the code table below HSL 3.2.3.
+"""The action codes of the link table; see the code table below HSL 3.2.3.
 
 All have the same form: the link, the event with what it brought, the time. The result is None, or the state
 in which the cell ends at once instead of the one it names (`hsl.link.state`).

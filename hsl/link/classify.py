@@ -1,4 +1,4 @@
-"""Which event of the link table a received flit is (HSL 3.2.3): the checks of 3.4.2, then the first row.
+"""Map received flits to events of the link table (HSL 3.2.3): the checks of 3.4.2, then the first row.
 
 Of the rows that match, LINK_PRECEDENCE names the first: 29, 30, 31-34; 35; 38, 36, 37; 41, 39, 40. The
 functions below ask in that order.

@@ -1,4 +1,4 @@
-"""What a port offers, and what two offers make: the CAPS record and its result (HSL 3.3.2, 3.5 F1)."""
+"""The offer of a port and the result of two offers: the CAPS record (HSL 3.3.2, 3.5 F1)."""
 
 from __future__ import annotations
 
@@ -160,7 +160,7 @@ _RANGES: Final = (
 
 
 class CapsResult(NamedTuple):
-    """What both sides have agreed on; `record` is the result record, whose CRC-32C is the CFG_HASH.
+    """The agreement of both sides; `record` is the result record, whose CRC-32C is the CFG_HASH.
 
     HSL 3.3.2.
     """
@@ -197,7 +197,7 @@ class CapsResult(NamedTuple):
 
     @property
     def negotiated(self) -> Negotiated:
-        """What requests are checked against."""
+        """Return the limits that requests are checked against."""
         return Negotiated(self.atomics, self.features, self.max_txn, self.address_bits)
 
 
@@ -279,7 +279,7 @@ def negotiate(own_record: bytes, own_guid: int, peer_record: bytes, peer_guid: i
 
 
 def invalid_caps(record: bytes, result: CapsResult, tu_limit: int) -> str:
-    """Why a peer's CAPS record is invalid (row 38), or "". `result` is what it makes with the own one.
+    """Return why a peer's CAPS record is invalid (row 38), or "". `result` is its result with the own record.
 
     `tu_limit` is that of the port. HSL 3.3.2.
     """
@@ -300,7 +300,7 @@ def invalid_caps(record: bytes, result: CapsResult, tu_limit: int) -> str:
 
 
 def below_minima(values: tuple[int, ...], roles: int, vc_mask: int) -> bool:
-    """Whether credits of VC1..VC7 break 3.5 F1 for a sender with `roles` [HSL-LNK-029]."""
+    """True if credits of VC1..VC7 are too few for a sender with `roles`. HSL 3.5 F1 [HSL-LNK-029]."""
     for vc, value in zip(Vc, values, strict=True):
         served = vc_mask >> vc & 1
         least = CREDIT_MINIMA[vc] if served and VC_RECEIVERS[vc] & roles else 0

@@ -61,7 +61,7 @@ PS_PER_NS: Final = 1000
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Model:
-    """What is modelled; rates in GT/s for each lane, `slow` gives links another one. Raises ConfigError."""
+    """Settings of the model; rates in GT/s per lane, `slow` has other rates by link. Raises ConfigError."""
 
     rate: float = 32.0
     lanes: int = 16
@@ -207,7 +207,7 @@ class Receiver:
 
 
 def run(model: Model, links: int, message: Message, count: int, paced: bool) -> tuple[list[int], list[int]]:
-    """When each of `count` messages was sent and came, in ns of modelled time."""
+    """Return the times at which each of `count` messages was sent and arrived, in ns of modelled time."""
     sender = Sender(model.port(0, links), message, count)
     sender.paced = paced
     receiver = Receiver(model.port(1, links), sender)

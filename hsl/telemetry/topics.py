@@ -36,7 +36,7 @@ def plain_words(error: Exception) -> str:
 
 @dataclass(frozen=True, slots=True)
 class Leaf:
-    """How one kind of message is published, and the types of what its payload must have."""
+    """The topic of one kind of message, and the types of its payload's required fields."""
 
     qos: int
     retain: bool
@@ -54,7 +54,7 @@ LEAVES = {
 
 @dataclass(frozen=True, slots=True)
 class Broker:
-    """Where a broker is; an empty host means the embedded one."""
+    """The address of a broker; an empty host means the embedded one."""
 
     host: str
     port: int = DEFAULT_PORT

@@ -1,4 +1,4 @@
-"""What a watcher of a broker knows of the nodes that publish there; it trusts no message."""
+"""The nodes that publish at a broker, as a watcher sees them; it checks each message."""
 
 from __future__ import annotations
 
@@ -50,7 +50,7 @@ class Watcher:
 
     @property
     def over(self) -> bool:
-        """Whether a node was seen alive, and none is any more."""
+        """True if a node was seen alive, and none is any more."""
         return self._met and not self._alive
 
     async def watch(self, broker: Broker, count: int | None, ready: Callable[[], None]) -> None:

@@ -1,4 +1,4 @@
-"""Which faults are to happen: their spelling in words, and whom each of them can hit.
+"""Plans of faults: their spelling in words, and the flits that each can hit.
 
     KIND[@TYPE][:AMOUNT][:OPTION=VALUE]...        between commas
 
@@ -87,7 +87,7 @@ class Fault:
     link: int | None = None
 
     def can_hit(self, form: int) -> bool:
-        """Whether flits of type `form` are concerned."""
+        """True if the fault can hit flits of type `form`."""
         return self.only in (None, form) and form in KINDS[self.kind].types
 
     def __str__(self) -> str:
@@ -257,7 +257,7 @@ class FaultPlan:
         return self
 
     def part(self, sender: str, link: int = 0) -> FaultPlan:
-        """What of it can hit the flits that the end `sender` (of ENDS) sends on `link`."""
+        """Return the faults that can hit the flits that the end `sender` (of ENDS) sends on `link`."""
         end = ENDS[sender]
         mine = (f for f in self.faults if f.sender in (None, end) and f.link in (None, link))
         return FaultPlan(tuple(replace(fault, sender=None, link=None) for fault in mine))

@@ -55,7 +55,7 @@ IP_MTU_DISCOVER, IP_PMTUDISC_DO = 10, 2
 
 
 class Drop(StrEnum):
-    """Why a datagram was not delivered."""
+    """Reasons why a datagram was not delivered."""
 
     HEADER = "header"  # too short for one, or wrong magic, version or link
     SOURCE = "source"  # not from the peer, and no HELLO that makes its source the peer
@@ -72,7 +72,7 @@ class Datagram(NamedTuple):
 
     @property
     def pair(self) -> tuple[int, int]:
-        """What orders datagrams, also over a restart of their sender."""
+        """The key that orders datagrams, also over a restart of their sender."""
         return self.incarnation, self.counter
 
 
@@ -148,7 +148,7 @@ class UdpConnection(Connection):
 
     @property
     def peer(self) -> str:
-        """Who is at the other end, for a log."""
+        """The address of the other end, for a log."""
         source = self.link.peer
         return f"{source[0]}:{source[1]}" if source else "nobody yet"
 
@@ -312,7 +312,7 @@ class UdpLink(StreamLink):
             self._down_until = max(until, self._down_until or 0)
 
     def deadline(self, frame_timeout: int) -> int | None:
-        """When a delayed flit is due or the PAL comes up again, in ns."""
+        """The time at which a delayed flit is due or the PAL comes up again, in ns."""
         times = (super().deadline(frame_timeout), self._down_until)
         return min((at for at in times if at is not None), default=None)
 

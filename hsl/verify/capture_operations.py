@@ -159,7 +159,7 @@ def _atomic(
 
 
 def _judged(found: list[TraceOperation], unjudged: dict[int, str]) -> Seen:
-    """What can be judged: by word, values that tell writes apart and that come from these links."""
+    """Return the words that can be judged: their values tell writes apart and come from these links."""
     written: dict[int, list[int]] = defaultdict(list)
     read: dict[int, set[int]] = defaultdict(set)
     for each in found:

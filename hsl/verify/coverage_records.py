@@ -50,6 +50,6 @@ def _wrong(counts: Any, cells: Collection[str]) -> str:
 
 
 def summary(rows: Iterable[dict[str, Any]], verdicts: Sequence[str]) -> dict[str, int]:
-    """How many cells there are of each verdict."""
+    """Return the number of cells of each verdict."""
     counts = Counter(row["verdict"] for row in rows)
     return {name: counts[name] for name in verdicts}

@@ -56,7 +56,7 @@ class Deadlines:
         self.holds[txn] = now + self._t_req * (5 + operation.id % 3) // 4, operation
 
     def held(self, message: Message) -> int | None:
-        """When a completion arrives, None for one that is not held."""
+        """Return the arrival time of a completion in ns, None if it is not held."""
         if message.dst != self._agent or message.op not in (Op.Cmp, Op.CmpData):
             return None
         held = self.holds.get(message.txn)
@@ -70,7 +70,7 @@ class Deadlines:
         return operation
 
     def next_time(self) -> int | None:
-        """When the next T_REQ is over."""
+        """The time at which the next T_REQ expires, in ns."""
         return self._due[0][0] if self._due else None
 
     def due(self, now: int) -> Iterator[Operation]:

@@ -49,7 +49,7 @@ class Episodes(Protocol):
         """For one program."""
 
     def weight(self, thread: int) -> int:
-        """How often a thread has such an episode, beside others; 0: never."""
+        """Return the weight of such an episode among the others of a thread; 0: never."""
 
     def plan(self, thread: int) -> Iterator[Operation]:
         """The operations of one episode."""

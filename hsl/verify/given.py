@@ -74,7 +74,7 @@ def _access(each: TraceOperation, lines: dict[int, int]) -> Access:
 
 
 class _Order:
-    """What the next operation of a thread has to wait for (HSL 5.9)."""
+    """The operations that the next one of a thread must wait for (HSL 5.9)."""
 
     def __init__(self) -> None:
         self._acquired: tuple[int, ...] = ()  # the last acquire: all later ones wait for it

@@ -1,4 +1,4 @@
-"""When the operations of a program begin: each thread in its order, each when what it follows has ended."""
+"""Start of the operations of a program: each thread in order, each operation after those it follows."""
 
 from __future__ import annotations
 
@@ -48,15 +48,15 @@ class Issuer:
         return self._open
 
     def next_time(self) -> int | None:
-        """When the next operation begins, in ns; None when one that is under way must end first."""
+        """The time at which the next operation begins, in ns; None if another must end first."""
         return self._due[0][0] if self._due else None
 
     def next_agent(self) -> int:
-        """Whose operation begins at `next_time`."""
+        """The agent whose operation begins at `next_time`."""
         return self._due[0][2].agent
 
     def due(self, now: int) -> Iterator[Operation]:
-        """What begins at `now`; each counts as begun when it is taken."""
+        """Take the operations that begin at `now`; each counts as begun from then on."""
         while self._due and self._due[0][0] <= now:
             _, _, operation = heappop(self._due)
             self.begun += 1

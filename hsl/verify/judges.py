@@ -52,14 +52,14 @@ class Judges:
             self.streams.begun(operation)
 
     def sent(self, operation: Operation, outbox: list[Message], now: int) -> None:
-        """It has been submitted; `outbox`: what its agent sends, which may be changed."""
+        """Note that an operation was submitted; `outbox`: the messages of its agent, which may be changed."""
         if operation.judge == POISON:
             self.poison.begun(operation, operation.poison and mark(operation, outbox))
         elif operation.late or operation.access.dst in SILENT:
             self.deadlines.begun(operation, outbox, now)
 
     def ended(self, operation: Operation, ticket: Ticket, now: int) -> None:
-        """It ended, as its ticket says."""
+        """Judge an operation that ended, by its ticket."""
         self.writers.ended(operation, ticket)
         performed = True
         if operation.judge == POISON:

@@ -113,7 +113,7 @@ class Attempt:
         return len(self.order) == len(self._graph.after)
 
     def knot(self) -> list[int]:
-        """Of what was left, nodes each of which waits for the next, and the last for the first."""
+        """Return a cycle among the nodes left: each waits for the next, and the last for the first."""
         gone = set(self.order)
         before: dict[int, int] = {}  # what a node waits for
         readers: dict[int, list[int]] = {}
@@ -149,7 +149,7 @@ class Attempt:
 
 
 def _shares(operations: list[TraceOperation]) -> dict[int, float]:
-    """Of each operation its place among those of its agent, from 0 to 1."""
+    """Return the place of each operation among those of its agent, from 0 to 1."""
     numbers: dict[int, list[int]] = {}
     for number, each in enumerate(operations):
         numbers.setdefault(each.agent, []).append(number)

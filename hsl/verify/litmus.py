@@ -27,7 +27,7 @@ WHOLE_LOCATIONS = 2
 
 @dataclass(slots=True)
 class Result:
-    """What a test did. `counts`: schedules per outcome; `faults`: what no conforming agent does."""
+    """The result of a test. `counts`: schedules per outcome; `faults`: acts that no conforming agent does."""
 
     test: LitmusTest
     exhaustive: bool

@@ -168,7 +168,7 @@ class Part:
         return self._step(state, self.number(after, thread, waiting)), sent
 
     def _given(self, agent: int, given: int | Given) -> Answer:
-        """What the agent does; what a device tells is for the thread alone."""
+        """Return the agent's answer; a report of a device is given to the thread alone."""
         if isinstance(given, int) and self._agents.stream[given] is not None and self._program is not None:
             told = self._program.told(self._agents.messages[given])
             if told is not None:

@@ -339,7 +339,7 @@ def _registers_of(
 
 
 def _waited(lines: _Lines, instructions: list[Instruction], initial: Mapping[str, int]) -> None:
-    """What a thread waits for comes once, with a datum that is not 0: so each wait ends."""
+    """Refuse a wait unless its event comes once with a datum other than 0, so that each wait ends."""
     waits = [each.location for each in instructions if each.kind == "wait"]
     for place in waits:
         sent = [each.value for each in instructions if each.location == place and each.kind in WRITES]

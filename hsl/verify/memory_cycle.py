@@ -157,7 +157,7 @@ class _Because(NamedTuple):
 
 
 def _because(graph: Graph, path: list[int]) -> Iterator[_Because]:
-    """What the inferred edges of a path follow from, those of these paths too."""
+    """Return the paths that the inferred edges of a path follow from, and theirs in turn."""
     todo = deque(pairwise(path))
     told: set[tuple[int, int]] = set()
     while todo and len(told) < MAX_BECAUSE:

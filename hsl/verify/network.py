@@ -67,7 +67,7 @@ class Sent(NamedTuple):
 
 
 class Device(NamedTuple):
-    """What a node has besides its cache: its I/O agent, and the translations of `agent` with what waits."""
+    """The I/O agent of a node, and the translations of `agent` with the accesses that wait for them."""
 
     io: IoAgent
     atc: Atc | None

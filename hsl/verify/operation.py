@@ -151,7 +151,7 @@ class Operation(NamedTuple):
 
 
 def _judgeable(access: Access) -> bool:
-    """Whether a judge knows what an access must do: to whole aligned words, or to none."""
+    """True if a judge can tell the effect of an access: on whole aligned words, or on none."""
     if access.kind in ("evict", "flush", "fence", "intr"):
         return True
     if access.kind in ("atomic_load", "atomic_store"):

@@ -32,7 +32,7 @@ def mark(operation: Operation, outbox: list[Message]) -> bool:
 
 
 class Poison:
-    """What the lines hold that can be poisoned; every second one is poisoned at the start."""
+    """The contents of the lines that can be poisoned; every second one is poisoned at the start."""
 
     def __init__(self, parties: Parties) -> None:
         self._parties = parties

@@ -47,7 +47,7 @@ MAX_LINE: Final = 1 << 20  # characters: the longest record is an operation with
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Recording:
-    """What a file says: `target`, a key of TARGETS, what happens, and what came of it."""
+    """The contents of a file: `target`, a key of TARGETS, the records to play, and the recorded verdict."""
 
     target: str
     config: dict[str, Any]
@@ -111,7 +111,7 @@ def replay(recording: Recording, engine: str | None = None, *, trace: bool = Fal
 
 
 def same(recorded: dict[str, Any] | None, verdict: Verdict) -> bool:
-    """Whether the verdict is the recorded one."""
+    """True if the verdict is the recorded one."""
     return recorded is not None and recorded == plain(verdict)
 
 

@@ -29,7 +29,7 @@ class _Search:
         self.budget = budget
 
     def try_(self, ids: Sequence[int]) -> bool:
-        """Whether the operations `ids` alone fail; if so they are the best."""
+        """True if the operations `ids` alone fail; they become the best so far."""
         if not ids:
             return False
         if self.budget < len(ids):

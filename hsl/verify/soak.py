@@ -58,7 +58,7 @@ BLURRING: Final = (FaultKind.LINK_DOWN, FaultKind.REORDER)
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class SoakPlan:
-    """What a soak does. `kills` are (link, delivered flits); the wire of that link is then cut for good.
+    """Settings of a soak. `kills` are (link, delivered flits); the wire of that link is then cut for good.
 
     `low_power`: after so many delivered flits the ends rest, and may sleep in L1; 0: L1 is not offered.
 
@@ -358,7 +358,7 @@ def dropped(counters: LinkCounters) -> int:
 
 
 def _logged(counters: LinkCounters, injector: FaultInjector) -> list[tuple[str, int, int, int]]:
-    """What a peer logs of faults that it sees: name, count, and the least and most that were injected.
+    """Return the faults that a peer logged: name, count, and the least and most that were injected.
 
     The ACK of a CTL is judged in some of them only.
     """

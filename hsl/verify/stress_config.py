@@ -1,4 +1,4 @@
-"""What the random tester runs: sizes, where the lines live, the way that messages take, faults, the seed."""
+"""Settings of the random tester: sizes, homes of the lines, path of messages, faults, the seed."""
 
 from __future__ import annotations
 
@@ -103,7 +103,7 @@ class StressConfig:
                 raise ConfigError(f"stress: --with {name} needs {need}")
 
     def _needs(self, kind: str) -> str:
-        """What the run would have to have for a kind of operation, or ""."""
+        """Return the part that a run lacks for a kind of operation, or ""."""
         if kind == "translation" and not (self.cpu and self.gpu):
             return "at least one cpu and one gpu"
         if kind == "timeouts" and (self.via != "messages" or self.cpu < 2):

@@ -64,7 +64,7 @@ def _template(op: Op, length: int, be: int | None, src: int, dst: int) -> Messag
 
 
 class Ledger:
-    """What one end has sent and the other has not got yet, per VC in order: each must come once.
+    """Messages in flight from one end to the other, per VC in order; each must arrive once.
 
     Bounded by what the sender lets be under way.
     """
@@ -103,7 +103,7 @@ class Ledger:
         self._judge(message, expected)
 
     def _judge(self, message: Message, expected: deque[Message]) -> None:
-        """Which fault it is that `message` is not the next one; the ledger goes on behind it."""
+        """Return the fault that shows when `message` is not the next one; the ledger goes on behind it."""
         name = Vc(message.vc).name
         ahead = list(expected)[:LOOK_AHEAD]
         if message in ahead:

@@ -118,7 +118,7 @@ class Workload:
     # ---- episodes
 
     def _episode(self, thread: int) -> Iterator[Operation]:
-        """It has its words from the first operation to the last; `style` is how it keeps its order."""
+        """Return an episode, which holds its words throughout; `style`: its way to keep order."""
         style = self._rng.choice(STYLES)
         episode = self._reserve(self._rng.randint(*EPISODE))
         follows = {each for word in episode.writes for ends in word.read for each in ends}

@@ -259,7 +259,7 @@ from hsl._generated.constants import LinkState
 
 
 class OpInfo(NamedTuple):
-    """What 5.3, 5.12 and 5.14 say of an opcode; the words are explained in spec/opcodes.toml."""
+    """The rules of 5.3, 5.12 and 5.14 for an opcode; spec/opcodes.toml explains the words."""
 
     code: int
     name: str
@@ -427,7 +427,7 @@ def _credit_tables(spec: Spec) -> Iterator[str]:
 
 
 def _uses(spec: Spec) -> Iterator[str]:
-    """What opcodes and VCs use and carry, by 2.5 P7 and 2.6."""
+    """Write the fields that opcodes use and the VCs that carry data, by 2.5 P7 and 2.6."""
     vcs = spec.rows("messages", "vc")
     sets = {
         "UNANSWERED": ("have no completion that could carry an error", [not vc["answered"] for vc in vcs]),

@@ -173,7 +173,7 @@ def _field_bits(spec: Spec, table: str) -> Iterator[int]:
 
 
 def granule_layouts(spec: Spec) -> list[Row]:
-    """What is laid out in granules: entries of map and access list, registers, records."""
+    """Return the layouts in granules: entries of map and access list, registers, records."""
     registers = [row for row in spec.rows("address_map", "register") if "fields" in row]
     return [*spec.rows("address_map", "entry"), *registers, *spec.rows("non_coherent", "record")]
 

@@ -15,7 +15,9 @@ BANNED = re.compile(
     re.IGNORECASE,
 )
 # A docstring opens with an imperative, "True if", or a noun phrase.
-OPENING = re.compile(r"(What|Who|Whose|Whom|Whether|Is|Are|Of|Has|Does|Can|Those)\b")
+OPENING = re.compile(
+    r"(What|Who|Whose|Whom|Whether|Is|Are|Of|Has|Does|Can|Those|How|When|Where|Why|Which|Its|It)\b"
+)
 Place = tuple[str, int, str]
 
 
@@ -92,5 +94,6 @@ def test_plain_phrases_pass(text: str) -> None:
 
 def test_questions_are_found() -> None:
     """A docstring that opens with a question is found, on a module, a class and a function."""
-    source = '"""What it is."""\nclass A:\n    """Who."""\n    def f(): "Whether it is."\n    def g(): "Isolate it."'
+    functions = '    def f(): "Whether it is."\n    def g(): "Isolate it."'
+    source = f'"""How it is."""\nclass A:\n    """Who."""\n{functions}'
     assert [line for line, _ in openings(source)] == [1, 2, 4]

@@ -201,7 +201,7 @@ def _timers(spec: Spec) -> Iterator[Refusal]:
 
 
 def _litmus(spec: Spec) -> Iterator[Refusal]:
-    """What the litmus emitter relies on: accesses of threads, and one mark for each thread that has two."""
+    """Check the rules of the litmus emitter: accesses of threads, one mark for each thread that has two."""
     for shape in spec.rows("litmus", "shape") if "litmus" in spec.docs else ():
         threads = [thread.split("; ") for thread in shape["threads"]]
         for access in (access for thread in threads for access in thread):
