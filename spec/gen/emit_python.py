@@ -18,7 +18,7 @@ def emit(spec: Spec) -> dict[str, str]:
     """The generated Python files: path below the project's root to text."""
     return {
         "hsl/_generated/__init__.py": HEADER.format(
-            doc="What `spec/*.toml` says, as Python.", sources="spec/*.toml"
+            doc="The contents of `spec/*.toml` as Python.", sources="spec/*.toml"
         ),
         "hsl/_generated/constants.py": "\n".join(_constants(spec)) + "\n",
         "hsl/_generated/layouts.py": "\n".join(_layouts(spec)) + "\n",
