@@ -1,6 +1,6 @@
-"""The document of `hsl.cli.flit_json` back to flits: what `hsl codec encode` does.
+"""Flits of the document of `hsl.cli.flit_json`, for `hsl codec encode`.
 
-What decode adds for the reader may be missing: `type` or `ft` is enough, and so is `op` or `opcode`; a
+Fields that decode adds for the reader may be missing: `type` or `ft` is enough, and so is `op` or `opcode`. A
 message without `offset` begins as early as it can so that it ends in its flit. Fields not given are 0.
 """
 
@@ -11,7 +11,7 @@ from enum import IntEnum
 from typing import Any, Final
 
 from hsl._generated.constants import GRANULE_BYTES, CtlOp, FlitType, Op
-from hsl.cli.flit_json import CTL_BYTES_FIELDS, ENUMS, HEADER, Json
+from hsl.cli.flit_json import CTL_BYTES_FIELDS, DOCUMENT, ENUMS, HEADER, Json
 from hsl.codec.ctl import CAPS, CAPS_OF, Ctl
 from hsl.codec.engines import Engine, engine
 from hsl.codec.flit import FORMATS, Flit, FlitFormat, flit_format
@@ -29,21 +29,24 @@ PLACE_KEYS: Final = frozenset({"opcode", "flit", "offset"})
 
 
 def encode_document(document: Any, codec: str = "reference") -> list[bytes]:
-    """The flits of `document`; ConfigError says what in it cannot be used, and where.
+    """Return the flits of `document`, encoded by the engine `codec`.
 
-    `codec` is the engine that does it; ConfigError when it is not there.
+    Raises ConfigError that names the invalid part and its place, or an engine that is not there.
     """
     by = engine(codec)
-    if not isinstance(document, list) or not all(isinstance(flit, dict) for flit in document):
-        raise ConfigError("the document is no array of flit objects")
-    for index, flit in enumerate(document):
+    if not isinstance(document, dict) or document.get("schema") != DOCUMENT:
+        raise ConfigError(f'{shown(document)}; expected an object with "schema": "{DOCUMENT}" and "flits"')
+    flits = document.get("flits")
+    if not isinstance(flits, list) or not all(isinstance(flit, dict) for flit in flits):
+        raise ConfigError(f"flits: {shown(flits)}; expected an array of objects")
+    for index, flit in enumerate(flits):
         if not isinstance(flit.get("format"), str):
             wrong = f"{shown(flit['format'])}" if "format" in flit else "missing"
             raise ConfigError(f"flit {index}, format: {wrong}; {expected(FORMATS)}")
-    formats = {flit["format"] for flit in document}
+    formats = {flit["format"] for flit in flits}
     if len(formats) > 1:
         raise ConfigError(f"formats {', '.join(sorted(formats))} in one document; a link has one")
-    return Encoder(flit_format(formats.pop()), document, by).encode() if document else []
+    return Encoder(flit_format(formats.pop()), flits, by).encode() if flits else []
 
 
 class Encoder:
