@@ -76,7 +76,7 @@ def tell(
 
 
 def console_of() -> Console:
-    """Where heat maps go: as wide as they are where there is no terminal."""
+    """Return the console of heat maps, which are not cut where there is no terminal."""
     return Console(highlight=False, width=console_width() or UNLIMITED)
 
 
@@ -149,7 +149,7 @@ def map_coherence(report: dict[str, Any], console: Console) -> None:
 
 
 def mark(cell: dict[str, Any], count: str) -> Text:
-    """How a cell looks in the heat map."""
+    """Return the mark of a cell in the heat map."""
     if cell["verdict"] in MARKS:
         return Text(*MARKS[cell["verdict"]])
     heat = min(len(str(cell[count])), len(GREENS)) - 1

@@ -35,7 +35,7 @@ def test_kinds(name: str, options: tuple[str, ...], tmp_path: Path) -> None:
     data, text = KINDS[name]
     path = tmp_path / "file"
     path.write_bytes(data)
-    result = run("decode", "--in", str(path), *options)
+    result = run("decode", "--input", str(path), *options)
     assert (result.exit_code, result.stdout) == (ExitCode.USAGE, "")
     (line,) = result.stderr.splitlines()
     assert line.startswith(f"hsl: {path}: ")
@@ -53,6 +53,6 @@ def test_flits_that_begin_like_a_file(tmp_path: Path, monkeypatch: pytest.Monkey
     monkeypatch.setattr("hsl.cli.file_kind.MAGICS", {cases.V2[:4]: "this is a trap"})
     path = tmp_path / "flits"
     path.write_bytes(cases.V2)
-    assert run("decode", "--in", str(path)).exit_code == ExitCode.OK
+    assert run("decode", "--input", str(path)).exit_code == ExitCode.OK
     path.write_bytes(cases.V2[:-1] + b"\0")
-    assert "trap" in run("decode", "--in", str(path)).stderr
+    assert "trap" in run("decode", "--input", str(path)).stderr

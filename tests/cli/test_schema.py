@@ -32,8 +32,8 @@ LACKEY = " L 1000,8\n S 1008,8\n"
 # Command -> its arguments, with the fixtures of `arguments` in braces.
 DOCUMENTS = {
     "check": "check {trace} --json",
-    "codec decode": "codec decode --in {flits} --json",
-    "codec encode": "codec encode --in {document} --json",
+    "codec decode": "codec decode --input {flits} --json",
+    "codec encode": "codec encode --input {document} --json",
     "demo": "demo --transport loopback --input {text} --json",
     "demo of arrays": "demo --kernel saxpy --size 1024 --json",
     "info": "info --json",
@@ -46,7 +46,7 @@ DOCUMENTS = {
     "replay": "replay {recording} --json",
     "schema": "schema --json",
     "stress": "stress --ops 40 --seed 1 --json",
-    "telemetry broker": "telemetry broker --port 0 --seconds 0 --json",
+    "telemetry broker": "telemetry broker --port 0 --time-limit 0 --json",
     "telemetry watch": "telemetry watch {broker} --count 1 --json",
 }
 # Commands whose documents need more than a call -> the test that validates them.
@@ -87,7 +87,8 @@ def arguments(tmp_path_factory: pytest.TempPathFactory) -> Iterator[dict[str, st
 
 def test_each_document_of_each_command(arguments: dict[str, str], tmp_path: Path) -> None:
     """A stock validator accepts each document by what `hsl schema` prints for the name in the document."""
-    files, names = [], set()
+    files: list[str] = []
+    names: set[str] = set()
     for command, line in DOCUMENTS.items():
         result = call(*(word.format(**arguments) for word in line.split()))
         assert result.exit_code == ExitCode.OK, (command, result.stderr)

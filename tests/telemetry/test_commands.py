@@ -42,11 +42,11 @@ def test_broker_ends_by_itself() -> None:
 
 def test_broker_as_json() -> None:
     """--json prints the address as one document of its schema."""
-    result = call("broker", "--port", "0", "--seconds", "0", "--json")
+    result = call("broker", "--port", "0", "--time-limit", "0", "--json")
     assert result.exit_code == ExitCode.OK
     document = json.loads(result.stdout)
     validate(document, "telemetry.broker")
-    assert Broker.parse(document["broker"]).port > 0
+    assert Broker.parse(document["address"]).port > 0
 
 
 def test_port_that_is_taken(embedded: str) -> None:
