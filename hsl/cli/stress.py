@@ -76,7 +76,7 @@ def stress(
 
 
 class How(NamedTuple):
-    """How a verdict is followed up: the engine, whether a failure is made small, where the run is saved."""
+    """Settings for a verdict: the engine, whether a failure is shrunk, the file of the recording."""
 
     engine: str | None
     shrink: bool

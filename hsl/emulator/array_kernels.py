@@ -136,7 +136,7 @@ def blocks(job: ArrayJob, groups: Any) -> Any:
 
 
 def blocks_of(job: ArrayJob) -> int:
-    """The blocks of a vector, 0 when the job is none of whole blocks."""
+    """Return the number of blocks of a vector, 0 if the job is not made of whole blocks."""
     return 0 if job.rows != 1 or job.columns % BLOCK else job.columns // BLOCK
 
 
