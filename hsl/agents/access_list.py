@@ -1,4 +1,4 @@
-"""The access list: who may do what in a range, beyond the default rights of the map (HSL 5.14, 6.3)."""
+"""The access list: rights of nodes in ranges, beyond the default rights of the map (HSL 5.14, 6.3)."""
 
 from __future__ import annotations
 

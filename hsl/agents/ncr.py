@@ -129,7 +129,7 @@ class NcrRequests:
         self._finish(ticket, now, err, data, poison)
 
     def lost(self, nid: int, now: int) -> None:
-        """Node `nid` is lost: what was sent to it ends with UNREACH and is not repeated (6.2 F7)."""
+        """End the requests to node `nid`, which is lost, with UNREACH; they are not repeated (6.2 F7)."""
         for request in self._outstanding.to(nid):
             if request.line is None:
                 self._end(request, Err.UNREACH, b"", False, now)

@@ -67,7 +67,7 @@ class Registers:
 
     @property
     def error_destination(self) -> int | None:
-        """ERRDST: who gets ErrMsg ERROR, None while it is off."""
+        """ERRDST: the NID that gets ErrMsg ERROR, None while it is off."""
         fields = ERRDST_D0.parse(_word(self._values[Register.ERRDST]))
         return int(fields["nid"]) if fields["on"] else None
 

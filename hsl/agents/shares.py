@@ -34,7 +34,7 @@ class Shares:
         self.renew((), ())
 
     def renew(self, busy: Iterable[int], idle: Iterable[tuple[Place, int]]) -> None:
-        """Count anew: the requesters of busy lines, and each idle line with who asks first."""
+        """Count anew: the requesters of busy lines, and each idle line under its first requester."""
         groups = self._peers.groups
         self._free = self._tshrs
         self._part = self._tshrs // (2 * groups)

@@ -66,7 +66,7 @@ class Sink:
         self.size += len(data)
 
     def _take_back(self) -> None:
-        """Cut off the part of a block that was written; what has failed first is what the caller tells."""
+        """Cut off a block that was written in part; the caller reports the first failure."""
         if self.pipe:
             return
         with suppress(OSError):

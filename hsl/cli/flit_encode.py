@@ -200,7 +200,7 @@ def numbers(found: Json, where: str) -> dict[str, int]:
 
 
 def only(found: Json, legal: frozenset[str], where: str) -> None:
-    """Refuse keys that nobody reads."""
+    """Refuse unknown keys."""
     if unknown := sorted(found.keys() - legal):
         raise ConfigError(
             f"{where}: unknown {', '.join(map(shown, unknown))}; {expected(sorted(legal), unknown[0])}"

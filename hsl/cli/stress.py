@@ -107,7 +107,7 @@ def judged(
 
 
 def given_program(file: Path, config: StressConfig) -> list[Operation]:
-    """The operations of a file. Raises ConfigError for what is none, and when there are none."""
+    """Return the operations of a file. Raises ConfigError for an invalid file, or one without any."""
     trace = load(file)
     try:
         program = program_of(trace, config)

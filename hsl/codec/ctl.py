@@ -133,12 +133,12 @@ def decode_ctl(payload: bytes) -> Ctl:
 
 
 def _offer(record: bytes) -> bytes:
-    """A CAPS record without what is ignored on receipt. HSL 3.3.2 [HSL-FLT-005]."""
+    """Return a CAPS record without the fields that are ignored on receipt. HSL 3.3.2 [HSL-FLT-005]."""
     return OFFER.encode(OFFER.decode(record))
 
 
 def _unknown(ctl: Ctl) -> bytes:
-    """The body of a CTL_OP that nobody knows."""
+    """Return the body of an unknown CTL_OP."""
     raw = ctl.body.get("raw", bytes(CTL_BODY_BYTES))
     if ctl.body.keys() - {"raw"} or not isinstance(raw, bytes) or len(raw) != CTL_BODY_BYTES:
         raise _refused(f"body {ctl.body!r} of CTL_OP {ctl.op}; expected raw of {CTL_BODY_BYTES} bytes")

@@ -93,7 +93,7 @@ def flit_format(name: str) -> FlitFormat:
 
 
 def flit_type(data: bytes) -> int:
-    """The FT of a flit as it is on the wire, whatever else is wrong; CodecError (CRC) when there is none."""
+    """Return the FT of a flit; the rest is not checked. Raises CodecError (CRC) for no bytes."""
     if not data:
         raise CodecError("flit of 0 bytes has no type", code=ErrorCode.CRC, requirement="HSL-FLT-001")
     shift, mask = _FT

@@ -88,7 +88,7 @@ def requirement_of(number: int) -> str:
 
 
 def _read_error(fault: Struct, found: str = "") -> CodecError:
-    """The error of bytes that were read; `found`: what was there."""
+    """Return the error of bytes that were read; `found`: the value in them."""
     requirement = requirement_of(fault.requirement)
     text = f"{fault_text(requirement)}{found and ': '}{found}"
     return CodecError(text, code=ErrorCode(fault.code), requirement=requirement, offset=fault.offset)

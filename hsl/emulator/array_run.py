@@ -1,4 +1,4 @@
-"""A whole run of an array kernel on the loopback, and what it moved, phase by phase."""
+"""A whole run of an array kernel on the loopback, and its traffic in each phase."""
 
 from __future__ import annotations
 

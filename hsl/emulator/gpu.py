@@ -206,7 +206,7 @@ class GpuDevice(Device):
 
 
 def guarded(program: Program[None], faults: list[TransactionError]) -> Program[None]:
-    """Run a program; an access to what nobody serves ends it, and is noted in `faults`."""
+    """Run a program; an access to an address without a home ends it and is noted in `faults`."""
     try:
         yield from program
     except TransactionError as error:

@@ -46,7 +46,7 @@ class Begin(NamedTuple):
 
 
 class Take(NamedTuple):
-    """The input of a device that its program takes what has come: doorbells, or else interrupts.
+    """The input of a device whose program takes the doorbells that arrived, or else the interrupts.
 
     The device then says so by messages to `program`, the NID of the program's request agent.
     """
@@ -207,7 +207,7 @@ class DeviceAutomaton(Automaton):
         super().__init__({"io": io, "mmio": io.mmio, "raised": self.raised})
 
     def news(self, state: int) -> tuple[bool, ...]:
-        """Return the values of Take.doorbells: what has come in `state` and was not taken."""
+        """Return the values of Take.doorbells that arrived in `state` and were not taken."""
         if state not in self._news:
             self.restore(state)
             has = (self.io.has_doorbell(), self.io.has_interrupt())

@@ -1,4 +1,4 @@
-"""T_REQ: what is not answered in time is reported at that instant, once (HSL 5.11).
+"""T_REQ: a request without an answer in time is reported at that instant, once (HSL 5.11).
 
 The network holds the completions of some requests until between one and two T_REQ after they were sent, and
 some targets do not answer before everything else has ended.
@@ -35,7 +35,7 @@ class Deadlines:
         self.holds: dict[int, tuple[int, Operation]] = {}
 
     def begun(self, operation: Operation, outbox: list[Message], now: int) -> None:
-        """An operation has begun; what it sent at once, if it is to be late, is answered late."""
+        """Note that an operation began; delay the answers to its first messages if it is to be late."""
         if operation.access.dst in SILENT:
             self._asking[operation.access.dst] = operation
             return

@@ -44,7 +44,7 @@ class Issuer:
 
     @property
     def open(self) -> set[int]:
-        """The ids of what was read and has not ended."""
+        """The ids of the operations that were read and have not ended."""
         return self._open
 
     def next_time(self) -> int | None:
@@ -93,7 +93,7 @@ class Issuer:
             self._schedule(operation.thread, now)
 
     def _schedule(self, thread: int, now: int) -> None:
-        """Let the head of a thread wait for what it follows, or make it due."""
+        """Let the head of a thread wait for the operations that it follows, or make it due."""
         queue = self._queues[thread]
         if thread in self._scheduled or not queue or self._flying[thread] >= THREAD_WINDOW:
             return

@@ -95,7 +95,7 @@ class Judges:
             self.counts["ncr"] += 1
 
     def judge_rest(self, line: int, copy: bytes | None, stored: bytes) -> None:
-        """At rest a line holds what was written last; `copy`: that of its owner, `stored`: in memory."""
+        """Check that a line at rest holds the last value; `copy`: of its owner, `stored`: in memory."""
         if line in self._plain_lines:
             self.writers.judge_rest(line, stored if copy is None else copy)
         else:

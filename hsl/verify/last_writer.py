@@ -65,7 +65,7 @@ class Counter:
         self._floors[operation.id] = self._ended
 
     def ended(self, operation: Operation, returned: bytes | None) -> str:
-        """An atomic ends; what is wrong with what it returned (None: nothing), or ""."""
+        """Return the error of the value that an atomic returned (None: it returned none), or ""."""
         self._ended += 1
         floor = self._floors.pop(operation.id)
         if returned is None:

@@ -54,7 +54,7 @@ class Attempt:
             self._write(heappop(self._open)[1])
 
     def _go(self, ready: list[int]) -> None:
-        """Let go what has nothing before it: at once, or as a write that has its turn."""
+        """Release the operations without predecessors: at once, or as a write that has its turn."""
         while ready:
             node = ready.pop()
             if node in self._rank:
@@ -91,7 +91,7 @@ class Attempt:
         return self._graph.trace.operations[write].addr if initial is None else initial
 
     def _write(self, node: int) -> None:
-        """A write goes if nobody else has still to read the value that it overwrites."""
+        """Release a write if no other agent has yet to read the value that it overwrites."""
         addr = self._graph.trace.operations[node].addr
         last, atomic = self._last[addr], node in self._source
         if self._readers[last] > atomic:

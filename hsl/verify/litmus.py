@@ -157,7 +157,7 @@ class Explorer:
 
 
 class _Faults:
-    """Turns whatever an agent raises into a fault of the result: among conforming agents nothing does."""
+    """Turns an exception of an agent into a fault of the result; conforming agents raise none."""
 
     def __init__(self, result: Result, case: Case) -> None:
         self._result = result

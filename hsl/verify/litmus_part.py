@@ -46,7 +46,7 @@ class Move(NamedTuple):
 
 
 class Program:
-    """A thread as an agent is given it: its accesses, and what must have happened before each is issued.
+    """A thread for one agent: its accesses, and the conditions for the issue of each.
 
     `waits`: OP and address of what a device tells its program, with the instruction that waits for it.
     """
@@ -57,7 +57,7 @@ class Program:
         self._waits = waits
 
     def told(self, message: Message) -> tuple[tuple[int, bytes], ...]:
-        """The instruction that ends with what a device tells, and its datum."""
+        """Return the instruction that a device's message ends, and its datum."""
         index = self._waits.get((message.op, message.addr))
         return () if index is None else ((index, message.data),)
 
@@ -72,18 +72,18 @@ class Program:
 
 
 class Taking:
-    """The step of the program behind a device: take what has come, and be told of it as `nid`."""
+    """The step of a device's program: take the messages that arrived, as `nid`."""
 
     def __init__(self, device: DeviceAutomaton, nid: int) -> None:
         self._device = device
         self._nid = nid
 
     def told(self, message: Message) -> tuple[tuple[int, bytes], ...] | None:
-        """None: what comes is for the device."""
+        """Return None: the message is for the device."""
         return None
 
     def ready(self, agent: int, thread: Thread) -> Iterator[tuple[int, Given]]:
-        """Return what may be taken."""
+        """Return the messages that may be taken."""
         return ((int(bells), Take(bells, self._nid)) for bells in self._device.news(agent))
 
 

@@ -271,7 +271,7 @@ def _cells(lines: _Lines, row: str) -> list[str]:
 
 
 def _instruction(lines: _Lines, cell: str) -> Instruction:
-    """One cell: a mnemonic, what it orders, its operands."""
+    """Read one cell: a mnemonic, its order, its operands."""
     mnemonic, _, rest = cell.replace("\t", " ").partition(" ")
     kind, *orders = mnemonic.split(".")
     if kind not in OPERANDS or any(order not in ATOMS.get(kind, ()) for order in orders):
@@ -351,7 +351,7 @@ def _waited(lines: _Lines, instructions: list[Instruction], initial: Mapping[str
 
 
 class _Tokens:
-    """The tokens of a condition, and what they may name."""
+    """The tokens of a condition, and the names that they may use."""
 
     def __init__(self, lines: _Lines, text: str, names: frozenset[str]) -> None:
         self.lines = lines

@@ -1,4 +1,4 @@
-"""One operation of a test program: an access of an agent, and what must have ended before it may begin."""
+"""One operation of a test program: an access of an agent, and the operations that must end before it."""
 
 from __future__ import annotations
 
@@ -100,7 +100,7 @@ class Operation(NamedTuple):
         return f"#{self.id} node {self.agent} {access.kind} {access.addr:#x}+{access.size}{what}"
 
     def record(self) -> dict[str, Any]:
-        """The operation as JSON; what has its default is left out."""
+        """Return the operation as JSON without the fields that have their default."""
         access = {
             name: int(value) if isinstance(value, int) else value
             for name in _FIELDS

@@ -20,7 +20,7 @@ class _Spent(Exception):
 
 
 class _Search:
-    """The smallest program that fails, so far, and what is left of the budget."""
+    """The smallest program that fails, so far, and the rest of the budget."""
 
     def __init__(self, operations: Sequence[Operation], fails: Fails, budget: int) -> None:
         self.whole = list(operations)

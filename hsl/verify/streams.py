@@ -41,7 +41,7 @@ class Streams:
             self._expected[operation.agent, access.dst, access.stream].append(operation)
 
     def take(self, device: IoAgent) -> None:
-        """Take what has come to a device. Raises InvariantError when it is not what is next.
+        """Take the messages that arrived at a device. Raises InvariantError if they are not the next ones.
 
         A device with both cannot tell which of a doorbell and an interrupt came first.
         """

@@ -127,5 +127,5 @@ class StressConfig:
         return cls(**({"kinds": NONE} | values))
 
     def record(self) -> dict[str, Any]:
-        """The configuration as JSON; the kinds by name, whatever ALL means later."""
+        """Return the configuration as JSON with the kinds by name, as ALL may mean more later."""
         return asdict(self) | {"kinds": ",".join(self.having) or NONE}

@@ -75,7 +75,7 @@ class Trace:
 
 
 def read_trace(lines: Iterable[str], source: str) -> Trace:
-    """Read a trace of either format. Raises ConfigError with `source` and line for what is none."""
+    """Read a trace of either format. Raises ConfigError with `source` and line for an invalid one."""
     trace = Trace()
     finals: set[int] = set()
     json_lines: bool | None = None

@@ -1,4 +1,4 @@
-"""Messages of all VCs that know their place, and the ledger that says what must arrive next."""
+"""Messages of all VCs that carry their place, and the ledger of the messages that must arrive next."""
 
 from __future__ import annotations
 
@@ -89,7 +89,7 @@ class Ledger:
         self._open[message.vc].append(message)
 
     def deliver(self, message: Message) -> None:
-        """`message` has come: it must be the oldest of its VC that is open, whatever its POISON says."""
+        """Check that `message` is the oldest open one of its VC, with any POISON."""
         if message.poison:
             self.poisoned += 1
             message = message._replace(poison=0)
@@ -125,7 +125,7 @@ class Ledger:
             self.told.append(text)
 
     def close(self) -> None:
-        """Nothing more will come: what is open is lost."""
+        """Close the ledger; the open messages are lost."""
         for vc, messages in self._open.items():
             if messages:
                 self._fault("lost", len(messages), f"{len(messages)} messages of {Vc(vc).name} never came")

@@ -106,7 +106,7 @@ def _read(path: Path) -> str:
 
 
 def read_toml(path: Path) -> Row:
-    """One document; raises SpecError for what is not UTF-8 or not TOML."""
+    """Read one document. Raises SpecError for bytes that are not UTF-8 or not TOML."""
     file = shown(path)
     text = _read(path)
     try:

@@ -77,7 +77,7 @@ class Layout(NamedTuple):
     fields: list[Field]
 
     def filled(self) -> Iterator[Field]:
-        """The fields, and between them what is sent as 0."""
+        """Return the fields, and the gaps between them, which are sent as 0."""
         at = 0
         for field in self.fields:
             if field.low > at:
