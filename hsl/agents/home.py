@@ -399,7 +399,7 @@ class HomeAgent:
         return self._leg.content_lost(nid, first, last)
 
     def can_serve(self, entry: SamEntry) -> bool:
-        """May this entry stand in the map, for what it homes here. HSL 5.14."""
+        """True if this entry may stand in the map: this home can serve its lines. HSL 5.14."""
         return self._leg.can_serve(entry)
 
     def lift(self, nid: int) -> bool:

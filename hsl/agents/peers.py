@@ -16,7 +16,7 @@ LOCAL = Negotiated(atomics.PERFORMED, FEATURES, MAX_TXN, ADDRESS_BITS)
 
 
 def overlap(one: range, other: range) -> bool:
-    """Have two ranges of NIDs one in common."""
+    """True if two ranges of NIDs have one in common."""
     return one.start < other.stop and other.start < one.stop
 
 

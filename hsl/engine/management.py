@@ -101,7 +101,7 @@ class NodeServices:
         return lambda: all(recall.done for recall in recalls)
 
     def can_serve(self, entry: SamEntry) -> bool:
-        """Have the homes what an entry of the map says they have."""
+        """True if the homes have the memory that an entry of the map says."""
         return all(home.can_serve(entry) for home in self._homes.values())
 
     # ---- ports and logs

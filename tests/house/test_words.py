@@ -16,7 +16,7 @@ BANNED = re.compile(
 )
 # A docstring opens with an imperative, "True if", or a noun phrase.
 OPENING = re.compile(
-    r"(What|Who|Whose|Whom|Whether|Is|Are|Of|Has|Does|Can|Those|How|When|Where|Why|Which|Its|It)\b"
+    r"(What|Who|Whose|Whom|Whether|Is|Are|Of|Has|Does|Can|May|Must|Those|How|When|Where|Why|Which|Its|It)\b"
 )
 Place = tuple[str, int, str]
 
