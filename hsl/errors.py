@@ -19,7 +19,7 @@ class HslError(Exception):
 
 
 class CodecError(HslError):
-    """Bytes that are no legal flit, message or CTL; `offset` is the first offending byte of the flit."""
+    """An invalid flit, message or CTL; `offset` is the first offending byte of the flit."""
 
     def __init__(self, text: str, *, code: int = 0, requirement: str = "", offset: int = 0) -> None:
         super().__init__(text, code=code, requirement=requirement)
@@ -27,7 +27,7 @@ class CodecError(HslError):
 
 
 class ConfigError(HslError):
-    """A configuration or an argument that cannot be used; the text says what came and what is legal."""
+    """An invalid configuration or argument; the text says what came and what was expected."""
 
 
 class LinkError(HslError):
@@ -51,7 +51,7 @@ class PeerLost(TransportError):
 
 
 class CaptureError(HslError):
-    """A capture that cannot be written, or bytes that are none; `offset` is where the bad block begins."""
+    """A capture that cannot be written or read; `offset` is the first byte of the invalid block."""
 
     def __init__(self, text: str, *, offset: int = 0) -> None:
         super().__init__(text)

@@ -15,7 +15,7 @@ OTHERS: Final = "other events"
 
 @dataclass(slots=True)
 class Kind:
-    """When the next line of a kind may be written, what it says, and how many events have waited for it."""
+    """A kind of log line: the time of the next line in ns, its text, and the events that wait for it."""
 
     due: int
     text: str = ""

@@ -48,7 +48,7 @@ REFUSALS = frozenset({"ERR_FATAL_port", "ERR_FATAL_link"})
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Attachment:
-    """Where a link of a port goes; `wait`: seconds for which a connecting side calls at first.
+    """The address of a link of a port; `wait`: seconds for which a connecting side tries at first.
 
     `device`: the number of this node in the system. The faults of each end come from a generator of its own,
     the same as on the loopback, so a seed hits the flits of the same numbers on every transport.
@@ -66,7 +66,7 @@ class Attachment:
 
 
 class TimeLimit(NamedTuple):
-    """When a session is given up; `awaited()` is what its programs wait for the peer to do by then."""
+    """The time limit of a session; `awaited()` describes the acts of the peer that its programs wait for."""
 
     seconds: float
     awaited: Callable[[], str] = lambda: "end the session"
@@ -230,7 +230,7 @@ class Session:
 
     @property
     def addresses(self) -> list[Address]:
-        """Where each attachment listens or calls; a port 0 is known once the session is open."""
+        """The addresses of the attachments; a port 0 is replaced once the session is open."""
         return [end.link.address for end in self.ends.values()]
 
     def run_blocking(self, announce: Callable[[list[Address]], None] | None = None) -> None:
@@ -315,7 +315,7 @@ class Session:
         return SETTLE_TU * max((self._tu(end) for end in self.ends.values()), default=0)
 
     def _patience(self, end: End) -> int | None:
-        """When a connecting side that never was up gives in, in ns."""
+        """Return the time at which a connecting side that never was up gives up, in ns."""
         if end.listens or end.called_at is None or self.device.started:
             return None
         wait = (

@@ -75,7 +75,7 @@ def fault(error: CodecError | None) -> tuple[int, str, int] | None:
 
 
 def same(call: Callable[[Engine], Any], what: str) -> Any:
-    """What both engines make of `call`, which must be the same."""
+    """Return the result of `call`, which must be the same on both engines."""
     reference, native = (outcome(call, engine(name)) for name in ("reference", "native"))
     assert reference == native, f"{what}\nreference: {reference}\nnative:    {native}"
     return reference
@@ -133,7 +133,7 @@ def admission(credits: list[int] | None) -> Callable[[int], bool]:
 def stream(
     codec: Engine, flits: list[bytes], form: FlitFormat, credits: list[int] | None, cut: int
 ) -> Iterator[Any]:
-    """What an engine makes of each flit; the payload in two parts when `cut` says so."""
+    """Decode each flit with one engine, its payload in two parts if `cut` says so."""
     unpacker, admit = codec.Unpacker(), admission(credits)
     for data in flits:
         found = outcome(codec.decode_flit, data, form.name)
@@ -218,7 +218,7 @@ def encoded(source: Input, form: FlitFormat) -> None:
 
 
 def sendable(message: Message, limits: Negotiated) -> bool:
-    """Whether a message has granules; they and the check of a request are the same."""
+    """True if a message has granules; the engines must agree on them and on the check of a request."""
     found = same(lambda codec: codec.encode_message(message), f"{message!r}")
     if found[0] == "value":
         same(lambda codec: codec.check_request(message, limits), f"{message!r} {limits}")

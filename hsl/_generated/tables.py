@@ -9,7 +9,7 @@ from hsl._generated.constants import LinkState
 
 
 class OpInfo(NamedTuple):
-    """What 5.3, 5.12 and 5.14 say of an opcode; the words are explained in spec/opcodes.toml."""
+    """The rules of 5.3, 5.12 and 5.14 for an opcode; spec/opcodes.toml explains the words."""
 
     code: int
     name: str

@@ -9,6 +9,7 @@ from typing import NamedTuple
 from hsl._generated.constants import ADDRESS_BITS, GRANULE_BYTES, LINE_BYTES, MAX_NID, Err
 from hsl.agents import atomics
 from hsl.errors import ConfigError, TransactionError
+from hsl.nearest import expected
 
 STREAMS = 32  # streams of an NCR message: the 5 bits of AOP (2.6)
 # Bytes of a partial write or an NCR access: by LEN, below 8 by byte enables (5.12, 5.14).
@@ -133,7 +134,7 @@ def _within_line(access: Access, data: int) -> None:
     if not 1 <= access.size <= room:
         _require(access, False, f"a size of 1..{room} stays inside the line")
     if len(access.data) != data:
-        _require(access, False, f"{data} data bytes are legal")
+        _require(access, False, f"expected {data} data bytes")
 
 
 def _read(access: Access) -> None:
@@ -160,7 +161,7 @@ def _enabled(access: Access) -> None:
 
 def _partial(access: Access) -> None:
     _enabled(access)
-    _require(access, len(access.data) == access.size, f"{access.size} data bytes are legal")
+    _require(access, len(access.data) == access.size, f"expected {access.size} data bytes")
 
 
 def _ncr(access: Access) -> None:
@@ -171,7 +172,7 @@ def _ncr(access: Access) -> None:
 def _ncread(access: Access) -> None:
     _ncr(access)
     _enabled(access)
-    _require(access, not access.data, "no data are legal")
+    _require(access, not access.data, "expected no data bytes")
 
 
 def _ncwrite(access: Access) -> None:
@@ -196,7 +197,7 @@ def _cfg(data: int) -> Callable[[Access], None]:
         _ncr(access)
         _require(access, access.size in CFG_SIZES, f"sizes are {CFG_SIZES}")
         _require(access, access.addr % access.size == 0, "the offset must be a multiple of the size")
-        _require(access, len(access.data) == data * access.size, f"{data * access.size} data bytes are legal")
+        _require(access, len(access.data) == data * access.size, f"expected {data * access.size} data bytes")
 
     return check
 
@@ -204,7 +205,7 @@ def _cfg(data: int) -> Callable[[Access], None]:
 def _translation(data: int) -> Callable[[Access], None]:
     def check(access: Access) -> None:
         _ncr(access)
-        _require(access, len(access.data) == data, f"{data} data bytes are legal")
+        _require(access, len(access.data) == data, f"expected {data} data bytes")
         _require(
             access, 0 <= access.pasid < 1 << PASID_BITS, f"PASID {access.pasid:#x} has {PASID_BITS} bits"
         )
@@ -228,7 +229,7 @@ def _anything(access: Access) -> None:
 
 
 class Kind(NamedTuple):
-    """What a kind of access needs, and what it is to a fence."""
+    """The checks of a kind of access, and its class for fences."""
 
     check: Callable[[Access], None]
     order: Order
@@ -264,10 +265,10 @@ KINDS: dict[str, Kind] = {
 
 
 def check_access(access: Access) -> Kind:
-    """The kind of a legal access; ConfigError says what came and what is legal."""
+    """Return the kind of an access. Raises ConfigError for one that its agent must not send."""
     kind = KINDS.get(access.kind)
     if kind is None:
-        raise ConfigError(f"access {access.kind!r}: legal are {', '.join(KINDS)}")
+        raise ConfigError(f"unknown access {access.kind!r}; {expected(KINDS, access.kind)}")
     if not 0 <= access.addr < 1 << ADDRESS_BITS:
         raise ConfigError(f"{access.kind} at {access.addr:#x}: addresses have {ADDRESS_BITS} bits")
     kind.check(access)
@@ -284,7 +285,7 @@ class Span(NamedTuple):
 
 
 def span(access: Access) -> Span:
-    """Where an access of SIZES bytes travels: below 8 bytes the aligned 8 bytes with byte enables (5.14)."""
+    """Return the bytes that a message carries for an access: at least the aligned 8 around it. HSL 5.14."""
     size = max(access.size, GRANULE_BYTES)
     shift = access.addr % size
     mask = (1 << access.size) - 1 if access.be is None else access.be

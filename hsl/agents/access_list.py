@@ -1,4 +1,4 @@
-"""The access list: who may do what in a range, beyond the default rights of the map (HSL 5.14, 6.3)."""
+"""The access list: rights of nodes in ranges, beyond the default rights of the map (HSL 5.14, 6.3)."""
 
 from __future__ import annotations
 
@@ -27,7 +27,7 @@ class AclEntry(NamedTuple):
     rights: Right = Right(0)
 
     def matches(self, addr: int, src: int, dom: int) -> bool:
-        """Does this entry decide about `addr` for a message of `src` and `dom`."""
+        """True if this entry covers `addr` for a message of `src` and `dom`."""
         inside = self.base <= addr <= self.last
         return inside and not (self.src ^ src) & self.src_mask and not (self.dom ^ dom) & self.dom_mask
 
@@ -36,7 +36,7 @@ def check_acl(entry: AclEntry) -> None:
     """ConfigError unless the range is one of whole pages."""
     good = entry.base % PAGE_BYTES == 0 and (entry.last + 1) % PAGE_BYTES == 0
     if not (good and 0 <= entry.base <= entry.last < 1 << ADDRESS_BITS):
-        raise ConfigError(f"access list: {entry.base:#x}..{entry.last:#x} is no range of pages")
+        raise ConfigError(f"access list: {entry.base:#x}..{entry.last:#x}; expected a range of whole pages")
 
 
 def encode_acl(entry: AclEntry | None) -> bytes:
@@ -77,7 +77,7 @@ class AccessList:
         self._valid: list[AclEntry] = []
 
     def put(self, index: int, entry: AclEntry | None) -> None:
-        """Replace an entry. ConfigError for one that is not legal, or an index that is none."""
+        """Replace an entry. Raises ConfigError for an invalid entry or index."""
         if not 0 <= index < ACL_ENTRIES:
             raise ConfigError(f"access list: entry {index}; there are {ACL_ENTRIES}")
         if entry is not None:
@@ -86,5 +86,5 @@ class AccessList:
         self._valid = [each for each in self.entries if each is not None]
 
     def rights(self, addr: int, src: int, dom: int) -> Right | None:
-        """What the list gives, None when it says nothing of this access. HSL 6.3 [HSL-SEC-002]."""
+        """Return the rights granted by the list, None if no entry covers it. HSL 6.3 [HSL-SEC-002]."""
         return next((entry.rights for entry in self._valid if entry.matches(addr, src, dom)), None)

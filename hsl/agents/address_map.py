@@ -144,7 +144,7 @@ class AddressMap:
         return twin
 
     def put(self, index: int, entry: SamEntry | None) -> None:
-        """Replace an entry (CfgWrite). ConfigError for one that is not legal, or an index that is none."""
+        """Replace an entry (CfgWrite). Raises ConfigError for an invalid entry or index."""
         if not 0 <= index < SAM_ENTRIES:
             raise ConfigError(f"address map: entry {index}; there are {SAM_ENTRIES}")
         if entry is not None:
@@ -174,7 +174,7 @@ class AddressMap:
         return entry.home_of(addr)
 
     def rights(self, addr: int, src: int = 0, dom: int = 0) -> Right:
-        """What `src` may do at `addr` in domain `dom`: by the access list, else by default; nothing outside.
+        """Return the rights of `src` at `addr` in domain `dom`: of the list, else the default; none outside.
 
         HSL 5.14, 6.3.
         """

@@ -53,7 +53,7 @@ class AtcConfig:
 
     def __post_init__(self) -> None:
         if not 1 <= self.entries <= MAX_ENTRIES:
-            raise ConfigError(f"ATC: {self.entries} entries; legal are 1..{MAX_ENTRIES}")
+            raise ConfigError(f"ATC: {self.entries} entries; expected 1..{MAX_ENTRIES}")
 
 
 class Translated:
@@ -73,7 +73,7 @@ class Translated:
 
     @property
     def done(self) -> bool:
-        """It has ended, well or not."""
+        """True if it has ended, with success or with an error."""
         return bool(self.err) or (self.ticket is not None and self.ticket.done)
 
 
@@ -90,7 +90,7 @@ class PageGroup:
 
 @dataclass(slots=True)
 class _Walk:
-    """The way to one translation, and who waits for it, in program order; `needs` are what it asks for."""
+    """One translation on its way, and the accesses that wait for it, in order; `needs`: rights asked for."""
 
     needs: Perm = NOTHING
     ticket: Ticket | None = None
@@ -134,7 +134,7 @@ class Atc:
         """Ask for pages by one group. ConfigError for none, or more groups than GROUP_LIMIT."""
         if not 0 < len(pages) <= self._agent.room or len(self._groups) >= GROUP_LIMIT:
             raise ConfigError(
-                f"ATC: {len(pages)} pages; legal are 1..{self._agent.room}, in {GROUP_LIMIT} groups at once"
+                f"ATC: {len(pages)} pages; expected 1..{self._agent.room}, in {GROUP_LIMIT} groups at most"
             )
         number = next(n for n in range(GROUP_LIMIT) if n not in self._groups)
         group = self._groups[number] = PageGroup(number, pasid, [])
@@ -157,7 +157,7 @@ class Atc:
         return None
 
     def _present(self, now: int) -> bool:
-        """Begin what is ready, in its order, while the agent takes it; True when something was."""
+        """Begin the accesses that are ready, in order; return True if the agent took any."""
         before = len(self._ready)
         while self._ready and not self._agent.full:
             self._begin(self._ready.popleft(), now)
@@ -182,7 +182,7 @@ class Atc:
         self._walks.setdefault((translated.pasid, translated.page), _Walk()).waiting.append(translated)
 
     def poll(self, now: int) -> bool:
-        """Take what has come; True when something moved."""
+        """Handle the messages that arrived; return True if any access moved."""
         self._users = [user for user in self._users if not user[2].performed]
         moved = self._present(now)
         for key, walk in list(self._walks.items()):
@@ -232,7 +232,7 @@ class Atc:
 
     @staticmethod
     def _mapping(key: Key, ticket: Ticket, needs: Perm) -> Mapping | None:
-        """The translation that came, None when it does not give what was asked for."""
+        """Return the translation that arrived, None if it grants less than was asked for."""
         word = TRANSLATION_D0.parse(ticket.data[:GRANULE_BYTES])
         size = word["size"]
         if ticket.poison or size >= ALL_SIZES or needs & ~Perm(word["perms"]):
@@ -247,7 +247,7 @@ class Atc:
         self._entries[key] = mapping
 
     def _end(self, key: Key, walk: _Walk, err: Err) -> None:
-        """Those that may not have the page end; who needs less than they is still walked for."""
+        """Fail the accesses that were denied the page. Keep walking for accesses that need fewer rights."""
         spared = []
         for translated in walk.waiting:
             if err == Err.ACCESS and walk.needs & ~translated.needs:
@@ -291,7 +291,7 @@ class Atc:
         return True
 
     def lost(self, nid: int) -> None:
-        """Node `nid` is lost: if it translates, nobody will answer groups or take translations back."""
+        """End the groups and translations of node `nid`, which is lost."""
         if nid != self.config.iommu:
             return
         self._entries.clear()
@@ -302,7 +302,7 @@ class Atc:
 
     # ---- invalidation
     def invalidate(self, message: Message) -> Callable[[], bool]:
-        """Take a TransInv: drop entries; the result tells when no access uses one. HSL 5.10 [HSL-ATS-002]."""
+        """Take a TransInv: drop entries, and report the end of their last use. HSL 5.10 [HSL-ATS-002]."""
         word = INVALIDATE_D0.parse(message.data)
         size = VA_BITS if word["size"] >= ALL_SIZES else word["size"]
         for (_, page), walk in self._walks.items():

@@ -15,6 +15,7 @@ from hsl._generated.tables import AOPS, ATOMIC_SIZES, FLOATS, FloatInfo
 from hsl.agents import floats
 from hsl.codec.message import Message
 from hsl.errors import ConfigError
+from hsl.nearest import expected
 
 SIZE_CODES: dict[int, int] = {size: code for code, size in ATOMIC_SIZES.items()}
 
@@ -49,7 +50,7 @@ PERFORMED = (
 
 
 class Shape(NamedTuple):
-    """How an atomic travels: LEN code and data bytes of the request, LEN code of the CmpData (5.12)."""
+    """The messages of an atomic: LEN code and data bytes of the request, LEN code of the CmpData (5.12)."""
 
     len: int
     request: int
@@ -74,18 +75,18 @@ def shape(aop: int, size: int) -> Shape:
 
 
 def check(aop: int, size: int, addr: int, operands: int, *, store: bool) -> None:
-    """Raise ConfigError unless the operation is legal: `operands` is the number of operand bytes."""
+    """Raise ConfigError if an atomic is invalid; `operands` is the number of operand bytes. HSL 5.12."""
     if aop not in AOPS:
-        raise ConfigError(f"atomic operation {aop}: legal are {sorted(AOPS)}")
+        raise ConfigError(f"unknown atomic operation {aop}; {expected(sorted(AOPS))}")
     info = AOPS[aop]
     if size not in info.sizes:
-        raise ConfigError(f"{info.name} of {size} bytes: legal are {info.sizes}")
+        raise ConfigError(f"{info.name} of {size} bytes; {expected(info.sizes)}")
     if store and not info.store:
         raise ConfigError(f"{info.name} has a result, so it cannot be an atomic_store")
     if addr % size:
-        raise ConfigError(f"{info.name} of {size} bytes at {addr:#x}: a multiple of the size is legal")
+        raise ConfigError(f"{info.name} of {size} bytes at {addr:#x}; expected a multiple of the size")
     if operands != operand_bytes(aop, size):
-        raise ConfigError(f"{info.name} with {operands} operand bytes: {operand_bytes(aop, size)} are legal")
+        raise ConfigError(f"{info.name} with {operands} operand bytes; expected {operand_bytes(aop, size)}")
 
 
 def place(size: int, addr: int, value: bytes) -> bytes:
@@ -121,7 +122,7 @@ def apply(aop: int, size: int, old: bytes, operands: bytes) -> tuple[bytes, byte
 
 
 def perform(line: bytes | bytearray, message: Message) -> tuple[bytes, bytes]:
-    """Do the AtomicLoad or AtomicStore `message` on a line of 64 bytes: (new line, data of the CmpData).
+    """Apply an AtomicLoad or AtomicStore to a line of 64 bytes; return the line and the CmpData's data.
 
     The message must have passed the format checks (5.12).
     """

@@ -51,7 +51,7 @@ class Cache:
     def __init__(self, sets: int, ways: int) -> None:
         for name, value, most in (("sets", sets, MAX_SETS), ("ways", ways, MAX_WAYS)):
             if not 1 <= value <= most:
-                raise ConfigError(f"cache: {value} {name}, 1..{most} are legal")
+                raise ConfigError(f"cache: {value} {name}; expected 1..{most}")
         self.sets = sets
         self.ways = ways
         self.lines: dict[int, Line] = {}  # at most sets x ways + outstanding requests + pending accesses
@@ -65,7 +65,7 @@ class Cache:
         return self._sets[self.index(addr)]
 
     def line(self, addr: int) -> Line:
-        """The line that begins at `addr`, made in I when nobody knows it yet."""
+        """Return the line that begins at `addr`; a new one is in I."""
         found = self.lines.get(addr)
         if found is None:
             found = self.lines[addr] = Line(addr)
@@ -92,14 +92,14 @@ class Cache:
         line.way = False
 
     def victim(self, addr: int) -> Line | None:
-        """The least recently used line of the set of `addr` that is stable and that nobody needs now."""
+        """Return the least recently used line of the set of `addr` that is stable and not in use."""
         for line in self._set(addr).values():
             if line.state in EVICTABLE and line.request is None and not line.waiting:
                 return line
         return None
 
     def forget(self, line: Line) -> None:
-        """Drop a line in I that nobody waits for."""
+        """Drop a line in I that no access waits for."""
         if line.way:
             self.free_way(line)
         self.lines.pop(line.addr, None)

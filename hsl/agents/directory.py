@@ -9,13 +9,13 @@ __all__ = ["NOBODY", "Directory", "Holders"]
 
 
 class Holders(NamedTuple):
-    """Entry of a line: `dir` is I nobody, S sharers, X one owner (E or M)."""
+    """The entry of a line: `dir` is I (no holder), S (sharers) or X (one owner, in E or M)."""
 
     dir: str
     nids: frozenset[int]
 
     def role(self, nid: int) -> str:
-        """What `nid` is in this entry: none, sharer or owner (guard qdir)."""
+        """Return the role of `nid` in this entry: none, sharer or owner (guard qdir)."""
         if nid not in self.nids:
             return "none"
         return "owner" if self.dir == "X" else "sharer"
@@ -25,7 +25,7 @@ NOBODY = Holders("I", frozenset())
 
 
 class Directory:
-    """Holders per line; a line that nobody holds takes no room, so it is no longer than the memory."""
+    """Holders per line; a line without holders takes no room, so it is no longer than the memory."""
 
     def __init__(self) -> None:
         self._lines: dict[int, Holders] = {}
@@ -53,7 +53,7 @@ class Directory:
         self._lines[line] = Holders("S", held.nids | {nid})
 
     def unlist(self, line: int, nid: int) -> None:
-        """Action `unlist`: remove nid; nobody left: I."""
+        """Action `unlist`: remove nid; without holders the entry becomes I."""
         held = self.of(line)
         rest = held.nids - {nid}
         if rest:
@@ -66,7 +66,7 @@ class Directory:
         return sorted(line for line, held in self._lines.items() if nid in held.nids)
 
     def held_in(self, first: int, last: int) -> list[int]:
-        """Lines of the byte range that somebody holds, ascending."""
+        """Return the lines of the byte range that have holders, ascending."""
         return sorted(line for line in self._lines if first <= line <= last)
 
     def __iter__(self) -> Iterator[tuple[int, Holders]]:

@@ -108,7 +108,7 @@ class HomeAgent:
         self, config: HomeConfig, memory: Memory | None, coverage: Counter[tuple[str, str]] | None = None
     ) -> None:
         if not 0 < config.tshrs <= MAX_TXN:
-            raise ConfigError(f"home {config.nid}: {config.tshrs} TSHRs; legal are 1..{MAX_TXN}")
+            raise ConfigError(f"home {config.nid}: {config.tshrs} TSHRs; expected 1..{MAX_TXN}")
         self.config = config
         self.nid = config.nid
         self._do = HomeActions(config.nid, config.address_map, memory, config.lost_lines)
@@ -155,7 +155,7 @@ class HomeAgent:
 
     @property
     def memory(self) -> Memory:
-        """Its own memory; ConfigError when all its lines are in memory targets."""
+        """The home's own memory. Raises ConfigError if all its lines are in memory targets."""
         if self._leg.memory is None:
             raise ConfigError(f"home {self.nid} has no memory of its own")
         return self._leg.memory
@@ -185,7 +185,7 @@ class HomeAgent:
         return "IDLE" if busy is None else busy.state
 
     def fenced(self, nid: int) -> bool:
-        """Is `nid` declared lost."""
+        """True if `nid` was declared lost."""
         return nid in self._fenced
 
     # ---- messages
@@ -262,7 +262,7 @@ class HomeAgent:
         self._step(t or self._stray(0, message), event, message)
 
     def _stray(self, line: int, message: Message) -> Transaction:
-        """What an event of an idle line runs on."""
+        """Return the transaction that an event of an idle line runs on."""
         return Transaction(self._do.directory, line, "", message)
 
     # ---- transactions
@@ -392,14 +392,14 @@ class HomeAgent:
         self._leg.readmit(nid)
 
     def content_lost(self, nid: int, first: int, last: int) -> bool:
-        """The memory target `nid` lost bytes `first`..`last`: they are UNREACH until `lift`. HSL 5.6 M5.
+        """Fail accesses to bytes `first`..`last` of target `nid` with UNREACH until `lift`. HSL 5.6 M5.
 
-        False when `nid` is no target of this home.
+        Returns False if `nid` is not a target of this home.
         """
         return self._leg.content_lost(nid, first, last)
 
     def can_serve(self, entry: SamEntry) -> bool:
-        """May this entry stand in the map, for what it homes here. HSL 5.14."""
+        """True if this entry may stand in the map: this home can serve its lines. HSL 5.14."""
         return self._leg.can_serve(entry)
 
     def lift(self, nid: int) -> bool:

@@ -30,7 +30,7 @@ def len_code(data: bytes) -> int:
 
 
 class HomeActions:
-    """What the rows of the home table do; each action takes the transaction and the words of the row.
+    """The actions of the home table; each takes the transaction and the words of its row.
 
     A memory action returns its MemData or MemDone event when the access completes in the same step.
     `t_snp` and `t_cack` in ns.

@@ -53,7 +53,7 @@ class Interpreter:
         self._guarded: dict[tuple[str, str], tuple[list[Value], dict[tuple[str, ...], Outcome]]] = {}
         self.coverage: Counter[tuple[str, str]] = Counter() if coverage is None else coverage
         if extra := table.keys() - set(product(states, events)):
-            raise ConfigError(f"coherence table: {min(extra)} is no state and event of the table")
+            raise ConfigError(f"coherence table: unknown state or event in {min(extra)}")
         for cell in product(states, events):
             rows = table.get(cell, ())
             outcomes = [_compile(cell, row, actions, states) for row in rows]
@@ -121,7 +121,7 @@ def _decide(
         if len(found) == 1:
             choices[tuple(valuation.values())] = found[0]
         elif found or not _impossible(valuation):
-            raise ConfigError(f"coherence table: {len(found)} rows for {cell} with {valuation}, 1 is legal")
+            raise ConfigError(f"coherence table: {len(found)} rows for {cell} with {valuation}; expected 1")
     return names, choices
 
 

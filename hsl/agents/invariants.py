@@ -1,4 +1,4 @@
-"""What must hold while agents run: judges for tests and stress, that no agent calls (HSL 5.4, 5.9).
+"""Judges of coherence for tests and stress, which no agent calls (HSL 5.4, 5.9).
 
 `single_writer` and `directory_exact` look at agents; `ReferenceMemory` follows the messages and accesses of a
 run whose steps come one after the other, and knows the one value that each line may have. Each raises
@@ -30,17 +30,17 @@ class InvariantError(HslError):
 
 
 class Holder(Protocol):
-    """What the judges see of a request agent."""
+    """The part of a request agent that the judges read."""
 
     @property
     def nid(self) -> int:
-        """Its node id."""
+        """Node id of the agent."""
 
     def state_of(self, addr: int) -> str:
         """The state of a line."""
 
     def peek(self, addr: int) -> bytes | None:
-        """Its copy."""
+        """Return the state and data of the agent's copy of a line."""
 
 
 class Listing(Protocol):
@@ -48,7 +48,7 @@ class Listing(Protocol):
 
     @property
     def dir(self) -> str:
-        """I nobody, S sharers, X one owner."""
+        """I (no holder), S (sharers) or X (one owner)."""
 
     @property
     def nids(self) -> frozenset[int]:
@@ -56,7 +56,7 @@ class Listing(Protocol):
 
 
 def single_writer(agents: Iterable[Holder], addr: int) -> None:
-    """One agent may write a line and nobody else read it, or any number may read it (SWMR)."""
+    """Check that one agent may write a line and no other read it, or that any number may read it (SWMR)."""
     states = {agent.nid: state for agent in agents if (state := agent.state_of(addr)) in HELD}
     writers = [nid for nid, state in states.items() if state in WRITER]
     if writers and len(states) > 1:
@@ -112,7 +112,7 @@ class ReferenceMemory:
         self._values[line] = new
 
     def begun(self, ticket: Ticket) -> None:
-        """An access starts: what it reads was current from now on."""
+        """Note that an access starts: it must read a value that is current now or later."""
         self._begun[ticket] = self._step
 
     def sent(self, message: Message) -> None:
@@ -139,7 +139,7 @@ class ReferenceMemory:
         self._performed[message.dst, line].append(before)
 
     def ended(self, ticket: Ticket) -> None:
-        """An access ended: what it read must have been current, what it wrote is current now."""
+        """Check that an access read a current value; the value that it wrote is current now."""
         started = self._begun.pop(ticket)
         access = ticket.access
         if ticket.err != Err.OK or access.kind in ("evict", "flush", "fence"):

@@ -153,11 +153,11 @@ class IoAgent:
 
     # ---- the device's side
     def has_doorbell(self) -> bool:
-        """Has somebody rung since `doorbells`."""
+        """True if a doorbell was rung since the last call of `doorbells`."""
         return bool(self.mmio.doorbells)
 
     def has_interrupt(self) -> bool:
-        """Has somebody interrupted since `interrupts`."""
+        """True if an interrupt arrived since the last call of `interrupts`."""
         return bool(self.mmio.interrupts)
 
     def doorbells(self) -> list[Doorbell]:
@@ -276,7 +276,7 @@ class IoAgent:
         return message.op == Op.CfgWrite and not self.registers.may_write(message.src)
 
     def _decodes(self, message: Message) -> bool:
-        """Is there something at the address: an MMIO range of this node, a queue, a register."""
+        """True if the address belongs to an MMIO range of this node, a queue or a register."""
         if message.op in CFG_OPS:
             good = message.len in OPCODES[message.op].len  # else PROTO, which comes later
             return self.registers.exists(message.addr, data_bytes(message.len) if good else GRANULE_BYTES)
@@ -327,13 +327,13 @@ class IoAgent:
         return True
 
     def _answer(self, message: Message) -> Answer:
-        """What the device says; it would consume poisoned data. HSL 5.14, 6.1 [HSL-RAS-001]."""
+        """Return the answer of the device; it refuses poisoned data. HSL 5.14, 6.1 [HSL-RAS-001]."""
         if message.poison and OPCODES[message.op].data:
             return Message(Op.Cmp, err=Err.DATA)
         return self._handlers[message.op](message)
 
     def _full(self, src: int) -> bool:
-        """Has the port behind which `src` is as much under way as it may."""
+        """True if the port of `src` has LATER_LIMIT requests under way."""
         return sum(self._services.together(m.src, src) for m, _ in self._later) >= LATER_LIMIT
 
     def _end(self, request: Message, answer: Message) -> None:

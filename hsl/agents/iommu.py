@@ -80,10 +80,10 @@ class Iommu:
         good = pages and mapping.page % pages == 0 and 0 <= mapping.page < 1 << VPN_BITS
         if not good or mapping.pa % (pages << PAGE_BITS) or not 0 <= mapping.pa <= last < 1 << ADDRESS_BITS:
             raise ConfigError(
-                f"IOMMU: {mapping} is no mapping: sizes are 0..{ALL_SIZES - 1}, pages aligned to them"
+                f"IOMMU: {mapping}; expected a size of 0..{ALL_SIZES - 1}, and pages aligned to it"
             )
         if not 0 <= pasid < 1 << PASID_BITS:
-            raise ConfigError(f"IOMMU: PASID {pasid:#x}; legal are {PASID_BITS} bits")
+            raise ConfigError(f"IOMMU: PASID {pasid:#x}; expected {PASID_BITS} bits")
         if len(self._tables) >= MAPPING_LIMIT:
             raise ConfigError(f"IOMMU: {MAPPING_LIMIT} mappings are the limit (MAPPING_LIMIT)")
         key = None if mapping.shared else pasid, mapping.size, mapping.page >> mapping.size

@@ -40,7 +40,7 @@ class Memory:
         return offset
 
     def covers(self, base: int, last: int) -> bool:
-        """Are all bytes of `base`..`last` here."""
+        """True if this memory has all bytes of `base`..`last`."""
         return self.base <= base <= last < self.base + self.size
 
     def read(self, addr: int, size: int) -> bytes:
@@ -97,5 +97,5 @@ class Memory:
         self._poison.add(addr)
 
     def poisoned(self, addr: int) -> bool:
-        """Is the line at `addr` poisoned."""
+        """True if the line at `addr` is poisoned."""
         return addr in self._poison

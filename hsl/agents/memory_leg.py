@@ -71,9 +71,7 @@ class MemoryLeg:
         lost_limit: int = LOST_LIMIT,
     ) -> None:
         if lost_limit < LOST_LINES:  # HSL 5.6 M3
-            raise ConfigError(
-                f"home {nid}: a lost list of {lost_limit} lines; legal is {LOST_LINES} and more"
-            )
+            raise ConfigError(f"home {nid}: a lost list of {lost_limit} lines; expected {LOST_LINES} or more")
         self.nid = nid
         self.memory = memory
         self.t_mem = 0
@@ -95,7 +93,7 @@ class MemoryLeg:
                 )
 
     def can_serve(self, entry: SamEntry) -> bool:
-        """May this entry stand in the map: what it homes here has its memory or a known target. HSL 5.14."""
+        """True if this entry may stand in the map: local memory or a known target serves it. HSL 5.14."""
         if entry.type == SamType.MMIO or self.nid not in entry.homes:
             return True
         if entry.type == SamType.HDM_H:
@@ -260,7 +258,7 @@ class MemoryLeg:
             yield t, self._fail(t, Op(t.mem_op))
 
     def readmit(self, nid: int) -> None:
-        """Target `nid` is back; what it has lost stays out of reach. HSL 5.6 M5."""
+        """Use target `nid` again; the ranges that it lost stay out of reach. HSL 5.6 M5."""
         if (target := self._targets.get(nid)) is not None:
             target.down = False
 

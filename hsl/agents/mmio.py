@@ -1,4 +1,4 @@
-"""What lies behind the MMIO ranges of a node: registers, doorbells, interrupts, shared queues (HSL 5.10)."""
+"""Registers, doorbells, interrupts and shared queues in the MMIO ranges of a node (HSL 5.10)."""
 
 from __future__ import annotations
 
@@ -55,7 +55,7 @@ class Mmio:
         mine = [e for e in address_map if e.type == SamType.MMIO and nid in e.homes]
         size = sum(entry.last + 1 - entry.base for entry in mine)
         if size > MMIO_LIMIT:
-            raise ConfigError(f"I/O agent {nid}: {size} bytes of MMIO; legal are {MMIO_LIMIT} (MMIO_LIMIT)")
+            raise ConfigError(f"I/O agent {nid}: {size} bytes of MMIO; expected at most {MMIO_LIMIT}")
         self._files = [(entry.base, bytearray(entry.last + 1 - entry.base)) for entry in mine]
         self._doorbell_limit, self._interrupt_limit = doorbells, interrupts
         self.doorbells: deque[Doorbell] = deque()
@@ -64,12 +64,12 @@ class Mmio:
         for addr, limit in queues.items():
             if addr % LINE_BYTES or not self.covers(addr, LINE_BYTES) or not 0 < limit <= QUEUE_LIMIT:
                 raise ConfigError(
-                    f"I/O agent {nid}: queue of {limit} commands at {addr:#x}; legal are 1..{QUEUE_LIMIT} "
+                    f"I/O agent {nid}: queue of {limit} commands at {addr:#x}; expected 1..{QUEUE_LIMIT} "
                     f"at a multiple of {LINE_BYTES} in its MMIO"
                 )
 
     def covers(self, addr: int, size: int) -> bool:
-        """Are these bytes here."""
+        """True if the MMIO ranges of this node have all these bytes."""
         return any(base <= addr and addr + size <= base + len(file) for base, file in self._files)
 
     def _file(self, addr: int, size: int) -> tuple[bytearray, int]:

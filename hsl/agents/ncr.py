@@ -94,7 +94,7 @@ class NcrRequests:
             self._abandon(request.dst, now)
 
     def _abandon(self, dst: int, now: int) -> None:
-        """What waits for a target ends: it will not be sent."""
+        """End the requests that wait for a target; they will not be sent."""
         for ticket in self._waiting.pop(dst, ()):
             self._finish(ticket, now, Err.UNREACH, b"", False)
 
@@ -129,7 +129,7 @@ class NcrRequests:
         self._finish(ticket, now, err, data, poison)
 
     def lost(self, nid: int, now: int) -> None:
-        """Node `nid` is lost: what was sent to it ends with UNREACH and is not repeated (6.2 F7)."""
+        """End the requests to node `nid`, which is lost, with UNREACH; they are not repeated (6.2 F7)."""
         for request in self._outstanding.to(nid):
             if request.line is None:
                 self._end(request, Err.UNREACH, b"", False, now)

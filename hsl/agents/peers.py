@@ -1,4 +1,4 @@
-"""What was negotiated with whom: requests are checked against the configuration of the port they came by."""
+"""The result of negotiation of each port, which the requests that arrive by it are checked against."""
 
 from __future__ import annotations
 
@@ -16,7 +16,7 @@ LOCAL = Negotiated(atomics.PERFORMED, FEATURES, MAX_TXN, ADDRESS_BITS)
 
 
 def overlap(one: range, other: range) -> bool:
-    """Have two ranges of NIDs one in common."""
+    """True if two ranges of NIDs have one in common."""
     return one.start < other.stop and other.start < one.stop
 
 
@@ -35,11 +35,11 @@ class Peers:
 
     @property
     def groups(self) -> int:
-        """How many there are: the local agents, and the nodes behind each port."""
+        """The number of groups: the local agents, and the nodes behind each port."""
         return 1 + len(self._ranges)
 
     def group(self, nid: int) -> int:
-        """Which of them `nid` belongs to; 0 is local."""
+        """Return the group of `nid`; 0 is local."""
         return next((1 + index for index, nids in enumerate(self._ranges) if nid in nids), 0)
 
     def of(self, nid: int) -> Negotiated:

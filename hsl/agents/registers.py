@@ -67,7 +67,7 @@ class Registers:
 
     @property
     def error_destination(self) -> int | None:
-        """ERRDST: who gets ErrMsg ERROR, None while it is off."""
+        """ERRDST: the NID that gets ErrMsg ERROR, None while it is off."""
         fields = ERRDST_D0.parse(_word(self._values[Register.ERRDST]))
         return int(fields["nid"]) if fields["on"] else None
 
@@ -77,7 +77,7 @@ class Registers:
 
     # ---- access
     def exists(self, offset: int, size: int) -> bool:
-        """Is there a register at each of the granules."""
+        """True if each of the granules belongs to a register."""
         return all(self._there(offset + at) for at in range(0, size, GRANULE_BYTES))
 
     def _there(self, offset: int) -> bool:

@@ -81,7 +81,7 @@ class RequestConfig:
         )
         for name, value, least, most in limits:
             if not least <= value <= most:
-                raise ConfigError(f"request agent: {name} = {value}, {least}..{most} is legal")
+                raise ConfigError(f"request agent: {name} = {value}; expected {least}..{most}")
 
 
 class RequestAgent:
@@ -204,7 +204,7 @@ class RequestAgent:
         self._go_on(now)
 
     def next_deadline(self) -> int | None:
-        """When `tick` is due (ns)."""
+        """The time at which `tick` is due, in ns."""
         return self._now if self._leaving and self._gone() else self._outstanding.next_deadline()
 
     def home_lost(self, nid: int, now: int) -> None:
@@ -306,7 +306,7 @@ class RequestAgent:
         return None if entry is None or entry.type == SamType.MMIO else entry.home_of(addr)
 
     def _home_of(self, line: Line) -> int | None:
-        """Who serves the line: of a copy, who gave it."""
+        """Return the NID of the line's home. A cached copy keeps the home that granted it."""
         return self._home(line.addr) if line.state == "I" or line.home is None else line.home
 
     def _run(self, turn: Turn) -> None:
@@ -482,7 +482,7 @@ class RequestAgent:
                 self.counters.hits += 1
 
     def _performs(self, access: Access) -> bool:
-        """Has the class of an atomic been negotiated with the home of its address."""
+        """True if the class of an atomic was negotiated with the home of its address."""
         home = self._home(access.addr)
         known = self._peers.of(self.nid if home is None else home)
         return bool(known.atomics & atomics.atomic_class(access.aop, access.size))

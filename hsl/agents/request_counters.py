@@ -1,4 +1,4 @@
-"""What a request agent counts."""
+"""Counters of a request agent."""
 
 from __future__ import annotations
 
@@ -9,7 +9,7 @@ __all__ = ["RequestCounters"]
 
 @dataclass(slots=True)
 class RequestCounters:
-    """What an agent has seen. A hit is a coherent access that ended at once, a miss one that had to wait."""
+    """Counters of an agent. A hit is a coherent access that ended at once, a miss one that had to wait."""
 
     hits: int = 0
     misses: int = 0

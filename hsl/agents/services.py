@@ -1,4 +1,4 @@
-"""What an I/O agent asks of its node: register effects, the error log, caches for the upper tester."""
+"""Services of the node to its I/O agent: register effects, the error log, caches for the upper tester."""
 
 from __future__ import annotations
 
@@ -42,11 +42,11 @@ class Services(Protocol):
         ...
 
     def recall(self, first: int, last: int, now: int) -> Callable[[], bool] | None:
-        """Take all lines of a range back: tells when it is done. None: not now, too many are open."""
+        """Take all lines of a range back; return a test of its end, None if too many recalls are open."""
         ...
 
     def can_serve(self, entry: SamEntry) -> bool:
-        """Have the homes of the node what an entry of the map says they have."""
+        """True if the homes of the node have the memory that an entry of the map says."""
         ...
 
     def set_rate(self, messages: int, bucket: int, now: int) -> None:
@@ -54,7 +54,7 @@ class Services(Protocol):
         ...
 
     def content_lost(self, nid: int, first: int, last: int, now: int) -> Err:
-        """The memory target `nid` has lost what was in a range (M5)."""
+        """Note that memory target `nid` lost a range (M5)."""
         ...
 
     def log_entry(self, src: int, index: int) -> bytes:
@@ -66,7 +66,7 @@ class Services(Protocol):
         ...
 
     def counter(self, src: int, code: int) -> int:
-        """How often a code came: u32."""
+        """Return the number of errors logged with a code, a u32."""
         ...
 
     def cache(self, nid: int) -> RequestAgent | None:
@@ -74,7 +74,7 @@ class Services(Protocol):
         ...
 
     def together(self, one: int, other: int) -> bool:
-        """Are two nodes behind one port, or both here: may one speak for the other."""
+        """True if two nodes are behind one port, or both local, so that one may speak for the other."""
         ...
 
     def home_lost(self, src: int, home: int, now: int) -> bool:
@@ -132,5 +132,5 @@ class Alone:
         return True
 
     def home_lost(self, src: int, home: int, now: int) -> bool:
-        """There is nobody to tell."""
+        """Do nothing; there is no home."""
         return False

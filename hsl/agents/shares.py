@@ -1,4 +1,4 @@
-"""Which idle line is served next: local agents and ports share the TSHRs of a home (HSL 5.4 T5, 6.3)."""
+"""Shares of local agents and ports in a home's TSHRs, and their turns (HSL 5.4 T5, 6.3)."""
 
 from __future__ import annotations
 
@@ -34,7 +34,7 @@ class Shares:
         self.renew((), ())
 
     def renew(self, busy: Iterable[int], idle: Iterable[tuple[Place, int]]) -> None:
-        """Count anew: the requesters of busy lines, and each idle line with who asks first."""
+        """Count anew: the requesters of busy lines, and each idle line under its first requester."""
         groups = self._peers.groups
         self._free = self._tshrs
         self._part = self._tshrs // (2 * groups)

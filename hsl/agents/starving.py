@@ -1,4 +1,4 @@
-"""The lines of a request agent that wait for an MSHR, a TXN or a way, by what they lack (HSL 5.2 D1)."""
+"""The lines of a request agent that wait for an MSHR, a TXN or a way, by resource (HSL 5.2 D1)."""
 
 from __future__ import annotations
 

@@ -126,7 +126,7 @@ class MemoryTarget:
         self.taken.append(message)
 
     def _check(self, message: Message) -> Err:
-        """Why a request is refused, the first that applies. HSL 5.3, 5.4 T15, 5.14."""
+        """Return the first reason to refuse a request. HSL 5.3, 5.4 T15, 5.14."""
         if message.op not in OPCODES:
             return Err.UNSUP
         if not self._serves(message.addr):

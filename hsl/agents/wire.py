@@ -1,4 +1,4 @@
-"""What a request agent sends: the message of each request (HSL 5.3, 5.12, 5.14)."""
+"""The messages that a request agent sends (HSL 5.3, 5.12, 5.14)."""
 
 from __future__ import annotations
 

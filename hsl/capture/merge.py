@@ -25,7 +25,7 @@ class _Part:
 
     @property
     def lanes(self) -> list[int]:
-        """What this end sent."""
+        """Return the lanes of the flits that this end sent."""
         view = self.reader.info.view if self.reader.info else ""
         return [index for index, lane in enumerate(self.reader.lanes) if lane.source == view]
 

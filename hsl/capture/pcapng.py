@@ -114,7 +114,7 @@ class Packet(NamedTuple):
 
 
 class Statistics(NamedTuple):
-    """What an interface had when it ended: packets in this section, and last words."""
+    """Statistics of an interface when it ended: packets in this section, and last comments."""
 
     time: int
     interface: int
@@ -131,7 +131,7 @@ Record = Section | Interface | Packet | Statistics
 def encode(record: Record) -> bytes:
     """The block of a record; interfaces are always written with times in ns.
 
-    Raises CaptureError for a time that is no 64-bit number, and a text that fits no option.
+    Raises CaptureError for a time beyond 64 bits, and for a text too long for an option.
     """
     match record:
         case Packet(time, interface, direction, data, comments, errors):
@@ -153,7 +153,7 @@ def encode(record: Record) -> bytes:
 
 def _halves(time: int) -> tuple[int, int]:
     if not 0 <= time < 1 << 64:
-        raise CaptureError(f"time {time} ns; legal are 64 bits")
+        raise CaptureError(f"time {time} ns; expected 0 to 2^64-1")
     return divmod(time, 1 << 32)
 
 
@@ -187,8 +187,8 @@ def _padded(data: bytes) -> bytes:
 def read_records(stream: BinaryIO) -> Iterator[Record]:
     """The records of a stream, one block in memory at a time.
 
-    Raises CaptureError with the offset of the block that is no legal one, CaptureTruncated when the stream
-    ends inside a block: all whole blocks before it have been given by then.
+    Raises CaptureError with the offset of an invalid block, and CaptureTruncated if the stream ends inside a
+    block. All whole blocks before it have been given by then.
     """
     offset, order = 0, "<"
     interfaces: list[Interface] = []
@@ -204,7 +204,7 @@ def read_records(stream: BinaryIO) -> Iterator[Record]:
         kind, length = struct.unpack(order + "II", head)
         if not FRAME_BYTES + len(magic) <= length <= MAX_BLOCK_BYTES or length % 4:
             legal = f"multiples of 4 from {FRAME_BYTES + len(magic)} to {MAX_BLOCK_BYTES}"
-            raise CaptureError(f"block of {length} bytes at {offset}; legal are {legal}", offset=offset)
+            raise CaptureError(f"block of {length} bytes at {offset}; expected {legal}", offset=offset)
         rest = _take(stream, length - 8 - len(magic), offset)
         if struct.unpack(order + "I", rest[-4:]) != (length,):
             raise CaptureError(f"block at {offset}: its two lengths differ", offset=offset)
@@ -300,7 +300,7 @@ class _Block:
         if value is None:
             return default
         if len(value) != struct.calcsize(form):
-            raise self._error(f"option {code} of {len(value)} bytes; legal is {struct.calcsize(form)}")
+            raise self._error(f"option {code} of {len(value)} bytes; expected {struct.calcsize(form)}")
         return int(struct.unpack(form, value)[0])
 
     def _time(self, index: int, high: int, low: int) -> int:
@@ -313,7 +313,7 @@ class _Block:
     def _section(self) -> Section:
         _, major, minor, _ = self._fields("IHHq")
         if major != VERSION_MAJOR or minor not in VERSION_MINORS:
-            raise self._error(f"version {major}.{minor} of the format; legal are 1.0 and 1.2")
+            raise self._error(f"version {major}.{minor} of the format; expected 1.0 and 1.2")
         options, comments = self._read(16)
         return Section(comments, options.get(SHB_USERAPPL, b"").decode(errors="replace"))
 

@@ -1,4 +1,4 @@
-"""What transports and ports tell, as packets and comments of a capture."""
+"""Events of transports and ports as packets and comments of a capture."""
 
 from __future__ import annotations
 
@@ -131,7 +131,7 @@ class Recorder:
         waiting.append(f"{source} at {event.now + self.base} ns: {described(event)}"[:MAX_COMMENT])
 
     def _lane(self, place: Place) -> int | None:
-        """What leaves at `place`, or else at the first link of its port."""
+        """Return the lane that leaves at `place`, else the one of the first link of its port."""
         of_port = (index for sender, index in self._sent.items() if sender[:2] == place[:2])
         return self._sent.get(place, next(of_port, None))
 
@@ -143,7 +143,7 @@ class Recorder:
 
 
 def fate(data: bytes, arrivals: Sequence[Arrival]) -> tuple[list[str], PacketError]:
-    """What became of a flit on its way, in words and in the format's error bits; nothing if nothing did."""
+    """Return a flit's damage on its way in words and in the format's error bits, or neither."""
     if not arrivals:
         return ["fault: dropped"], PacketError.NONE
     comments, errors = [], PacketError.NONE

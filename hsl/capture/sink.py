@@ -1,4 +1,4 @@
-"""Where a capture goes: a file, several of a limited size, or a pipe."""
+"""The sink of a capture: a file, several of a limited size, or a pipe."""
 
 from __future__ import annotations
 
@@ -66,7 +66,7 @@ class Sink:
         self.size += len(data)
 
     def _take_back(self) -> None:
-        """Cut off the part of a block that was written; what has failed first is what the caller tells."""
+        """Cut off a block that was written in part; the caller reports the first failure."""
         if self.pipe:
             return
         with suppress(OSError):

@@ -23,6 +23,7 @@ from hsl.capture.pcapng import (
 )
 from hsl.capture.sink import Sink
 from hsl.errors import CaptureError
+from hsl.nearest import expected
 
 __all__ = ["SCHEMA", "CaptureInfo", "Clock", "Lane", "Reader", "Writer"]
 
@@ -32,7 +33,7 @@ NAME = re.compile(r"(\S+) (\S+)->(\S+)")
 
 
 class Clock(StrEnum):
-    """What the times of a capture are."""
+    """The clock that the times of a capture are read from."""
 
     WALL = "wall"  # ns since 1970
     VIRTUAL = "virtual"  # ns of modelled time since the start of the run
@@ -54,13 +55,13 @@ class Lane(NamedTuple):
         """Read the name of an interface. Raises CaptureError."""
         match = NAME.fullmatch(name)
         if match is None:
-            raise CaptureError(f"interface {name!r} is no direction of a link: legal is LINK SOURCE->TARGET")
+            raise CaptureError(f"interface {name!r}; expected LINK SOURCE->TARGET")
         return cls(*match.groups())
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class CaptureInfo:
-    """What the section header says, as JSON in its comment.
+    """The description of a capture, kept as JSON in the comment of its section header.
 
     `view` names the node whose sent flits are outbound; `nodes` describes each by name; `part` counts the
     files of one capture from 0.
@@ -95,9 +96,9 @@ class CaptureInfo:
         kinds = {"clock": str, "seed": int, "view": str, "nodes": dict, "part": int, "profile": str}
         for name, kind in kinds.items():
             if not isinstance(document.get(name), kind):
-                raise CaptureError(f"section header: {name} = {document.get(name)!r} is no {kind.__name__}")
+                raise CaptureError(f"section: {name} = {document.get(name)!r}; expected {kind.__name__}")
         if document["clock"] not in tuple(Clock):
-            raise CaptureError(f"section header: clock {document['clock']!r}; legal are {', '.join(Clock)}")
+            raise CaptureError(f"section: clock {document['clock']!r}; {expected(Clock)}")
         known = {name: document[name] for name in kinds}
         return cls(**known | {"clock": Clock(document["clock"])})
 

@@ -38,6 +38,7 @@ SECTIONS = {
     },
     "Reference": {
         "spec": "Find the files of the specification.",
+        "schema": "Print the JSON Schemas of the documents of --json.",
         "info": "Show versions, engines and CPU features.",
         "help": "Show the help of a command or a topic.",
         "completion": "Print the completion script of a shell.",
@@ -76,7 +77,7 @@ class Commands(Group):
         super().format_params(ctx, formatter)
 
     def invoke(self, ctx: click.Context) -> Any:
-        """Run the command; when nobody reads its output any more it is interrupted, which is no verdict."""
+        """Run the command; a closed output pipe interrupts it, which is not a verdict."""
         try:
             return super().invoke(ctx)
         except (BrokenPipeError, SystemExit) as error:

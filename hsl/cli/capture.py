@@ -18,7 +18,7 @@ __all__ = ["captured_apart", "recording", "view"]
 
 
 def open_sink(options: dict[str, Any]) -> Sink:
-    """Where the capture goes. Raises ConfigError when it cannot have stdout, CaptureError as Sink does."""
+    """Open the sink of the capture. Raises ConfigError if stdout is taken, CaptureError as Sink does."""
     target = options["capture"]
     if target == STDOUT and options["as_json"]:
         raise ConfigError("--capture - and --json both want stdout: give one of them a file (--out for JSON)")
@@ -68,13 +68,13 @@ def captured_apart(
 
 
 def view(options: dict[str, Any]) -> contextlib.AbstractContextManager[Any]:
-    """Where a person's view of the report goes: to stderr while stdout has the capture."""
+    """Return the console of the report: stderr while stdout has the capture."""
     taken = options["capture"] == STDOUT
     return contextlib.redirect_stdout(sys.stderr) if taken else contextlib.nullcontext()
 
 
 def describe(node: Node) -> dict[str, Any]:
-    """What the header says of a node: who it is on each port, its agents, and its address map."""
+    """Describe a node for the section header: its identity on each port, its agents, its address map."""
     agents = {str(nid): role.name for role, nids in node.config.by_role.items() for nid in nids}
     maps = [agent.address_map for agent in node.config.agents]
     return {

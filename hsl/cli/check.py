@@ -62,12 +62,12 @@ def why_nothing(seen: Seen) -> str:
 
 
 def unjudged(seen: Seen) -> str:
-    """Why the words of a capture are not judged."""
+    """Return the reasons why words of a capture are not judged."""
     return "".join(f"; {count} words: {why}" for why, count in seen.unjudged.items())
 
 
 def read(file: Path) -> tuple[Seen | None, Trace]:
-    """What a capture shows, or None, and the operations. Raises ConfigError, and CaptureError if damaged."""
+    """Return the contents of a capture, or None, and the operations. Raises ConfigError, CaptureError."""
     with open_file(file) as stream:
         magic = stream.read(len(MAGIC))
         stream.seek(0)

@@ -9,8 +9,9 @@ from typing import Any, Final
 import click
 
 from hsl.cli.exits import ExitCode
+from hsl.cli.file_kind import foreign
 from hsl.cli.flit_encode import encode_document
-from hsl.cli.flit_json import decode_document
+from hsl.cli.flit_json import DOCUMENT, ENCODED, decode_document
 from hsl.cli.flit_view import show_document
 from hsl.cli.stdin import STDIN, standard_input
 from hsl.codec.engines import engine
@@ -30,13 +31,15 @@ def decode(form: str, hex_text: str | None, path: Path | None, as_json: bool, en
     """Run `hsl codec decode`; its exit code."""
     data = from_hex(hex_text) if hex_text is not None else read(path, MAX_FLITS) if path is not None else b""
     flits = decode_document(data, form, engine)
-    if as_json:
-        click.echo(json.dumps(flits, indent=2))
-    else:
-        show_document(flits)
     if not flits:
         click.echo("hsl: no flits; give them with --hex HEX or --input FILE, - is stdin", err=True)
         return ExitCode.NOTHING
+    if path is not None and "error" in flits[0] and (kind := foreign(data)):
+        raise ConfigError(f"{path}: {kind}")
+    if as_json:
+        click.echo(json.dumps({"schema": DOCUMENT, "flits": flits}, indent=2))
+    else:
+        show_document(flits)
     return ExitCode.FAILED if any("error" in flit for flit in flits) else ExitCode.OK
 
 
@@ -44,17 +47,18 @@ def encode(path: Path, out: Path | None, as_json: bool, engine: str) -> int:
     """Run `hsl codec encode`; its exit code."""
     text = read(path, MAX_DOCUMENT)
     flits = encoded(parse_json(text, str(path)), path, engine) if text.strip() else []
+    if not flits:
+        click.echo("hsl: no flits in the document", err=True)
+        return ExitCode.NOTHING
     if out is not None:
         with create_file(out, f"--out {out}") as stream:
             stream.write(b"".join(flits))
     if as_json:
-        click.echo(json.dumps([flit.hex() for flit in flits], indent=2))
+        click.echo(json.dumps({"schema": ENCODED, "flits": [flit.hex() for flit in flits]}, indent=2))
     elif out is None:
         for flit in flits:
             click.echo(flit.hex())
-    if not flits:
-        click.echo("hsl: no flits in the document", err=True)
-    return ExitCode.OK if flits else ExitCode.NOTHING
+    return ExitCode.OK
 
 
 def encoded(document: Any, path: Path, codec: str) -> list[bytes]:
@@ -67,19 +71,19 @@ def encoded(document: Any, path: Path, codec: str) -> list[bytes]:
 
 
 def from_hex(text: str) -> bytes:
-    """The bytes of hex digits, `-` being stdin; ConfigError says which character is none."""
+    """Return the bytes of hex digits, `-` being stdin. Raises ConfigError for another character."""
     source = read(Path(STDIN), MAX_HEX).decode("latin-1") if text == STDIN else text
     digits = "".join(source.split())
     for at, digit in enumerate(digits):
         if digit not in "0123456789abcdefABCDEF":
-            raise ConfigError(f"--hex: {digit!r} at digit {at} is no hex digit")
+            raise ConfigError(f"--hex: {digit!r} at digit {at}; expected 0-9, a-f or A-F")
     if len(digits) % 2:
-        raise ConfigError(f"--hex: {len(digits)} digits; a byte has two")
+        raise ConfigError(f"--hex: {len(digits)} digits; expected two per byte")
     return bytes.fromhex(digits)
 
 
 def read(path: Path, limit: int) -> bytes:
-    """The bytes of a file or of stdin; ConfigError when it cannot be read or has more than `limit`."""
+    """Return the bytes of a file or of stdin. Raises ConfigError if they are more than `limit`."""
     if str(path) == STDIN:
         data = read_at_most(standard_input(), limit + 1)
     else:

@@ -76,7 +76,7 @@ def tell(
 
 
 def console_of() -> Console:
-    """Where heat maps go: as wide as they are where there is no terminal."""
+    """Return the console of heat maps, which are not cut where there is no terminal."""
     return Console(highlight=False, width=console_width() or UNLIMITED)
 
 
@@ -97,7 +97,7 @@ def heat_map(
 
 
 def show_link(report: dict[str, Any]) -> None:
-    """The heat map, what is wrong, and the totals; with -q the totals."""
+    """Show the heat map, the failures and the totals; with -q the totals."""
     if not is_quiet():
         map_link(report, console_of())
     totals = report["summary"]
@@ -110,7 +110,7 @@ def show_link(report: dict[str, Any]) -> None:
 
 
 def map_link(report: dict[str, Any], console: Console) -> None:
-    """The heat map, and why cells are listed."""
+    """Show the heat map, and the reasons for listed cells."""
     states = [state.name for state in LinkState]
     heat_map(console, report["cells"], states, "loopback", ("row", "event"))
     for cell in report["cells"]:
@@ -120,7 +120,7 @@ def map_link(report: dict[str, Any], console: Console) -> None:
 
 
 def show_coherence(report: dict[str, Any]) -> None:
-    """The heat maps, what is wrong, and the totals; with -q the totals."""
+    """Show the heat maps, the failures and the totals; with -q the totals."""
     if not is_quiet():
         map_coherence(report, console_of())
     totals = report["summary"]
@@ -133,7 +133,7 @@ def show_coherence(report: dict[str, Any]) -> None:
 
 
 def map_coherence(report: dict[str, Any], console: Console) -> None:
-    """A heat map for each table, then what is wrong, and why cells are listed."""
+    """Show a heat map for each table, then the failures and the reasons for listed cells."""
     for agent, title in (("ra", "Cache line (5.5)"), ("ha", "Home line (5.6)")):
         console.print(title)
         cells = [cell for cell in report["cells"] if cell["agent"] == agent]
@@ -149,7 +149,7 @@ def map_coherence(report: dict[str, Any], console: Console) -> None:
 
 
 def mark(cell: dict[str, Any], count: str) -> Text:
-    """How a cell looks in the heat map."""
+    """Return the mark of a cell in the heat map."""
     if cell["verdict"] in MARKS:
         return Text(*MARKS[cell["verdict"]])
     heat = min(len(str(cell[count])), len(GREENS)) - 1

@@ -127,7 +127,7 @@ def main_job(
 
 
 def told(nodes: dict[str, Any]) -> dict[str, Any]:
-    """What became of the telemetry of all nodes; nothing without one."""
+    """Return the counts of telemetry messages of all nodes; empty without telemetry."""
     parts = [node["telemetry"] for node in nodes.values() if "telemetry" in node]
     counts = {name: sum(part[name] for part in parts) for name in ("published", "dropped")}
     return {"telemetry": {"broker": parts[0]["broker"], **counts}} if parts else {}

@@ -1,6 +1,6 @@
-"""The document of `hsl.cli.flit_json` back to flits: what `hsl codec encode` does.
+"""Flits of the document of `hsl.cli.flit_json`, for `hsl codec encode`.
 
-What decode adds for the reader may be missing: `type` or `ft` is enough, and so is `op` or `opcode`; a
+Fields that decode adds for the reader may be missing: `type` or `ft` is enough, and so is `op` or `opcode`. A
 message without `offset` begins as early as it can so that it ends in its flit. Fields not given are 0.
 """
 
@@ -11,12 +11,13 @@ from enum import IntEnum
 from typing import Any, Final
 
 from hsl._generated.constants import GRANULE_BYTES, CtlOp, FlitType, Op
-from hsl.cli.flit_json import CTL_BYTES_FIELDS, ENUMS, HEADER, Json
+from hsl.cli.flit_json import CTL_BYTES_FIELDS, DOCUMENT, ENUMS, HEADER, Json
 from hsl.codec.ctl import CAPS, CAPS_OF, Ctl
 from hsl.codec.engines import Engine, engine
 from hsl.codec.flit import FORMATS, Flit, FlitFormat, flit_format
 from hsl.codec.message import Message
 from hsl.errors import CodecError, ConfigError
+from hsl.nearest import expected
 
 __all__ = ["encode_document"]
 
@@ -28,21 +29,24 @@ PLACE_KEYS: Final = frozenset({"opcode", "flit", "offset"})
 
 
 def encode_document(document: Any, codec: str = "reference") -> list[bytes]:
-    """The flits of `document`; ConfigError says what in it cannot be used, and where.
+    """Return the flits of `document`, encoded by the engine `codec`.
 
-    `codec` is the engine that does it; ConfigError when it is not there.
+    Raises ConfigError that names the invalid part and its place, or an engine that is not there.
     """
     by = engine(codec)
-    if not isinstance(document, list) or not all(isinstance(flit, dict) for flit in document):
-        raise ConfigError("the document is no array of flit objects")
-    for index, flit in enumerate(document):
+    if not isinstance(document, dict) or document.get("schema") != DOCUMENT:
+        raise ConfigError(f'{shown(document)}; expected an object with "schema": "{DOCUMENT}" and "flits"')
+    flits = document.get("flits")
+    if not isinstance(flits, list) or not all(isinstance(flit, dict) for flit in flits):
+        raise ConfigError(f"flits: {shown(flits)}; expected an array of objects")
+    for index, flit in enumerate(flits):
         if not isinstance(flit.get("format"), str):
-            wrong = f"{shown(flit['format'])} is no text" if "format" in flit else "missing"
-            raise ConfigError(f"flit {index}, format: {wrong}; known are {', '.join(FORMATS)}")
-    formats = {flit["format"] for flit in document}
+            wrong = f"{shown(flit['format'])}" if "format" in flit else "missing"
+            raise ConfigError(f"flit {index}, format: {wrong}; {expected(FORMATS)}")
+    formats = {flit["format"] for flit in flits}
     if len(formats) > 1:
         raise ConfigError(f"formats {', '.join(sorted(formats))} in one document; a link has one")
-    return Encoder(flit_format(formats.pop()), document, by).encode() if document else []
+    return Encoder(flit_format(formats.pop()), flits, by).encode() if flits else []
 
 
 class Encoder:
@@ -168,7 +172,7 @@ def granules_of(message: Json, where: str, codec: Engine) -> bytes:
 def ctl_of(ctl: Any, where: str) -> Ctl:
     """The CTL of a `ctl` object."""
     if not isinstance(ctl, dict):
-        raise ConfigError(f"{where} is no object")
+        raise ConfigError(f"{where}: {shown(ctl)}; expected an object")
     body = {
         name: value for name, value in ctl.items() if name not in ("op", "opcode", "seen", "epoch", "peer")
     }
@@ -196,23 +200,25 @@ def numbers(found: Json, where: str) -> dict[str, int]:
 
 
 def only(found: Json, legal: frozenset[str], where: str) -> None:
-    """Refuse keys that nobody reads."""
+    """Refuse unknown keys."""
     if unknown := sorted(found.keys() - legal):
-        raise ConfigError(f"{where}: {', '.join(unknown)} is unknown; known are {', '.join(sorted(legal))}")
+        raise ConfigError(
+            f"{where}: unknown {', '.join(map(shown, unknown))}; {expected(sorted(legal), unknown[0])}"
+        )
 
 
 def items(flit: Json, name: str, index: int) -> list[Json]:
     """A list of objects, empty when it is missing."""
     found = flit.get(name, [])
     if not isinstance(found, list) or not all(isinstance(item, dict) for item in found):
-        raise ConfigError(f"flit {index}, {name} is no array of objects")
+        raise ConfigError(f"flit {index}, {name}: {shown(found)}; expected an array of objects")
     return found
 
 
 def number(value: Any, where: str) -> int:
     """An integer; whether it fits its field is for the codec to say."""
     if not isinstance(value, int) or isinstance(value, bool):
-        raise ConfigError(f"{where}: {shown(value)} is no integer")
+        raise ConfigError(f"{where}: {shown(value)}; expected an integer")
     return value
 
 
@@ -226,15 +232,15 @@ def hex_bytes(value: Any, where: str) -> bytes:
     try:
         return bytes.fromhex(value)
     except (TypeError, ValueError):
-        raise ConfigError(f"{where}: {shown(value)} is no string of hex bytes") from None
+        raise ConfigError(f"{where}: {shown(value)}; expected a string of hex bytes") from None
 
 
 def either(enum: type[IntEnum], name: Any, code: Any, where: str) -> int:
     """A value given as a name of `enum`, or as a number, or as both when they agree."""
     if name is None and code is None:
-        raise ConfigError(f"{where}: missing; known are {', '.join(enum.__members__)}")
+        raise ConfigError(f"{where}: missing; {expected(enum.__members__)}")
     if isinstance(name, str) and name not in enum.__members__:
-        raise ConfigError(f"{where}: {shown(name)} is unknown; known are {', '.join(enum.__members__)}")
+        raise ConfigError(f"{where}: unknown {shown(name)}; {expected(enum.__members__, name)}")
     values = [int(enum[name]) if isinstance(name, str) else number(name, where)] if name is not None else []
     values += [number(code, where)] if code is not None else []
     if len(set(values)) > 1:

@@ -1,10 +1,10 @@
-"""Flits as JSON: what `hsl codec decode` prints and `hsl codec encode` takes; schema in schemas/codec.json.
+"""Flits as JSON: `hsl codec decode` prints the document, `hsl codec encode` takes it (schema hsl.codec/1).
 
-One object per flit. `ft` is the number and `type` the name of its flit type; `messages` are those that end
-in this flit, each with the array index `flit` and the byte `offset` of its first granule. `op`, `st` and
-`err` are the names of the spec, numbers where it has none; encode takes either. `data` and other byte strings
-are hex. A flit that does not decode has `error` and, so that it can be encoded again, its bytes as `raw`. A
-message that begins and never ends leaves its granules as `unfinished` in the flits that have them.
+`flits` has one object per flit. `ft` is the number and `type` the name of its flit type; `messages` are those
+that end in this flit, each with the index `flit` and the byte `offset` of its first granule. `op`, `st` and
+`err` are the names of the spec, or numbers where it has none; encode takes either. `data` and other byte
+strings are hex. A flit that does not decode has `error` and, so that it can be encoded again, its bytes as
+`raw`. A message that begins and never ends leaves its granules as `unfinished` in the flits that have them.
 """
 
 from __future__ import annotations
@@ -22,9 +22,20 @@ from hsl.codec.flit import Flit, FlitFormat, flit_format
 from hsl.codec.message import Message
 from hsl.errors import CodecError
 
-__all__ = ["CTL_BYTES_FIELDS", "ENUMS", "HEADER", "Json", "decode_document", "message_fields"]
+__all__ = [
+    "CTL_BYTES_FIELDS",
+    "DOCUMENT",
+    "ENCODED",
+    "ENUMS",
+    "HEADER",
+    "Json",
+    "decode_document",
+    "message_fields",
+]
 
 Json = dict[str, Any]
+DOCUMENT: Final = "hsl.codec/1"  # schema of the document of flits
+ENCODED: Final = "hsl.codec.encoded/1"  # schema of `encode --json`: the flits as hex
 HEADER: Final = ("viral", "seq", "ack", "cvc", "ccnt")
 ENUMS: Final[dict[str, type[IntEnum]]] = {"op": Op, "st": St, "err": Err}
 OF_HEADER: Final = {

@@ -121,7 +121,7 @@ def word_rows(rows: Rows, values: Json, place: Callable[[int], str], meanings: M
 
 
 class Places:
-    """Where the bytes of a message are: it may have begun in an earlier flit than the one that it ends in."""
+    """Places of the bytes of a message, which may have begun in an earlier flit than its last one."""
 
     def __init__(self, prots: list[int], index: int, message: Json, form: FlitFormat) -> None:
         self.index = index

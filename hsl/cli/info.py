@@ -15,8 +15,9 @@ __all__ = ["info"]
 
 
 def facts() -> dict[str, Any]:
-    """What `hsl info --json` prints."""
+    """Return the document of `hsl info --json`."""
     return {
+        "schema": "hsl.info/1",
         "version": __version__,
         "profile": f"{PROFILE_NAME} {VERSION[0]}.{VERSION[1]}",
         "sentence": PROFILE_SENTENCE,
@@ -28,7 +29,7 @@ def facts() -> dict[str, Any]:
 
 
 def spoken(value: Any) -> str:
-    """A value of `facts` as a person reads it."""
+    """Return a value of `facts` as text."""
     if isinstance(value, dict):
         return ", ".join(f"{name} {spoken(part)}" for name, part in value.items())
     return " ".join(value) or "none" if isinstance(value, list) else str(value)
@@ -40,6 +41,7 @@ def info(as_json: bool) -> None:
     if as_json:
         click.echo(json.dumps(found, indent=2))
         return
+    del found["schema"]
     width = max(map(len, found))
     for name, value in found.items():
         click.echo(f"{name:<{width}}  {spoken(value)}")

@@ -35,7 +35,7 @@ FAULTS = "crc:0.03,drop:0.03"  # of a link: a replay in most runs
 
 
 class How(NamedTuple):
-    """How tests are run."""
+    """Settings of a run of tests."""
 
     exhaustive: bool
     runs: int
@@ -165,7 +165,7 @@ def grouped(chosen: Sequence[LitmusTest]) -> Iterator[list[str]]:
 
 
 def judge(how: How, texts: list[str]) -> list[dict[str, Any]]:
-    """Run tests on the same agents and describe what came of them."""
+    """Run tests on the same agents and describe their results."""
     explorer = Explorer(in_order=how.in_order, reduce=False if how.whole else None)
     tests = [parse(text) for text in texts]
     return [record(run(explorer, test, how)) for test in tests]

@@ -139,7 +139,7 @@ class Meter:
                 self._print(self.text(now))
 
     def text(self, now: float) -> str:
-        """What there is to say at `now` (seconds)."""
+        """Return the text of the meter at `now` (seconds)."""
         if self._waiting:
             what = self._waiting if isinstance(self._waiting, str) else self._waiting()
             return f"{WAITING}{what} ({now - self._began:.0f} s)"

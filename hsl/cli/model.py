@@ -53,7 +53,7 @@ def coherence(**chosen: Any) -> int:
 
 
 def check(of: str, **given: Any) -> int:
-    """Check what was asked for of one layer, report it; the exit status."""
+    """Check the models that were asked for of one layer, report them, and return the exit code."""
     with Children() as children:
         return checked(of, children, **given)
 
@@ -140,7 +140,7 @@ def search(checker: Checker, runs: list[Any], jobs: int) -> list[dict[str, Any]]
 
 
 def one(checker: Checker, run: Any) -> dict[str, Any]:
-    """The row of one run: what was found, and whether that is what was expected."""
+    """Return the row of one run: its result, and `ok` if that is the expected one."""
     row = {"id": run.id, "kind": run.kind, "model": run.model, "about": run.about, "expected": run.expected}
     try:
         found = checker.check(run.text, run.visits)

@@ -209,7 +209,7 @@ def verified(device: Device) -> bool:
 
 
 def tap_of(recorder: Recorder | None, reporters: Mapping[int, Reporter | None]) -> Tap | None:
-    """Who sees each flit: the capture, and the telemetry of the node (device) at whose end it is seen."""
+    """Return the observer of each flit: the capture, and the telemetry of the node at that end."""
     told = {device: reporter for device, reporter in reporters.items() if reporter is not None}
     if not told:
         return None if recorder is None else recorder.flit
@@ -223,7 +223,7 @@ def tap_of(recorder: Recorder | None, reporters: Mapping[int, Reporter | None]) 
 
 
 def attach(options: dict[str, Any], end: str, links: int) -> list[Attachment]:
-    """Where the links of the node `end` go, by port and link."""
+    """Return the attachments of the links of the node `end`, by port and link."""
     if bool(options["listen"]) == bool(options["connect"]):
         raise ConfigError("give either --listen URI or --connect URI")
     listen, keep = bool(options["listen"]), options["incarnation_file"]
@@ -248,7 +248,7 @@ def attach(options: dict[str, Any], end: str, links: int) -> list[Attachment]:
 
 
 def suffix(link: int) -> str:
-    """What the name of a file of one link ends with."""
+    """Return the suffix of the file name of one link."""
     return f".{link}" if link else ""
 
 

@@ -53,7 +53,7 @@ class Choice(click.Choice[str]):
     """One of a few words; the message about another word names the nearest."""
 
     def get_invalid_choice_message(self, value: Any, ctx: click.Context | None) -> str:
-        """Return the message about `value`, which is none of the words."""
+        """Return the message about `value`, which is not a word of the list."""
         near = nearest(value, self.choices)
         expected = ", ".join(self.choices)
         return f"unknown value {value!r}; expected {expected}" + (f"; did you mean {near}?" if near else "")

@@ -56,7 +56,7 @@ class Children:
 
     @property
     def group(self) -> int:
-        """The `process_group` of whatever is started here."""
+        """Return the `process_group` of processes that are started here."""
         return self._guard.pid
 
     def start(self, arguments: list[str], **options: Any) -> subprocess.Popen[Any]:
@@ -112,7 +112,7 @@ def spread(run: Callable[[Any], Any], items: Iterable[Any], jobs: int) -> Iterat
 
 
 def hand(worker: subprocess.Popen[bytes], *work: Any) -> bool:
-    """Give a worker what it shall do; with nothing it ends, and False is returned."""
+    """Give a worker its next call; without one it ends, and False is returned."""
     assert worker.stdin is not None
     with Held(), suppress(BrokenPipeError):  # it has ended; `taken` says so
         for one in work:
@@ -124,7 +124,7 @@ def hand(worker: subprocess.Popen[bytes], *work: Any) -> bool:
 
 
 def taken(worker: subprocess.Popen[bytes]) -> Any:
-    """The result that a worker has ready; raises what was raised there."""
+    """Return the result of a worker; raise the exception that was raised there."""
     assert worker.stdout is not None
     try:
         good, result = pickle.load(worker.stdout)  # noqa: S301 - our own process
@@ -136,7 +136,7 @@ def taken(worker: subprocess.Popen[bytes]) -> Any:
 
 
 def serve() -> None:
-    """Be a worker: calls come from stdin, results go where stdout was; what is printed goes to stderr."""
+    """Be a worker: read calls from stdin, write results to the old stdout; print to stderr."""
     results = os.fdopen(os.dup(1), "wb")
     os.dup2(2, 1)
     with suppress(EOFError):

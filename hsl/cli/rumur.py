@@ -46,7 +46,7 @@ class ModelBroken(Exception):
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Outcome:
-    """What a checker found. `violated` is the text of the property, "" when all hold."""
+    """The result of a checker. `violated` is the text of the property, "" if all hold."""
 
     states: int
     rules: int
@@ -112,7 +112,7 @@ class Checker:
         return done
 
     def _search(self, program: Path) -> str:
-        """The XML of a checker. Its exit status tells nothing more."""
+        """Return the XML of a checker; its exit status adds nothing to it."""
         with tempfile.TemporaryFile("w+") as out:
             process = self.children.start(
                 [str(program)], stdin=subprocess.DEVNULL, stdout=out, stderr=subprocess.STDOUT

@@ -18,7 +18,7 @@ class Seconds(click.FloatRange):
     name = "seconds"
 
     def __init__(self, most: float = MAX_SECONDS) -> None:
-        """`most`: the largest legal value, in seconds."""
+        """Accept 0 to `most` seconds."""
         super().__init__(0, most)
 
     @property
@@ -30,5 +30,5 @@ class Seconds(click.FloatRange):
         """The number. Fails as a usage error for what is none, is not finite, or is out of range."""
         seconds: float = super().convert(value, param, ctx)
         if not isfinite(seconds):
-            self.fail(f"{value!r} is no number of seconds; legal is 0..{self.max:g}", param, ctx)
+            self.fail(f"{value!r}; expected seconds, a number of 0..{self.max:g}", param, ctx)
         return seconds

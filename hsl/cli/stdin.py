@@ -10,7 +10,7 @@ __all__ = ["STDIN", "standard_input"]
 
 
 def standard_input() -> IO[bytes]:
-    """Its bytes; ConfigError when it was closed before the command began."""
+    """Return the stream of stdin. Raises ConfigError if it was closed before the command began."""
     if sys.stdin is None:
         raise ConfigError(f"{STDIN}: there is no standard input")
     return sys.stdin.buffer

@@ -76,7 +76,7 @@ def stress(
 
 
 class How(NamedTuple):
-    """How a verdict is followed up: the engine, whether a failure is made small, where the run is saved."""
+    """Settings for a verdict: the engine, whether a failure is shrunk, the file of the recording."""
 
     engine: str | None
     shrink: bool
@@ -107,7 +107,7 @@ def judged(
 
 
 def given_program(file: Path, config: StressConfig) -> list[Operation]:
-    """The operations of a file. Raises ConfigError for what is none, and when there are none."""
+    """Return the operations of a file. Raises ConfigError for an invalid file, or one without any."""
     trace = load(file)
     try:
         program = program_of(trace, config)

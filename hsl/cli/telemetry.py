@@ -80,7 +80,7 @@ def reporting(uri: str | None, seed: int, node: Node, interval: int) -> Iterator
 
 
 def report_of(reporter: Reporter) -> dict[str, Any]:
-    """What became of the messages, once the reporter has ended."""
+    """Return the counts of messages published and dropped, once the reporter has ended."""
     publisher = reporter.publisher
     return {"broker": str(publisher.broker), "published": publisher.published, "dropped": publisher.dropped}
 
@@ -121,6 +121,10 @@ def watch(uri: str, as_json: bool, count: int | None, time_limit: float | None) 
         watcher.show = show
         ready = partial(meter.say, f"watching {broker}")
         run_loop(watcher.watch_for(broker, count, time_limit, ready))
+    if not watcher.nodes:
+        bad = f", {watcher.bad} bad messages" if watcher.bad else ""
+        click.echo(f"hsl: no node was seen at {broker}{bad}", err=True)
+        return ExitCode.NOTHING
     report = {
         "schema": "hsl.telemetry/1",
         "broker": str(broker),
@@ -132,7 +136,7 @@ def watch(uri: str, as_json: bool, count: int | None, time_limit: float | None) 
         click.echo(json.dumps(report, indent=2))
     elif sys.stdout.isatty():
         Console(highlight=False, width=console_width()).print(table(watcher))
-    return ExitCode.OK if watcher.nodes else ExitCode.NOTHING
+    return ExitCode.OK
 
 
 @contextlib.contextmanager

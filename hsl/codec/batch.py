@@ -138,13 +138,13 @@ class MessageBatch:
 
 
 class Decoded(NamedTuple):
-    """What a call decoded: flits, (n,) of dtype FLIT, and the messages that ended in them, in that order."""
+    """The result of a call: flits, (n,) of dtype FLIT, and the messages that ended in them, in that order."""
 
     flits: Array
     messages: MessageBatch
 
     def error(self, index: int) -> CodecError | None:
-        """What is wrong with flit `index`, or None."""
+        """Return the error of flit `index`, or None."""
         fault = self.flits[index]["fault"]
         if not fault["code"]:
             return None
@@ -178,7 +178,7 @@ class BatchDecoder:
 
     @property
     def unfinished(self) -> bool:
-        """Whether a message has begun and not ended."""
+        """True if a message has begun and not ended."""
         return bool(self._unpacker.have)
 
     def decode(self, data: Buffer) -> Decoded:
@@ -244,7 +244,7 @@ class BatchEncoder:
 
     @property
     def unfinished(self) -> bool:
-        """Whether a message has begun and not ended."""
+        """True if a message has begun and not ended."""
         return bool(self._packer.sent < self._packer.size)
 
     def encode(

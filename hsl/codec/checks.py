@@ -1,4 +1,4 @@
-"""What a message may look like: fields an opcode uses, what is malformed, what a request is refused for.
+"""Checks of messages: fields that an opcode uses, malformed responses, refused requests.
 
 Three questions, each answered by a table. `unused` is about every message: fields that its opcode does not
 use are sent 0 and ignored on receipt (2.6). `malformed` is about SNP, RSP and DAT: they have no completion
@@ -48,7 +48,7 @@ def data_bytes(len_code: int) -> int:
 
 
 def carries_data(op: int) -> bool:
-    """Whether a message with this opcode carries `data_bytes(LEN)` bytes. HSL 2.6."""
+    """True if a message with this opcode carries `data_bytes(LEN)` bytes. HSL 2.6."""
     info = OPCODES.get(op)
     return op >> 5 in UNKNOWN_WITH_DATA if info is None else info.data
 
@@ -79,24 +79,24 @@ def unused(op: int) -> Mapping[str, int]:
 
 
 def malformed(fields: Mapping[str, int], info: OpInfo) -> str:
-    """What makes a message of SNP, RSP or DAT malformed, or "". HSL 2.5 P7, 5.12.
+    """Return the reason why a message of SNP, RSP or DAT is malformed, or "". HSL 2.5 P7, 5.12.
 
     `fields` are those of its header, `be` being the flag.
     """
     if info.vc == Vc.SNP:
         if fields["be"]:
-            return f"BE = 1 in {info.name}; legal is 0"
+            return f"BE = 1 in {info.name}; expected 0"
         if fields["addr"] % LINE_BYTES:
-            return f"ADDR {fields['addr']:#x} in {info.name}; legal is a multiple of {LINE_BYTES}"
+            return f"ADDR {fields['addr']:#x} in {info.name}; expected a multiple of {LINE_BYTES}"
     elif fields["st"] > ST_LAST:
-        return f"ST = {fields['st']} in {info.name}; legal is 0..{ST_LAST}"
+        return f"ST = {fields['st']} in {info.name}; expected 0..{ST_LAST}"
     if info.vc != Vc.RSP and fields["len"] not in info.len:
-        return f"LEN = {fields['len']} in {info.name}; legal is {', '.join(map(str, info.len))}"
+        return f"LEN = {fields['len']} in {info.name}; expected {', '.join(map(str, info.len))}"
     return ""
 
 
 class Negotiated(NamedTuple):
-    """What requests are checked against, from the result of CAPS (3.3.2): masks, a count, address bits."""
+    """The limits of requests, from the result of CAPS (3.3.2): masks, a count, address bits."""
 
     atomics: int
     features: int
@@ -105,14 +105,14 @@ class Negotiated(NamedTuple):
 
 
 class Fault(NamedTuple):
-    """Why a request is refused: the ERR of its completion, and in words."""
+    """The reason to refuse a request: the ERR of its completion, and a text."""
 
     err: Err
     text: str
 
 
 class Check(NamedTuple):
-    """One check: the ERR it ends with, what is legal, and whether a request fails it."""
+    """One check of a request: the ERR it ends with, the expected values, and the test that fails it."""
 
     err: Err
     legal: str

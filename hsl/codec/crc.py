@@ -17,6 +17,7 @@ from hsl._generated.constants import (
     CRC64XZ_XOROUT,
 )
 from hsl.errors import ConfigError
+from hsl.nearest import expected
 
 __all__ = [
     "ENGINE",
@@ -82,7 +83,7 @@ def crc64xz_with(engine: str) -> Crc:
 
 def _is_reference(engine: str) -> bool:
     if engine not in ENGINES:
-        raise ConfigError(f"engine {engine!r} is none of {', '.join(ENGINES)}")
+        raise ConfigError(f"unknown engine {engine!r}; {expected(ENGINES)}")
     return engine == "reference"
 
 

@@ -46,7 +46,7 @@ class Record:
     def decode(self, raw: bytes) -> dict[str, Any]:
         """The fields: int, bytes, or a list of int. CodecError when `raw` is short."""
         if len(raw) < sum(self._widths.values()):
-            raise _refused(f"{self.name} of {len(raw)} bytes; legal is {sum(self._widths.values())}")
+            raise _refused(f"{self.name} of {len(raw)} bytes; expected {sum(self._widths.values())}")
         found = self._layout.parse(raw[: sum(self._widths.values())])
         values = ((name, found[name]) for name in self.fields)
         return {name: list(value) if isinstance(value, list) else value for name, value in values}
@@ -56,10 +56,10 @@ class Record:
         zero, width = self._zero[field], self._widths[field]
         if isinstance(zero, bytes):
             if not isinstance(value, bytes) or len(value) != width:
-                raise _refused(f"{field} = {value!r} in {self.name}; legal are {width} bytes")
+                raise _refused(f"{field} = {value!r} in {self.name}; expected {width} bytes")
         elif isinstance(zero, list):
             if not isinstance(value, list | tuple) or len(value) != len(zero):
-                raise _refused(f"{field} = {value!r} in {self.name}; legal are {len(zero)} numbers")
+                raise _refused(f"{field} = {value!r} in {self.name}; expected {len(zero)} numbers")
             for item in value:
                 self._check_int(field, item, width // len(zero))
         else:
@@ -67,7 +67,7 @@ class Record:
 
     def _check_int(self, field: str, value: Any, width: int) -> None:
         if not isinstance(value, int) or not 0 <= value < 1 << 8 * width:
-            raise _refused(f"{field} = {value!r} in {self.name}; legal is 0..{(1 << 8 * width) - 1:#x}")
+            raise _refused(f"{field} = {value!r} in {self.name}; expected 0..{(1 << 8 * width) - 1:#x}")
 
 
 def _refused(text: str) -> CodecError:
@@ -110,19 +110,19 @@ def encode_ctl(ctl: Ctl, size: int = CTL_BYTES) -> bytes:
     CodecError (MALFORMED) when a field is unknown, does not fit or is of the wrong kind.
     """
     if ctl.seen and ctl.op not in WITH_SEEN:
-        raise _refused(f"SEEN in CTL_OP {ctl.op!r}; legal is 0")
+        raise _refused(f"SEEN in CTL_OP {ctl.op!r}; expected 0")
     flags = int(CtlFlag.SEEN) if ctl.seen else 0
     head = HEADER.encode({"ctl_op": ctl.op, "flags": flags, "epoch": ctl.epoch, "peer": ctl.peer})
     body = BODIES[ctl.op].encode(ctl.body) if ctl.op in BODIES else _unknown(ctl)
     if CAPS_OF in ctl.body and ctl.body[CAPS_OF] != _offer(ctl.body[CAPS_OF]):
-        raise _refused("a CAPS record with more than one side's offer; legal is 0 there")
+        raise _refused("a CAPS record with more than one side's offer; expected 0 there")
     return (head + body).ljust(size, b"\0")
 
 
 def decode_ctl(payload: bytes) -> Ctl:
     """The CTL in the first 56 bytes of `payload`; reserved bits are ignored. CodecError when it is short."""
     if len(payload) < CTL_BYTES:
-        raise _refused(f"CTL payload of {len(payload)} bytes; legal is {CTL_BYTES} and more")
+        raise _refused(f"CTL payload of {len(payload)} bytes; expected {CTL_BYTES} and more")
     head = HEADER.decode(payload)
     op, raw = head["ctl_op"], bytes(payload[CTL_BODY_OFFSET:CTL_BYTES])
     seen = op in WITH_SEEN and bool(head["flags"] & CtlFlag.SEEN)
@@ -133,13 +133,13 @@ def decode_ctl(payload: bytes) -> Ctl:
 
 
 def _offer(record: bytes) -> bytes:
-    """A CAPS record without what is ignored on receipt. HSL 3.3.2 [HSL-FLT-005]."""
+    """Return a CAPS record without the fields that are ignored on receipt. HSL 3.3.2 [HSL-FLT-005]."""
     return OFFER.encode(OFFER.decode(record))
 
 
 def _unknown(ctl: Ctl) -> bytes:
-    """The body of a CTL_OP that nobody knows."""
+    """Return the body of an unknown CTL_OP."""
     raw = ctl.body.get("raw", bytes(CTL_BODY_BYTES))
     if ctl.body.keys() - {"raw"} or not isinstance(raw, bytes) or len(raw) != CTL_BODY_BYTES:
-        raise _refused(f"body {ctl.body!r} of CTL_OP {ctl.op}; legal is raw of {CTL_BODY_BYTES} bytes")
+        raise _refused(f"body {ctl.body!r} of CTL_OP {ctl.op}; expected raw of {CTL_BODY_BYTES} bytes")
     return raw

@@ -13,12 +13,13 @@ from hsl.codec.ctl import Ctl
 from hsl.codec.flit import Flit
 from hsl.codec.message import Message
 from hsl.errors import CodecError, ConfigError
+from hsl.nearest import expected
 
 __all__ = ["Engine", "engine"]
 
 
 class Engine(NamedTuple):
-    """What each engine has; documented in `hsl.codec.reference`, `checks` and `ctl`."""
+    """The functions of an engine; documented in `hsl.codec.reference`, `checks` and `ctl`."""
 
     name: str
     decode_flit: Callable[[bytes, str], Flit]
@@ -39,7 +40,7 @@ def engine(name: str) -> Engine:
     ConfigError for another name, and for `native` where the extension is not built: nothing falls back.
     """
     if name not in ENGINES:
-        raise ConfigError(f"engine {name!r} is none of {', '.join(ENGINES)}")
+        raise ConfigError(f"unknown engine {name!r}; {expected(ENGINES)}")
     if name == "reference":
         parts = vars(reference) | vars(ctl) | vars(checks)
     else:

@@ -9,6 +9,7 @@ from hsl._generated import layouts
 from hsl._generated.constants import GRANULE_BYTES, ErrorCode
 from hsl.codec.crc import crc32c, crc64xz
 from hsl.errors import CodecError, ConfigError
+from hsl.nearest import expected
 
 __all__ = ["FORMATS", "Flit", "FlitFormat", "flit_format", "flit_type"]
 
@@ -87,12 +88,12 @@ _FT: Final = next((shift, mask) for name, shift, mask in layouts.H0_FIELDS if na
 def flit_format(name: str) -> FlitFormat:
     """The format called `name`; ConfigError when there is none."""
     if name not in FORMATS:
-        raise ConfigError(f"flit format {name!r} is none of {', '.join(FORMATS)}")
+        raise ConfigError(f"unknown flit format {name!r}; {expected(FORMATS)}")
     return FORMATS[name]
 
 
 def flit_type(data: bytes) -> int:
-    """The FT of a flit as it is on the wire, whatever else is wrong; CodecError (CRC) when there is none."""
+    """Return the FT of a flit; the rest is not checked. Raises CodecError (CRC) for no bytes."""
     if not data:
         raise CodecError("flit of 0 bytes has no type", code=ErrorCode.CRC, requirement="HSL-FLT-001")
     shift, mask = _FT

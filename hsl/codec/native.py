@@ -55,12 +55,12 @@ READ_TEXTS: Final = {
     "HSL-FLT-001": "wrong size",
     "HSL-FLT-003": "the CRC is not that of the bytes before it",
     "HSL-FLT-004": "the CRC is not that of the bytes before it",
-    "HSL-FLT-005": "SNP, RSP or DAT of a format that is not legal",
+    "HSL-FLT-005": "SNP, RSP or DAT of an invalid format",
     "HSL-FLT-007": "the flit type is reserved",
     "HSL-FLT-008": "a granule at a message boundary is neither PAD nor on a VC",
     "HSL-FLT-010": "the SOM bit of a granule differs from the messages",
     "HSL-LNK-030": "message without a credit",
-    "HSL-LNK-031": "one of CVC and CCNT is 0; legal is both or neither",
+    "HSL-LNK-031": "one of CVC and CCNT is 0; both must be 0, or neither",
     "HSL-LNK-034": "unknown opcode of SNP, RSP or DAT",
 }
 _WIDTHS: Final = {
@@ -76,7 +76,7 @@ def format_of(name: str) -> Struct:
 
 
 def fault_text(requirement: str) -> str:
-    """What a fault of received bytes is, in words."""
+    """Describe a fault of received bytes."""
     return READ_TEXTS[requirement]
 
 
@@ -88,7 +88,7 @@ def requirement_of(number: int) -> str:
 
 
 def _read_error(fault: Struct, found: str = "") -> CodecError:
-    """The error of bytes that were read; `found`: what was there."""
+    """Return the error of bytes that were read; `found`: the value in them."""
     requirement = requirement_of(fault.requirement)
     text = f"{fault_text(requirement)}{found and ': '}{found}"
     return CodecError(text, code=ErrorCode(fault.code), requirement=requirement, offset=fault.offset)
@@ -102,12 +102,12 @@ def _sent_error(fault: Struct, value: object) -> CodecError:
     field = name.decode()
     given = getattr(value, field.lower(), value)
     legal = f"0..{_WIDTHS[field]:#x}, 0 where it means nothing" if field in _WIDTHS else "what HSL 2 says"
-    text = f"{field or type(value).__name__} = {given!r}; legal is {legal}"
+    text = f"{field or type(value).__name__} = {given!r}; expected {legal}"
     return CodecError(text, code=ErrorCode(fault.code), requirement=requirement)
 
 
 def _fitting(value: Any, most: int) -> int:
-    """`value`, or `most` when it is none of 0..most: all ones fit in no field, so C refuses them."""
+    """Return `value` if it is in 0..most, else `most`: all ones fit in no field, so C refuses them."""
     return int(value) if isinstance(value, int) and 0 <= value <= most else most
 
 
@@ -158,13 +158,13 @@ def decode_flit(data: bytes, format: str) -> Flit:
 
 
 def _size_or_crc(form: FlitFormat, data: bytes) -> str:
-    """What is wrong with a flit of wrong size or CRC."""
+    """Describe the wrong size or CRC of a flit."""
     if len(data) != form.bytes:
         return f"{len(data)} bytes; {form.name} flits have {form.bytes}"
     stored = int.from_bytes(data[form.crc_offset :], "little")
     computed = CRC_OF[form.name](data[: form.crc_offset])
     digits = 2 * form.crc_bytes + 2
-    return f"{stored:#0{digits}x}; legal is {computed:#0{digits}x}"
+    return f"{stored:#0{digits}x}; expected {computed:#0{digits}x}"
 
 
 def credit_return_fault(flit: Flit) -> CodecError | None:
@@ -239,7 +239,7 @@ class Packer:
 
     @property
     def unfinished(self) -> bool:
-        """Whether a message has begun and not ended."""
+        """True if a message has begun and not ended."""
         return bool(self._state.sent < self._state.size)
 
     def fill(self, next_message: Callable[[], Message | None], format: str) -> tuple[bytes, int]:
@@ -281,7 +281,7 @@ class Unpacker:
 
     @property
     def unfinished(self) -> bool:
-        """Whether a message has begun and not ended."""
+        """True if a message has begun and not ended."""
         return bool(self._state.have)
 
     def feed(
@@ -321,9 +321,9 @@ def encode_ctl(ctl: Ctl, size: int = CTL_BYTES) -> bytes:
         record.op, record.seen, record.epoch, record.peer = ctl.op, bool(ctl.seen), ctl.epoch, ctl.peer
         _put_body(record, ctl)
     except (OverflowError, TypeError, ValueError) as error:
-        raise _ctl_error(f"{error} in {ctl!r}; legal is what HSL 3.3.1 says") from error
+        raise _ctl_error(f"{error} in {ctl!r}; expected what HSL 3.3.1 says") from error
     if not lib.hsl_ctl_encode(record, payload, fault):
-        raise _ctl_error(f"SEEN or record in {ctl!r}; legal is 0 where it has no meaning")
+        raise _ctl_error(f"SEEN or record in {ctl!r}; expected 0 where it has no meaning")
     return bytes(ffi.buffer(payload)).ljust(size, b"\0")
 
 
@@ -348,7 +348,7 @@ def decode_ctl(payload: bytes) -> Ctl:
     """As `hsl.codec.ctl.decode_ctl`."""
     record, fault = ffi.new("hsl_ctl_t *"), ffi.new("hsl_fault_t *")
     if not lib.hsl_ctl_decode(payload, len(payload), record, fault):
-        raise _ctl_error(f"CTL payload of {len(payload)} bytes; legal is {CTL_BYTES} and more")
+        raise _ctl_error(f"CTL payload of {len(payload)} bytes; expected {CTL_BYTES} and more")
     if record.op not in _BODY_OF:
         body: dict[str, Any] = {"raw": bytes(ffi.buffer(record.body.raw))}
         assert len(body["raw"]) == CTL_BODY_BYTES

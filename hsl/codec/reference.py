@@ -50,13 +50,13 @@ def encode_flit(flit: Flit) -> bytes:
     form = flit_format(flit.format)
     body = flit.payload.ljust(form.payload_bytes, b"\0")
     if len(body) > form.payload_bytes:
-        raise _refused(f"payload of {len(body)} bytes in {form.name}; legal is at most {form.payload_bytes}")
+        raise _refused(f"payload of {len(body)} bytes in {form.name}; expected at most {form.payload_bytes}")
     if flit.ft in UNSEQUENCED and (flit.cvc or flit.ccnt or flit.som):
-        raise _refused("CVC, CCNT or SOM in a NOP or CTL; legal is 0", "HSL-FLT-012")
+        raise _refused("CVC, CCNT or SOM in a NOP or CTL; expected 0", "HSL-FLT-012")
     if flit.ft == FlitType.NOP and any(body):
-        raise _refused("payload in a NOP; legal is 0")
+        raise _refused("payload in a NOP; expected 0")
     if flit.som and not form.has_som:
-        raise _refused(f"SOM = {flit.som:#x} in {form.name}, which has none; legal is 0")
+        raise _refused(f"SOM = {flit.som:#x} in {form.name}, which has none; expected 0")
     head = _build(H0, H0_FIELDS, flit._asdict())
     if form.has_som:
         head += _build(H1, H1_FIELDS, {"som": flit.som})
@@ -104,13 +104,13 @@ def _flit(form: FlitFormat, data: bytes) -> Flit:
 
 
 def credit_return_fault(flit: Flit) -> CodecError | None:
-    """What is wrong with CVC and CCNT of a sequenced flit, before its granules. HSL 2.5 P7, 3.5 F8.
+    """Return the error of CVC and CCNT of a sequenced flit, which precedes its granules. HSL 2.5 P7, 3.5 F8.
 
     The port also knows which VCs it has granted credits on; that check is its own.
     """
     if flit.ft not in SEQUENCED or bool(flit.cvc) == bool(flit.ccnt):
         return None
-    text = f"CVC = {flit.cvc} with CCNT = {flit.ccnt}; legal is both 0 or neither"
+    text = f"CVC = {flit.cvc} with CCNT = {flit.ccnt}; both must be 0, or neither"
     return CodecError(text, code=ErrorCode.MALFORMED, requirement="HSL-LNK-031", offset=CVC_OFFSET)
 
 
@@ -124,7 +124,7 @@ def encode_message(message: Message) -> bytes:
     op = message.op
     header = VC_HEADER.get(op >> 5) if isinstance(op, int) else None
     if header is None:
-        raise _refused(f"opcode {op!r}; legal is {min(VC_HEADER) << 5:#x}..0xff", "HSL-FLT-008")
+        raise _refused(f"opcode {op!r}; expected {min(VC_HEADER) << 5:#x}..0xff", "HSL-FLT-008")
     fields = message._asdict()
     fields["be"] = int(message.be is not None)
     if header == "A":
@@ -152,12 +152,12 @@ def _check_sent(message: Message, fields: dict[str, Any], absent: list[str]) -> 
             raise _refused(f"{field.upper()} in {name}, whose header has none", "HSL-FLT-002")
     for field, bits in unused(message.op).items():
         if fields[field] & ~bits:
-            raise _refused(f"{field.upper()} = {fields[field]:#x} in {name}; legal are the bits {bits:#x}")
+            raise _refused(f"{field.upper()} = {fields[field]:#x} in {name}; expected only bits of {bits:#x}")
     if message.be is not None and not 0 <= message.be < 1 << BE_BITS:
-        raise _refused(f"BE = {message.be:#x} in {name}; legal are {BE_BITS} bits", "HSL-FLT-002")
+        raise _refused(f"BE = {message.be:#x} in {name}; expected {BE_BITS} bits", "HSL-FLT-002")
     expected = data_bytes(message.len) if carries_data(message.op) else 0
     if len(message.data) != expected:
-        raise _refused(f"{len(message.data)} data bytes in {name} of LEN {message.len}; legal is {expected}")
+        raise _refused(f"{len(message.data)} data bytes in {name} of LEN {message.len}; expected {expected}")
     if message.vc in UNANSWERED:
         if info is None:
             raise _refused(f"{name} is unknown on its VC", "HSL-LNK-034")
@@ -170,7 +170,7 @@ def _build(word: Any, rows: Rows, fields: dict[str, Any]) -> bytes:
     for name, _, mask in rows:
         value = fields.get(name, 0)
         if not isinstance(value, int) or not 0 <= value <= mask:
-            raise _refused(f"{name.upper()} = {value!r}; legal is 0..{mask:#x}", "HSL-FLT-002")
+            raise _refused(f"{name.upper()} = {value!r}; expected 0..{mask:#x}", "HSL-FLT-002")
     built: bytes = word.build(fields)
     return built
 
@@ -195,7 +195,7 @@ def _begin(granule: bytes, som: int | None, at: int, admit: Admit) -> tuple[int,
     if header is None:
         if granule == PAD:
             return 0, {}
-        text = f"opcode {op:#04x} is on no VC" if op else "OP 0 with other bits set; legal is PAD, all 0"
+        text = f"opcode {op:#04x} is not of any VC" if op else "OP 0 with other bits set; expected PAD, all 0"
         raise _broken(ErrorCode.MALFORMED, "HSL-FLT-008", at, text)
     vc = Vc(op >> 5)
     if not admit(vc):
@@ -252,7 +252,7 @@ class Packer:
 
     @property
     def unfinished(self) -> bool:
-        """Whether a message has begun and not ended."""
+        """True if a message has begun and not ended."""
         return bool(self._rest)
 
     def fill(self, next_message: Callable[[], Message | None], format: str) -> tuple[bytes, int]:
@@ -300,7 +300,7 @@ class Unpacker:
 
     @property
     def unfinished(self) -> bool:
-        """Whether a message has begun and not ended."""
+        """True if a message has begun and not ended."""
         return self._missing > 0
 
     def feed(self, payload: bytes, som: int | None, admit: Admit) -> tuple[list[Message], CodecError | None]:
@@ -327,7 +327,7 @@ class Unpacker:
         """The messages that end in `payload`; the offset of an error is its granule."""
         at, end = 0, len(payload) // GRANULE_BYTES
         if len(payload) % GRANULE_BYTES:
-            text = f"payload of {len(payload)} bytes; legal are whole granules"
+            text = f"payload of {len(payload)} bytes; expected whole granules"
             raise _broken(ErrorCode.MALFORMED, "HSL-FLT-001", end, text)
         while at < end:
             inside = at

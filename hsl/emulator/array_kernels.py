@@ -119,7 +119,7 @@ class ArrayKernel:
         return job if good and job.scalar < 1 << (8 * FLOAT) else None
 
     def shares(self, problem: Problem, gpus: int) -> list[Problem]:
-        """What each GPU does; ConfigError when the task cannot be shared evenly."""
+        """Return the share of each GPU. Raises ConfigError if the task cannot be shared evenly."""
         size = problem.a.shape[0]
         if size % (self.step * gpus):
             raise ConfigError(
@@ -136,7 +136,7 @@ def blocks(job: ArrayJob, groups: Any) -> Any:
 
 
 def blocks_of(job: ArrayJob) -> int:
-    """The blocks of a vector, 0 when the job is none of whole blocks."""
+    """Return the number of blocks of a vector, 0 if the job is not made of whole blocks."""
     return 0 if job.rows != 1 or job.columns % BLOCK else job.columns // BLOCK
 
 

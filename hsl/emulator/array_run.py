@@ -1,4 +1,4 @@
-"""A whole run of an array kernel on the loopback, and what it moved, phase by phase."""
+"""A whole run of an array kernel on the loopback, and its traffic in each phase."""
 
 from __future__ import annotations
 
@@ -93,7 +93,7 @@ class ArrayRun:
         return total
 
     def report(self) -> dict[str, Any]:
-        """What was done, as plain data (schema hsl.arrays/1)."""
+        """Return the report as plain data (schema hsl.arrays/1)."""
         phases = {}
         for (name, ns, sent, before), (_, end, sent_after, after) in zip(
             self._began, self._began[1:], strict=False
@@ -142,7 +142,7 @@ class ArrayRun:
 
 
 def gpu_report(gpu: GpuDevice) -> dict[str, Any]:
-    """What the compute units of a GPU did: accesses, and how many of them needed nothing from a link."""
+    """Report the accesses of a GPU's compute units, and the number of them that needed no link."""
     counts = gpu.kernel_traffic
     over = min(counts["link_accesses"], counts["accesses"])
     return {

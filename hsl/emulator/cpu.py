@@ -97,7 +97,7 @@ class CpuDevice(Device):
         return len(seen) if seen[0].vector == vector else 0
 
     def verify(self, core: Core, units: int, interrupts: int) -> Program[None]:
-        """Compare counters, scratch slots and the GPU's own record with what they must be."""
+        """Compare counters, scratch slots and the GPU's own record with the expected values."""
         self.result = self.kernel.decode((yield from core.read(COUNTERS, COUNTER_BYTES)))
         scratch = yield from core.read(SCRATCH, SCRATCH_LINES * LINE_BYTES)
         record = COMPLETION.unpack((yield from core.read(self.job.completion, LINE_BYTES)))

@@ -1,4 +1,4 @@
-"""What CPU and GPU have in common: a node, the programs on it, and what they measured."""
+"""The common part of CPU and GPU: a node, the programs on it, and their measurements."""
 
 from __future__ import annotations
 
@@ -29,7 +29,7 @@ ASKING = frozenset(op for op, info in OPCODES.items() if info.vc in (Vc.REQ, Vc.
 
 
 def lies(address: int, size: int) -> bool:
-    """Is `address` that of a line, and are `size` bytes from there inside the address space."""
+    """True if `address` is that of a line, and `size` bytes from there are inside the address space."""
     return address % LINE_BYTES == 0 and address + size <= 1 << ADDRESS_BITS
 
 
@@ -77,7 +77,7 @@ class Device:
             raise self.scheduler.failure
 
     def _settled(self, now: int) -> bool:
-        """Whether nothing moves any more after at most MAX_ROUNDS."""
+        """True if the node comes to rest within MAX_ROUNDS."""
         for _ in range(MAX_ROUNDS):
             self.node.advance(now)
             ended = self.node.completions()
@@ -97,7 +97,7 @@ class Device:
         return Pause(tu << self.topology.tu)
 
     def traffic(self) -> Counter[str]:
-        """What was done so far: accesses of the caches, and messages that left by a port.
+        """Return the counts so far: accesses of the caches, and messages that left by a port.
 
         `link_accesses` are those that sent a request, or a snoop, over a link; the others stayed in the node.
         """

@@ -29,7 +29,7 @@ SLOT = 8  # bytes of a scratch line that one writer owns
 
 
 class Work(Protocol):
-    """What a GPU must know of any job."""
+    """The part of a job that every GPU reads."""
 
     @property
     def groups(self) -> int:
@@ -48,11 +48,11 @@ class Work(Protocol):
 
 
 class GpuKernel(Protocol):
-    """What a GPU must know of any kernel."""
+    """The interface of a kernel to a GPU."""
 
     @property
     def unit(self) -> Callable[[Wavefront, Any, Any], Program[None]]:
-        """What a compute unit does."""
+        """Return the program of a compute unit."""
         ...
 
     def job(self, line: bytes) -> Any:
@@ -121,7 +121,7 @@ class Wavefront:
 
 
 class GpuDevice(Device):
-    """A GPU that knows nothing but its doorbells and memory."""
+    """A GPU that learns its jobs from its doorbells and from memory alone."""
 
     def __init__(self, topology: Topology, epoch: Callable[[], int], index: int = 0) -> None:
         super().__init__(topology.gpu_node(epoch, index), topology)
@@ -206,7 +206,7 @@ class GpuDevice(Device):
 
 
 def guarded(program: Program[None], faults: list[TransactionError]) -> Program[None]:
-    """Run a program; an access to what nobody serves ends it, and is noted in `faults`."""
+    """Run a program; an access to an address without a home ends it and is noted in `faults`."""
     try:
         yield from program
     except TransactionError as error:

@@ -65,7 +65,7 @@ class Job(NamedTuple):
 
     @property
     def legal(self) -> bool:
-        """Can a kernel do this: arrays at lines, and inside the address space."""
+        """True if a kernel can do the job: its arrays begin at lines and are inside the address space."""
         return (
             lies(self.source, self.length)
             and lies(self.counters, COUNTER_BYTES)
@@ -122,7 +122,7 @@ class Kernel:
         return result | {"histogram": bins.tolist()}
 
     def decode(self, counters: bytes) -> dict[str, Any]:
-        """What the counters in memory say (COUNTER_BYTES bytes)."""
+        """Read the counters of a block of memory (COUNTER_BYTES bytes)."""
         values = np.frombuffer(counters, "<u8")
         result: dict[str, Any] = {"bytes": int(values[BYTES_AT // WORD])}
         if self.words:

@@ -33,10 +33,10 @@ class LackeyAccess(NamedTuple):
 
 
 class LackeyTrace:
-    """Reads a trace line by line, whatever its length; what is in memory is one line.
+    """A trace of valgrind's lackey, read line by line; one line is in memory at a time.
 
     `lines`, `consumed` (bytes) and `skipped` (lines of valgrind's own) count up while it is iterated.
-    ConfigError, with the number of the line, for one that is no access, is too long, or leaves the address
+    Raises ConfigError with the number of a line that is not an access, is too long, or leaves the address
     space.
     """
 
@@ -68,7 +68,7 @@ class LackeyTrace:
         if addr + size > 1 << ADDRESS_BITS:
             raise self._error(f"{size} bytes at {digits[:SHOWN].decode()} do not end below 2^{ADDRESS_BITS}")
         if not 0 < size <= MAX_ACCESS:
-            raise self._error(f"an access of {size} bytes; legal is 1..{MAX_ACCESS}")
+            raise self._error(f"an access of {size} bytes; expected 1..{MAX_ACCESS}")
         return LackeyAccess(kind.strip().decode(), addr, size, self.lines)
 
     def _bad(self, raw: bytes) -> ConfigError:
@@ -79,7 +79,7 @@ class LackeyTrace:
             return self._error(
                 f"no end of the line after {MAX_LINE} bytes" if long else "it ends in mid-line"
             )
-        return self._error(f"{raw[:SHOWN]!r} is no access, such as b' L 1ffeffe7e,8'")
+        return self._error(f"{raw[:SHOWN]!r}; expected an access such as b' L 1ffeffe7e,8'")
 
     def _error(self, text: str) -> ConfigError:
         return ConfigError(f"{self.name}, line {self.lines}: {text}")

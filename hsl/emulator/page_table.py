@@ -1,4 +1,4 @@
-"""Where the pages of a program are in emulated memory, and what they must hold."""
+"""The pages of a program in emulated memory, and their expected contents."""
 
 from __future__ import annotations
 
@@ -15,7 +15,7 @@ __all__ = ["FlatMemory", "HomeCounts", "Page"]
 
 @dataclass(slots=True)
 class HomeCounts:
-    """What a home was used for. An access that touches two lines counts twice; `waited` in ns."""
+    """Accesses of a home. An access that touches two lines counts twice; `waited` in ns."""
 
     pages: int = 0
     accesses: int = 0

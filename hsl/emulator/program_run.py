@@ -215,7 +215,7 @@ class ProgramRun:
         self.loopback.call(max(now, self._resume), self._place, self._begin)
 
     def _parts(self, cause: LackeyAccess) -> Iterator[tuple[Access, Page, bytes | None]]:
-        """What an access is to each line, and what a load must give."""
+        """Return the part of an access in each line, and the bytes that a load must return."""
         kind = cause.kind
         self.kinds[kind] += 1
         for page, offset, size in self.flat.pieces(cause.addr, cause.size):
@@ -267,7 +267,7 @@ class ProgramRun:
     # ---- the report
 
     def report(self) -> dict[str, Any]:
-        """What was done, as plain data (part of schema hsl.program/1)."""
+        """Return the report as plain data (part of schema hsl.program/1)."""
         nodes = [device.node for device in self.devices]
         agents = {nid: nodes[device].agents[nid] for device, nid in self.agents.items()}
         parts = sum(counts.accesses for counts in self.homes.values())
@@ -300,7 +300,7 @@ class ProgramRun:
         }
 
     def _home(self, nid: int, counts: HomeCounts) -> dict[str, Any]:
-        """What a home served."""
+        """Report the accesses that a home served."""
         node = next(device.node for device in self.devices if nid in device.node.homes)
         home = node.homes[nid]
         return {

@@ -1,4 +1,4 @@
-"""What a run did, as plain data: one report a node, and the report of a demo that compares both ends."""
+"""Reports as plain data: one per node, and the report of a demo, which compares both ends."""
 
 from __future__ import annotations
 
@@ -27,7 +27,7 @@ ORDERLY = frozenset({"sw_disable", "DISABLE"})  # events by which a session ends
 
 
 class History:
-    """How long the first link was in each state, from the events of its port, and why each link left.
+    """Time of the first link in each state, from the events of its port, and the reasons why links ended.
 
     Nothing grows with the length of the run.
     """

@@ -1,4 +1,4 @@
-"""Who is connected to whom, with which addresses, caches and links: built in, or from a TOML file."""
+"""Nodes with their addresses, caches and links: built in, or from a TOML file."""
 
 from __future__ import annotations
 
@@ -31,6 +31,7 @@ from hsl.engine.node import Node
 from hsl.errors import ConfigError
 from hsl.files import parse_toml, read_file
 from hsl.link.config import PortConfig
+from hsl.nearest import expected
 from hsl.transport.base import Place
 
 __all__ = ["Topology"]
@@ -112,14 +113,14 @@ class Topology:
         for name, (least, greatest) in LIMITS.items():
             value = getattr(self, name)
             if not isinstance(value, int) or isinstance(value, bool) or not least <= value <= greatest:
-                raise ConfigError(f"topology: {name} = {value!r}; legal is {least}..{greatest}")
+                raise ConfigError(f"topology: {name} = {value!r}; expected {least}..{greatest}")
         for name, value, legal in (("flit", self.flit, list(SIZES)), ("shape", self.shape, SHAPES)):
             if value not in legal:
-                raise ConfigError(f"topology: {name} = {value!r}; legal is {', '.join(map(str, legal))}")
+                raise ConfigError(f"topology: {name} = {value!r}; {expected(legal, value)}")
         for name in ("memory_bytes", "device_bytes"):
             if getattr(self, name) % PAGE_BYTES:
                 raise ConfigError(
-                    f"topology: {name} = {getattr(self, name)} is no multiple of a page of {PAGE_BYTES} bytes"
+                    f"topology: {name} = {getattr(self, name)}; expected a multiple of {PAGE_BYTES} bytes"
                 )
 
     @staticmethod

@@ -1,4 +1,4 @@
-"""What a node is made of."""
+"""The configuration of a node."""
 
 from __future__ import annotations
 
@@ -46,7 +46,7 @@ class NodeConfig:
     def __post_init__(self) -> None:
         if not isinstance(self.l1_idle_tu, int) or not 0 <= self.l1_idle_tu <= MAX_IDLE_TU:
             raise ConfigError(
-                f"node {self.name}: l1_idle_tu is {self.l1_idle_tu!r}; legal is 0..{MAX_IDLE_TU}"
+                f"node {self.name}: l1_idle_tu is {self.l1_idle_tu!r}; expected 0..{MAX_IDLE_TU}"
             )
         if self.neighbours and len(self.neighbours) != len(self.ports):
             raise ConfigError(
@@ -69,7 +69,7 @@ class NodeConfig:
                 )
 
     def refusal(self, port: int, nids: range, others: set[int]) -> str:
-        """Why the peer of a port may not have these NIDs, or ""; `others`: behind other ports. HSL 6.3."""
+        """Return why a peer may not have its NIDs, or ""; `others`: NIDs behind other ports. HSL 6.3."""
         if clash := sorted(others.union(self.nids).intersection(nids)):
             return f"the peer claims NIDs {clash}, which are here or behind another port"
         legal = self.neighbours[port] if self.neighbours else nids

@@ -113,7 +113,7 @@ class Gate:
             self.port.release(vc)
 
     def next_deadline(self) -> int | None:
-        """When `tick` has something to do."""
+        """The time at which `tick` is due, in ns; None for never."""
         return self.bucket.next_deadline()
 
     # ---- out

@@ -1,4 +1,4 @@
-"""When the transaction layer permits low power: a port that has been idle for a while (HSL 3.7)."""
+"""Permission of the transaction layer for low power, once a port has been idle for a while (HSL 3.7)."""
 
 from __future__ import annotations
 
@@ -35,5 +35,5 @@ class IdleWatch:
             self._gate.port.pm_idle(now)
 
     def next_deadline(self) -> int | None:
-        """When `tick` has something to do."""
+        """The time at which `tick` is due, in ns; None for never."""
         return self._at

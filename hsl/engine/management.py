@@ -1,4 +1,4 @@
-"""What a node does for management: fences, recalls, its error logs, the rate of ports (5.14, 6.2, 6.5)."""
+"""Management of a node: fences, recalls, its error logs, the rate of ports (5.14, 6.2, 6.5)."""
 
 from __future__ import annotations
 
@@ -70,7 +70,7 @@ class NodeServices:
         return Err.OK if any(lifted) else Err.UNSUP
 
     def content_lost(self, nid: int, first: int, last: int, now: int) -> Err:
-        """The memory target has lost what was in a range; PROTO when it is none of this node. HSL 5.6 M5.
+        """Note that memory target `nid` lost a range; PROTO if it is not a target of this node. HSL 5.6 M5.
 
         The target says so itself, in a new session; any other agent of its device may, too.
         """
@@ -82,7 +82,7 @@ class NodeServices:
         return Err.OK if any(known) else Err.PROTO
 
     def together(self, one: int, other: int) -> bool:
-        """Are two nodes behind one port, or both here."""
+        """True if two nodes are behind one port, or both local."""
         return self._gate(one) is self._gate(other)
 
     def home_lost(self, src: int, home: int, now: int) -> bool:
@@ -101,7 +101,7 @@ class NodeServices:
         return lambda: all(recall.done for recall in recalls)
 
     def can_serve(self, entry: SamEntry) -> bool:
-        """Have the homes what an entry of the map says they have."""
+        """True if the homes have the memory that an entry of the map says."""
         return all(home.can_serve(entry) for home in self._homes.values())
 
     # ---- ports and logs
@@ -120,7 +120,7 @@ class NodeServices:
         self._log(src).clear()
 
     def counter(self, src: int, code: int) -> int:
-        """How often a code came."""
+        """Return the number of errors logged with a code."""
         return {int(known): count for known, count in self._log(src).counters.items()}.get(code, 0)
 
     # ---- upper tester

@@ -286,7 +286,7 @@ class Node:
             watch.observe(now)
 
     def _more(self) -> bool:
-        """Whether another round of this instant can find something to do."""
+        """True if another round of this instant may find work."""
         if self._local or self.io or self.atc:
             return True
         for gate in self._gates:
@@ -298,7 +298,7 @@ class Node:
         return any(home.fences for home in self.homes.values())
 
     def _batch(self) -> list[Inbound]:
-        """What is delivered in this round, in its order."""
+        """Return the messages that this round delivers, in order."""
         batch: list[Inbound] = [(message, None) for message in self._local]
         self._local.clear()
         if waiting := [gate for gate in self._gates if gate.waiting]:
@@ -380,7 +380,7 @@ class Node:
             self._local.append(Message(Op.Cmp, src=message.dst, dst=message.src, txn=message.txn, err=err))
 
     def _missing(self, nid: int) -> Err:
-        """Why `nid` is behind no port that is up: its port is down, or there is none. HSL 6.2 F7, 5.4 T15."""
+        """Return the ERR of a request to a `nid` that no port that is up reaches. HSL 6.2 F7, 5.4 T15."""
         maybe = any(nid in gate.known or not gate.known for gate in self._gates)
         return Err.UNREACH if maybe else Err.DECODE
 

@@ -1,4 +1,4 @@
-"""Which engine runs each layer: the reference in Python, or the native one in C.
+"""Choice of the engine of each layer: the reference in Python, or the native one in C.
 
 Nothing falls back silently: an engine that was asked for and is not there is an error that names those
 that are.
@@ -10,6 +10,7 @@ import os
 from typing import Final
 
 from hsl.errors import ConfigError
+from hsl.nearest import expected
 
 __all__ = ["BUILT", "ENGINES", "LAYERS", "choose", "engines"]
 
@@ -28,13 +29,13 @@ VARIABLE: Final = "HSL_ENGINE"
 def choose(layer: str, engine: str | None = None) -> str:
     """The engine of `layer`: `engine`, or the environment's HSL_ENGINE, or the layer's default for None.
 
-    Raises ConfigError for a name that is no engine, and for `engine="native"` where the layer has none.
+    Raises ConfigError for an unknown engine, and for `engine="native"` where the layer has none.
     """
     if layer not in BUILT:
-        raise ConfigError(f"layer {layer!r} is none of {', '.join(LAYERS)}")
+        raise ConfigError(f"unknown layer {layer!r}; {expected(LAYERS, layer)}")
     asked = engine if engine is not None else os.environ.get(VARIABLE) or None  # empty is unset
     if asked is not None and asked not in ENGINES:
-        raise ConfigError(f"engine {asked!r} is none of {', '.join(ENGINES)}")
+        raise ConfigError(f"unknown engine {asked!r}; {expected(ENGINES)}")
     if asked is None or asked in BUILT[layer]:
         return asked or BUILT[layer][0]
     there = ", ".join(f"{name}: {' or '.join(have)}" for name, have in BUILT.items())

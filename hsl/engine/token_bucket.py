@@ -29,7 +29,7 @@ class TokenBucket:
 
     @property
     def on(self) -> bool:
-        """Is there a limit."""
+        """True if there is a limit."""
         return self._messages > 0
 
     def set(self, messages: int, bucket: int, now: int) -> None:
@@ -68,7 +68,7 @@ class TokenBucket:
         return ready
 
     def next_deadline(self) -> int | None:
-        """When the next delayed credit may go back."""
+        """The time at which the next delayed credit may be returned, in ns."""
         if not self.delayed:
             return None
         missing = max(0, self._part - self._filled) if self.on else 0

@@ -1,4 +1,4 @@
-"""What each action code of the link table does; see the code table below HSL 3.2.3.
+"""The action codes of the link table; see the code table below HSL 3.2.3.
 
 All have the same form: the link, the event with what it brought, the time. The result is None, or the state
 in which the cell ends at once instead of the one it names (`hsl.link.state`).
@@ -298,7 +298,7 @@ def accept(link: Link, got: Input, now: int) -> End:
     advanced = link.tx.acknowledge(flit.ack)
     link.progress = bool(advanced)
     if advanced is None:
-        text = f"ACK {flit.ack}; legal is {link.tx.base - 1} to {link.tx.next - 1} modulo 1024"
+        text = f"ACK {flit.ack}; expected {link.tx.base - 1} to {link.tx.next - 1} modulo 1024"
         link.log(ErrorCode.ACK_RANGE, text, now, got.data)
         if got.ctl is not None and got.ctl.op in ACKING:
             return link.state  # the whole flit is dropped

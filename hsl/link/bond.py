@@ -34,7 +34,7 @@ Body = dict[str, Any]
 
 
 class Bond:
-    """What the links of `port` share as one: `alive` is AM, 0 while it is not set."""
+    """The state that the links of `port` share; `alive` is AM, 0 while it is not set."""
 
     def __init__(self, port: Port) -> None:
         self.port = port
@@ -73,7 +73,7 @@ class Bond:
         return self.port.links[lowest(self.alive)] if self.alive else None
 
     def survives(self, link: Link) -> bool:
-        """Whether the port goes on without `link`."""
+        """True if the port goes on without `link`."""
         return bool(self.alive & ~(1 << link.index))
 
     # ----------------------------------------------------------------------------------- start (HSL 4.1)

@@ -1,4 +1,4 @@
-"""Which event of the link table a received flit is (HSL 3.2.3): the checks of 3.4.2, then the first row.
+"""Map received flits to events of the link table (HSL 3.2.3): the checks of 3.4.2, then the first row.
 
 Of the rows that match, LINK_PRECEDENCE names the first: 29, 30, 31-34; 35; 38, 36, 37; 41, 39, 40. The
 functions below ask in that order.
@@ -77,7 +77,7 @@ def _ctl(link: Link, flit: Flit) -> Input:
         text = f"CTL {ctl.op:#04x} of pair {pair}; current is {link.peer:#x}, {link.epoch:#x}"
         return Input("CTL_stale", ctl=ctl, text=text)
     if ctl.op in ACKING and ctl.body["exp"] != (flit.ack + 1) % SEQ_MODULUS and link.state not in _DEAF:
-        text = f"EXP {ctl.body['exp']} in {CtlOp(ctl.op).name} with ACK {flit.ack}; legal is ACK + 1"
+        text = f"EXP {ctl.body['exp']} in {CtlOp(ctl.op).name} with ACK {flit.ack}; expected ACK + 1"
         return Input("", ctl=ctl, code=ErrorCode.ACK_RANGE, text=text)
     return _CTL.get(ctl.op, _unknown)(link, flit, ctl)._replace(ctl=ctl)
 
@@ -97,7 +97,7 @@ def _hello(link: Link, ctl: Ctl) -> Input:
 def _mismatch(link: Link, body: dict[str, Any]) -> tuple[ErrorCode, str] | None:
     """Row 30 [HSL-LNK-004]."""
     if body["magic"] != MAGIC:
-        return ErrorCode.VERSION, f"magic {body['magic']!r}; legal is {MAGIC!r}"
+        return ErrorCode.VERSION, f"magic {body['magic']!r}; expected {MAGIC!r}"
     low, high = (body["min_major"], body["min_minor"]), (body["max_major"], body["max_minor"])
     own_low, own_high = link.config.min_version, link.config.max_version
     if min(high, own_high) < max(low, own_low):

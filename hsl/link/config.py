@@ -1,4 +1,4 @@
-"""What a port offers, and what two offers make: the CAPS record and its result (HSL 3.3.2, 3.5 F1)."""
+"""The offer of a port and the result of two offers: the CAPS record (HSL 3.3.2, 3.5 F1)."""
 
 from __future__ import annotations
 
@@ -30,6 +30,7 @@ from hsl._generated.tables import CAPS_RULES, CREDIT_MINIMA, VC_RECEIVERS
 from hsl.codec.checks import Negotiated
 from hsl.codec.crc import ENGINES, crc32c
 from hsl.errors import ConfigError
+from hsl.nearest import expected
 
 __all__ = ["CapsResult", "PortConfig", "below_minima", "invalid_caps", "negotiate", "parse_caps"]
 
@@ -83,21 +84,21 @@ class PortConfig:
             if value is None and name in _OPTIONAL:
                 continue
             if not isinstance(value, int) or not low <= value <= high:
-                raise ConfigError(f"{name} is {value!r}; legal is {low}..{high}")
+                raise ConfigError(f"{name} is {value!r}; expected {low}..{high}")
         if self.tu_limit < self.tu_exp:
             raise ConfigError(f"tu_exp_limit {self.tu_limit} is below tu_exp {self.tu_exp}")
         if self.nid_base + self.nid_count > MAX_NID + 1:
-            raise ConfigError(f"NIDs {self.nid_base}+{self.nid_count}; legal is up to {MAX_NID}")
+            raise ConfigError(f"NIDs {self.nid_base}+{self.nid_count}; expected NIDs up to {MAX_NID}")
         if not self.flit_sizes & FlitSize.L64:
             raise ConfigError(f"flit_sizes is {self.flit_sizes!r}; L64 is always among them")
         if self.vc_mask & ~VC_MASK_ALL:
-            raise ConfigError(f"vc_mask is {self.vc_mask:#x}; legal bits are {VC_MASK_ALL:#x}")
+            raise ConfigError(f"vc_mask is {self.vc_mask:#x}; expected only bits of {VC_MASK_ALL:#x}")
         if self.codec not in ENGINES:
-            raise ConfigError(f"codec {self.codec!r} is none of {', '.join(ENGINES)}")
+            raise ConfigError(f"unknown codec {self.codec!r}; {expected(ENGINES)}")
         for name in ("min_version", "max_version"):
             pair = getattr(self, name)
             if len(pair) != 2 or any(not isinstance(part, int) or not 0 <= part <= 255 for part in pair):
-                raise ConfigError(f"{name} is {pair!r}; legal are two numbers of 0..255")
+                raise ConfigError(f"{name} is {pair!r}; expected two numbers of 0..255")
         if self.min_version > self.max_version:
             raise ConfigError(f"min_version {self.min_version} is above max_version {self.max_version}")
         values = self.advertised(self.vc_mask)
@@ -159,7 +160,7 @@ _RANGES: Final = (
 
 
 class CapsResult(NamedTuple):
-    """What both sides have agreed on; `record` is the result record, whose CRC-32C is the CFG_HASH.
+    """The agreement of both sides; `record` is the result record, whose CRC-32C is the CFG_HASH.
 
     HSL 3.3.2.
     """
@@ -196,7 +197,7 @@ class CapsResult(NamedTuple):
 
     @property
     def negotiated(self) -> Negotiated:
-        """What requests are checked against."""
+        """Return the limits that requests are checked against."""
         return Negotiated(self.atomics, self.features, self.max_txn, self.address_bits)
 
 
@@ -278,7 +279,7 @@ def negotiate(own_record: bytes, own_guid: int, peer_record: bytes, peer_guid: i
 
 
 def invalid_caps(record: bytes, result: CapsResult, tu_limit: int) -> str:
-    """Why a peer's CAPS record is invalid (row 38), or "". `result` is what it makes with the own one.
+    """Return why a peer's CAPS record is invalid (row 38), or "". `result` is its result with the own record.
 
     `tu_limit` is that of the port. HSL 3.3.2.
     """
@@ -299,7 +300,7 @@ def invalid_caps(record: bytes, result: CapsResult, tu_limit: int) -> str:
 
 
 def below_minima(values: tuple[int, ...], roles: int, vc_mask: int) -> bool:
-    """Whether credits of VC1..VC7 break 3.5 F1 for a sender with `roles` [HSL-LNK-029]."""
+    """True if credits of VC1..VC7 are too few for a sender with `roles`. HSL 3.5 F1 [HSL-LNK-029]."""
     for vc, value in zip(Vc, values, strict=True):
         served = vc_mask >> vc & 1
         least = CREDIT_MINIMA[vc] if served and VC_RECEIVERS[vc] & roles else 0

@@ -90,7 +90,7 @@ class Credits:
         self.due = self.owed > 0
 
     def must_return(self) -> bool:
-        """Whether a return is due: half of an advertisement, or T_CR. F9 (c)."""
+        """True if a return is due: half of an advertisement is pending, or T_CR expired. F9 (c)."""
         return self.due or self._half != 0
 
     def pick(self) -> tuple[int, int]:
@@ -110,7 +110,7 @@ class Credits:
 
     @property
     def home(self) -> bool:
-        """Whether the peer has returned all."""
+        """True if the peer has returned all credits."""
         return self.available == self.granted
 
 

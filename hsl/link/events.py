@@ -1,4 +1,4 @@
-"""What a port tells its owner, and what it counts."""
+"""Events and counters of a port."""
 
 from __future__ import annotations
 

@@ -100,7 +100,7 @@ class Link:
         self.reset_numbers()
 
     def _forget_peer(self) -> None:
-        """What the peer's CAPS and INITFC said."""
+        """Forget the contents of the peer's CAPS and INITFC."""
         self.peer_record = b""
         self.form = _COMMON  # of PROT, and of all that ACTIVE sends: the negotiated one once CAPS has come
         self.port.forget(self)
@@ -293,7 +293,7 @@ class Link:
 
     @property
     def bond_width(self) -> int:
-        """How many links the port has for both sides: those below are configured. HSL 4.1."""
+        """The number of links that both sides have; the links below it are configured. HSL 4.1."""
         most = self.config.bond_links if self.result is None else self.result.max_links
         return max(1, min(most, self.config.links, self.peer_links))
 
@@ -302,7 +302,7 @@ class Link:
         return self.result is not None and bool(self.result.power & Power.L1)
 
     def idle_after(self, flit: Flit) -> bool:
-        """Whether the link will be idle after G has processed `flit`: so rows 43 to 46 judge it."""
+        """True if the link will be idle after G has processed `flit`, as rows 43 to 46 need to know."""
         if not self._l1 or not self.port.idle_but(self):
             return False
         acked = distance(flit.ack + 1, self.tx.base) == self.tx.unacked or not self.tx.unacked
@@ -319,7 +319,7 @@ class Link:
 
     @property
     def pending(self) -> bool:
-        """Whether `next_flit` may have one: cheaper than to ask it, and never False when it has."""
+        """True if `next_flit` may have a flit. Cheaper than a call of it, and never False if it has one."""
         slots = self.due or self.urgent or self.port.bond.due
         return bool(slots or self.ack_now or self.tx.replaying or self.port.has_content)
 

@@ -140,7 +140,7 @@ class Port:
         return all(link.state is LinkState.DEAD for link in self.links)
 
     def events(self) -> list[Event]:
-        """What has happened since the last call, in order."""
+        """Return the events since the last call, in order."""
         events, self._events = self._events, []
         return events
 
@@ -158,7 +158,7 @@ class Port:
 
     @property
     def result(self) -> CapsResult | None:
-        """What was negotiated for the present session, or the last one; None before the first."""
+        """The result of negotiation of the present session, else of the last one; None before the first."""
         known = [link for link in self.links if link.result is not None]
         # A link in CONFIG may still have that of a session which a new EPOCH of the peer has ended.
         best = next((link for link in known if link.peer_record), None)
@@ -171,13 +171,13 @@ class Port:
 
     @property
     def peer_viral(self) -> bool:
-        """Whether the peer has said VIRAL. HSL 6.1."""
+        """True if the peer has sent VIRAL. HSL 6.1."""
         return any(link.viral_seen for link in self.links)
 
     # ------------------------------------------------------------------------------------------------- time
 
     def next_deadline(self) -> int | None:
-        """When `tick` has something to do, None for never."""
+        """The time at which `tick` is due, in ns; None for never."""
         deadline = self.timers.next()
         for link in self.links:
             deadline = min(deadline, link.timers.next())
@@ -295,11 +295,11 @@ class Port:
         return len(self._queues[vc])
 
     def room(self, vc: int) -> bool:
-        """Whether a message of `vc` can be queued; never while the port is down."""
+        """True if a message of `vc` can be queued; never while the port is down."""
         return self.up and len(self._queues[vc]) < self.config.queue_cap
 
     def serves(self, vc: int) -> bool:
-        """Whether the peer has advertised credits for `vc`; TL ends other requests with UNSUP. HSL 3.5 F1."""
+        """True if the peer has advertised credits for `vc`; TL ends other requests with UNSUP. HSL 3.5 F1."""
         return vc in self._queues and self._credits.granted[vc] > 0
 
     def messages(self) -> list[Message]:
@@ -367,7 +367,7 @@ class Port:
                     yield link.index, data
 
     def _settle(self, now: int) -> None:
-        """What local calls, which bring no time, have made due; and what this instant has completed."""
+        """Start the work that local calls have made due, as these calls carry no time."""
         if self._returning:
             self._returning = False
             owed = self._credits.owed  # none if a PROT took all since
@@ -383,7 +383,7 @@ class Port:
             lowest.handle(Input("tx_work"), now)
 
     def turn(self, link: Link) -> bool:
-        """Whether `link` sends the next new PROT. HSL 3.3.3 rank 8, 4.3 [HSL-BND-001]."""
+        """True if `link` sends the next new PROT. HSL 3.3.3 rank 8, 4.3 [HSL-BND-001]."""
         return self.up and self.bond.sending and self.bond.tx.turn == link.index
 
     @property

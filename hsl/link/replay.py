@@ -102,7 +102,7 @@ class ReplayReceiver:
         return (self.exp - 1) % SEQ_MODULUS
 
     def ahead(self, seq: int) -> bool:
-        """Whether `seq` shows that flits are missing: 1 <= d(seq, EXP) < 512."""
+        """True if `seq` shows that flits are missing: 1 <= d(seq, EXP) < 512."""
         return 0 < distance(seq, self.exp) < SEQ_HALF
 
     def accept(self) -> None:

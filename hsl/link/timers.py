@@ -41,7 +41,7 @@ class TimerSet:
         self.running.clear()
 
     def expired(self, name: str, now: int) -> bool:
-        """Whether `name` fires; it stops then."""
+        """True if `name` fires; it is stopped then."""
         if self.running.get(name, NEVER) > now:
             return False
         del self.running[name]

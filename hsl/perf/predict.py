@@ -30,6 +30,7 @@ from hsl.codec.flit import FORMATS
 from hsl.codec.message import Message
 from hsl.errors import ConfigError
 from hsl.link.config import N_ACK_PER_WINDOW, PortConfig
+from hsl.nearest import expected
 from hsl.transport.base import Place
 from hsl.transport.faults import Fault, FaultKind, FaultPlan
 from hsl.transport.loopback import Loopback, Wire
@@ -60,7 +61,7 @@ PS_PER_NS: Final = 1000
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Model:
-    """What is modelled; rates in GT/s for each lane, `slow` gives links another one. Raises ConfigError."""
+    """Settings of the model; rates in GT/s per lane, `slow` has other rates by link. Raises ConfigError."""
 
     rate: float = 32.0
     lanes: int = 16
@@ -76,17 +77,17 @@ class Model:
     def __post_init__(self) -> None:
         rates = (self.rate, *self.slow.values())
         legal = (
-            (self.flit in FORMATS, f"flit {self.flit!r}; legal are {', '.join(FORMATS)}"),
+            (self.flit in FORMATS, f"flit {self.flit!r}; {expected(FORMATS, self.flit)}"),
             (
                 all(MIN_RATE <= rate <= MAX_RATE for rate in rates),
-                f"rates {rates}; legal is {MIN_RATE}..{MAX_RATE} GT/s",
+                f"rates {rates}; expected {MIN_RATE}..{MAX_RATE} GT/s",
             ),
-            (1 <= self.lanes <= MAX_LANES, f"{self.lanes} lanes; legal is 1..{MAX_LANES}"),
-            (0 <= self.ber <= MAX_BER, f"bit error rate {self.ber}; legal is 0..{MAX_BER}"),
-            (1 <= self.delay_ns <= MAX_DELAY_NS, f"delay {self.delay_ns} ns; legal is 1..{MAX_DELAY_NS}"),
-            (1 <= self.window <= MAX_WINDOW, f"window {self.window}; legal is 1..{MAX_WINDOW}"),
-            (set(self.slow) <= set(range(MAX_LINKS)), f"slow links {sorted(self.slow)}; legal is 0..7"),
-            (2 <= self.messages <= MAX_MESSAGES, f"{self.messages} messages; legal is 2..{MAX_MESSAGES}"),
+            (1 <= self.lanes <= MAX_LANES, f"{self.lanes} lanes; expected 1..{MAX_LANES}"),
+            (0 <= self.ber <= MAX_BER, f"bit error rate {self.ber}; expected 0..{MAX_BER}"),
+            (1 <= self.delay_ns <= MAX_DELAY_NS, f"delay {self.delay_ns} ns; expected 1..{MAX_DELAY_NS}"),
+            (1 <= self.window <= MAX_WINDOW, f"window {self.window}; expected 1..{MAX_WINDOW}"),
+            (set(self.slow) <= set(range(MAX_LINKS)), f"slow links {sorted(self.slow)}; expected 0..7"),
+            (2 <= self.messages <= MAX_MESSAGES, f"{self.messages} messages; expected 2..{MAX_MESSAGES}"),
         )
         for good, text in legal:
             if not good:
@@ -206,7 +207,7 @@ class Receiver:
 
 
 def run(model: Model, links: int, message: Message, count: int, paced: bool) -> tuple[list[int], list[int]]:
-    """When each of `count` messages was sent and came, in ns of modelled time."""
+    """Return the times at which each of `count` messages was sent and arrived, in ns of modelled time."""
     sender = Sender(model.port(0, links), message, count)
     sender.paced = paced
     receiver = Receiver(model.port(1, links), sender)

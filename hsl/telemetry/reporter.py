@@ -1,4 +1,4 @@
-"""What a node tells: its state, the states of its links, events, and counters from time to time."""
+"""Reports of a node: its state, the states of its links, events, and counters at intervals."""
 
 from __future__ import annotations
 

@@ -26,7 +26,7 @@ NAME = re.compile(r"[A-Za-z0-9._-]{1,64}")
 
 
 class BadMessage(Exception):
-    """A message under our topics that is none of ours; the text says why in one line."""
+    """An invalid message under our topics; the text says why in one line."""
 
 
 def plain_words(error: Exception) -> str:
@@ -36,7 +36,7 @@ def plain_words(error: Exception) -> str:
 
 @dataclass(frozen=True, slots=True)
 class Leaf:
-    """How one kind of message is published, and the types of what its payload must have."""
+    """The topic of one kind of message, and the types of its payload's required fields."""
 
     qos: int
     retain: bool
@@ -54,7 +54,7 @@ LEAVES = {
 
 @dataclass(frozen=True, slots=True)
 class Broker:
-    """Where a broker is; an empty host means the embedded one."""
+    """The address of a broker; an empty host means the embedded one."""
 
     host: str
     port: int = DEFAULT_PORT
@@ -123,7 +123,7 @@ def body_of(name: str, leaf: str, data: object) -> dict[str, Any]:
     """The checked object of a payload. Raises BadMessage."""
     if not isinstance(data, bytes | bytearray) or len(data) > MAX_PAYLOAD:
         size = f"{len(data)} bytes" if isinstance(data, bytes | bytearray) else "no bytes"
-        raise BadMessage(f"{name}: {size}, at most {MAX_PAYLOAD} are legal")
+        raise BadMessage(f"{name}: {size}; expected at most {MAX_PAYLOAD}")
     try:
         body = json.loads(bytes(data))
     except (ValueError, RecursionError) as error:

@@ -1,4 +1,4 @@
-"""What a watcher of a broker knows of the nodes that publish there; it trusts no message."""
+"""The nodes that publish at a broker, as a watcher sees them; it checks each message."""
 
 from __future__ import annotations
 
@@ -18,6 +18,7 @@ __all__ = ["Watcher", "told_already"]
 CONNECT_SECONDS = 5.0
 MAX_NODES = 256  # nodes that are shown; what more there are is a bad message each
 MAX_LINKS = 64  # of a node: 8 ports of 8 links
+KEY_WIDTH = 22  # characters: a run of 16 hex digits and a short name of a node
 REFUSED = 0x80  # SUBACK return codes from here on are failures (MQTT 3.1.1, 3.9.3)
 MAX_INCOMING = 1024  # messages that wait for us; aiomqtt drops what comes above
 QUIET = logging.getLogger("hsl.telemetry.watch")
@@ -38,8 +39,13 @@ def told_already(loop: asyncio.AbstractEventLoop, context: dict[str, Any]) -> No
         loop.default_exception_handler(context)
 
 
+def printable(text: str, most: int) -> str:
+    """Return the first `most` characters of `text`, with `?` for each that is not printable."""
+    return "".join(each if each.isprintable() else "?" for each in text[:most])
+
+
 class Watcher:
-    """Keeps the last state of each node; `show(line)` gets a line for each message."""
+    """The last state of each node; `show(line)` is called with a line for each message."""
 
     def __init__(self, show: Callable[[str], None]) -> None:
         self.show = show
@@ -50,11 +56,11 @@ class Watcher:
 
     @property
     def over(self) -> bool:
-        """Whether a node was seen alive, and none is any more."""
+        """True if a node was seen alive, and none is any more."""
         return self._met and not self._alive
 
     async def watch(self, broker: Broker, count: int | None, ready: Callable[[], None]) -> None:
-        """Follow until all nodes are gone or `count` messages came; `ready` is called once nothing is missed.
+        """Follow until all nodes have ended or `count` messages came; call `ready` once subscribed.
 
         Raises PeerUnreachable, PeerLost.
         """
@@ -114,16 +120,21 @@ class Watcher:
                     self._met = True
                 elif body["state"] in ENDS:
                     self._alive.discard(key)
-                self.show(f"{key}: {body['state']}")
+                self._tell(key, "state", body["state"])
             case "link":
                 place = f"{body['port']}.{body['link']}"[:20]
                 if place not in node["links"] and len(node["links"]) == MAX_LINKS:
                     raise BadMessage(f"{key}: more than {MAX_LINKS} links")
                 node["links"][place] = body["state"]
-                self.show(f"{key}: link {place}: {body['state']} ({body['cause'][:80]!r})")
+                self._tell(key, f"link {place}", body["state"], body["cause"])
             case "counters":
                 node["counters"] = body["ports"]
-                self.show(f"{key}: counters at {str(body['now_ns'])[:20]} ns")
+                self._tell(key, "counters", f"at {str(body['now_ns'])[:20]} ns")
             case "event":
                 node["events"] += 1
-                self.show(f"{key}: {body['event'][:40]!r}: {body['text'][:200]!r}")
+                self._tell(key, "event", body["event"], body["text"])
+
+    def _tell(self, key: str, kind: str, value: str, text: str = "") -> None:
+        """Show a line in columns; the peer's texts are cut, and cannot move the cursor."""
+        line = f"{key:<{KEY_WIDTH}}  {kind:<9}  {printable(value, 40):<16}  {printable(text, 200)}"
+        self.show(line.rstrip())

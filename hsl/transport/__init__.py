@@ -1,4 +1,4 @@
-"""Bindings: how whole flits travel over something that is no PHY (HSL 3.9)."""
+"""Bindings: whole flits over memory, sockets and datagrams instead of a PHY (HSL 3.9)."""
 
 from hsl.transport.base import Address, Device, Place, parse_uri
 from hsl.transport.faults import KINDS, Fault, FaultInjector, FaultKind, FaultPlan, Outcome

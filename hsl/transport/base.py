@@ -1,4 +1,4 @@
-"""What a transport drives and what it offers: addresses, the device above, the PAL below (HSL 3.9)."""
+"""Interfaces of a transport: addresses, the device above, the PAL below (HSL 3.9)."""
 
 from __future__ import annotations
 
@@ -155,12 +155,12 @@ class PortLike(Protocol):
 
     @property
     def config(self) -> PortConfig:
-        """What it offers; `handshake_tu` is the TU exponent until CONFIG is left."""
+        """The offer of the port; `handshake_tu` is the TU exponent until CONFIG is left."""
         ...
 
     @property
     def result(self) -> CapsResult | None:
-        """What was negotiated."""
+        """The result of negotiation."""
         ...
 
     def state(self, link: int) -> LinkState:
@@ -177,7 +177,7 @@ class PortLike(Protocol):
 
 
 class Core(Protocol):
-    """What transports feed and drain; hsl.engine.Node is one. All times in ns."""
+    """The state machine that transports feed and drain, such as hsl.engine.Node. All times in ns."""
 
     @property
     def ports(self) -> Sequence[PortLike]:
@@ -227,7 +227,7 @@ class Device(Protocol):
 
     @property
     def node(self) -> Core:
-        """What the links end in."""
+        """The state machine at the end of the links."""
         ...
 
     @property

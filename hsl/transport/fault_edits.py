@@ -108,7 +108,7 @@ EDITS: Final[dict[FaultKind, Edit]] = {
 
 
 class Starts:
-    """Where messages begin in the PROT flits of a direction: B256 says so, L64 must be parsed from SEQ 0 on.
+    """Starts of messages in the PROT flits of a direction, given in B256 and parsed from SEQ 0 on in L64.
 
     `see` is shown every flit as it leaves. Of a port of several links a direction has only some of the flits:
     `whole` is false, and no message of L64 is found.

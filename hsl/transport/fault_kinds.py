@@ -1,4 +1,4 @@
-"""What can be done to a flit on purpose, what the peer should do about it, and what it may do to a run."""
+"""Kinds of injected faults, the reaction expected of the peer, and the worst effect on a run."""
 
 from __future__ import annotations
 
@@ -12,7 +12,7 @@ __all__ = ["KINDS", "FaultKind", "Kind", "Outcome"]
 
 
 class FaultKind(StrEnum):
-    """What can happen to a flit; KINDS says the rest."""
+    """The kinds of faults of a flit; KINDS describes each."""
 
     CRC = "crc"
     DROP = "drop"

@@ -1,4 +1,4 @@
-"""Which faults are to happen: their spelling in words, and whom each of them can hit.
+"""Plans of faults: their spelling in words, and the flits that each can hit.
 
     KIND[@TYPE][:AMOUNT][:OPTION=VALUE]...        between commas
 
@@ -17,6 +17,7 @@ from typing import Any, Final
 
 from hsl._generated.constants import FlitType
 from hsl.errors import ConfigError
+from hsl.nearest import expected
 from hsl.transport.fault_kinds import KINDS, FaultKind, Outcome
 from hsl.transport.fault_scenario import Row, read_scenario
 
@@ -86,7 +87,7 @@ class Fault:
     link: int | None = None
 
     def can_hit(self, form: int) -> bool:
-        """Whether flits of type `form` are concerned."""
+        """True if the fault can hit flits of type `form`."""
         return self.only in (None, form) and form in KINDS[self.kind].types
 
     def __str__(self) -> str:
@@ -107,7 +108,7 @@ class Fault:
 
     @classmethod
     def of(cls, settings: dict[str, Any]) -> Fault:
-        """A fault from SETTINGS by name. Raises ConfigError that says which is wrong and what is legal."""
+        """Make a fault of SETTINGS by name. Raises ConfigError that names the invalid setting."""
         fields: dict[str, Any] = {}
         for name, value in settings.items():
             if name not in SETTINGS:
@@ -115,7 +116,7 @@ class Fault:
             field, legal, words = SETTINGS[name]
             fields[field] = legal(value)
             if fields[field] is None:
-                raise ConfigError(f"{name} = {value!r}: legal is {words}")
+                raise ConfigError(f"{name} = {value!r}; expected {words}")
         if "kind" not in fields:
             raise ConfigError(f"kind is missing: one of {' '.join(FaultKind)}")
         kind = KINDS[fields["kind"]]
@@ -145,7 +146,7 @@ class Fault:
                 raise ConfigError("an AMOUNT is missing")
             return cls.of(settings)
         except ConfigError as error:
-            raise ConfigError(f"{text!r} is no fault: {error}; {SPELLING}") from None
+            raise ConfigError(f"invalid fault {text!r}: {error}; {SPELLING}") from None
 
 
 GRAMMAR: Final = "KIND[@TYPE][:RATE|:xN][:nth=N][:burst=N][:from=cpu|gpu][:link=N][:ns=N]"
@@ -161,7 +162,7 @@ def _option(part: str, place: int) -> tuple[str, Any]:
     option, equals, value = part.partition("=")
     if equals:
         if option not in OPTIONS:
-            raise ConfigError(f"{option!r} is no option; there are {' '.join(OPTIONS)}")
+            raise ConfigError(f"unknown option {option!r}; {expected(OPTIONS, option)}")
         return option, value if option == "from" else _number(value, int)
     if place == 0:
         return ("count", _number(part[1:], int)) if part.startswith("x") else ("rate", _number(part, float))
@@ -193,8 +194,8 @@ class FaultPlan:
                     total = sum(f.rate for f in meet if f.can_hit(form))
                     if total > 1:
                         raise ConfigError(
-                            f"{self}: the rates of what can meet in a {form.name} flit are {total:g} in sum; "
-                            f"legal is 1 at most; {SPELLING}"
+                            f"{self}: the rates of faults that can meet in a {form.name} flit add up to "
+                            f"{total:g}; expected at most 1; {SPELLING}"
                         )
 
     def __bool__(self) -> bool:
@@ -213,7 +214,7 @@ class FaultPlan:
     def parse(cls, text: str) -> FaultPlan:
         """Read `none`, a bare rate (half crc, half drop), faults between commas, or FILE.toml or @FILE.
 
-        Raises ConfigError with what was wrong, for a file with its line, and what is legal.
+        Raises ConfigError that names what came and what was expected, for a file with its line.
         """
         text = text.strip()
         if text in ("", "none"):
@@ -256,7 +257,7 @@ class FaultPlan:
         return self
 
     def part(self, sender: str, link: int = 0) -> FaultPlan:
-        """What of it can hit the flits that the end `sender` (of ENDS) sends on `link`."""
+        """Return the faults that can hit the flits that the end `sender` (of ENDS) sends on `link`."""
         end = ENDS[sender]
         mine = (f for f in self.faults if f.sender in (None, end) and f.link in (None, link))
         return FaultPlan(tuple(replace(fault, sender=None, link=None) for fault in mine))

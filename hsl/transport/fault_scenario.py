@@ -43,7 +43,7 @@ class Row(NamedTuple):
 
 
 def read_scenario(path: Path) -> list[Row]:
-    """The faults of a file. Raises ConfigError when it cannot be read or is no scenario."""
+    """Return the faults of a file. Raises ConfigError if it cannot be read or is not a scenario."""
     raw = read_file(path, MAX_SCENARIO_BYTES)
     found = parse_toml(raw, str(path))
     tables = found.get("fault")

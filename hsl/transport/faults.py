@@ -24,7 +24,7 @@ LOSING = (FaultKind.DROP, FaultKind.LINK_DOWN)
 
 
 class Arrival(NamedTuple):
-    """What the other end gets: the bytes, how much later in ns, and whether the binding reports err=1.
+    """A flit as the other end receives it: the bytes, the delay in ns, True if the binding reports err=1.
 
     `kind`: what was done to it. `overtaken`: later flits do not wait for it.
     """
@@ -71,7 +71,7 @@ class FaultInjector:
         } | dict.fromkeys(EDITS, self._edit)
 
     def apply(self, data: bytes) -> list[Arrival]:
-        """What arrives for one flit, in order; at most one fault hits a flit."""
+        """Return the arrivals of one flit, in order; at most one fault hits a flit."""
         form = flit_type(data)
         self.sent[form] += 1
         if self._starts is not None:
@@ -89,7 +89,7 @@ class FaultInjector:
         return [Arrival(data)]
 
     def _hits(self, index: int, fault: Fault, draw: float) -> tuple[bool, float]:
-        """Whether this flit is due for the fault, and what is left of the draw for the next one."""
+        """Return True if the fault hits this flit, and the rest of the draw for the next fault."""
         self._seen[index] += 1
         if self._burst[index]:
             return True, draw

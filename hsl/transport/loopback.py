@@ -215,7 +215,7 @@ class Loopback:
             self._send(self.lanes[index, port, link], flit)  # type: ignore[index]
 
     def _ready(self, index: int, port: int, link: int) -> bool:
-        """Whether a line takes a flit; of one that is busy the device is asked again when it is free."""
+        """True if a line takes a flit; when a busy one is free, the device is asked again."""
         lane = self.lanes.get((index, port, link))  # type: ignore[call-overload]
         if lane is None or lane.ready(self.now):
             return lane is not None

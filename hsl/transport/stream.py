@@ -86,12 +86,12 @@ class Connection(asyncio.Protocol):
 
     @property
     def made(self) -> bool:
-        """It can send: asyncio makes the socket's protocol a step before the socket is there."""
+        """True if it can send: asyncio makes the socket's protocol a step before the socket is there."""
         return self._transport is not None
 
     @property
     def peer(self) -> str:
-        """Who is at the other end, for a log."""
+        """The address of the other end, for a log."""
         name = self._transport.get_extra_info("peername") if self._transport else None
         return f"{name[0]}:{name[1]}" if isinstance(name, tuple) else "a local process"
 
@@ -102,7 +102,7 @@ class Connection(asyncio.Protocol):
             while limit and len(self._inbox) - at >= LENGTH_BYTES:
                 size = int.from_bytes(self._inbox[at : at + LENGTH_BYTES], "little")
                 if size not in SIZES:  # the border of the next frame is lost: HSL 3.9 [HSL-PAL-001]
-                    self.fail(f"frame of {size} bytes, legal are {sorted(SIZES)}")
+                    self.fail(f"frame of {size} bytes; expected {sorted(SIZES)}")
                     return
                 end = at + LENGTH_BYTES + size
                 if len(self._inbox) < end:
@@ -270,7 +270,7 @@ class StreamLink:
         self.connection.flush()
 
     def deadline(self, frame_timeout: int) -> int | None:
-        """When a delayed flit is due or the patience with an unfinished frame ends, in ns."""
+        """The time at which a delayed flit is due or the wait for an unfinished frame ends, in ns."""
         times = [due for due, _ in self._late]
         times += [self._held[0][0]] if self._held else []
         if self.connection is not None and self.connection.partial_since is not None:
@@ -307,7 +307,7 @@ class StreamLink:
         raise NotImplementedError
 
     def failure(self) -> PeerUnreachable | None:
-        """Why there will be no connection, or None."""
+        """The reason why there will be no connection, or None."""
         return None
 
 

@@ -55,7 +55,7 @@ IP_MTU_DISCOVER, IP_PMTUDISC_DO = 10, 2
 
 
 class Drop(StrEnum):
-    """Why a datagram was not delivered."""
+    """Reasons why a datagram was not delivered."""
 
     HEADER = "header"  # too short for one, or wrong magic, version or link
     SOURCE = "source"  # not from the peer, and no HELLO that makes its source the peer
@@ -72,7 +72,7 @@ class Datagram(NamedTuple):
 
     @property
     def pair(self) -> tuple[int, int]:
-        """What orders datagrams, also over a restart of their sender."""
+        """The key that orders datagrams, also over a restart of their sender."""
         return self.incarnation, self.counter
 
 
@@ -84,7 +84,7 @@ def pack(link: int, incarnation: int, counter: int, flit: bytes) -> bytes:
 
 
 def unpack(data: bytes, link: int, truncated: bool = False) -> Datagram | None:
-    """Read a datagram of `link`; None when its header is none of ours. Never raises."""
+    """Read a datagram of `link`; None if its header is not ours. Never raises."""
     if len(data) < HEADER:
         return None
     head = UDP_FRAME.parse(data[:HEADER])
@@ -120,7 +120,7 @@ def next_incarnation(clock_ns: int, path: Path | None = None) -> int:
         return clock_ns
     raw = read_file(path, MAX_INCARNATION_BYTES) if path.exists() else b"0"
     if not raw.strip().isdigit() or int(raw) >= MAX_U64:
-        raise ConfigError(f"{path}: {raw!r} is no incarnation; expected a number of 0 to {MAX_U64 - 1}")
+        raise ConfigError(f"{path}: {raw!r}; expected an incarnation, a number of 0 to {MAX_U64 - 1}")
     chosen = max(clock_ns, int(raw) + 1)
     try:
         beside = path.with_name(f"{path.name}.new")
@@ -148,7 +148,7 @@ class UdpConnection(Connection):
 
     @property
     def peer(self) -> str:
-        """Who is at the other end, for a log."""
+        """The address of the other end, for a log."""
         source = self.link.peer
         return f"{source[0]}:{source[1]}" if source else "nobody yet"
 
@@ -312,7 +312,7 @@ class UdpLink(StreamLink):
             self._down_until = max(until, self._down_until or 0)
 
     def deadline(self, frame_timeout: int) -> int | None:
-        """When a delayed flit is due or the PAL comes up again, in ns."""
+        """The time at which a delayed flit is due or the PAL comes up again, in ns."""
         times = (super().deadline(frame_timeout), self._down_until)
         return min((at for at in times if at is not None), default=None)
 
@@ -332,7 +332,7 @@ class UdpLink(StreamLink):
     # ---- the place of the peer
 
     def mark(self, now: int) -> None:
-        """Note that the link serves its peer now. In L1 both sides send nothing, which is no silence."""
+        """Note that the link serves its peer now. In L1 neither side sends; that is not silence."""
         state, _ = self.above()
         if state in SERVED:
             self._served = now
@@ -399,7 +399,7 @@ class UdpLink(StreamLink):
         return True, None
 
     def accept(self, found: Datagram, now: int) -> bytes:
-        """Its flit, and the gap before it counted; what a source sent before it was the peer is no gap."""
+        """Return the flit, and count datagrams lost before it since this source became the peer."""
         incarnation, counter = self.last or (found.incarnation, found.counter - 1)
         self.lost += found.counter - (counter + 1 if incarnation == found.incarnation else 0)
         self.last = found.pair

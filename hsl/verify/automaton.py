@@ -1,9 +1,9 @@
 """An agent as an automaton: the states it was seen in by number, and each step of the real agent done once.
 
 A run over all interleavings meets the same agent in the same state with the same input many times. An agent
-knows nothing but its inputs (it has no clock and no chance), so its answer is looked up. The first time the
-agent itself gives it, put back into that state. Two states are one if nothing tells them apart but what no
-answer depends on: see hsl.verify.freeze.
+has no clock and no randomness, so its answer depends on its state and its input alone and can be looked up.
+The first time, the agent is put back into that state and answers itself. Two states count as one if they
+differ only in parts that no answer depends on (see hsl.verify.freeze).
 """
 
 from __future__ import annotations
@@ -46,7 +46,7 @@ class Begin(NamedTuple):
 
 
 class Take(NamedTuple):
-    """The input of a device that its program takes what has come: doorbells, or else interrupts.
+    """The input of a device whose program takes the doorbells that arrived, or else the interrupts.
 
     The device then says so by messages to `program`, the NID of the program's request agent.
     """
@@ -207,7 +207,7 @@ class DeviceAutomaton(Automaton):
         super().__init__({"io": io, "mmio": io.mmio, "raised": self.raised})
 
     def news(self, state: int) -> tuple[bool, ...]:
-        """Return the values of Take.doorbells: what has come in `state` and was not taken."""
+        """Return the values of Take.doorbells that arrived in `state` and were not taken."""
         if state not in self._news:
             self.restore(state)
             has = (self.io.has_doorbell(), self.io.has_interrupt())

@@ -159,7 +159,7 @@ def _atomic(
 
 
 def _judged(found: list[TraceOperation], unjudged: dict[int, str]) -> Seen:
-    """What can be judged: by word, values that tell writes apart and that come from these links."""
+    """Return the words that can be judged: their values tell writes apart and come from these links."""
     written: dict[int, list[int]] = defaultdict(list)
     read: dict[int, set[int]] = defaultdict(set)
     for each in found:
@@ -178,7 +178,7 @@ def _judged(found: list[TraceOperation], unjudged: dict[int, str]) -> Seen:
             initial[addr] = elsewhere.pop()
     kept = [each for each in found if each.addr not in unjudged]
     if len(kept) > MAX_OPERATIONS:
-        raise ConfigError(f"capture: {len(kept)} accesses of words to judge; legal are {MAX_OPERATIONS}")
+        raise ConfigError(f"capture: {len(kept)} accesses to judge; expected at most {MAX_OPERATIONS}")
     words = {each.addr for each in kept}
     free = {
         addr: next(n for n in range(1 << 64) if n not in written[addr]) for addr in words - initial.keys()

@@ -205,7 +205,7 @@ def saturate(graph: Graph) -> Order | Cycle:
 
 
 def _infer(graph: Graph, order: Order, masks: dict[int, int], read: int, write: int) -> bool:
-    """What follows from r, which reads w, and the other writes of its address.
+    """Add the edges that follow from r, which reads w, and the other writes of its address.
 
     One that comes after w comes after r; one that comes before r comes before w. Of several that come one
     after another, only the first (the last) is given its edge.

@@ -112,7 +112,7 @@ UNREACHABLE: Final = dict(_spread(_UNREACHABLE))
 
 
 def read_records(folder: Path) -> tuple[int, dict[str, Counter[str]]]:
-    """How many records are in `folder`, and their sum. Raises ConfigError for one that cannot be read."""
+    """Return the number of records in `folder` and their sum. Raises ConfigError for an invalid one."""
     return coverage_records.read_records(folder, "coherence", KINDS, frozenset(CELLS))
 
 
@@ -150,5 +150,5 @@ def _row(name: str, conforming: int, hostile: int) -> dict[str, Any]:
 
 
 def summary(rows: list[dict[str, Any]]) -> dict[str, int]:
-    """How many cells there are of each verdict."""
+    """Return the number of cells of each verdict."""
     return coverage_records.summary(rows, VERDICTS)

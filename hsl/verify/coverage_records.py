@@ -25,7 +25,7 @@ def write_record(path: Path, counts: Mapping[str, Counter[str]]) -> None:
 
 
 def read_records(folder: Path, what: str, kinds: Sequence[str], cells: Collection[str]) -> tuple[int, Counts]:
-    """How many records are in `folder`, and their sum. ConfigError for one that is none of `what`."""
+    """Return the number of records in `folder` and their sum. Raises ConfigError for one not of `what`."""
     total: Counts = {kind: Counter() for kind in kinds}
     paths = sorted(folder.glob("*.json"))
     for path in paths:
@@ -50,6 +50,6 @@ def _wrong(counts: Any, cells: Collection[str]) -> str:
 
 
 def summary(rows: Iterable[dict[str, Any]], verdicts: Sequence[str]) -> dict[str, int]:
-    """How many cells there are of each verdict."""
+    """Return the number of cells of each verdict."""
     counts = Counter(row["verdict"] for row in rows)
     return {name: counts[name] for name in verdicts}

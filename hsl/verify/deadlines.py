@@ -1,4 +1,4 @@
-"""T_REQ: what is not answered in time is reported at that instant, once (HSL 5.11).
+"""T_REQ: a request without an answer in time is reported at that instant, once (HSL 5.11).
 
 The network holds the completions of some requests until between one and two T_REQ after they were sent, and
 some targets do not answer before everything else has ended.
@@ -35,7 +35,7 @@ class Deadlines:
         self.holds: dict[int, tuple[int, Operation]] = {}
 
     def begun(self, operation: Operation, outbox: list[Message], now: int) -> None:
-        """An operation has begun; what it sent at once, if it is to be late, is answered late."""
+        """Note that an operation began; delay the answers to its first messages if it is to be late."""
         if operation.access.dst in SILENT:
             self._asking[operation.access.dst] = operation
             return
@@ -56,7 +56,7 @@ class Deadlines:
         self.holds[txn] = now + self._t_req * (5 + operation.id % 3) // 4, operation
 
     def held(self, message: Message) -> int | None:
-        """When a completion arrives, None for one that is not held."""
+        """Return the arrival time of a completion in ns, None if it is not held."""
         if message.dst != self._agent or message.op not in (Op.Cmp, Op.CmpData):
             return None
         held = self.holds.get(message.txn)
@@ -70,7 +70,7 @@ class Deadlines:
         return operation
 
     def next_time(self) -> int | None:
-        """When the next T_REQ is over."""
+        """The time at which the next T_REQ expires, in ns."""
         return self._due[0][0] if self._due else None
 
     def due(self, now: int) -> Iterator[Operation]:

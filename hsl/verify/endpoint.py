@@ -106,7 +106,7 @@ class Endpoint:
         return sum(link.counters.prot_accepted for link in self.port.links)
 
     def advance(self, now: int) -> None:
-        """Check what has come, free it, and keep the queues filled."""
+        """Check the messages that arrived, free them, and keep the queues filled."""
         port = self.port
         self.started |= port.up
         if delivered := port.messages():

@@ -49,7 +49,7 @@ class Episodes(Protocol):
         """For one program."""
 
     def weight(self, thread: int) -> int:
-        """How often a thread has such an episode, beside others; 0: never."""
+        """Return the weight of such an episode among the others of a thread; 0: never."""
 
     def plan(self, thread: int) -> Iterator[Operation]:
         """The operations of one episode."""
@@ -70,7 +70,7 @@ class _Line:
 
 
 def _access(author: Author, kind: str, line: int) -> Access:
-    """An access of words of a line; what it writes tells the operation that comes next."""
+    """Return an access of words of a line; a written value names the next operation."""
     rng = author.rng
     if kind in ("evict", "flush"):
         return Access(kind, line)
@@ -97,7 +97,7 @@ class PoisonEpisodes:
         return 1
 
     def plan(self, thread: int) -> Iterator[Operation]:
-        """One line, which nobody writes meanwhile, and nobody reads where it is written."""
+        """Plan an episode of one line that no other thread writes, nor reads where it is written."""
         author, rng = self._author, self._author.rng
         free = [each for each in self._lines if not each.writer]
         if not free:

@@ -1,4 +1,4 @@
-"""The fences of episodes: what each orders, and what is left to be waited for (HSL 5.9 F1)."""
+"""The fences of episodes: the accesses that each orders, and those still to wait for (HSL 5.9 F1)."""
 
 from __future__ import annotations
 

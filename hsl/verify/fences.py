@@ -1,4 +1,4 @@
-"""Fences: none ends before what it orders is performed (HSL 5.9 F1)."""
+"""Fences: none ends before the accesses that it orders are performed (HSL 5.9 F1)."""
 
 from __future__ import annotations
 

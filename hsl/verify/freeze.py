@@ -90,7 +90,7 @@ def _tags(_: _Freezer, tags: Tags) -> Any:
 
 
 def _memory(freezer: _Freezer, memory: Memory) -> Any:
-    """Its bytes without the zeros at the end, of which there are as many in each state."""
+    """Return the bytes of a memory without the zeros at its end; its size is the same in each state."""
     return bytes(memory._bytes).rstrip(b"\0"), freezer.value(memory._poison), freezer.value(memory._failed)  # noqa: SLF001
 
 

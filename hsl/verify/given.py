@@ -30,7 +30,8 @@ PLAYED = ("load", "store", "atomic", "fence")  # not what memory held at the end
 def program_of(trace: Trace, config: StressConfig) -> list[Operation]:
     """The operations of a trace as a program of this run.
 
-    ConfigError for more lines or threads than the run has, and for what is no aligned word of 8 bytes.
+    Raises ConfigError for more lines or threads than the run has, and for an access that is not an
+    aligned word of 8 bytes.
     """
     played = [each for each in trace.operations if each.kind in PLAYED]
     layout = Layout(config)
@@ -60,7 +61,7 @@ def _access(each: TraceOperation, lines: dict[int, int]) -> Access:
     # A variable of axe is a line of its own.
     offset = each.addr % LINE_BYTES if each.addr // LINE_BYTES == each.line else 0
     if offset % WORD:
-        raise ConfigError(f"operation #{each.source}: {each.addr:#x} is no multiple of {WORD}")
+        raise ConfigError(f"operation #{each.source}: address {each.addr:#x}; expected a multiple of {WORD}")
     addr = lines[each.line] + offset
     data = (each.value or 0).to_bytes(WORD, "little")
     if each.kind == "load":
@@ -73,7 +74,7 @@ def _access(each: TraceOperation, lines: dict[int, int]) -> Access:
 
 
 class _Order:
-    """What the next operation of a thread has to wait for (HSL 5.9)."""
+    """The operations that the next one of a thread must wait for (HSL 5.9)."""
 
     def __init__(self) -> None:
         self._acquired: tuple[int, ...] = ()  # the last acquire: all later ones wait for it

@@ -1,4 +1,4 @@
-"""When the operations of a program begin: each thread in its order, each when what it follows has ended."""
+"""Start of the operations of a program: each thread in order, each operation after those it follows."""
 
 from __future__ import annotations
 
@@ -44,19 +44,19 @@ class Issuer:
 
     @property
     def open(self) -> set[int]:
-        """The ids of what was read and has not ended."""
+        """The ids of the operations that were read and have not ended."""
         return self._open
 
     def next_time(self) -> int | None:
-        """When the next operation begins, in ns; None when one that is under way must end first."""
+        """The time at which the next operation begins, in ns; None if another must end first."""
         return self._due[0][0] if self._due else None
 
     def next_agent(self) -> int:
-        """Whose operation begins at `next_time`."""
+        """The agent whose operation begins at `next_time`."""
         return self._due[0][2].agent
 
     def due(self, now: int) -> Iterator[Operation]:
-        """What begins at `now`; each counts as begun when it is taken."""
+        """Take the operations that begin at `now`; each counts as begun from then on."""
         while self._due and self._due[0][0] <= now:
             _, _, operation = heappop(self._due)
             self.begun += 1
@@ -93,7 +93,7 @@ class Issuer:
             self._schedule(operation.thread, now)
 
     def _schedule(self, thread: int, now: int) -> None:
-        """Let the head of a thread wait for what it follows, or make it due."""
+        """Let the head of a thread wait for the operations that it follows, or make it due."""
         queue = self._queues[thread]
         if thread in self._scheduled or not queue or self._flying[thread] >= THREAD_WINDOW:
             return

@@ -11,8 +11,8 @@ __all__ = ["json_object"]
 
 
 def json_object(text: str, where: str) -> dict[str, Any]:
-    """The object that `text` is. Raises ConfigError that begins with `where` when it is none."""
+    """Read a JSON object. Raises ConfigError that begins with `where` for anything else."""
     document = parse_json(text, where)
     if not isinstance(document, dict):
-        raise ConfigError(f"{where}: {text.strip()[:40]!r} is no JSON object")
+        raise ConfigError(f"{where}: {text.strip()[:40]!r}; expected a JSON object")
     return document

@@ -52,14 +52,14 @@ class Judges:
             self.streams.begun(operation)
 
     def sent(self, operation: Operation, outbox: list[Message], now: int) -> None:
-        """It has been submitted; `outbox`: what its agent sends, which may be changed."""
+        """Note that an operation was submitted; `outbox`: the messages of its agent, which may be changed."""
         if operation.judge == POISON:
             self.poison.begun(operation, operation.poison and mark(operation, outbox))
         elif operation.late or operation.access.dst in SILENT:
             self.deadlines.begun(operation, outbox, now)
 
     def ended(self, operation: Operation, ticket: Ticket, now: int) -> None:
-        """It ended, as its ticket says."""
+        """Judge an operation that ended, by its ticket."""
         self.writers.ended(operation, ticket)
         performed = True
         if operation.judge == POISON:
@@ -95,7 +95,7 @@ class Judges:
             self.counts["ncr"] += 1
 
     def judge_rest(self, line: int, copy: bytes | None, stored: bytes) -> None:
-        """At rest a line holds what was written last; `copy`: that of its owner, `stored`: in memory."""
+        """Check that a line at rest holds the last value; `copy`: of its owner, `stored`: in memory."""
         if line in self._plain_lines:
             self.writers.judge_rest(line, stored if copy is None else copy)
         else:

@@ -1,6 +1,6 @@
-"""Who wrote what last: every value that is read must be one that may be there (HSL 5.9).
+"""The last writer of each word: a read must return a value that may be there (HSL 5.9).
 
-The table knows nothing of caches, homes or messages: only when each operation began and ended. A word is 8
+The table ignores caches, homes and messages: it keeps when each operation began and ended. A word is 8
 aligned bytes; each write puts a value there that no other one does, so the value tells the writer. A read may
 return the value of any write that had begun when it ended, unless another write came wholly between the two;
 a write that a read has returned is over when that read is. Of an EXACT operation only the last write before
@@ -65,7 +65,7 @@ class Counter:
         self._floors[operation.id] = self._ended
 
     def ended(self, operation: Operation, returned: bytes | None) -> str:
-        """An atomic ends; what is wrong with what it returned (None: nothing), or ""."""
+        """Return the error of the value that an atomic returned (None: it returned none), or ""."""
         self._ended += 1
         floor = self._floors.pop(operation.id)
         if returned is None:
@@ -83,7 +83,7 @@ class Counter:
 
     @property
     def value(self) -> bytes:
-        """What the word holds at rest."""
+        """Return the value of the word at rest."""
         return ((self._start + self._begun) % MODULUS).to_bytes(WORD, "little")
 
 
@@ -119,7 +119,7 @@ class LastWriters:
             self._exact[operation.id] = [self._latest(word) for word in _words(operation)]
 
     def begun(self, operation: Operation) -> None:
-        """It begins."""
+        """Note that an operation begins."""
         self._step += 1
         self._begun[operation.id] = self._step
         if operation.judge in VALUES and operation.access.kind in ADDS:
@@ -131,7 +131,7 @@ class LastWriters:
                 self._history(word).append(write)
 
     def ended(self, operation: Operation, ticket: Ticket) -> None:
-        """It ended; what failed may have been done or not."""
+        """Judge an operation that ended; one that failed may have taken effect or not."""
         self._step += 1
         began = self._begun.pop(operation.id)
         writes = self._open.pop(operation.id, ())
@@ -148,7 +148,7 @@ class LastWriters:
                 raise InvariantError(f"{operation} returned {ticket.data.hex()}, {wrong}")
 
     def forget(self, operation: Operation) -> None:
-        """It ended, and is judged elsewhere."""
+        """Note that an operation ended that another judge judges."""
         del self._begun[operation.id]
 
     def judge_rest(self, line: int, data: bytes) -> None:

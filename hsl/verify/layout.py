@@ -1,4 +1,4 @@
-"""Where everything is in a run of the random tester: node ids, lines, registers, frames (HSL 5.1).
+"""Layout of a run of the random tester: node ids, lines, registers, frames (HSL 5.1).
 
 Node 0 is that of the CPU, the GPU nodes follow. The lines are dealt line by line to the parts of the address
 map; each part has one keeper, a home or a memory target, with a memory of its own. First come the lines of

@@ -54,7 +54,7 @@ class Attempt:
             self._write(heappop(self._open)[1])
 
     def _go(self, ready: list[int]) -> None:
-        """Let go what has nothing before it: at once, or as a write that has its turn."""
+        """Release the operations without predecessors: at once, or as a write that has its turn."""
         while ready:
             node = ready.pop()
             if node in self._rank:
@@ -91,7 +91,7 @@ class Attempt:
         return self._graph.trace.operations[write].addr if initial is None else initial
 
     def _write(self, node: int) -> None:
-        """A write goes if nobody else has still to read the value that it overwrites."""
+        """Release a write if no other agent has yet to read the value that it overwrites."""
         addr = self._graph.trace.operations[node].addr
         last, atomic = self._last[addr], node in self._source
         if self._readers[last] > atomic:
@@ -113,7 +113,7 @@ class Attempt:
         return len(self.order) == len(self._graph.after)
 
     def knot(self) -> list[int]:
-        """Of what was left, nodes each of which waits for the next, and the last for the first."""
+        """Return a cycle among the nodes left: each waits for the next, and the last for the first."""
         gone = set(self.order)
         before: dict[int, int] = {}  # what a node waits for
         readers: dict[int, list[int]] = {}
@@ -149,7 +149,7 @@ class Attempt:
 
 
 def _shares(operations: list[TraceOperation]) -> dict[int, float]:
-    """Of each operation its place among those of its agent, from 0 to 1."""
+    """Return the place of each operation among those of its agent, from 0 to 1."""
     numbers: dict[int, list[int]] = {}
     for number, each in enumerate(operations):
         numbers.setdefault(each.agent, []).append(number)

@@ -57,7 +57,7 @@ def write_record(path: Path, counts: dict[str, Counter[Cell]]) -> None:
 
 
 def read_records(folder: Path) -> tuple[int, dict[str, Counter[Cell]]]:
-    """How many records are in `folder`, and their sum. Raises ConfigError for one that cannot be read."""
+    """Return the number of records in `folder` and their sum. Raises ConfigError for an invalid one."""
     names = {_name(cell): cell for cell in product(_EVENTS, LinkState)}
     number, counts = coverage_records.read_records(folder, "link", KINDS, names.keys())
     return number, {
@@ -107,5 +107,5 @@ def _row(cell: Cell, counts: dict[str, Counter[Cell]]) -> dict[str, Any]:
 
 
 def summary(rows: list[dict[str, Any]]) -> dict[str, int]:
-    """How many cells there are of each verdict."""
+    """Return the number of cells of each verdict."""
     return coverage_records.summary(rows, ("reached", "direct", "illegal", "missed", "surprise"))

@@ -27,7 +27,7 @@ WHOLE_LOCATIONS = 2
 
 @dataclass(slots=True)
 class Result:
-    """What a test did. `counts`: schedules per outcome; `faults`: what no conforming agent does."""
+    """The result of a test. `counts`: schedules per outcome; `faults`: acts that no conforming agent does."""
 
     test: LitmusTest
     exhaustive: bool
@@ -157,7 +157,7 @@ class Explorer:
 
 
 class _Faults:
-    """Turns whatever an agent raises into a fault of the result: among conforming agents nothing does."""
+    """Turns an exception of an agent into a fault of the result; conforming agents raise none."""
 
     def __init__(self, result: Result, case: Case) -> None:
         self._result = result
@@ -167,7 +167,7 @@ class _Faults:
         """Nothing to set up."""
 
     def __exit__(self, kind: object, error: BaseException | None, trace: object) -> bool:
-        """Keep ConfigError and what is no Exception going."""
+        """Let ConfigError, KeyboardInterrupt and SystemExit pass."""
         if not isinstance(error, Exception) or isinstance(error, ConfigError):
             return False
         frame = extract_tb(error.__traceback__)[-1]

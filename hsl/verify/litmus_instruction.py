@@ -1,4 +1,4 @@
-"""The instructions of a litmus test: operands, suffixes of the mnemonics, and what they are to clause 5.9."""
+"""The instructions of a litmus test: operands, suffixes of the mnemonics, and their meaning in HSL 5.9."""
 
 from __future__ import annotations
 

@@ -33,7 +33,7 @@ MAX_TU: Final = 1 << 16  # virtual time of a run: far beyond what replays and re
 
 
 class _End:
-    """One end of a link, as `hsl.transport.base.Device`: what comes is handed on and its credit freed."""
+    """One end of a link, a `hsl.transport.base.Device` that hands messages on and frees their credits."""
 
     started = True
     finished = False
@@ -45,7 +45,7 @@ class _End:
         self._runs = runs
 
     def advance(self, now: int) -> None:
-        """Hand on what has come."""
+        """Hand on the messages that arrived."""
         port = self.node.port
         for message in port.messages():
             port.release(message.vc)

@@ -1,4 +1,4 @@
-"""What memory order allows: clause 5.9 of the profile as a machine of a few lines, and as order of issue.
+"""The outcomes that memory order allows: HSL 5.9 as a small machine, and as order of issue.
 
 Coherent memory is multi-copy atomic, so an access is performed at one moment, for all. An agent performs its
 accesses to one location in program order (F2), its NCR to one target on one stream too (O4), and any two that
@@ -25,7 +25,7 @@ Outcome = tuple[tuple[str, int], ...]  # (register or location, value), sorted b
 
 
 class Rule(NamedTuple):
-    """What must have happened to earlier instructions (by index) before one is issued, and performed.
+    """The earlier instructions (by index) that must be issued or performed before this one is.
 
     `issued` and `completed` bind the program that hands it to an agent; `performed` is what 5.9 demands.
     """

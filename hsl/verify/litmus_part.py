@@ -46,7 +46,7 @@ class Move(NamedTuple):
 
 
 class Program:
-    """A thread as an agent is given it: its accesses, and what must have happened before each is issued.
+    """A thread for one agent: its accesses, and the conditions for the issue of each.
 
     `waits`: OP and address of what a device tells its program, with the instruction that waits for it.
     """
@@ -57,7 +57,7 @@ class Program:
         self._waits = waits
 
     def told(self, message: Message) -> tuple[tuple[int, bytes], ...]:
-        """The instruction that ends with what a device tells, and its datum."""
+        """Return the instruction that a device's message ends, and its datum."""
         index = self._waits.get((message.op, message.addr))
         return () if index is None else ((index, message.data),)
 
@@ -72,18 +72,18 @@ class Program:
 
 
 class Taking:
-    """The step of the program behind a device: take what has come, and be told of it as `nid`."""
+    """The step of a device's program: take the messages that arrived, as `nid`."""
 
     def __init__(self, device: DeviceAutomaton, nid: int) -> None:
         self._device = device
         self._nid = nid
 
     def told(self, message: Message) -> tuple[tuple[int, bytes], ...] | None:
-        """None: what comes is for the device."""
+        """Return None: the message is for the device."""
         return None
 
     def ready(self, agent: int, thread: Thread) -> Iterator[tuple[int, Given]]:
-        """Return what may be taken."""
+        """Return the messages that may be taken."""
         return ((int(bells), Take(bells, self._nid)) for bells in self._device.news(agent))
 
 
@@ -156,7 +156,7 @@ class Part:
             yield Move(self._at, index, False, *self._answered(state, begun, waiting, begin))
 
     def begin(self, state: int, begin: Begin) -> Taken:
-        """An access that is none of the thread, before the test."""
+        """Return the answer to an access before the test, which no instruction of the thread makes."""
         _, thread, waiting = self.states[state]
         return self._answered(state, thread, waiting, begin)
 
@@ -168,7 +168,7 @@ class Part:
         return self._step(state, self.number(after, thread, waiting)), sent
 
     def _given(self, agent: int, given: int | Given) -> Answer:
-        """What the agent does; what a device tells is for the thread alone."""
+        """Return the agent's answer; a report of a device is given to the thread alone."""
         if isinstance(given, int) and self._agents.stream[given] is not None and self._program is not None:
             told = self._program.told(self._agents.messages[given])
             if told is not None:

@@ -59,7 +59,7 @@ def record(result: Result) -> dict[str, Any]:
 
 
 def _shown(result: Result, found: Outcome) -> tuple[tuple[str, int], ...]:
-    """What the condition names of an outcome: registers in order, then locations, as herd sorts them."""
+    """Return the part of an outcome that the condition names: registers, then locations, in herd's order."""
     values = dict(found)
     names = sorted(result.test.condition.names, key=lambda name: (":" not in name, name))
     return tuple((name, values[name]) for name in names)

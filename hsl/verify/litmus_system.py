@@ -29,7 +29,7 @@ State = int  # WIDTH bits for each part, the homes first
 
 
 class Case(NamedTuple):
-    """How a test is run: accesses "cached", "evicting" (a cache has room for one line) or "uncached".
+    """The case of a test: accesses "cached", "evicting" (a cache has room for one line) or "uncached".
 
     And the state of the caches before: I, S in all, E in that of a thread ("E0"), or S in all of one location
     only ("Sx").
@@ -110,7 +110,7 @@ class System:
         self._links = _Links(self._parts, agents)
 
     def _waits(self, thread: tuple[Instruction, ...]) -> Waits:
-        """What a thread waits for, as its device tells it, with the place of the instruction."""
+        """Return the events that a thread waits for from its device, with the place of the instruction."""
         return {
             (Op.NcWrite, self._address[each.location])
             if each.location in self._address

@@ -32,6 +32,7 @@ from typing import Any, NamedTuple
 
 from hsl.agents.access import STREAMS
 from hsl.errors import ConfigError
+from hsl.nearest import expected
 from hsl.verify.litmus_instruction import (
     AOPS,
     ATOMS,
@@ -71,6 +72,7 @@ QUANTIFIERS = {
 }  # herd's words
 CLAUSES = (*QUANTIFIERS, "locations")
 NEGATIONS = ("~", "not")
+NAME_RULE = "1 to 80 letters, digits or _.+@[]-"
 NAME = re.compile(r"[A-Za-z0-9_.+@\[\]-]{1,80}")
 INFO = re.compile(r"([A-Z][A-Za-z]*)=(.*)")
 INITIAL = re.compile(r"([a-z]\w*)\s*=\s*(\d+)")
@@ -160,13 +162,13 @@ def parse_all(text: str, source: str) -> list[LitmusTest]:
 
 
 def parse(text: str, source: str = "litmus", first: int = 1) -> LitmusTest:
-    """Read one test. Raises ConfigError with `source` and line for whatever is no legal one."""
+    """Read one test. Raises ConfigError with `source` and line for an invalid one."""
     if len(text) > MAX_BYTES:
-        raise ConfigError(f"{source}: {len(text)} characters; legal are at most {MAX_BYTES}")
+        raise ConfigError(f"{source}: {len(text)} characters; expected at most {MAX_BYTES}")
     lines = _Lines(_bare(text, source, first), source, first)
     arch, _, name = lines.need("HSL NAME").partition(" ")
     if arch != "HSL" or not NAME.fullmatch(name.strip()):
-        raise lines.error(f"{arch[:20]!r} {name[:80]!r}: legal is HSL and a name of {NAME.pattern}")
+        raise lines.error(f"{arch[:20]!r} {name[:80]!r}; expected HSL NAME, with a NAME of {NAME_RULE}")
     title, info, line = _head(lines)
     initial = _initial(lines, line)
     threads = tuple(_threads(lines))
@@ -176,7 +178,7 @@ def parse(text: str, source: str = "litmus", first: int = 1) -> LitmusTest:
     for place in sorted({each.location for thread in threads for each in thread if each.location}):
         initial.setdefault(place, 0)
     if len(initial) > MAX_LOCATIONS:
-        raise lines.error(f"{len(initial)} locations; legal are at most {MAX_LOCATIONS}")
+        raise lines.error(f"{len(initial)} locations; expected at most {MAX_LOCATIONS}")
     placement = tuple(info.pop("Placement", " ".join((PLACES * 2)[: len(threads)])).split())
     if len(placement) != len(threads) or not set(placement) <= set(PLACES):
         raise lines.error(f"Placement={' '.join(placement)}: one of {', '.join(PLACES)} for each thread")
@@ -228,7 +230,7 @@ def _initial(lines: _Lines, line: str) -> dict[str, int]:
     for part in filter(None, map(str.strip, line[1:-1].split(";"))):
         match = INITIAL.fullmatch(part)
         if match is None:
-            raise lines.error(f"initial state {part[:40]!r}: legal is LOCATION=NUMBER")
+            raise lines.error(f"initial state {part[:40]!r}; expected LOCATION=NUMBER")
         if match[1] in found:
             raise lines.error(f"initial state: {match[1][:40]} is given a value twice")
         found[match[1]] = _number(lines, match[2])
@@ -238,7 +240,7 @@ def _initial(lines: _Lines, line: str) -> dict[str, int]:
 def _number(lines: _Lines, text: str) -> int:
     value = int(text) if text.isdecimal() and text.isascii() and len(text) < 20 else -1
     if not 0 <= value <= MAX_VALUE:
-        raise lines.error(f"value {text[:30]!r}: legal is 0..{MAX_VALUE}")
+        raise lines.error(f"value {text[:30]!r}; expected 0..{MAX_VALUE}")
     return value
 
 
@@ -246,7 +248,7 @@ def _threads(lines: _Lines) -> Iterator[tuple[Instruction, ...]]:
     """The columns of the table of programs, up to and without the condition."""
     heads = _cells(lines, lines.need("P0 | P1 ;"))
     if heads != [f"P{index}" for index in range(len(heads))] or not 1 <= len(heads) <= MAX_THREADS:
-        raise lines.error(f"{heads[:6]}: legal are P0 | P1 | ... ; at most {MAX_THREADS} threads")
+        raise lines.error(f"{heads[:6]}; expected P0 | P1 | ... with at most {MAX_THREADS} threads")
     columns: list[list[Instruction]] = [[] for _ in heads]
     while not lines.peek().startswith(CLAUSES):
         cells = _cells(lines, lines.need("a condition"))
@@ -269,13 +271,13 @@ def _cells(lines: _Lines, row: str) -> list[str]:
 
 
 def _instruction(lines: _Lines, cell: str) -> Instruction:
-    """One cell: a mnemonic, what it orders, its operands."""
+    """Read one cell: a mnemonic, its order, its operands."""
     mnemonic, _, rest = cell.replace("\t", " ").partition(" ")
     kind, *orders = mnemonic.split(".")
     if kind not in OPERANDS or any(order not in ATOMS.get(kind, ()) for order in orders):
         legal = ", ".join(OPERANDS)
         raise lines.error(
-            f"{mnemonic[:40]!r}: legal are {legal}; .acq on what reads, .rel on what writes, "
+            f"{mnemonic[:40]!r}; expected {legal}; .acq on what reads, .rel on what writes, "
             f".ld .st .nc on a fence, .s0 to .s{STREAMS - 1} on NCR"
         )
     operands = [part.strip() for part in rest.split(",")] if rest.strip() else []
@@ -284,9 +286,9 @@ def _instruction(lines: _Lines, cell: str) -> Instruction:
     found: dict[str, Any] = {"kind": kind} | CAS.get(kind, {})
     for letter, operand in zip(OPERANDS[kind], operands, strict=True):
         if letter in "rx" and not re.fullmatch(WORD, operand):
-            raise lines.error(f"{operand[:40]!r} is no name: legal is {WORD}")
+            raise lines.error(f"{operand[:40]!r}; expected a name: a small letter, then letters, digits or _")
         if letter == "o" and operand not in AOPS:
-            raise lines.error(f"{operand[:40]!r}: legal are {', '.join(AOPS)}")
+            raise lines.error(f"{operand[:40]!r}; {expected(AOPS, operand)}")
         number: Callable[[str], Any] = partial(_number, lines)
         readings = {"v": number, "c": number, "o": AOPS.__getitem__}
         found[FIELDS[letter]] = readings.get(letter, str)(operand)
@@ -337,7 +339,7 @@ def _registers_of(
 
 
 def _waited(lines: _Lines, instructions: list[Instruction], initial: Mapping[str, int]) -> None:
-    """What a thread waits for comes once, with a datum that is not 0: so each wait ends."""
+    """Refuse a wait unless its event comes once with a datum other than 0, so that each wait ends."""
     waits = [each.location for each in instructions if each.kind == "wait"]
     for place in waits:
         sent = [each.value for each in instructions if each.location == place and each.kind in WRITES]
@@ -349,7 +351,7 @@ def _waited(lines: _Lines, instructions: list[Instruction], initial: Mapping[str
 
 
 class _Tokens:
-    """The tokens of a condition, and what they may name."""
+    """The tokens of a condition, and the names that they may use."""
 
     def __init__(self, lines: _Lines, text: str, names: frozenset[str]) -> None:
         self.lines = lines
@@ -388,7 +390,7 @@ def _condition(
     shown, clause = _locations(lines, clause, names)
     word = next((each for each in QUANTIFIERS if clause.startswith(each)), None)
     if word is None:
-        raise lines.error(f"{clause[:40]!r}: legal are {', '.join(QUANTIFIERS.values())}")
+        raise lines.error(f"{clause[:40]!r}; {expected(QUANTIFIERS.values())}")
     text = clause[len(word) :].strip()
     tokens = _Tokens(lines, text, names)
     truth = _disjunction(tokens, 0)

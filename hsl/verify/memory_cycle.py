@@ -1,4 +1,4 @@
-"""The shortest cycle of a graph of a trace, and what it says to a person.
+"""The shortest cycle of a graph of a trace, as sentences.
 
 Relations of one kind that go on, as program order does, count once. A relation that was inferred is told with
 the path it follows from, and so are those of that path.
@@ -50,7 +50,7 @@ def shortest(graph: Graph) -> list[int]:
 
 
 def _knot(graph: Graph) -> list[int]:
-    """The operations that stay when whatever has nothing before or nothing after it is taken away."""
+    """Return the operations left once those without predecessor or successor are removed, repeatedly."""
     before: list[list[int]] = [[] for _ in graph.after]
     for node, edges in enumerate(graph.after):
         for target in edges:
@@ -157,7 +157,7 @@ class _Because(NamedTuple):
 
 
 def _because(graph: Graph, path: list[int]) -> Iterator[_Because]:
-    """What the inferred edges of a path follow from, those of these paths too."""
+    """Return the paths that the inferred edges of a path follow from, and theirs in turn."""
     todo = deque(pairwise(path))
     told: set[tuple[int, int]] = set()
     while todo and len(told) < MAX_BECAUSE:

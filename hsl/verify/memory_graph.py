@@ -31,7 +31,7 @@ class NoWriter(Exception):
 
 
 class Reason(NamedTuple):
-    """What an edge was inferred from: a path, by its ends, of edges of earlier rounds; None for a guess."""
+    """The path of edges of earlier rounds, by its ends, that an edge was inferred from; None for a guess."""
 
     round: int
     path: tuple[int, int] | None
@@ -50,7 +50,7 @@ class Graph:
         self.round = 0  # of inference
 
     def node(self) -> int:
-        """A new node that is no operation."""
+        """Add a node that stands for no operation, and return its number."""
         self.after.append({})
         return len(self.after) - 1
 
@@ -80,7 +80,7 @@ class Graph:
         return other
 
     def real(self, node: int) -> bool:
-        """It stands for a write or a read, not for a join."""
+        """True if the node stands for a write or a read, false for a join."""
         return node < len(self.trace.operations) or node in self.initial
 
     def name(self, node: int) -> str:
@@ -164,7 +164,7 @@ MODELS: dict[str, Callable[[Graph, list[int]], None]] = {"sc": _sc, "tso": _tso,
 
 
 def _reads_from(graph: Graph, forwards: bool) -> None:
-    """Who reads whom, exact by the values. `forwards`: a read of an own write does not come after it."""
+    """Add edges from each write to its reads, found by value. `forwards`: none to the writer's own reads."""
     operations = graph.trace.operations
     writer: dict[tuple[int, int], int] = {}
     for addr in sorted({each.addr for each in operations if each.kind != "fence"}):
@@ -215,7 +215,7 @@ def _read(
 
 
 def _time(graph: Graph) -> None:
-    """What ended before another began was performed before it."""
+    """Add an edge from each operation to those that began after it had ended."""
     timed = [
         (n, each) for n, each in enumerate(graph.trace.operations) if each.kind not in ("fence", "final")
     ]

@@ -67,7 +67,7 @@ class Sent(NamedTuple):
 
 
 class Device(NamedTuple):
-    """What a node has besides its cache: its I/O agent, and the translations of `agent` with what waits."""
+    """The I/O agent of a node, and the translations of `agent` with the accesses that wait for them."""
 
     io: IoAgent
     atc: Atc | None
@@ -126,7 +126,7 @@ class Network:
         return Device(IoAgent(node.io, atc=atc), atc, node.atc.agent if node.atc else -1, [])
 
     def run(self, issuer: Issuer) -> None:
-        """Run until every operation has ended and nothing is under way, then judge what must hold at rest."""
+        """Run until every operation has ended and no message is under way, then judge the state at rest."""
         arrived = 0
         deadlines = self.judges.deadlines
         for step in count(1):
@@ -205,7 +205,7 @@ class Network:
         server.taken.clear()
 
     def _serve(self, device: Device) -> None:
-        """Let the programs of a device take what has come, and send its completions."""
+        """Let the programs of a device take doorbells and interrupts, and send its completions."""
         self.judges.streams.take(device.io)
         device.io.poll(self.now)
         for answer in device.io.outbox:
@@ -214,7 +214,7 @@ class Network:
         device.io.taken.clear()
 
     def _after(self, agent: RequestAgent, issuer: Issuer) -> None:
-        """Judge what an agent has finished, send what it sends, and tell it that this has left (D4)."""
+        """Judge the accesses that an agent finished, send its messages, and tell it that they left (D4)."""
         device = self._device_of.get(agent.nid)
         while True:
             for ticket in agent.completions():

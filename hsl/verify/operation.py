@@ -1,4 +1,4 @@
-"""One operation of a test program: an access of an agent, and what must have ended before it may begin."""
+"""One operation of a test program: an access of an agent, and the operations that must end before it."""
 
 from __future__ import annotations
 
@@ -8,6 +8,7 @@ from typing import Any, Literal, NamedTuple, get_args
 from hsl._generated.constants import LINE_BYTES, Aop
 from hsl.agents.access import KINDS, Access, Order, check_access
 from hsl.errors import ConfigError
+from hsl.nearest import expected
 
 __all__ = [
     "EXACT",
@@ -99,7 +100,7 @@ class Operation(NamedTuple):
         return f"#{self.id} node {self.agent} {access.kind} {access.addr:#x}+{access.size}{what}"
 
     def record(self) -> dict[str, Any]:
-        """The operation as JSON; what has its default is left out."""
+        """Return the operation as JSON without the fields that have their default."""
         access = {
             name: int(value) if isinstance(value, int) else value
             for name in _FIELDS
@@ -115,13 +116,13 @@ class Operation(NamedTuple):
 
     @classmethod
     def of(cls, record: dict[str, Any]) -> Operation:
-        """Read a `record` back. Raises ConfigError for anything that is no legal operation."""
+        """Read a `record` back. Raises ConfigError for an invalid operation."""
         head: dict[str, Any] = {name: _integer(record, name) for name in ("id", "thread", "agent", "gap")}
         values = {name: record[name] for name in _FIELDS if name in record}
         for name, value in values.items():
             if type(value) is not _FIELDS[name]:
                 raise ConfigError(
-                    f"operation {head['id']}: {name} = {value!r} is no {_FIELDS[name].__name__}"
+                    f"operation {head['id']}: {name} = {value!r}; expected {_FIELDS[name].__name__}"
                 )
         if "order" in values:
             values["order"] = _order(values["order"])
@@ -140,9 +141,9 @@ class Operation(NamedTuple):
         maps = _maps(record.get("maps", []), access)
         judge: Any = record.get("judge")
         if judge not in JUDGES:
-            raise ConfigError(f"operation {head['id']}: judge {judge!r}; legal are {', '.join(JUDGES)}")
+            raise ConfigError(f"operation {head['id']}: judge {judge!r}; {expected(JUDGES, judge)}")
         if head["gap"] > GAP_LIMIT:
-            raise ConfigError(f"operation {head['id']}: gap = {head['gap']}; legal is 0..{GAP_LIMIT} ns")
+            raise ConfigError(f"operation {head['id']}: gap = {head['gap']}; expected 0..{GAP_LIMIT} ns")
         operation = cls(**head, access=access, **lists, judge=judge, maps=maps, **flags)
         if judge in VALUES and not _judgeable(access):
             raise ConfigError(f"operation {operation}: only whole words and atomics that add 1 are judged")
@@ -150,7 +151,7 @@ class Operation(NamedTuple):
 
 
 def _judgeable(access: Access) -> bool:
-    """Whether a judge knows what an access must do: to whole aligned words, or to none."""
+    """True if a judge can tell the effect of an access: on whole aligned words, or on none."""
     if access.kind in ("evict", "flush", "fence", "intr"):
         return True
     if access.kind in ("atomic_load", "atomic_store"):
@@ -164,7 +165,7 @@ def _judgeable(access: Access) -> bool:
 def _integer(record: dict[str, Any], name: str) -> int:
     value = record.get(name)
     if type(value) is not int or not 0 <= value < 1 << 63:
-        raise ConfigError(f"operation: {name} = {value!r}; legal is an integer of 0..2^63-1")
+        raise ConfigError(f"operation: {name} = {value!r}; expected an integer of 0..2^63-1")
     return value
 
 
@@ -184,14 +185,14 @@ def _maps(values: Any, access: Access) -> tuple[int, ...]:
 
 def _order(value: int) -> Order:
     if not 0 <= value <= Order.ALL:
-        raise ConfigError(f"operation: order = {value}; legal is 0..{int(Order.ALL)}")
+        raise ConfigError(f"operation: order = {value}; expected 0..{int(Order.ALL)}")
     return Order(value)
 
 
 def _ids(values: Any, before: int) -> tuple[int, ...]:
     legal = isinstance(values, list) and len(values) <= MAX_AFTER
     if not legal or any(type(value) is not int or not 0 <= value < before for value in values):
-        raise ConfigError(f"operation {before}: {values!r}; legal are at most {MAX_AFTER} lower ids")
+        raise ConfigError(f"operation {before}: {values!r}; expected at most {MAX_AFTER} lower ids")
     return tuple(values)
 
 

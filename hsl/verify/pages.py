@@ -61,7 +61,7 @@ def spaces_of(layout: Layout) -> list[Space]:
 
 
 def contents(frame: int, at: int) -> bytes:
-    """The word at byte `at` of a frame that nobody writes."""
+    """Return the word at byte `at` of a frame that is never written."""
     return (frame << 32 | at).to_bytes(WORD, "little")
 
 
@@ -91,7 +91,7 @@ class Pages:
             parties.write(line, b"".join(contents(frame, at + word) for word in range(0, LINE_BYTES, WORD)))
 
     def check(self, operation: Operation) -> None:
-        """ConfigError for an operation that changes what is not there, or whose pages are in no space."""
+        """Raise ConfigError for an operation that changes a missing page, or whose pages are in no space."""
         access = operation.access
         if operation.virtual and (
             self._space(operation) is None or access.addr % PAGE_BYTES >= FRAME_LINES * LINE_BYTES
@@ -112,7 +112,7 @@ class Pages:
         return None
 
     def _map(self, number: int, *, large: bool) -> None:
-        """Put the frames of a space in the page tables, in place of what was there."""
+        """Replace the frames of a space in the page tables."""
         space, frames, iommu = self._spaces[number], self._frames[number], self._iommu
         assert iommu is not None
         shared, pasid = space.pasid is None, space.pasid or 0
@@ -140,7 +140,7 @@ class Pages:
         self._map(number, large=what == LARGE)
 
     def changed(self, operation: Operation) -> None:
-        """TransInv is completed, and no other one under way: what was there before is not used any more."""
+        """Forget the old mappings: TransInv is completed, and no other one is under way."""
         number = operation.maps[0]
         self._changing[number] -= 1
         if not self._changing[number]:

@@ -1,4 +1,4 @@
-"""Who takes part in a run of the random tester: nodes with their agents, homes and memories (HSL 5.1)."""
+"""The nodes of a run of the random tester, with their agents, homes and memories (HSL 5.1)."""
 
 from __future__ import annotations
 

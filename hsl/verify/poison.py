@@ -32,7 +32,7 @@ def mark(operation: Operation, outbox: list[Message]) -> bool:
 
 
 class Poison:
-    """What the lines hold that can be poisoned; every second one is poisoned at the start."""
+    """The contents of the lines that can be poisoned; every second one is poisoned at the start."""
 
     def __init__(self, parties: Parties) -> None:
         self._parties = parties
@@ -77,7 +77,7 @@ class Poison:
         self._expected[operation.id] = err, shown, seen
 
     def ended(self, operation: Operation, ticket: Ticket) -> None:
-        """An operation ended. Raises InvariantError when it found what it must not."""
+        """Judge an operation that ended. Raises InvariantError for a wrong value or a wrong mark."""
         err, poison, data = self._expected.pop(operation.id)
         if (ticket.err, ticket.poison) != (err, poison) or (not err and not poison and ticket.data != data):
             raise InvariantError(
@@ -86,7 +86,7 @@ class Poison:
             )
 
     def judge_rest(self, line: int, copy: bytes | None) -> None:
-        """At rest memory, or the `copy` of an owner, holds what was written last, and memory its mark."""
+        """Check that memory at rest, or the `copy` of an owner, holds the last value, and memory its mark."""
         if line not in self._lines:
             return
         data, poison = self._lines[line]

@@ -33,7 +33,7 @@ Call = Callable[[Port, dict[str, Any], int], None]
 def _receive(port: Port, record: dict[str, Any], now: int) -> None:
     data = bytes.fromhex(record["receive"])
     if len(data) > MAX_BYTES:
-        raise ValueError(f"{len(data)} bytes; at most {MAX_BYTES} are legal")
+        raise ValueError(f"{len(data)} bytes; expected at most {MAX_BYTES}")
     port.receive(record.get("link", 0), data, now, bool(record.get("error", False)))
 
 
@@ -67,7 +67,7 @@ def run_port(
     """Call a port as `records` say; after each call it sends all that it has to send.
 
     The verdict's details have the number of flits that it sent and the CRC-32C of their bytes, its events by
-    name with their times, and the states of its links. Raises ConfigError for a record that is no call.
+    name with their times, and the states of its links. Raises ConfigError for an invalid record.
     """
     choose("link", engine)
     port = Port(make_config(dict(config) | {"codec": choose("codec", engine)}))
@@ -100,7 +100,7 @@ def _call(port: Port, record: dict[str, Any], number: int, before: int) -> int:
     now = record.get("at")
     if len(names) != 1 or type(now) is not int or not before <= now < 1 << 63:
         raise ConfigError(
-            f"record {number}: {str(record)[:80]}; legal is `at`, an integer of at least {before}, and "
+            f"record {number}: {str(record)[:80]}; expected `at`, an integer of at least {before}, and "
             f"one of {', '.join(CALLS)}"
         )
     try:
@@ -122,7 +122,7 @@ def make_config(values: Mapping[str, Any]) -> PortConfig:
         or any(type(epoch) is not int or not 0 < epoch < 1 << 32 for epoch in epochs)
     ):
         raise ConfigError(
-            f"port: epochs = {repr(epochs)[:80]}; legal is a list of 1..{MAX_EPOCHS} values of 32 bits"
+            f"port: epochs = {repr(epochs)[:80]}; expected a list of 1..{MAX_EPOCHS} values of 32 bits"
         )
     if unknown := sorted(values.keys() - known):
         raise ConfigError(f"port: no such setting: {', '.join(map(repr, unknown))}")

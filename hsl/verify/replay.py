@@ -47,7 +47,7 @@ MAX_LINE: Final = 1 << 20  # characters: the longest record is an operation with
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Recording:
-    """What a file says: `target`, a key of TARGETS, what happens, and what came of it."""
+    """The contents of a file: `target`, a key of TARGETS, the records to play, and the recorded verdict."""
 
     target: str
     config: dict[str, Any]
@@ -71,7 +71,7 @@ def write(recording: Recording, stream: TextIO) -> None:
 
 
 def read(path: Path) -> Recording:
-    """Read a file back. Raises ConfigError with the line that is wrong, and what is legal there."""
+    """Read a file back. Raises ConfigError with the invalid line and what was expected there."""
     with open_text(path) as stream:
         lines = list(_lines(path, stream))
     if not lines:
@@ -83,11 +83,12 @@ def read(path: Path) -> Recording:
         raise ConfigError(f"{path}, line 1: profile {head.get('profile')!r}; this is {PROFILE}")
     if str(head.get("target")) not in TARGETS or not isinstance(head.get("config"), dict):
         raise ConfigError(
-            f"{path}, line 1: target {head.get('target')!r}; legal are {', '.join(TARGETS)}, and a config"
+            f"{path}, line 1: target {head.get('target')!r}; expected a config, and as target one of "
+            f"{', '.join(TARGETS)}"
         )
     verdict = records.pop()["verdict"] if records and "verdict" in records[-1] else None
     if verdict is not None and not isinstance(verdict, dict):
-        raise ConfigError(f"{path}: the verdict is {verdict!r}, an object is legal")
+        raise ConfigError(f"{path}: the verdict is {verdict!r}; expected an object")
     return Recording(target=head["target"], config=head["config"], records=records, verdict=verdict)
 
 
@@ -98,8 +99,8 @@ def _lines(path: Path, stream: TextIO) -> Iterator[dict[str, Any]]:
         size += len(text)
         if len(text) > MAX_LINE or number > MAX_RECORDS or size > MAX_SIZE:
             raise ConfigError(
-                f"{path}, line {number}: legal are {MAX_RECORDS} lines of {MAX_LINE} characters, "
-                f"{MAX_SIZE} in all"
+                f"{path}, line {number}: expected at most {MAX_RECORDS} lines of {MAX_LINE} characters, "
+                f"{MAX_SIZE} characters in all"
             )
         yield json_object(text, f"{path}, line {number}")
 
@@ -110,7 +111,7 @@ def replay(recording: Recording, engine: str | None = None, *, trace: bool = Fal
 
 
 def same(recorded: dict[str, Any] | None, verdict: Verdict) -> bool:
-    """Whether the verdict is the recorded one."""
+    """True if the verdict is the recorded one."""
     return recorded is not None and recorded == plain(verdict)
 
 
@@ -130,7 +131,7 @@ def _stress(recording: Recording, engine: str | None, trace: bool) -> Verdict:
 
 def _operation(record: dict[str, Any]) -> Operation:
     if set(record) != {"operation"} or not isinstance(record["operation"], dict):
-        raise ConfigError(f"record {str(record)[:80]}: only operations are legal with this target")
+        raise ConfigError(f"record {str(record)[:80]}; expected an operation with this target")
     return Operation.of(record["operation"])
 
 

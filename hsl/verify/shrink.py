@@ -20,7 +20,7 @@ class _Spent(Exception):
 
 
 class _Search:
-    """The smallest program that fails, so far, and what is left of the budget."""
+    """The smallest program that fails, so far, and the rest of the budget."""
 
     def __init__(self, operations: Sequence[Operation], fails: Fails, budget: int) -> None:
         self.whole = list(operations)
@@ -29,7 +29,7 @@ class _Search:
         self.budget = budget
 
     def try_(self, ids: Sequence[int]) -> bool:
-        """Whether the operations `ids` alone fail; if so they are the best."""
+        """True if the operations `ids` alone fail; they become the best so far."""
         if not ids:
             return False
         if self.budget < len(ids):

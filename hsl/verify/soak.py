@@ -26,6 +26,7 @@ from hsl.codec.reference import Packer
 from hsl.errors import ConfigError, HslError
 from hsl.link.config import PortConfig
 from hsl.link.events import ErrorLogged, Event, LinkCounters, LinkDown, LinkUp
+from hsl.nearest import expected
 from hsl.transport.base import Place, Tap
 from hsl.transport.faults import FaultInjector, FaultKind, FaultPlan
 from hsl.transport.loopback import Lane, Loopback, Wire
@@ -57,7 +58,7 @@ BLURRING: Final = (FaultKind.LINK_DOWN, FaultKind.REORDER)
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class SoakPlan:
-    """What a soak does. `kills` are (link, delivered flits); the wire of that link is then cut for good.
+    """Settings of a soak. `kills` are (link, delivered flits); the wire of that link is then cut for good.
 
     `low_power`: after so many delivered flits the ends rest, and may sleep in L1; 0: L1 is not offered.
 
@@ -75,20 +76,20 @@ class SoakPlan:
 
     def __post_init__(self) -> None:
         if self.flits < 1:
-            raise ConfigError(f"{self.flits} flits; legal is 1 and more")
+            raise ConfigError(f"{self.flits} flits; expected 1 or more")
         if not 0 <= self.low_power < self.flits:
             raise ConfigError(
                 f"a rest every {self.low_power} flits: expected 0 for none, or 1..{self.flits - 1}, "
                 f"so that a run of {self.flits} flits has one"
             )
         if self.flit not in FORMATS:
-            raise ConfigError(f"flit {self.flit!r} is none of {', '.join(FORMATS)}")
+            raise ConfigError(f"flit {self.flit!r}; {expected(FORMATS, self.flit)}")
         self.faults.fits(self.links)
         for link, at in self.kills:
             if at >= self.flits:
                 raise ConfigError(f"kill of link {link} at flit {at}: the run ends at {self.flits}")
             if not 0 <= link < self.links or at < 0:
-                raise ConfigError(f"kill of link {link} at flit {at}; legal links are 0..{self.links - 1}")
+                raise ConfigError(f"kill of link {link} at flit {at}; expected a link of 0..{self.links - 1}")
         if len({link for link, _ in self.kills}) >= self.links > 0 and self.kills:
             raise ConfigError(f"kills of all {self.links} links: one must be left to finish the run")
 
@@ -357,7 +358,7 @@ def dropped(counters: LinkCounters) -> int:
 
 
 def _logged(counters: LinkCounters, injector: FaultInjector) -> list[tuple[str, int, int, int]]:
-    """What a peer logs of faults that it sees: name, count, and the least and most that were injected.
+    """Return the faults that a peer logged: name, count, and the least and most that were injected.
 
     The ACK of a CTL is judged in some of them only.
     """

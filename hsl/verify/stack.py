@@ -1,7 +1,7 @@
 """A program on the whole stack: nodes over links on virtual time, with faults (HSL 3.9 `mem`).
 
-The nodes are a star, and a full mesh where lines are homed at GPU nodes. What is judged is what a program
-sees, and who may write: the judges know nothing of links.
+The nodes are a star, and a full mesh where lines are homed at GPU nodes. The judges check the values
+that a program sees and the agents that may write; they do not look at links.
 """
 
 from __future__ import annotations
@@ -63,7 +63,7 @@ class _Device:
         self._used = used
 
     def advance(self, now: int) -> None:
-        """Move messages, take what has come to the device, and hand over what has ended."""
+        """Move messages, take those for the device, and hand over the accesses that ended."""
         self.node.advance(now)
         if self.node.io is not None:
             self._streams.take(self.node.io)
@@ -195,7 +195,7 @@ class Stack:
             self.loopback.call(self._armed[-1], Place(device), partial(self._pump, device))
 
     def _pump(self, device: int) -> None:
-        """Begin what is due: of the device that is called at once, of each other one by a call of its own."""
+        """Begin the operations that are due: of this device at once, of each other one by its own call."""
         self._armed.pop()
         for operation in self._issuer.due(self.now):
             at = self._device_of[operation.agent]
@@ -259,7 +259,7 @@ class Stack:
         self._progress(self._issuer)
 
     def _rest(self) -> None:
-        """At rest the directory is exact, and each line holds what was written last."""
+        """Check that at rest the directory is exact, and each line holds the last written value."""
         for line in self.lines:
             self.failed_line = line
             home = self.homes[self.parties.home_of(line)]

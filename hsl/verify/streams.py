@@ -27,7 +27,7 @@ def _shows(operation: Operation) -> bool:
 
 
 class Streams:
-    """What each device has still to see, in order, by stream; bounded by the operations under way."""
+    """The events that each device has yet to see, in order, by stream; bounded by open operations."""
 
     def __init__(self) -> None:
         self._expected: dict[Stream, deque[Operation]] = defaultdict(deque)
@@ -41,7 +41,7 @@ class Streams:
             self._expected[operation.agent, access.dst, access.stream].append(operation)
 
     def take(self, device: IoAgent) -> None:
-        """Take what has come to a device. Raises InvariantError when it is not what is next.
+        """Take the messages that arrived at a device. Raises InvariantError if they are not the next ones.
 
         A device with both cannot tell which of a doorbell and an interrupt came first.
         """
@@ -66,7 +66,7 @@ class Streams:
             self._judge(stream, queues)
 
     def _judge(self, stream: Stream, queues: tuple[deque[Operation], ...]) -> None:
-        """What a device saw of one stream must be what was sent next."""
+        """Check that a device saw the event of a stream that was sent next."""
         expected = self._expected[stream]
         while any(queues):
             first = expected.popleft()

@@ -1,4 +1,4 @@
-"""What the random tester runs: sizes, where the lines live, the way that messages take, faults, the seed."""
+"""Settings of the random tester: sizes, homes of the lines, path of messages, faults, the seed."""
 
 from __future__ import annotations
 
@@ -6,6 +6,7 @@ from dataclasses import asdict, dataclass, fields
 from typing import Any, Final
 
 from hsl.errors import ConfigError
+from hsl.nearest import expected
 from hsl.transport.faults import FaultKind, FaultPlan
 
 __all__ = ["ALL", "HOMES", "KINDS", "NONE", "VIA", "StressConfig"]
@@ -71,22 +72,24 @@ class StressConfig:
         for name, (least, most) in LIMITS.items():
             value = getattr(self, name)
             if type(value) is not int or not least <= value <= most:
-                raise ConfigError(f"stress: {name} = {value!r}; legal is {least}..{most}")
+                raise ConfigError(f"stress: {name} = {value!r}; expected {least}..{most}")
         if type(self.via) is not str or self.via not in VIA:
-            raise ConfigError(f"stress: via {self.via!r}; legal are {', '.join(VIA)}")
+            raise ConfigError(f"stress: via {self.via!r}; {expected(VIA, self.via)}")
         if type(self.home) is not str or self.home not in HOMES:
-            raise ConfigError(f"stress: home {self.home!r}; legal are {', '.join(HOMES)}")
+            raise ConfigError(f"stress: home {self.home!r}; {expected(HOMES, self.home)}")
         if self.home != "hostmem" and not self.gpu:
             raise ConfigError(f"stress: --home {self.home} needs at least one gpu")
         if self.cpu + self.gpu < 1:
             raise ConfigError("stress: no cache; cpu + gpu must be at least 1")
         if type(self.faults) is not str:
-            raise ConfigError(f"stress: faults = {self.faults!r} is no text")
+            raise ConfigError(f"stress: faults = {self.faults!r}; expected text")
         plan = FaultPlan.parse(self.faults)
         if plan and self.via != "links":
             raise ConfigError("stress: faults are put on links; say --via links")
         if any(fault.kind is FaultKind.POISON for fault in plan.faults):
-            raise ConfigError("stress: poison changes what a program may see; every other fault is legal")
+            raise ConfigError(
+                "stress: poison changes the values that programs may see; expected other faults"
+            )
         if self.via == "links" and not self.gpu:
             raise ConfigError("stress: --via links needs at least one gpu")
         self._check_kinds()
@@ -103,7 +106,7 @@ class StressConfig:
                 raise ConfigError(f"stress: --with {name} needs {need}")
 
     def _needs(self, kind: str) -> str:
-        """What the run would have to have for a kind of operation, or ""."""
+        """Return the part that a run lacks for a kind of operation, or ""."""
         if kind == "translation" and not (self.cpu and self.gpu):
             return "at least one cpu and one gpu"
         if kind == "timeouts" and (self.via != "messages" or self.cpu < 2):
@@ -124,5 +127,5 @@ class StressConfig:
         return cls(**({"kinds": NONE} | values))
 
     def record(self) -> dict[str, Any]:
-        """The configuration as JSON; the kinds by name, whatever ALL means later."""
+        """Return the configuration as JSON with the kinds by name, as ALL may mean more later."""
         return asdict(self) | {"kinds": ",".join(self.having) or NONE}

@@ -17,6 +17,7 @@ from typing import Any, NamedTuple
 
 from hsl._generated.constants import LINE_BYTES
 from hsl.errors import ConfigError
+from hsl.nearest import expected
 from hsl.verify.json_line import json_object
 
 __all__ = [
@@ -74,7 +75,7 @@ class Trace:
 
 
 def read_trace(lines: Iterable[str], source: str) -> Trace:
-    """Read a trace of either format. Raises ConfigError with `source` and line for what is none."""
+    """Read a trace of either format. Raises ConfigError with `source` and line for an invalid one."""
     trace = Trace()
     finals: set[int] = set()
     json_lines: bool | None = None
@@ -117,7 +118,7 @@ def _header(trace: Trace, document: dict[str, Any], where: str) -> None:
 
 def _number(value: Any, name: str, where: str) -> int:
     if type(value) is not int or not 0 <= value <= MAX_NUMBER:
-        raise ConfigError(f"{where}: {name} = {str(value)[:40]}; legal is 0..2^64-1")
+        raise ConfigError(f"{where}: {name} = {str(value)[:40]}; expected 0..2^64-1")
     return value
 
 
@@ -127,12 +128,12 @@ def _of_json(text: str, where: str, number: int) -> TraceOperation:
         raise ConfigError(f"{where}: no such field: {', '.join(unknown)[:80]}")
     for name, value in document.items():
         if type(value) is not FIELDS[name]:
-            raise ConfigError(f"{where}: {name} = {str(value)[:40]} is no {FIELDS[name].__name__}")
+            raise ConfigError(f"{where}: {name} = {str(value)[:40]}; expected {FIELDS[name].__name__}")
         for each in [value] if type(value) is int else value if type(value) is list else []:
             _number(each, name, where)
     kind = document.get("kind", "")
     if kind not in NEEDS:
-        raise ConfigError(f"{where}: kind {kind[:40]!r}; legal are {', '.join(KINDS)}")
+        raise ConfigError(f"{where}: kind {kind[:40]!r}; {expected(KINDS, kind)}")
     wanted = {"agent", *NEEDS[kind]} - ({"agent"} if kind == "final" else set())
     if missing := sorted(wanted - document.keys()):
         example = json.dumps({"agent": 0, "kind": kind} | dict.fromkeys(NEEDS[kind], 64))
@@ -185,7 +186,7 @@ def _of_axe(text: str, where: str, number: int) -> TraceOperation:
                 **{"agent": 0} | values, kind=kind, line=values.get("addr", 0), source=number
             )
     raise ConfigError(
-        f"{where}: {text[:60]!r}; legal are T: M[A] := V, T: M[A] == V, T: <M[A] == V; M[A] := W>, T: sync, "
+        f"{where}: {text[:60]!r}; expected T: M[A] := V, T: M[A] == V, T: <M[A] == V; M[A] := W>, T: sync, "
         "final M[A] == V"
     )
 

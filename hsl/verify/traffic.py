@@ -1,4 +1,4 @@
-"""Messages of all VCs that know their place, and the ledger that says what must arrive next."""
+"""Messages of all VCs that carry their place, and the ledger of the messages that must arrive next."""
 
 from __future__ import annotations
 
@@ -64,7 +64,7 @@ def _template(op: Op, length: int, be: int | None, src: int, dst: int) -> Messag
 
 
 class Ledger:
-    """What one end has sent and the other has not got yet, per VC in order: each must come once.
+    """Messages in flight from one end to the other, per VC in order; each must arrive once.
 
     Bounded by what the sender lets be under way.
     """
@@ -89,7 +89,7 @@ class Ledger:
         self._open[message.vc].append(message)
 
     def deliver(self, message: Message) -> None:
-        """`message` has come: it must be the oldest of its VC that is open, whatever its POISON says."""
+        """Check that `message` is the oldest open one of its VC, with any POISON."""
         if message.poison:
             self.poisoned += 1
             message = message._replace(poison=0)
@@ -103,7 +103,7 @@ class Ledger:
         self._judge(message, expected)
 
     def _judge(self, message: Message, expected: deque[Message]) -> None:
-        """Which fault it is that `message` is not the next one; the ledger goes on behind it."""
+        """Return the fault that shows when `message` is not the next one; the ledger goes on behind it."""
         name = Vc(message.vc).name
         ahead = list(expected)[:LOOK_AHEAD]
         if message in ahead:
@@ -125,7 +125,7 @@ class Ledger:
             self.told.append(text)
 
     def close(self) -> None:
-        """Nothing more will come: what is open is lost."""
+        """Close the ledger; the open messages are lost."""
         for vc, messages in self._open.items():
             if messages:
                 self._fault("lost", len(messages), f"{len(messages)} messages of {Vc(vc).name} never came")

@@ -45,7 +45,7 @@ WRITE_MIX = ("store", "store", "store", "write_ptl")
 
 @dataclass(slots=True)
 class _Word:
-    """A word of episodes: who uses it now, and the last operations of those that did since its last write."""
+    """A word of episodes: its users now, and the last operations of its users since its last write."""
 
     addr: int
     readers: int = 0
@@ -118,7 +118,7 @@ class Workload:
     # ---- episodes
 
     def _episode(self, thread: int) -> Iterator[Operation]:
-        """It has its words from the first operation to the last; `style` is how it keeps its order."""
+        """Return an episode, which holds its words throughout; `style`: its way to keep order."""
         style = self._rng.choice(STYLES)
         episode = self._reserve(self._rng.randint(*EPISODE))
         follows = {each for word in episode.writes for ends in word.read for each in ends}
@@ -186,7 +186,7 @@ class Workload:
         return Access(kind, self._rng.choice(self._syncs), WORD, ONE, aop=Aop.ADD)
 
     def _word_access(self, kind: str, addr: int, size: int = WORD) -> Access:
-        """A read or a write of whole words; what is written tells the operation that comes next."""
+        """Return a read or a write of whole words; a written value names the next operation."""
         if kind in READ_MIX:
             return Access(kind, addr, size)
         if kind in ("evict", "flush"):

@@ -37,7 +37,7 @@ class Example(NamedTuple):
 
 
 def parse(text: str) -> tuple[list[Block], list[Problem]]:
-    """The generated blocks of a chapter, and what is wrong with its markers."""
+    """Return the generated blocks of a chapter, and the errors of its markers."""
     blocks: list[Block] = []
     problems: list[Problem] = []
     begun: tuple[re.Match[str], int] | None = None

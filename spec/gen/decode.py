@@ -51,7 +51,7 @@ def payload(fmt: Row, data: bytes) -> bytes:
 
 
 def messages(spec: Spec, stream: bytes) -> tuple[list[DecodedMessage], bytes]:
-    """The messages of a granule stream, PAD skipped, and what is left over; raises DecodeError."""
+    """Return the messages of a granule stream without PAD, and the rest. Raises DecodeError."""
     found: list[DecodedMessage] = []
     while stream:
         if not any(stream[:8]):

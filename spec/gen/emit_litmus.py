@@ -60,7 +60,7 @@ def _text(shape: Row, name: str, places: list[str], marks: list[str]) -> str:
 
 
 def _location(instruction: str) -> list[str]:
-    """The location of an access, its first operand that is no register; a fence has none."""
+    """Return the location of an access, its first operand that is not a register; a fence has none."""
     operands = instruction.partition(" ")[2].split(",")
     return [each for each in operands if each and not each.startswith("r")][:1]
 

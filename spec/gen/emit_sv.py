@@ -76,7 +76,7 @@ def _struct(layout: symbols.Layout) -> Iterator[str]:
 
 
 def _functions(spec: Spec) -> Iterator[str]:
-    """What a parser needs to find the next message. 2.6."""
+    """Write the functions that a parser needs to find the next message. 2.6."""
     opcodes = spec.rows("opcodes", "opcode")
     yield from _function(
         "op_is_known", "whether the opcode is in the tables of 5.3", (row["name"] for row in opcodes)

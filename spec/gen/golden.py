@@ -6,7 +6,7 @@ import re
 
 
 class GoldenError(ValueError):
-    """Text that is no hexadecimal of a flit."""
+    """Invalid hexadecimal of a flit."""
 
 
 def flit_bytes(text: str) -> bytes:
@@ -24,4 +24,4 @@ def _word(word: str) -> bytes:
         return bytes(range(int(match[1], 16), int(match[2], 16) + 1))
     if re.fullmatch(r"(?:[0-9a-f]{2})+", word):
         return bytes.fromhex(word)
-    raise GoldenError(f"{word!r} is no hexadecimal of bytes, N*xx or xx..yy")
+    raise GoldenError(f"{word!r}; expected hexadecimal of bytes, N*xx or xx..yy")

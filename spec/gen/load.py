@@ -106,7 +106,7 @@ def _read(path: Path) -> str:
 
 
 def read_toml(path: Path) -> Row:
-    """One document; raises SpecError for what is not UTF-8 or not TOML."""
+    """Read one document. Raises SpecError for bytes that are not UTF-8 or not TOML."""
     file = shown(path)
     text = _read(path)
     try:
@@ -241,7 +241,7 @@ def type_size(text: str) -> int:
     """Bytes of a field type: "u16", "u16[7]", "bytes[4]"; raises ValueError else."""
     match = re.fullmatch(r"(?:u(8|16|32|64)|bytes(?=\[))(?:\[(\d+)\])?", text)
     if match is None:
-        raise ValueError(f'type "{text}" is none of u8 u16 u32 u64 uN[n] bytes[n]')
+        raise ValueError(f'type "{text}"; expected u8, u16, u32, u64, uN[n] or bytes[n]')
     return int(match[1] or 8) // 8 * int(match[2] or 1)
 
 

@@ -77,7 +77,7 @@ class Layout(NamedTuple):
     fields: list[Field]
 
     def filled(self) -> Iterator[Field]:
-        """The fields, and between them what is sent as 0."""
+        """Return the fields, and the gaps between them, which are sent as 0."""
         at = 0
         for field in self.fields:
             if field.low > at:
@@ -173,7 +173,7 @@ def _field_bits(spec: Spec, table: str) -> Iterator[int]:
 
 
 def granule_layouts(spec: Spec) -> list[Row]:
-    """What is laid out in granules: entries of map and access list, registers, records."""
+    """Return the layouts in granules: entries of map and access list, registers, records."""
     registers = [row for row in spec.rows("address_map", "register") if "fields" in row]
     return [*spec.rows("address_map", "entry"), *registers, *spec.rows("non_coherent", "record")]
 

@@ -22,7 +22,7 @@ from spec.gen.names import values
 
 
 def judge(spec: Spec, example: Example) -> Iterator[Problem]:
-    """What is wrong with a worked example."""
+    """Return the errors of a worked example."""
     formats = {fmt["name"]: fmt for fmt in spec.rows("flits", "format")}
     frames = {frame["binding"]: frame for frame in spec.rows("bindings", "frame")}
     kinds = [*formats, *frames, "message", "caps"]
@@ -73,7 +73,7 @@ class _Reader:
         }
 
     def rest(self) -> str:
-        """What is left unexplained at the end, or ""."""
+        """Return the bytes left unexplained at the end, or ""."""
         if self.pending or self.stream or self.body or self.record:
             return "bytes at the end that no line explains"
         return f"{self.messages[0].name} at the end that no msg line names" if self.messages else ""
@@ -90,7 +90,7 @@ class _Reader:
         self._layout("frame", self.frame["fields"], head, claims)
         sizes = {fmt["bytes"]: fmt for fmt in self.spec.rows("flits", "format")}
         if len(self.pending) not in sizes:
-            raise ValueError(f"the frame holds {len(self.pending)} bytes, which is no flit")
+            raise ValueError(f"the frame holds {len(self.pending)} bytes, which is not the size of a flit")
         self.fmt = sizes[len(self.pending)]
 
     def _flit(self, claims: dict[str, str]) -> None:

@@ -1,4 +1,4 @@
-"""Which models and mutants there are: Murphi texts from a .m file, constants, the tables and an edit."""
+"""Registry of models and mutants: Murphi texts from a .m file, constants, the tables and an edit."""
 
 from __future__ import annotations
 
@@ -48,13 +48,13 @@ class Run:
 
     @property
     def cost(self) -> int:
-        """What takes longest starts first: states, times the size of one as the text tells it."""
+        """Return a measure of a model's time, to start the longest first: states times the size of one."""
         return max(self.visits, 1) * len(self.text)
 
 
 @dataclass(frozen=True, slots=True)
 class Layer:
-    """What models of one layer are made of: their lists, their tables, and what puts these into a text."""
+    """The parts of the models of one layer: lists, tables, and the functions that write them as text."""
 
     prefix: str
     table: str

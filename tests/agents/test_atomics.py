@@ -116,7 +116,7 @@ def test_extract_undoes_place(where: tuple[int, int], data: bytes) -> None:
         (Aop.SWAP, 4, 0, 4, True, "cannot be an atomic_store"),
         (Aop.CAS, 4, 0, 8, True, "cannot be an atomic_store"),
         (Aop.ADD, 8, 4, 8, False, "a multiple of the size"),
-        (Aop.CAS, 8, 0, 8, False, "16 are legal"),
+        (Aop.CAS, 8, 0, 8, False, "expected 16"),
     ],
 )
 def test_illegal_operations_are_refused(

@@ -8,6 +8,7 @@ from click.testing import CliRunner
 from hsl import __version__
 from hsl._generated.constants import PROFILE_SENTENCE
 from hsl.cli import main
+from hsl.cli.schema import schema_bundle
 from hsl.codec.crc import ENGINES
 
 SCHEMA = {
@@ -35,11 +36,14 @@ SCHEMA = {
 
 def test_json() -> None:
     """`hsl info --json` prints one document with the versions, the engines and the CPU features."""
-    jsonschema.validate(json.loads(CliRunner().invoke(main, ["info", "--json"]).stdout), SCHEMA)
+    document = json.loads(CliRunner().invoke(main, ["info", "--json"]).stdout)
+    jsonschema.validate(document, SCHEMA)
+    jsonschema.validate(document, schema_bundle("hsl.info/1"))
 
 
 def test_text() -> None:
     """`hsl info` tells a person the same."""
     text = " ".join(CliRunner().invoke(main, ["info"]).stdout.split())
     assert PROFILE_SENTENCE in text
+    assert "hsl.info" not in text
     assert f"version {__version__}" in text

@@ -113,7 +113,9 @@ def test_seconds(seconds: str) -> None:
         result = CliRunner().invoke(main, [*command, seconds])
         assert (result.exit_code, result.stdout) == (ExitCode.USAGE, ""), command
         assert (
-            "legal" in result.stderr or "not in the range" in result.stderr or "not a valid" in result.stderr
+            "expected" in result.stderr
+            or "not in the range" in result.stderr
+            or "not a valid" in result.stderr
         )
 
 

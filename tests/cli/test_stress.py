@@ -214,10 +214,10 @@ def test_failing_operations_of_a_file(tmp_path: Path, monkeypatch: pytest.Monkey
     ("content", "said"),
     [
         ("", "no operation to run"),
-        ("0: M[1] = 2", "legal are T: M"),
+        ("0: M[1] = 2", "expected T: M"),
         ("\n".join(f"0: M[{n}] := 1" for n in range(17)), "17 lines; the run has 16"),
         ("\n".join(f"{n}: M[0] := 1" for n in range(9)), "at most 2 threads"),
-        (TRACE.replace("4104", "4105"), "0x1009 is no multiple of 8"),
+        (TRACE.replace("4104", "4105"), "0x1009; expected a multiple of 8"),
     ],
 )
 def test_operations_that_cannot_be_run(content: str, said: str, tmp_path: Path) -> None:

@@ -215,5 +215,5 @@ def test_what_has_no_place_in_a_column(message: Message) -> None:
 def test_unknown_format() -> None:
     """A format that is none is a ConfigError."""
     for kind in (BatchDecoder, BatchEncoder):
-        with pytest.raises(ConfigError, match="L64, B256"):
+        with pytest.raises(ConfigError, match="L64 or B256"):
             kind("L128")

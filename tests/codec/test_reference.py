@@ -211,7 +211,7 @@ def test_flit_that_cannot_be_sent(engine: Engine, name: str) -> None:
     """A flit whose field does not fit, or is not 0 where it must be, is refused by its name."""
     error = cases.error_of(engine.encode_flit, WRONG_FLITS[name])
     assert error.code == constants.ErrorCode.MALFORMED
-    assert "legal is" in str(error)
+    assert "expected" in str(error)
 
 
 WRONG_MESSAGES = {
@@ -262,9 +262,9 @@ def test_wrong_size_and_crc(engine: Engine) -> None:
 
 def test_unknown_format(engine: Engine) -> None:
     """A format that is none is a ConfigError that names those that are."""
-    with pytest.raises(ConfigError, match="L64, B256"):
+    with pytest.raises(ConfigError, match="L64 or B256"):
         engine.decode_flit(cases.V1, "L128")
-    with pytest.raises(ConfigError, match="L64, B256"):
+    with pytest.raises(ConfigError, match="L64 or B256"):
         engine.encode_flit(Flit("", 0))
 
 

@@ -37,7 +37,7 @@ def chunks(files: Iterable[str]) -> list[list[str]]:
 
 
 class Baseline:
-    """What the jobs of kind "measure" have found."""
+    """Results of the jobs of kind "measure"."""
 
     def __init__(self) -> None:
         """Nothing is known."""

@@ -1,4 +1,4 @@
-"""What is mutated, and with which tests a mutant is tried."""
+"""The modules that are mutated, and the tests that try a mutant of each."""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""What a run has found: a score per package, and the survivors as JSON (`report.schema.json`)."""
+"""The report of a run: a score per package, and the survivors as JSON (`report.schema.json`)."""
 
 from __future__ import annotations
 

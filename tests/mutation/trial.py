@@ -29,7 +29,7 @@ EXTENSION, CHECKED = "build/extension", "build/checked"  # folders of the builds
 
 
 class Outcome(StrEnum):
-    """What became of a mutant."""
+    """The result of a mutant."""
 
     KILLED = "killed"
     TIMEOUT = "timeout"  # killed too: a test hangs

@@ -66,7 +66,7 @@ LAYOUTS = (
     Wrong("ctl.toml", 'name = "MIN_MAJOR", offset = 14', 'name = "MIN_MAJOR", offset = 13', '"MIN_MAJOR"', "MIN_MAJOR overlaps LINKS at byte 13"),
     Wrong("ctl.toml", 'name = "LINK", offset = 12', 'name = "LINK", offset = 13', '"LINK"', "byte 12 before LINK: no field"),
     Wrong("ctl.toml", 'name = "CFG_HASH", offset = 40, type = "u32"', 'name = "CFG_HASH", offset = 40, type = "u64"', '"CFG_HASH"', "CFG_HASH ends at byte 47, the last one is 43"),
-    Wrong("ctl.toml", 'name = "CREDITS", offset = 0, type = "u16[7]"', 'name = "CREDITS", offset = 0, type = "u24[7]"', '"CREDITS"', 'CREDITS: type "u24[7]" is none of u8 u16 u32 u64 uN[n] bytes[n]'),
+    Wrong("ctl.toml", 'name = "CREDITS", offset = 0, type = "u16[7]"', 'name = "CREDITS", offset = 0, type = "u24[7]"', '"CREDITS"', 'CREDITS: type "u24[7]"; expected u8, u16, u32, u64, uN[n] or bytes[n]'),
     Wrong("ctl.toml", 'value = "HSLO"', 'value = "HSL"', '"MAGIC"', "MAGIC: value HSL is not bytes[4]"),
     Wrong("ctl.toml", "[body]\noffset = 12", "[body]\noffset = 16", "offset = 16", "the body starts at 16, its header has 12 bytes"),
     Wrong("ctl.toml", 'name = "ZERO1", offset = 30, type = "bytes[10]"', 'name = "ZERO1", offset = 30, type = "bytes[9]"', "[caps]", "byte 39 at the end: no field"),
@@ -84,7 +84,7 @@ LAYOUTS = (
     Wrong("flits.toml", 'name = "V3"\nformat = "B256"', 'name = "V3"\nformat = "B512"', "B512", "V3 has unknown format B512"),
     Wrong("flits.toml", "56*00", "55*00", "55*00", "V1: 63 bytes, L64 has 64"),
     Wrong("flits.toml", "4d0fe06e", "4d0fe06f", "4d0fe06f", "V2: CRC is 4d0fe06f, must be 4d0fe06e"),
-    Wrong("flits.toml", "06694da4b5989480", "06694da4b598948", "06694da4b598948", "V3: '06694da4b598948' is no hexadecimal of bytes, N*xx or xx..yy"),
+    Wrong("flits.toml", "06694da4b5989480", "06694da4b598948", "06694da4b598948", "V3: '06694da4b598948'; expected hexadecimal of bytes, N*xx or xx..yy"),
 )  # fmt: skip
 
 NAMES = (
@@ -110,7 +110,7 @@ NAMES = (
     Wrong("opcodes.toml", 'align = "none"\nx = "pasid"', 'align = "none"\nx = "vasid"', "vasid", "opcode: unknown x vasid"),
     Wrong("opcodes.toml", 'name = "pasid"', 'name = "zero"', 'name = "zero"\nmask = 0x0FF', "x_use: name zero is used at line N already"),
     Wrong("opcodes.toml", 'uses = ["ST"]\n', "", 'name = "SnpRsp"', "SnpRsp: uses is for the opcodes of class B, all of them"),
-    Wrong("opcodes.toml", 'uses = ["ST"]', 'uses = ["ADDR"]', '"ADDR"', "SnpRsp: uses ADDR, which is no field of B0"),
+    Wrong("opcodes.toml", 'uses = ["ST"]', 'uses = ["ADDR"]', '"ADDR"', "SnpRsp: uses ADDR, which is not a field of B0"),
     Wrong("opcodes.toml", "code = 0x26", "code = 0x46", "code = 0x46", "Evict: OP[7:5] of 0x46 is 2, REQ is VC 1"),
     Wrong("opcodes.toml", 'name = "NcEnq"\nvc = "NCR"\ndata = "len"\nlen = [3]', 'name = "NcEnq"\nvc = "NCR"\ndata = "len"\nlen = [4]', "len = [4]", "NcEnq: LEN 4 does not fit 2 bits"),
     Wrong("opcodes.toml", 'completion = ["Cmp", "CmpData"]', 'completion = ["Cmp", "SnpInv"]', '"SnpInv"]', "Upgrade: completion SnpInv is not in RSP or DAT"),
@@ -123,7 +123,7 @@ NAMES = (
     Wrong("litmus.toml", 'threads = ["store x,1; load r0,y", "store y,1; load r1,x"]', 'threads = ["store; load r0,y", "store y,1; load r1,x"]', "store; load", "SB: 'store' is not an access of a litmus test"),
     Wrong("litmus.toml", '"fence+po", "po+fence", "fence+fence",\n            "fence.ld+fence.ld", "fence.st+fence.st", "fence.nc+fence.nc", "fence.st+fence.ld"]\n\n[[shape]]\nname = "MP"', '"fence+po", "po", "fence+fence",\n            "fence.ld+fence.ld", "fence.st+fence.st", "fence.nc+fence.nc", "fence.st+fence.ld"]\n\n[[shape]]\nname = "MP"', '"fence+po", "po", ', "SB: 'po' does not mark 2 threads"),
     Wrong("profile.toml", 'name = "ACK_NONE"', 'name = "NO_ACK"', "[[limit]]\nname = \"LINE_BYTES\"", "there is no limit ACK_NONE, which the generator needs"),
-    Wrong("messages.toml", 'name = "BUSY"', 'name = "BU-SY"', "BU-SY", "err: BU-SY is no identifier"),
+    Wrong("messages.toml", 'name = "BUSY"', 'name = "BU-SY"', "BU-SY", "err: BU-SY is not an identifier"),
 )  # fmt: skip
 
 LINK = (
@@ -206,7 +206,7 @@ PROSE = (
     chapter("<!-- generated: picture -->\n<!-- end -->", "picture", "generated picture: unknown kind picture; known: aops arbiter bindings bits caps coherence coherence-actions coherence-checks coherence-guards counts crc ctl ctls enum errors fields format frame golden instants limits link-actions link-table memory-target opcodes registers requirements sentence timers transmit-order vcs"),
     example("L65", V1, "```hsl-hex", "hsl-hex L65: needs one of L64 B256 udp tcp message caps"),
     example("L64", f"{V1}\nflit ft=NOP ack 1023", "flit", "ack is not field=value"),
-    example("L64", f"{V1[:-1]}\nflit", V1[:-1], "'87fcd86' is no hexadecimal of bytes, N*xx or xx..yy"),
+    example("L64", f"{V1[:-1]}\nflit", V1[:-1], "'87fcd86'; expected hexadecimal of bytes, N*xx or xx..yy"),
     example("L64", f"{V1[:-2]}68\nflit", "flit", "CRC is 87fcd868, must be 87fcd869"),
     example("L64", f"00 {V1}\nflit", "flit", "65 bytes, L64 has 64"),
     example("L64", f"{V1}\nflit ft=NOP ack=1022", "flit", "flit: ack is 1023 (0x3FF)"),
@@ -216,7 +216,7 @@ PROSE = (
     example("L64", f"{V1}\nflit ft=NOP ack=1023\nmsg op=Cmp", "msg", "no message ends here"),
     example("L64", "00c0ff00 01 55*00 7f2192f7\nflit ft=NOP ack=1023", "flit", "the payload of NOP is not 0"),
     example("L64", f"51c00014 {REQUEST} 40*00 4d0fe06e\nflit ft=PROT seq=5 ack=3 cvc=RSP ccnt=2", "flit", "ReadShared at the end that no msg line names"),
-    example("tcp", f"4000 {V1[:-2]}\nframe length=64", "frame", "the frame holds 63 bytes, which is no flit"),
+    example("tcp", f"4000 {V1[:-2]}\nframe length=64", "frame", "the frame holds 63 bytes, which is not the size of a flit"),
     example("message", f"{V1}\nflit", "flit", "a flit in a block of messages"),
     example("message", f"{REQUEST}\nmsg op=ReadUnique", "msg", "the message is ReadShared"),
     example("message", f"{REQUEST}\nmsg op=ReadShared src=1 dst=2 txn=0x123 addr=0x123456789A40", "msg", "ReadShared: len is 3 (0x3)"),

@@ -1,4 +1,4 @@
-"""What tests of a request agent do with it by hand: accesses, and the answers of a home."""
+"""Helpers of tests of a request agent: accesses, and the answers of a home."""
 
 from collections.abc import Iterable
 from typing import Any, cast

@@ -130,7 +130,7 @@ class Network:
             one.tick(self.now)
 
     def judge(self) -> None:
-        """What must hold after every step."""
+        """Assert the invariants that hold after every step."""
         for addr in self.lines:
             single_writer(self.agents.values(), addr)
             self.reference.judge_copies(self.agents.values(), addr)
@@ -158,7 +158,7 @@ class Network:
         self.judge_rest()
 
     def judge_rest(self) -> None:
-        """What must hold when nothing is under way."""
+        """Assert the invariants that hold when nothing is under way."""
         for addr in self.lines:
             listing = self.homes[self.amap.home(addr)].directory_of(addr)
             directory_exact(self.agents.values(), addr, listing)

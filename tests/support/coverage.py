@@ -1,4 +1,4 @@
-"""What the plugins of pytest that record coverage have in common."""
+"""The common part of the pytest plugins that record coverage."""
 
 from __future__ import annotations
 

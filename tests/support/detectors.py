@@ -20,7 +20,7 @@ ROUNDS = 600
 
 
 def by_vectors(engine: str) -> bool:
-    """Whether a vector is decoded or encoded otherwise than it says."""
+    """True if a vector is decoded or encoded otherwise than it says."""
     from hsl.codec.engines import engine as engine_of
     from tests.support import vectors
 
@@ -33,7 +33,7 @@ def by_vectors(engine: str) -> bool:
 
 
 def by_differential(engine: str) -> bool:
-    """Whether flits of drawn messages, some of them damaged, are not the same to both engines."""
+    """True if the engines differ on flits of drawn messages, some of them damaged."""
     from fuzz.targets.fuzz_codec_differential import MODES, test_one_input
     from hsl.codec.flit import FORMATS
     from tests.codec import cases
@@ -57,7 +57,7 @@ def by_differential(engine: str) -> bool:
 
 
 def by_fuzz(engine: str) -> bool:
-    """Whether an input of the corpus is not the same to both engines."""
+    """True if the engines differ on an input of the corpus."""
     from fuzz.targets.fuzz_codec_differential import test_one_input
 
     for path in sorted(CORPUS.iterdir()):

@@ -88,12 +88,12 @@ class Run:
 
     @property
     def out(self) -> str:
-        """Its stdout so far."""
+        """The stdout of the command so far."""
         return self._out.read_text(errors="replace")
 
     @property
     def err(self) -> str:
-        """Its stderr so far."""
+        """The stderr of the command so far."""
         return self._err.read_text(errors="replace")
 
     def until(self, condition: Callable[[], object]) -> bool:
@@ -112,7 +112,7 @@ class Run:
         return self.until(lambda: re.search(pattern, self.err) or re.search(pattern, self.out))
 
     def family(self) -> dict[int, str]:
-        """Its processes."""
+        """Return the processes of the command's family."""
         return family(self.mark)
 
     def catches(self) -> bool:
@@ -222,7 +222,7 @@ def shot(name: str, number: int, moment: float, group: bool) -> tuple[list[str],
 
 
 def swept(folder: Path) -> list[str]:
-    """What another demo, itself interrupted, leaves of a demo that was killed."""
+    """Return the remains of a killed demo after another demo, itself interrupted, has run."""
     with Run(["demo", "--transport", "unix"], folder) as run:
         run.until_printed("counted 0")
         run.send(signal.SIGTERM)

@@ -29,7 +29,7 @@ def load() -> dict[str, list[Vector]]:
 
 
 class Received:
-    """What an engine makes of the flits of a vector, until the first error."""
+    """The result of an engine for the flits of a vector, up to the first error."""
 
     def __init__(self, engine: Any, vector: Vector) -> None:
         self.flits: list[Flit] = []
@@ -44,7 +44,7 @@ class Received:
 
     @property
     def unfinished(self) -> bool:
-        """Whether a message has begun and not ended."""
+        """True if a message has begun and not ended."""
         return bool(self._unpacker.unfinished)
 
     def _take(self, data: bytes, form: str) -> None:

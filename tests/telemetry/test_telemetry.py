@@ -100,7 +100,7 @@ def check_watched(uri: str, text: str, links: int = 1) -> None:
     last = seen["nodes"]["0000000000000005/cpu"]
     assert [link["prot_sent"] for link in last["counters"][0]["links"]] == sent
     assert set(last["links"]) == {f"0.{link}" for link in range(links)}
-    assert [f"link {place}: ACTIVE" in err for place in last["links"]] == [True] * links
+    assert [f"link {place}   ACTIVE" in err for place in last["links"]] == [True] * links
 
 
 def test_a_demo_at_an_embedded_broker(embedded: str, text: str) -> None:
@@ -131,17 +131,17 @@ def test_the_demo_starts_a_broker(text: str) -> None:
 
 @pytest.mark.tool("mosquitto", apt="mosquitto")
 def test_the_last_will_of_a_killed_node(mosquitto: str, text: str) -> None:
-    """A node that is killed is told as lost."""
+    """A node that is killed is shown as lost."""
     options = ("--input", text, "--telemetry", mosquitto, "--seed", "9")
     with watching(mosquitto) as watcher, node("cpu", "--listen", "tcp://:0", *options) as cpu:
         address(cpu)
         assert watcher.stdout is not None
         for line in watcher.stdout:
-            if line == "0000000000000009/cpu: online\n":
+            if line == "0000000000000009/cpu    state      online\n":
                 break
         cpu.send_signal(signal.SIGKILL)
         out, err = watcher.communicate(timeout=TIMEOUT)
-    assert (watcher.returncode, "0000000000000009/cpu: lost\n" in out) == (0, True), out + err
+    assert (watcher.returncode, "0000000000000009/cpu    state      lost\n" in out) == (0, True), out + err
 
 
 @contextmanager
@@ -223,6 +223,28 @@ def test_hostile_messages(name: str, data: object) -> None:
     assert line.startswith("bad message: ")
     assert line.isprintable()
     assert (watcher.bad, watcher.nodes) == (1, {})
+
+
+@pytest.mark.parametrize(
+    ("leaf", "line"),
+    [
+        ("state", "7/cpu                   state      online"),
+        ("link", "7/cpu                   link 0.0   DETECT            sw_enable"),
+        ("counters", "7/cpu                   counters   at 5 ns"),
+        ("event", "7/cpu                   event      LinkUp            b??[31m"),
+    ],
+)
+def test_lines(leaf: str, line: str) -> None:
+    """Each message is one line in columns, without quotes, and its texts cannot move the cursor."""
+    bodies: dict[str, dict[str, Any]] = {
+        "link": {"now_ns": 5, "port": 0, "link": 0, "state": "DETECT", "cause": "sw_enable"},
+        "counters": {"now_ns": 5, "ports": []},
+        "event": {"now_ns": 5, "port": 0, "event": "LinkUp", "text": "b\n\x1b[31m"},
+    }
+    lines: list[str] = []
+    name = topic("7", "cpu", leaf, *((0, 0) if leaf == "link" else ()))
+    Watcher(lines.append).take(name, payload(leaf, bodies.get(leaf, GOOD[leaf])))
+    assert lines == [line]
 
 
 @pytest.mark.parametrize("leaf", LEAVES)

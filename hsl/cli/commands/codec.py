@@ -51,7 +51,7 @@ ENCODE = Leaf(
     "encode",
     calls="hsl.cli.codec:encode",
     summary="Encode the JSON that 'decode --json' prints.",
-    text="One line of hex digits per flit is printed, and with --json an array of them.",
+    text="One line of hex digits per flit is printed, and with --json an object whose `flits` has them.",
     options={
         "Input": [input_file("JSON document to encode; - is stdin.", default="-")],
         "Run": [engine()],

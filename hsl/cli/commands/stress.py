@@ -93,7 +93,7 @@ command = Leaf(
         ],
         "Faults": [faults(note=" Only with --via links.")[0]],
         "Run": [
-            time_limit("Stop the run after SECONDS; this is no verdict."),
+            time_limit("Stop the run after SECONDS; there is no verdict then."),
             flag("--shrink/--no-shrink", default=True, help="Reduce a failure to few operations."),
             option(
                 "--save",
@@ -114,6 +114,6 @@ command = Leaf(
     ends={
         0: "Nothing forbidden was seen, or --time-limit stopped the run.",
         1: "Something forbidden was seen.",
-        7: "The faults ended a link, which is no verdict.",
+        7: "The faults ended a link, so there is no verdict.",
     },
 )

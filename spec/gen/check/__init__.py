@@ -10,10 +10,10 @@ CHECKS = (layouts.check, names.check, link.check, coherence.check)
 
 
 def check_data(spec: Spec) -> list[Refusal]:
-    """What is wrong with the TOML: then nothing may be generated from it. Shape comes before contents."""
+    """Return the errors of the TOML, shape before contents; with any, nothing may be generated."""
     return list(shape.check(spec)) or [refusal for check in CHECKS for refusal in check(spec)]
 
 
 def check_prose(spec: Spec) -> list[Refusal]:
-    """What is wrong with the chapters. Needs a specification whose data are right."""
+    """Return the errors of the chapters. The data must have passed `check_data`."""
     return list(chapters.check(spec))

@@ -43,7 +43,7 @@ def _records(spec: Spec) -> Iterator[Refusal]:
 
 
 class Extent(NamedTuple):
-    """Where a field stands: its row, first unit (bit or byte) and number of units."""
+    """The extent of a field: its row, first unit (bit or byte) and number of units."""
 
     field: Row
     low: int
@@ -251,7 +251,7 @@ def _golden(spec: Spec, golden: Row) -> Iterator[Refusal]:
 
 
 def flit_problem(spec: Spec, fmt: Row, data: bytes) -> str:
-    """What is wrong with the bytes of a flit, "" when length and CRC are right."""
+    """Return the error of the bytes of a flit, "" if length and CRC are right."""
     if len(data) != fmt["bytes"]:
         return f"{len(data)} bytes, {fmt['name']} has {fmt['bytes']}"
     crc = spec.find("flits", "crc", fmt["crc"]["name"])

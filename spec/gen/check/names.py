@@ -106,7 +106,7 @@ def check(spec: Spec) -> Iterator[Refusal]:
     for doc, table, key in IDENTIFIERS:
         for row in spec.rows(doc, table):
             if not IDENTIFIER.fullmatch(row[key]):
-                yield row.refuse(f"{table}: {row[key]} is no identifier", key)
+                yield row.refuse(f"{table}: {row[key]} is not an identifier", key)
     for opcode in spec.rows("opcodes", "opcode"):
         yield from _opcode(spec, opcode)
     yield from _credits(spec)
@@ -170,7 +170,7 @@ def _uses(spec: Spec, opcode: Row) -> Iterator[Refusal]:
     }
     for field in opcode.get("uses", []):
         if field not in own:
-            yield opcode.refuse(f"{name}: uses {field}, which is no field of B0", "uses")
+            yield opcode.refuse(f"{name}: uses {field}, which is not a field of B0", "uses")
 
 
 def _credits(spec: Spec) -> Iterator[Refusal]:
@@ -201,7 +201,7 @@ def _timers(spec: Spec) -> Iterator[Refusal]:
 
 
 def _litmus(spec: Spec) -> Iterator[Refusal]:
-    """What the litmus emitter relies on: accesses of threads, and one mark for each thread that has two."""
+    """Check the rules of the litmus emitter: accesses of threads, one mark for each thread that has two."""
     for shape in spec.rows("litmus", "shape") if "litmus" in spec.docs else ():
         threads = [thread.split("; ") for thread in shape["threads"]]
         for access in (access for thread in threads for access in thread):

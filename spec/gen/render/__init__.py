@@ -1,4 +1,4 @@
-"""What stands inside the generated blocks of the chapters: one function a kind."""
+"""Contents of the generated blocks of the chapters, one function per kind."""
 
 from __future__ import annotations
 

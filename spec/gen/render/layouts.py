@@ -123,7 +123,7 @@ def caps(spec: Spec, arguments: tuple[str, ...]) -> Iterator[str]:
 
 
 def frame(spec: Spec, arguments: tuple[str, ...]) -> Iterator[str]:
-    """What a binding puts in front of a flit."""
+    """Render the bytes that a binding puts in front of a flit."""
     frames = {f["binding"]: f["fields"] for f in spec.rows("bindings", "frame")}
     yield from _byte_table(frames[one(arguments, frames)])
 

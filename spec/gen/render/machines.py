@@ -112,7 +112,7 @@ def _guards(row: Row, domains: Row) -> str:
 
 
 def coherence_actions(spec: Spec, arguments: tuple[str, ...]) -> Iterator[str]:
-    """What the action words of a coherence table mean."""
+    """Render the meaning of the action words of a coherence table."""
     actions = spec["coherence"]["actions"][one(arguments, ["RA", "HA"]).lower()]
     yield from table("action | what it does", ((f"`{name}`", text) for name, text in actions.items()))
 
@@ -133,7 +133,7 @@ def coherence_checks(spec: Spec, arguments: tuple[str, ...]) -> Iterator[str]:
 
 
 def memory_target(spec: Spec, arguments: tuple[str, ...]) -> Iterator[str]:
-    """What a memory target answers."""
+    """Render the answers of a memory target."""
     none(arguments)
     rows = ((", ".join(row["e"]), "; ".join(row["a"])) for row in spec.rows("coherence", "mt.row"))
     yield from table("message | answer", rows)

@@ -101,7 +101,7 @@ def counts(spec: Spec, arguments: tuple[str, ...]) -> Iterator[str]:
 
 
 def instants(spec: Spec, arguments: tuple[str, ...]) -> Iterator[str]:
-    """What happens at one instant, in order."""
+    """Render the order of events at one instant."""
     none(arguments)
     order = [t["name"] for t in spec.rows("timers", "timer")]
     for number, instant in enumerate(spec.rows("timers", "instant"), 1):

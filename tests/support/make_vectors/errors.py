@@ -97,7 +97,7 @@ def _checksum(id: str, comment: str, form: str, data: bytes) -> Vector:
 
 
 def _wrong_checksums(form: str, body: bytes) -> Iterator[tuple[str, str, bytes]]:
-    """What a wrong implementation would send: another span, another parameter, another byte order."""
+    """Flits of wrong implementations: another span, another parameter, another byte order."""
     size = len(GOLDEN[form]) - len(body)
     right: Callable[[bytes], bytes] = bigint.crc32c if form == "L64" else bigint.crc64xz
     payload_at = PAYLOAD_AT[form]

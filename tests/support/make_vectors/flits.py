@@ -72,7 +72,7 @@ def _one(id: str, comment: str, form: str, head: dict[str, int], flags: Sequence
 
 
 def _payloads(form: str) -> Iterator[Vector]:
-    """What is not granules for the codec comes back as it is."""
+    """Payloads that are not granules for the codec come back unchanged."""
     payload = bytes(0xFF - i & 0xFF for i in range(PAYLOAD[form]))
     for ft in range(3, 8):
         head = {"ft": ft, "seq": ft}

@@ -51,7 +51,7 @@ def _torn(form: str) -> Iterator[Vector]:
 
 
 def bytes_of(message: Message) -> bytes:
-    """Its granules."""
+    """Return the granules of a message."""
     return Stream(message).granules
 
 
@@ -130,7 +130,7 @@ def _between() -> Iterator[Vector]:
 
 
 def _unfinished() -> Iterator[Vector]:
-    """What has begun and not ended is not delivered."""
+    """Messages that have begun and not ended are not delivered."""
     for form in FORMS:
         granules = PAYLOAD[form] // 8
         for kept in range(1, min(9, granules)):

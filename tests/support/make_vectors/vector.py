@@ -1,4 +1,4 @@
-"""What a vector is made of: messages as plain dicts, a granule stream cut into flits, and the three results.
+"""The parts of a vector: messages as plain dicts, a granule stream cut into flits, the three results.
 
 A message is {"op": number, field: number, "be": mask, "data": bytes}; a field that is not there is 0, without
 "be" there is no byte-enable granule. Only `tests.support.bigint` makes bytes.
