@@ -79,7 +79,7 @@ REFUSED: dict[tuple[str | bytes, tuple[str, ...]], tuple[ExitCode, str]] = {
     (b"\x1f\x8b\x08\x00\n\n", ("-",)): (ExitCode.USAGE, "-, line 1: it is compressed"),
     (TEXT, ("-", "--topology", "/no/such/file")): (ExitCode.USAGE, "/no/such/file"),
     (TEXT, ("-", "--seed", "-1")): (ExitCode.USAGE, "--seed"),
-    (TEXT, ("-", "--sets", "0")): (ExitCode.USAGE, "core_sets = 0"),
+    (TEXT, ("-", "--sets", "0")): (ExitCode.USAGE, "--sets"),
     (TEXT, ("-", "--limit", "0")): (ExitCode.USAGE, "--limit"),
     (TEXT, ("-", "--home", "moon")): (ExitCode.USAGE, "--home"),
     (TEXT, ("/no/such/file",)): (ExitCode.USAGE, "/no/such/file: No such file"),
