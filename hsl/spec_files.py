@@ -38,7 +38,7 @@ FILES = (
     SpecFile("requirements", "requirements.toml", "Each MUST, SHOULD and MAY with its id and role"),
     SpecFile("vectors", "vectors", "Test vectors for any codec: JSON; begin with its README.md"),
     SpecFile("litmus", "litmus", "Litmus tests of memory order, in the format of herd"),
-    Schemas("schemas", "cli/schemas", "JSON schemas of the documents that --json prints"),
+    Schemas("schemas", "cli/schemas", "JSON Schemas of the documents that --json prints"),
     SpecFile("hsl.h", "generated/hsl.h", "Constants and layouts for C"),
     SpecFile("hsl_pkg.sv", "generated/hsl_pkg.sv", "Constants and layouts for SystemVerilog"),
     SpecFile("hsl_spec.json", "generated/hsl_spec.json", "All tables as one JSON document"),

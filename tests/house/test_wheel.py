@@ -59,6 +59,7 @@ COMMANDS: dict[str, tuple[str, tuple[ExitCode, str]]] = {
     "perf program": ("{folder}/trace.lk --seed 1", VERIFIED),
     "help": ("demo", (ExitCode.OK, "Usage: hsl demo")),
     "completion": ("bash", (ExitCode.OK, "complete")),
+    "schema": ("demo", (ExitCode.OK, "hsl.demo/1")),
     "spec list": ("", (ExitCode.OK, "hsl_pkg.sv")),
     "spec path": ("hsl_pkg.sv", (ExitCode.OK, "hsl/spec/generated/hsl_pkg.sv")),
 }
@@ -139,8 +140,8 @@ def wrong(command: str, program: Path, folder: Path) -> str:
     if status == ExitCode.OK:
         good = done.stdout and text in done.stdout
     else:
-        lines = [line for line in done.stderr.splitlines() if not line.startswith("seed ")]
-        good = len(lines) == 1 and lines[0].startswith("hsl: ") and text in lines[0]
+        lines = [line for line in done.stderr.splitlines() if line.startswith("hsl: ")]
+        good = len(lines) == 1 and text in lines[0] and "Traceback" not in done.stderr
     good = good and done.returncode == status and "site-packages" not in done.stderr
     return "" if good else f"status {done.returncode}\n{done.stdout}\n{done.stderr}"
 
