@@ -45,6 +45,8 @@ DOCUMENTS = {
     "perf program": "perf program {lackey} --json",
     "replay": "replay {recording} --json",
     "schema": "schema --json",
+    "spec list": "spec list --json",
+    "spec path": "spec path vectors --json",
     "stress": "stress --ops 40 --seed 1 --json",
     "telemetry broker": "telemetry broker --port 0 --time-limit 0 --json",
     "telemetry watch": "telemetry watch {broker} --count 1 --json",

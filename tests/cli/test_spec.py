@@ -25,7 +25,7 @@ def test_list() -> None:
     assert [line.split()[0] for line in lines] == [file.name for file in FILES]
     assert max(map(len, lines)) < COLUMNS
     document = json.loads(call("list", "--json").stdout)
-    validate(document, "spec_list")
+    validate(document, "spec.list")
     assert [file["name"] for file in document["files"]] == [file.name for file in FILES]
 
 
@@ -51,7 +51,7 @@ def test_the_folder() -> None:
     """Without a NAME it is the folder; `--json` says the same in a document."""
     assert call("path").stdout == f"{ROOT / 'spec'}\n"
     document = json.loads(call("path", "--json").stdout)
-    validate(document, "spec_path")
+    validate(document, "spec.path")
     assert document == {"schema": "hsl.spec.path/1", "name": None, "path": str(ROOT / "spec")}
 
 
