@@ -33,7 +33,7 @@ class LogLimit:
         self._kinds: dict[str, Kind] = {}
 
     def event(self, kind: str, text: str, now: int, detail: str = "") -> None:
-        """Note an event at `now`; the first of its `kind` is told with its `detail`."""
+        """Note an event at `now`; log the first of its `kind` with its `detail`."""
         if kind not in self._kinds and len(self._kinds) >= MAX_KINDS:
             kind, text, detail = OTHERS, OTHERS, ""
         found = self._kinds.get(kind)

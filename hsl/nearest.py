@@ -22,7 +22,7 @@ def nearest(given: object, names: Iterable[object]) -> str:
 
 
 def expected(names: Iterable[object], given: object = None) -> str:
-    """Return `expected a, b or c`, the end of a message whose beginning is what came and `; `.
+    """Return `expected a, b or c`; a message begins with the invalid value and `; `.
 
     The name nearest to `given` follows, if one is near and more than two are listed. `names` is not empty.
     """

@@ -173,9 +173,9 @@ class Session:
     """Drives `device` over sockets until its programs have ended, the peer is lost, or the link is refused.
 
     A session that is not `passive` ends the link itself as soon as the device has finished and all is quiet;
-    a passive one waits for the peer to do so. `observe(port, event)` is told every event of the ports, `tap`
-    sees every flit (its places have device 0). `clock` gives ns that never go back; `began`: what it gave at
-    time 0 of the session, from which `limit` counts. Raises ConfigError for attachments that cannot be used.
+    a passive one waits for the peer to do so. `observe(port, event)` is called with every event of the ports,
+    `tap` with every flit (its places have device 0). `clock` gives ns that never go back; `began`: its value
+    at time 0 of the session, from which `limit` counts. Raises ConfigError for unusable attachments.
     """
 
     def __init__(

@@ -20,7 +20,7 @@ class SpecFile:
 
     @property
     def path(self) -> Path:
-        """Where it is on this machine."""
+        """Path on this machine."""
         return spec_folder() / self.place
 
 
@@ -29,7 +29,7 @@ class Schemas(SpecFile):
 
     @property
     def path(self) -> Path:
-        """Where they are on this machine."""
+        """Path on this machine."""
         return PACKAGE / self.place
 
 

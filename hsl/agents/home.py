@@ -167,7 +167,7 @@ class HomeAgent:
 
     @property
     def room(self) -> bool:
-        """May another request come in."""
+        """True if another request may come in."""
         return self._held < self.config.waiting
 
     @property
@@ -324,7 +324,7 @@ class HomeAgent:
     # ---- recall
     @property
     def recalls(self) -> bool:
-        """May another recall be opened."""
+        """True if another recall may be opened."""
         return len(self._open) < RECALL_LIMIT
 
     def recall(self, first: int, last: int, now: int) -> Recall:

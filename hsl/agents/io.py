@@ -195,7 +195,7 @@ class IoAgent:
 
     @property
     def room(self) -> bool:
-        """May another request come in."""
+        """True if another request may come in."""
         return len(self._waiting) < self.config.waiting
 
     @property

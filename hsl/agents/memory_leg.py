@@ -51,7 +51,7 @@ class Target:
         self.blank: tuple[int, int] | None = None  # first and last byte of what it has lost (M5)
 
     def reaches(self, line: int) -> bool:
-        """May a message for `line` be sent."""
+        """True if a message for `line` may be sent."""
         return not (self.down or (self.blank and self.blank[0] <= line <= self.blank[1]))
 
 

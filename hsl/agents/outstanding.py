@@ -52,7 +52,7 @@ class Outstanding:
         return len(self._requests) >= self.limit
 
     def opens(self, max_txn: int) -> bool:
-        """May a request be opened to a node that takes TXNs below `max_txn`. HSL 2.6."""
+        """True if a request may be opened to a node that takes TXNs below `max_txn`. HSL 2.6."""
         return not self.full and self._tags.lowest < max_txn
 
     def open(

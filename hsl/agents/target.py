@@ -74,7 +74,7 @@ class MemoryTarget:
         return [e for e in self.config.address_map if e.type == SamType.HDM_H and e.mt == self.nid]
 
     def attach(self, nids: range, negotiated: Negotiated) -> None:
-        """A port with this configuration leads to the nodes `nids`; lost content is told. HSL 5.6 M5."""
+        """Note that a port with this configuration leads to `nids`; report lost content. HSL 5.6 M5."""
         self._peers.attach(nids, negotiated)
         if self.blank and self.homes & set(nids):
             self._tell()

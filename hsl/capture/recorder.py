@@ -78,7 +78,7 @@ def wall_offset() -> int:
 class Recorder:
     """Takes flits and events as they happen; a context that writes the end of the capture.
 
-    `flit` is the tap of a transport, `event` is told the events of its ports. Each sent flit is recorded
+    `flit` is the tap of a transport, `event` takes the events of its ports. Each sent flit is recorded
     once, as it was handed to the PAL; what a fault did to it is in a comment and in the error bits of its
     packet; what is lost on the way because its link is cut has none. An event is a comment of the next flit
     that its node sends on that link, or of the lane's statistics when none follows. `base` is added to every

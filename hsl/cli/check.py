@@ -78,7 +78,7 @@ def read(file: Path) -> tuple[Seen | None, Trace]:
 
 
 def load(file: Path) -> Trace:
-    """The operations of a file that is no capture. Raises ConfigError."""
+    """Return the operations of a file other than a capture. Raises ConfigError."""
     with open_file(file) as stream:
         return trace_of(stream, str(file))
 

@@ -38,7 +38,7 @@ class ExitCode(IntEnum):
 
 
 class NothingSelected(Exception):
-    """What the user asked for selects nothing, or a file holds nothing to work on."""
+    """The request selects nothing, or a file holds nothing to work on."""
 
 
 # What the system has no more of is no error of ours, and no check has failed: room for what is written, and

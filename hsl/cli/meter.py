@@ -43,7 +43,7 @@ class Meter:
     """Shows how much is done, as in "counted 3 of 7 bytes"; `show` may be called as often as one likes.
 
     A thread draws, so a run that shows nothing for a while is still seen to be alive; `threaded` False is for
-    tests, which call `tick`. `quiet`: print only what `say` is told (default: -q was given). `clock` gives
+    tests, which call `tick`. `quiet`: print only the texts of `say` (default: -q was given). `clock` gives
     seconds.
     """
 

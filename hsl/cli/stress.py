@@ -223,4 +223,4 @@ def show(report: dict[str, Any]) -> None:
             click.echo(f"{title}:")
             for line in lines:
                 click.echo(f"  {line}")
-    click.echo(f"again: {found['again']}" + (f"; small: {found['replay']}" if found["replay"] else ""))
+    click.echo(f"again: {found['again']}" + (f"; shrunk: {found['replay']}" if found["replay"] else ""))

@@ -61,7 +61,7 @@ def telemetry_broker(uri: str | None) -> Iterator[str | None]:
 
 @contextlib.contextmanager
 def reporting(uri: str | None, seed: int, node: Node, interval: int) -> Iterator[Reporter | None]:
-    """A reporter of a node; an error in the body is told as the node's end. `interval` in ns."""
+    """A reporter of a node; an error in the body is reported as the node's end. `interval` in ns."""
     if uri is None:
         yield None
         return

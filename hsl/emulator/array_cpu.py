@@ -27,7 +27,7 @@ WAITING = {VECTOR_DONE: "done", VECTOR_BYE: "bye"}
 
 
 class ArrayCpuDevice(Device):
-    """A CPU that shares a task among the GPUs; `seed` makes the data. `phase(name)` is told what begins.
+    """A CPU that shares a task among the GPUs; `seed` makes the data. `phase(name)` is called as one begins.
 
     ConfigError for an unknown kernel or place, a size that cannot be shared, data that do not fit, a place
     that not all GPUs reach.

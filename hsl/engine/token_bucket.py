@@ -47,7 +47,7 @@ class TokenBucket:
         self._at = now
 
     def take(self, vc: int, now: int) -> bool:
-        """May a credit of `vc` go back now; else it is delayed."""
+        """True if a credit of `vc` may go back now; else it is delayed."""
         if not self._messages or vc not in LIMITED:
             return True
         self._fill(now)

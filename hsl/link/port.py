@@ -240,7 +240,7 @@ class Port:
         self._waiting = 0
 
     def session_over(self, cause: str, now: int) -> bool:
-        """The port goes down, if AM was set; LINK_DOWN is told if LINK_UP was. HSL 3.2.3, code L."""
+        """Take the port down, if AM was set; emit LINK_DOWN if LINK_UP was. HSL 3.2.3, code L."""
         if not self.bond.alive:
             return False
         told = self.up

@@ -195,7 +195,7 @@ class Receiver:
         self.finished = True
 
     def advance(self, now: int) -> None:
-        """Take what has come; a paced sender is told when to go on."""
+        """Take the messages that arrived; let a paced sender go on."""
         for message in self.node.port.messages():
             self.node.port.release(message.vc)
             self.came.append(now)

@@ -24,13 +24,13 @@ CLOSE_SECONDS = 2.0  # what the last messages get at the end
 KEEPALIVE_SECONDS = 5  # a broker tells the last will at most 1.5 times this after a node froze
 QUIET = logging.getLogger("hsl.telemetry.mqtt")
 QUIET.addHandler(logging.NullHandler())
-QUIET.propagate = False  # what goes wrong is told once, by `trouble`
+QUIET.propagate = False  # `trouble` reports each failure once
 
 
 class Publisher:
     """Publishes for one node. `put` never waits: with a full queue the oldest message is dropped and counted.
 
-    `trouble` is told once, from the thread, that the broker cannot be reached. After `close`, `published` and
+    `trouble` is called once, from the thread, if no broker is reached. After `close`, `published` and
     `dropped` add up to what was put.
     """
 

@@ -59,7 +59,7 @@ class Address(NamedTuple):
 
 
 def parse_uri(text: str) -> Address:
-    """Read the address of a link; without a host it is this one. Raises ConfigError with what is legal."""
+    """Read the address of a link, on this host if none is named. Raises ConfigError for an invalid one."""
     scheme = text.partition(":")[0]
     if ":" not in text or scheme not in SCHEMES or not text.isprintable():
         known = ", ".join(SCHEMES.values())

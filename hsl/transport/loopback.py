@@ -89,8 +89,8 @@ class Lane:
 class Loopback:
     """Several devices and the wires between them, on one event queue in virtual time (ns, from 0).
 
-    `observe(place, event)` is told every event of every port; `tap` sees every flit that is sent and what
-    becomes of it. Raises ConfigError when a place has two wires or no device.
+    `observe(place, event)` is called with every event of every port; `tap` with every flit that is sent
+    and its fate. Raises ConfigError when a place has two wires or no device.
     """
 
     def __init__(

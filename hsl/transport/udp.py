@@ -278,7 +278,7 @@ class UdpLink(StreamLink):
             sock.close()
 
     async def close(self, linger: float) -> None:
-        """Send what was taken and close: nobody is told, the peer has DISABLE or its timers."""
+        """Send the flits taken and close; the peer has DISABLE or its timers."""
         if self.connection is not None:
             self.connection.finish()
         await self.stop()

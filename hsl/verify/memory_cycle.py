@@ -1,7 +1,7 @@
 """The shortest cycle of a graph of a trace, as sentences.
 
-Relations of one kind that go on, as program order does, count once. A relation that was inferred is told with
-the path it follows from, and so are those of that path.
+Relations of one kind that go on, as program order does, count once. An inferred relation is explained by
+the path that it follows from, and so are the relations of that path.
 """
 
 from __future__ import annotations

@@ -1,4 +1,4 @@
-"""Make a failing program small: delta debugging over its operations."""
+"""Shrink a failing program by delta debugging over its operations."""
 
 from __future__ import annotations
 

@@ -127,7 +127,7 @@ class SoakPlan:
 class Soak:
     """One run.
 
-    `observe` and `tap` are those of the loopback; `progress(done, total)` is told now and then.
+    `observe` and `tap` are those of the loopback; `progress(done, total)` is called now and then.
     """
 
     def __init__(
