@@ -86,10 +86,12 @@ class Agent:
             size: bytes of an int, 8 if not given
             compare: what "cas" compares the old value with
 
-        For example, a counter and a lock:
+        A counter, and a lock:
 
-            old = s.gpu.atomic("add", 0x80, 1)
-            taken = s.cpu.atomic("cas", 0xC0, 1, compare=0) == 0
+        >>> s.gpu.atomic("add", 0x80, 5), s.cpu.atomic("add", 0x80, -2), s.cpu.atomic("add", 0x80, 0)
+        (0, 5, 3)
+        >>> s.cpu.atomic("cas", 0xC0, 1, compare=0) == 0  # 0 was there: the lock is taken
+        True
 
         """
         access = atomic_access(op, index(addr), operand, size=size, compare=compare)
@@ -124,7 +126,9 @@ class Agent:
         take far less virtual time than n calls of `load`. Accesses of one line are performed in the order of
         `addrs`; the order of all others is open.
 
-            table = s.gpu.load_many(s.gpu.memory.lines[:1000])  # shape (1000, 64)
+        >>> s.gpu.load_many(s.gpu.memory.lines[:100]).shape
+        (100, 64)
+
         """
         places = addresses(addrs)
         positive("size", size)
@@ -135,6 +139,10 @@ class Agent:
         """Store row i of `data` at address `addrs[i]`; pipelined and ordered as `load_many`.
 
         `addrs`: n integers in one dimension; `data`: uint8 of shape (n, size).
+
+        >>> import numpy as np
+        >>> s.cpu.store_many(s.host_memory.lines[:4], np.arange(256, dtype=np.uint8).reshape(4, 64))
+
         """
         places, rows = addresses(addrs), np.asarray(data)
         if rows.dtype != np.uint8 or rows.ndim != 2 or len(rows) != len(places):
@@ -149,6 +157,11 @@ class Agent:
         """Begin one access of any kind, inside one line, and return its ticket at once.
 
         `System.wait` lets time pass until it has ended; meanwhile other agents can submit theirs.
+
+        >>> tickets = s.cpu.submit(hsl.Access("load", 0x140, 4)), s.gpu.submit(hsl.Access("load", 0x140, 4))
+        >>> s.wait(*tickets)
+        [b'\\x00\\x00\\x00\\x00', b'\\x00\\x00\\x00\\x00']
+
         """
         return self._machine.submit(self._device, self.nid, access)
 
@@ -188,9 +201,10 @@ class Agent:
 class System:
     """A CPU and GPUs with coherent shared memory, joined by emulated links in virtual time.
 
-        with hsl.System(gpus=1, seed=7, faults="crc:1e-3", capture="run.pcapng") as s:
-            s.gpu.store(0x40, b"hello")
-            assert s.cpu.load(0x40, 5) == b"hello"
+    >>> with hsl.System(gpus=1, seed=7, faults="crc:1e-3", capture="run.pcapng") as s:
+    ...     s.gpu.store(0x40, b"hello")
+    ...     s.cpu.load(0x40, 5)
+    b'hello'
 
     The clock of the machine has no influence: the same calls with the same arguments give the same flits at
     the same virtual times, so the same capture to the byte. Use a system as a context manager, or `close` it.
