@@ -18,8 +18,8 @@ Time is virtual, in integer nanoseconds; addresses and sizes are in bytes. Every
 subclass of HslError. `help(hsl.System)` explains this; the names by what they are for:
 
 Systems
-    System            a CPU and GPUs that share memory, on emulated links in virtual time
-    Agent             a core of the CPU or the cache of a GPU: load, store, atomic, fence, flush
+    System            a CPU and GPUs that share memory over emulated links
+    Agent             a core of the CPU or the cache of a GPU: load, store, atomic, ...
     MemoryRange       a range of addresses: base, size, last, lines
     Access            one access of any kind, for Agent.submit and Node.submit
     Ticket            an access under way, and its result

@@ -159,8 +159,8 @@ class Agent:
         `System.wait` lets time pass until it has ended; meanwhile other agents can submit theirs.
 
         >>> tickets = s.cpu.submit(hsl.Access("load", 0x140, 4)), s.gpu.submit(hsl.Access("load", 0x140, 4))
-        >>> s.wait(*tickets)
-        [b'\\x00\\x00\\x00\\x00', b'\\x00\\x00\\x00\\x00']
+        >>> [data.hex() for data in s.wait(*tickets)]
+        ['00000000', '00000000']
 
         """
         return self._machine.submit(self._device, self.nid, access)
