@@ -1,4 +1,4 @@
-"""HSL Open Reference Profile: codec, link, agents and emulators of a CPU-GPU interconnect.
+"""HSL Open Reference Profile: codec, link, agents and emulators of a CPU-GPU link.
 
 A CPU and a GPU that share memory over an emulated link, in ten lines:
 
@@ -15,7 +15,7 @@ A CPU and a GPU that share memory over an emulated link, in ten lines:
     True
 
 Time is virtual, in integer nanoseconds; addresses and sizes are in bytes. Every error is a
-subclass of HslError. `help(hsl.System)` explains this; the names by what they are for:
+subclass of HslError. `help(hsl.System)` explains the system. All names, by their use:
 
 Systems
     System            a CPU and GPUs that share memory over emulated links

@@ -53,7 +53,8 @@ class Attachment:
     Attributes:
         uri: address: tcp://host:port, unix:///path or udp://host:port; port 0 is chosen by the system
         listen: True to listen at it, False to connect to it
-        port, link: the port of the device, and the link of that port
+        port: number of the port of the device
+        link: number of the link of that port
         wait: seconds for which a connecting side tries at first
         faults: faults to inject into what it sends; each end has a generator of its own, the same as on the
             loopback, so a seed hits the flits of the same numbers on every transport

@@ -225,8 +225,10 @@ class System:
         engine: "native" or "reference" codec; None takes HSL_ENGINE or the default
 
     Attributes:
-        cpu, cpus: the first core of the CPU as an Agent; all cores, each with a cache of its own
-        gpu, gpus: the only GPU as an Agent; all GPUs
+        cpu: the first core of the CPU, an Agent
+        cpus: all cores of the CPU, each with a cache of its own
+        gpu: the only GPU, an Agent
+        gpus: all GPUs
         memory_map: the MemoryRange of each memory by name, see below; every agent can use all of them
         host_memory: `memory_map["hostmem"]`
         now: virtual time in ns
@@ -287,7 +289,7 @@ class System:
 
     @property
     def gpu(self) -> Agent:
-        """The GPU of a system that has one. Raises ConfigError where there are several: use `gpus`."""
+        """The GPU of a system that has one; ConfigError where there are several, which `gpus` has."""
         if len(self.gpus) > 1:
             raise ConfigError(
                 f"this system has {len(self.gpus)} GPUs: use gpus[0] to gpus[{len(self.gpus) - 1}]"

@@ -28,12 +28,12 @@ def test_another_name_is_not() -> None:
 
 
 def test_the_help_lists_every_name() -> None:
-    """help(hsl) begins with one line for each public name, of at most 90 columns, and none for another."""
+    """help(hsl) begins with one line for each public name, of at most 92 columns, and none for another."""
     assert hsl.__doc__ is not None
     lines = re.findall(r"^    (\w+) {2,}(\S.*)$", hsl.__doc__, re.MULTILINE)
     assert {name for name, _ in lines} | {"__version__"} == set(hsl.__all__)
     assert len(lines) == len(dict(lines))
-    assert max(map(len, hsl.__doc__.splitlines())) <= 90
+    assert max(map(len, hsl.__doc__.splitlines())) <= 92
 
 
 def test_dir_lists_every_name() -> None:

@@ -24,7 +24,8 @@ class SamEntry(NamedTuple):
     """One range of an address map. HSL 5.1.
 
     Attributes:
-        base, last: first and last byte address of the range; whole pages of 4 KiB
+        base: first byte address of the range, at the start of a page of 4 KiB
+        last: last byte address of the range, at the end of a page
         type: SamType: HOSTMEM, HDM_H, HDM_D or MMIO
         home: NID of its home, of way 0 where it is interleaved
         ways: log2 of the homes that share it by turns, 0 to 3; their NIDs follow `home`

@@ -71,8 +71,10 @@ class IoConfig:
     Attributes:
         nid: its node identifier
         address_map: the AddressMap of its node
-        guid, roles: contents of the registers GUID and ROLES
-        doorbells, interrupts: those that may wait for the software of the node
+        guid: content of the register GUID
+        roles: content of the register ROLES
+        doorbells: doorbells that may wait for the software of the node
+        interrupts: interrupts that may wait for the software of the node
         queues: address of each shared queue (NcEnq), and the commands that it holds
         waiting: requests that may wait for the device
         master: the only NID that may write registers from the start; None for any

@@ -57,11 +57,13 @@ class RequestConfig:
     Attributes:
         nid: its node identifier
         address_map: the AddressMap by which it finds homes
-        sets, ways: size of its cache, in lines of 64 bytes
+        sets: sets of its cache
+        ways: lines of 64 bytes in a set
         mshrs: coherent requests outstanding at a time
         ncrs: NCR requests outstanding at one target
         pending: accesses taken whose tickets `completions` has not returned
-        max_txn, atomics: what holds for nodes that no port has negotiated with
+        max_txn: requests under way at a node that no port has negotiated with
+        atomics: AtomicClass bits of a node that no port has negotiated with
         tu: the time unit in ns
         t_req: T_REQ in ns; None takes that of the profile in units of `tu` (5.11)
 

@@ -47,7 +47,8 @@ class PortConfig:
     Attributes:
         guid: identity of the node, 64 bits; the two ends must differ
         roles: Role bits of the agents behind this end
-        nid_base, nid_count: the range of NIDs behind this end
+        nid_base: first NID behind this end
+        nid_count: NIDs behind this end, in a row from `nid_base`
         epoch: function that returns the next EPOCH (32 bits; 0 and the previous value are skipped)
         window: flits that may be sent and not acknowledged (3.4)
         n_ack: flits after which an ACK is due at the latest
@@ -57,14 +58,16 @@ class PortConfig:
         address_bits: bits of an address
         atomics: AtomicClass bits that are supported
         vc_mask: bit v is set if VC v is used
-        links, max_links: links of the port, and how many it bonds (4); None bonds all
+        links: links of the port, 1 to 8
+        max_links: links that it bonds (4); None bonds all
         power: 1 to offer low power (3.7)
         flit_sizes: FlitSize bits that are supported; L64 is always one
         features: feature bits (3.3.2)
         max_txn: requests that a requester may have under way at this node
         credits: messages per VC that this end can take; 32 for a VC that is not named and that the roles
             receive on, 0 for another
-        min_version, max_version: (major, minor) of the profile
+        min_version: oldest (major, minor) of the profile that is accepted
+        max_version: newest (major, minor) of the profile that is accepted
         queue_cap: messages per VC that may wait to be sent
         codec: engine of the flits, "reference" or "native"
 
