@@ -121,7 +121,7 @@ def test_one_gpu_does_not_speak_for_another() -> None:
 
 def test_every_link_of_a_bond_is_joined() -> None:
     """The runs of array kernels join every link of a port: with two links both carry flits. HSL 4."""
-    run = ArrayRun(Topology(tu=6, links=2), "saxpy", homed="host", size=BLOCK, seed=1)
+    run = ArrayRun(Topology(tu=6, links=2), "saxpy", home="host", size=BLOCK, seed=1)
     assert run.run()["verified"]
     for link in run.cpu.node.ports[0].links:
         assert link.counters.prot_sent
