@@ -24,7 +24,7 @@ MAX_IDLE_TU = 1 << 20  # 18 minutes of the software TU: who waits longer does no
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class NodeConfig:
-    """What a node is made of: its agents, each with a NID of its own, and one port per neighbour. HSL 5.1.
+    """The parts of a node: its agents, each with a NID of its own, and one port per neighbour. HSL 5.1.
 
     Attributes:
         name: name of the node in logs, reports and captures
