@@ -14,7 +14,6 @@ import pytest
 import hsl
 from hsl import system
 from hsl.agents import atomics
-from hsl.emulator import machine
 from hsl.emulator.operands import OPERATIONS
 
 FAULTS = "crc:2e-2,drop:2e-2"
@@ -352,9 +351,8 @@ def test_lost_link() -> None:
         assert s.gpu.load(s.gpu.memory.base) == bytes(8)
 
 
-def test_links_that_never_come_up(monkeypatch: pytest.MonkeyPatch, tmp_path: Path) -> None:
+def test_links_that_never_come_up(tmp_path: Path) -> None:
     """Faults that hit every flit are a LinkError of the constructor; the capture of the attempt is whole."""
-    monkeypatch.setattr(machine, "BRING_UP_NS", 20_000)
     path = tmp_path / "x.pcapng"
     with pytest.raises(hsl.LinkError, match=r"do not come up with the faults crc:1\.0"):
         hsl.System(faults="crc:1", capture=path)

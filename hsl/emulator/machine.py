@@ -15,18 +15,22 @@ from hsl.emulator.in_process import Tally, epochs, wires
 from hsl.emulator.memory_range import memory_ranges
 from hsl.emulator.report import by_name, summed, total
 from hsl.emulator.topology import Topology
-from hsl.errors import AddressError, ClosedError, LinkError, TransactionError, TransportError
+from hsl.errors import (
+    AddressError,
+    ClosedError,
+    LinkError,
+    PeerUnreachable,
+    TransactionError,
+    TransportError,
+)
 from hsl.link.events import Event, LinkDown
 from hsl.transport.base import Place
 from hsl.transport.faults import Arrival, FaultPlan
-from hsl.transport.loopback import Loopback
+from hsl.transport.loopback import HANDSHAKE_TU, Loopback
 from hsl.transport.node_device import NodeDevice
 
 __all__ = ["Machine"]
 
-# Virtual time for the links to come up: T_STATE passes some hundred times, and they take 1 us without faults.
-BRING_UP_NS: Final = 1_000_000
-SETTLE_NS: Final = 1_000_000  # for the links to come to rest at the end
 MAX_VIRTUAL_NS: Final = 1 << 60  # no run gets there: T_REQ ends an access that is never answered (5.11)
 
 
@@ -68,16 +72,14 @@ class Machine:
 
     def bring_up(self) -> None:
         """Run until every link is up. Raises LinkError when the faults keep one down."""
-        loopback = self._loopback
-        with suppress(TransportError):
-            loopback.run(max_time=BRING_UP_NS, until=lambda: bool(loopback.failure) or self._connected)
-        if not self._connected:
-            reason = self._loss or f"not after {self.now} ns"
+        why = ""
+        try:
+            self._loopback.bring_up()
+        except PeerUnreachable as error:
+            why = str(error)
+        if not all(node.connected for node in self.nodes):
+            reason = self._loss or self._loopback.failure or why
             raise LinkError(f"the links do not come up with the faults {self.faults}: {reason}")
-
-    @property
-    def _connected(self) -> bool:
-        return all(node.connected for node in self.nodes)
 
     def settle(self) -> None:
         """Let the links come to rest without further faults."""
@@ -86,7 +88,7 @@ class Machine:
         if not self._loopback.failure:
             # A link that fails now has nothing left to carry; the report shows it.
             with suppress(LinkError, TransportError):
-                self._loopback.run(max_time=self.now + SETTLE_NS)
+                self._loopback.run(max_time=self.now + (HANDSHAKE_TU << self.topology.tu))
 
     def close(self) -> None:
         """End the captures."""

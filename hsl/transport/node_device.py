@@ -14,17 +14,18 @@ class NodeDevice:
     then on the transport injects no faults, so that the counters of both ends can be compared.
     """
 
-    started = True
     finished = True
 
     def __init__(self, node: Node) -> None:
         self.node = node
+        self.started = False  # every port has been up
         self.quiescing = False
 
     def advance(self, now: int) -> None:
         """Move the messages of the node; the caller holds the tickets, so completions are dropped."""
         self.node.advance(now)
         self.node.completions()
+        self.started = self.started or self.node.connected
 
     def next_deadline(self) -> int | None:
         """Return the next time in ns at which a timer of the node expires."""
