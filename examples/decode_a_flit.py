@@ -5,10 +5,7 @@ Without an argument it takes the golden flit V2 of the specification (2.8): a PR
 
 import sys
 
-from hsl._generated.constants import FlitType, Op, Vc
-from hsl.codec import engine
-from hsl.codec.batch import BatchDecoder
-from hsl.errors import CodecError
+import hsl
 
 V2 = "51c000142001083012030000409a785634120000" + "00" * 40 + "4d0fe06e"
 
@@ -17,27 +14,26 @@ def main(digits: str) -> int:
     """Decode one flit; the exit code."""
     data = bytes.fromhex(digits)
 
-    # One flit, by the reference codec; engine("native") has the same functions.
-    codec = engine("reference")
+    # One flit.
     try:
-        flit = codec.decode_flit(data, "L64")
-    except CodecError as error:
+        flit = hsl.decode_flit(data, "L64")
+    except hsl.CodecError as error:
         print(f"not a good flit: {error} ({error.requirement}, at byte {error.offset})")
         return 1
-    print(f"{FlitType(flit.ft).name}: SEQ {flit.seq}, ACK {flit.ack}")
+    print(f"{hsl.FlitType(flit.ft).name}: SEQ {flit.seq}, ACK {flit.ack}")
     if flit.cvc:
-        print(f"returns {flit.ccnt} credits of {Vc(flit.cvc).name}")
+        print(f"returns {flit.ccnt} credits of {hsl.Vc(flit.cvc).name}")
 
     # Its granules are a piece of a stream: a message may begin in one flit and end in the next.
-    messages, problem = codec.Unpacker().feed(flit.payload, None, lambda vc: True)
+    messages, problem = hsl.Unpacker().feed(flit.payload, None, lambda vc: True)
     if problem is not None:
         print(f"its granules are wrong: {problem}")
     for message in messages:
-        name = Op(message.op).name
+        name = hsl.Op(message.op).name
         print(f"{name}: from {message.src} to {message.dst}, TXN {message.txn:#x}, ADDR {message.addr:#x}")
 
     # Many flits in one call of the native codec: columns of numpy arrays.
-    flits, batch = BatchDecoder("L64").decode(data * 1000)
+    flits, batch = hsl.BatchDecoder("L64").decode(data * 1000)
     print(f"{len(flits)} flits, {len(batch)} messages, all of them good: {not flits['fault']['code'].any()}")
     print(f"addresses: {sorted(set(batch['addr'].tolist()))}")
     return 0

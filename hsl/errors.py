@@ -30,12 +30,24 @@ class ConfigError(HslError):
     """An invalid configuration or argument; the text says what came and what was expected."""
 
 
+class AddressError(ConfigError):
+    """An address outside all memories of a system; the text lists the ranges. `code` is Err.DECODE (5.1)."""
+
+
+class ClosedError(HslError):
+    """A system was used after `close` or after the end of its `with` block."""
+
+
 class LinkError(HslError):
     """The link ended: refused by negotiation, lost, or stopped by a fatal error (3.8)."""
 
 
 class TransactionError(HslError):
     """An access ended with an error; `code` is its Err (2.6)."""
+
+
+class PoisonError(TransactionError):
+    """A read found data that are marked as poisoned; `code` is Err.DATA (6.1)."""
 
 
 class TransportError(HslError):

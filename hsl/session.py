@@ -48,11 +48,19 @@ REFUSALS = frozenset({"ERR_FATAL_port", "ERR_FATAL_link"})
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Attachment:
-    """The address of a link of a port; `wait`: seconds for which a connecting side tries at first.
+    """Where a link of a session goes. HSL 3.9.
 
-    `device`: the number of this node in the system. The faults of each end come from a generator of its own,
-    the same as on the loopback, so a seed hits the flits of the same numbers on every transport.
-    `incarnation_file`: keeps the last incarnation of a udp link, where the clock can go back.
+    Attributes:
+        uri: address: tcp://host:port, unix:///path or udp://host:port; port 0 is chosen by the system
+        listen: True to listen at it, False to connect to it
+        port: number of the port of the device
+        link: number of the link of that port
+        wait: seconds for which a connecting side tries at first
+        faults: faults to inject into what it sends; each end has a generator of its own, the same as on the
+            loopback, so a seed hits the flits of the same numbers on every transport
+        device: number of this node in the system, which chooses that generator
+        incarnation_file: file that keeps the last incarnation of a udp link, where the clock can go back
+
     """
 
     uri: str

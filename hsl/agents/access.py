@@ -8,7 +8,7 @@ from typing import NamedTuple
 
 from hsl._generated.constants import ADDRESS_BITS, GRANULE_BYTES, LINE_BYTES, MAX_NID, Err
 from hsl.agents import atomics
-from hsl.errors import ConfigError, TransactionError
+from hsl.errors import ConfigError, PoisonError, TransactionError
 from hsl.nearest import expected
 
 STREAMS = 32  # streams of an NCR message: the 5 bits of AOP (2.6)
@@ -17,6 +17,7 @@ SIZES = (1, 2, 4, 8, 16, 32, 64)
 INTR_BYTES = 8  # vector and data, u32 each (5.14)
 CFG_SIZES = (8, 16, 32)  # bytes of a register access (5.14)
 PASID_BITS = 20
+SHOWN_BYTES = 16  # of its data, in the repr of a ticket
 TRANSLATION_BYTES = 8  # data of TransInv, PageReq, PageRsp (5.14)
 
 
@@ -105,8 +106,8 @@ class Ticket:
     def result(self) -> bytes:
         """Return the bytes read or the old value, b"" for a write.
 
-        Raises TransactionError when the access ended with an error, when its data are poisoned (code DATA,
-        6.1), or when it has not ended (code UNREACH: nothing has come).
+        Raises TransactionError when the access ended with an error or has not ended (code UNREACH),
+        PoisonError when its data are poisoned (code DATA, 6.1).
         """
         what = f"{self.access.kind} at {self.access.addr:#x} by node {self.agent}"
         if self.finished is None:
@@ -114,13 +115,16 @@ class Ticket:
         if self.err:
             raise TransactionError(f"{what} ended with {self.err.name}", code=self.err)
         if self.poison:
-            raise TransactionError(f"{what} read poisoned data", code=Err.DATA)
+            raise PoisonError(f"{what} read poisoned data", code=Err.DATA)
         return self.data
 
     def __repr__(self) -> str:
         access = self.access
         end = "open" if self.finished is None else f"{self.err.name} at {self.finished}"
-        return f"Ticket({access.kind} {access.addr:#x} size {access.size}, node {self.agent}, {end})"
+        data = self.data or access.data
+        shown = data[:SHOWN_BYTES].hex() + "..." * (len(data) > SHOWN_BYTES) + ", poisoned" * self.poison
+        what = f"{access.kind} {access.addr:#x} size {access.size}, node {self.agent}, {end}"
+        return f"Ticket({what}{shown and f', data {shown}'})"
 
 
 def _require(access: Access, good: bool, legal: str) -> None:

@@ -21,10 +21,18 @@ ALL_RIGHTS = Right.C | Right.R | Right.W | Right.A | Right.N
 
 
 class SamEntry(NamedTuple):
-    """One range; `base` and `last` are byte addresses, the first and the last of the range, both in it.
+    """One range of an address map. HSL 5.1.
 
-    `home` is the NID of way 0, `ways` and `granule` are log2 as in the register, `mt` the memory target of
-    HDM-H.
+    Attributes:
+        base: first byte address of the range, at the start of a page of 4 KiB
+        last: last byte address of the range, at the end of a page
+        type: SamType: HOSTMEM, HDM_H, HDM_D or MMIO
+        home: NID of its home, of way 0 where it is interleaved
+        ways: log2 of the homes that share it by turns, 0 to 3; their NIDs follow `home`
+        granule: log2 of the bytes of a turn, 8 to 12
+        mt: NID of the memory target of HDM-H
+        rights: Right bits of nodes that no access list names
+
     """
 
     base: int

@@ -55,9 +55,18 @@ RECALL_LIMIT = 16
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class HomeConfig:
-    """One home. `tu` in ns; `timers`: T_SNP, T_MEM, T_CACK in ns, if not of `tu`; `negotiated`: for its node.
+    """A home: it answers for ranges of memory and keeps their directory. HSL 5.6.
 
-    `lost_lines`: how many lines of memory targets it can mark lost, at least LOST_LINES.
+    Attributes:
+        nid: its node identifier; the entries of `address_map` with this home are its ranges
+        address_map: the AddressMap of its node
+        tshrs: lines that can have a transaction at a time
+        waiting: requests that may wait for their turn
+        lost_lines: lines of memory targets that can be marked lost, at least LOST_LINES
+        tu: the time unit in ns
+        timers: "T_SNP", "T_MEM", "T_CACK" in ns, where they are not those of the profile in units of `tu`
+        negotiated: what holds for requests from its own node
+
     """
 
     nid: int

@@ -66,10 +66,20 @@ Answer = Message | Later | None  # None: the request must wait
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class IoConfig:
-    """One I/O agent. `guid` and `roles` fill its registers; the numbers are caps.
+    """An I/O agent: registers, doorbells, interrupts. HSL 5.14.
 
-    `queues`: address of each shared queue (NcEnq) and the commands it holds. `master`: the NID that alone may
-    write registers, from the start. `iommu`: who translates for other nodes, if this node does.
+    Attributes:
+        nid: its node identifier
+        address_map: the AddressMap of its node
+        guid: content of the register GUID
+        roles: content of the register ROLES
+        doorbells: doorbells that may wait for the software of the node
+        interrupts: interrupts that may wait for the software of the node
+        queues: address of each shared queue (NcEnq), and the commands that it holds
+        waiting: requests that may wait for the device
+        master: the only NID that may write registers from the start; None for any
+        iommu: the Iommu that translates for other nodes, or None
+
     """
 
     nid: int

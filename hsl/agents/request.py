@@ -52,11 +52,23 @@ COMPLETIONS = {(int(op), int(st)): f"{op.name}_{st.name}" for op in (Op.Cmp, Op.
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class RequestConfig:
-    """A request agent. `tu` in ns; `t_req` in ns, None = T_REQ of the profile in TU of `tu` (5.11).
+    """A request agent: a cache and its outstanding requests. HSL 5.5.
 
-    `mshrs`: coherent requests outstanding at once, `ncrs`: NCR requests at one target; `pending`: accesses
-    taken and not yet collected; `max_txn`, `atomics`: what holds for nodes that `attach` does not
-    tell of.
+    Attributes:
+        nid: its node identifier
+        address_map: the AddressMap by which it finds homes
+        sets: sets of its cache
+        ways: lines of 64 bytes in a set
+        mshrs: coherent requests outstanding at a time
+        ncrs: NCR requests outstanding at one target
+        pending: accesses taken whose tickets `completions` has not returned
+        max_txn: requests under way at a node that no port has negotiated with
+        atomics: AtomicClass bits of a node that no port has negotiated with
+        tu: the time unit in ns
+        t_req: T_REQ in ns; None takes that of the profile in units of `tu` (5.11)
+
+    Raises ConfigError for a number outside its range.
+
     """
 
     nid: int

@@ -25,7 +25,14 @@ LINE_LEN: Final = (LINE_BYTES // GRANULE_BYTES).bit_length() - 1  # LEN code of 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class TargetConfig:
-    """One memory target; the ranges of `address_map` of type HDM-H that name it are what it serves."""
+    """A memory target: it serves memory whose home is elsewhere. HSL 5.6 M2.
+
+    Attributes:
+        nid: its node identifier; it serves the HDM-H entries of `address_map` with this `mt`
+        address_map: the AddressMap of its node
+        negotiated: what holds for requests from its own node
+
+    """
 
     nid: int
     address_map: AddressMap

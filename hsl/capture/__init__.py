@@ -2,7 +2,7 @@
 
 from hsl.capture.merge import merge
 from hsl.capture.pcapng import Direction, Interface, Packet, PacketError, Section, Statistics
-from hsl.capture.recorder import Recorder, Tapped, both_ends, one_end, wall_offset
+from hsl.capture.recorder import Recorder, Tapped, both_ends, capture_info, one_end, wall_offset
 from hsl.capture.sink import Sink
 from hsl.capture.trace import CaptureInfo, Clock, Lane, Reader, Writer
 
@@ -22,6 +22,7 @@ __all__ = [
     "Tapped",
     "Writer",
     "both_ends",
+    "capture_info",
     "merge",
     "one_end",
     "wall_offset",

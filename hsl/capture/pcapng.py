@@ -103,7 +103,17 @@ class Interface(NamedTuple):
 
 
 class Packet(NamedTuple):
-    """One packet; `interface` is the index in its section, `time` in ns of the clock of the capture."""
+    """One packet of a capture: a flit.
+
+    Attributes:
+        time: ns of the clock of the capture
+        interface: index of its lane in `Reader.lanes`
+        direction: INBOUND or OUTBOUND for the node that the capture is a view of
+        data: bytes of the flit as it was sent
+        comments: what happened to it: faults, events of its link before it
+        errors: PacketError bits
+
+    """
 
     time: int
     interface: int

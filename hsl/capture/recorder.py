@@ -6,18 +6,28 @@ import logging
 import time
 from collections.abc import Iterable, Sequence
 from types import TracebackType
-from typing import NamedTuple, Self
+from typing import Any, NamedTuple, Self
 
 from hsl.capture.pcapng import Packet, PacketError
 from hsl.capture.sink import Sink
-from hsl.capture.trace import CaptureInfo, Lane, Writer
+from hsl.capture.trace import CaptureInfo, Clock, Lane, Writer
+from hsl.engine.node import Node
 from hsl.errors import CaptureError
 from hsl.link.events import ErrorLogged, Event, FatalReceived, LinkDown, LinkUp, RetrainAsked, StateChanged
 from hsl.transport.base import Place
 from hsl.transport.fault_edits import EDITS
 from hsl.transport.faults import Arrival
 
-__all__ = ["MAX_COMMENT", "MAX_WAITING", "Recorder", "Tapped", "both_ends", "one_end", "wall_offset"]
+__all__ = [
+    "MAX_COMMENT",
+    "MAX_WAITING",
+    "Recorder",
+    "Tapped",
+    "both_ends",
+    "capture_info",
+    "one_end",
+    "wall_offset",
+]
 
 log = logging.getLogger(__name__)
 
@@ -60,6 +70,33 @@ def one_end(name: str, peer: str, places: Iterable[Place]) -> list[Tapped]:
             Tapped(Lane(link_name(place), peer, name), receiver=place),
         )
     ]
+
+
+def capture_info(clock: Clock, seed: int, nodes: Sequence[Node]) -> CaptureInfo:
+    """Return the header of a capture of `nodes`, as the first of them sees it."""
+    described = {node.name: describe(node) for node in nodes}
+    return CaptureInfo(clock=clock, seed=seed, view=nodes[0].name, nodes=described)
+
+
+def describe(node: Node) -> dict[str, Any]:
+    """Return what the header says of a node: identity on each port, agents, address map."""
+    agents = {str(nid): role.name for role, nids in node.config.by_role.items() for nid in nids}
+    maps = [agent.address_map for agent in node.config.agents]
+    return {
+        "ports": [
+            {
+                "guid": f"{port.guid:#018x}",
+                "roles": [role.name for role in port.roles],
+                "nids": [port.nid_base, port.nid_base + port.nid_count - 1],
+            }
+            for port in node.config.ports
+        ],
+        "agents": agents,
+        "address_map": [
+            {"base": entry.base, "last": entry.last, "type": entry.type.name, "home": entry.home}
+            for entry in (maps[0] if maps else ())
+        ],
+    }
 
 
 def wall_offset() -> int:

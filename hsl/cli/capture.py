@@ -8,7 +8,7 @@ from collections.abc import Iterator, Sequence
 from pathlib import Path
 from typing import Any
 
-from hsl.capture import CaptureInfo, Clock, Recorder, Sink, Tapped, merge
+from hsl.capture import Clock, Recorder, Sink, Tapped, capture_info, merge
 from hsl.capture.sink import STDOUT
 from hsl.engine.node import Node
 from hsl.errors import ConfigError
@@ -35,9 +35,7 @@ def recording(
     if options["capture"] is None:
         yield None
         return
-    described = {node.name: describe(node) for node in nodes}
-    info = CaptureInfo(clock=clock, seed=seed, view=nodes[0].name, nodes=described)
-    with Recorder(open_sink(options), info, tapped) as recorder:
+    with Recorder(open_sink(options), capture_info(clock, seed, nodes), tapped) as recorder:
         yield recorder
 
 
@@ -71,24 +69,3 @@ def view(options: dict[str, Any]) -> contextlib.AbstractContextManager[Any]:
     """Return the console of the report: stderr while stdout has the capture."""
     taken = options["capture"] == STDOUT
     return contextlib.redirect_stdout(sys.stderr) if taken else contextlib.nullcontext()
-
-
-def describe(node: Node) -> dict[str, Any]:
-    """Describe a node for the section header: its identity on each port, its agents, its address map."""
-    agents = {str(nid): role.name for role, nids in node.config.by_role.items() for nid in nids}
-    maps = [agent.address_map for agent in node.config.agents]
-    return {
-        "ports": [
-            {
-                "guid": f"{port.guid:#018x}",
-                "roles": [role.name for role in port.roles],
-                "nids": [port.nid_base, port.nid_base + port.nid_count - 1],
-            }
-            for port in node.config.ports
-        ],
-        "agents": agents,
-        "address_map": [
-            {"base": entry.base, "last": entry.last, "type": entry.type.name, "home": entry.home}
-            for entry in (maps[0] if maps else ())
-        ],
-    }

@@ -6,7 +6,6 @@ import asyncio
 import contextlib
 import json
 import os
-import random
 import signal
 import sys
 from collections.abc import Awaitable, Callable
@@ -27,7 +26,6 @@ from hsl.cli.limits import check_tu, limited
 from hsl.cli.meter import ENVIRONMENT, LINES, LISTENING, WAITING, Meter
 from hsl.cli.node import (
     ENDS,
-    EPOCH_BITS,
     deliver,
     draw_seed,
     fault_plan,
@@ -40,6 +38,7 @@ from hsl.cli.processes import Children, run_loop
 from hsl.cli.telemetry import report_of, reporting, telemetry_broker
 from hsl.cli.view import show_arrays, show_demo
 from hsl.emulator import ARRAY_KERNELS, CpuDevice, GpuDevice
+from hsl.emulator.in_process import epochs, wires
 from hsl.emulator.report import History, demo_report, node_report
 from hsl.engine.select import engines
 from hsl.errors import ConfigError, HslError, PeerLost, PeerUnreachable
@@ -47,7 +46,7 @@ from hsl.files import STDIN
 from hsl.link.events import Event
 from hsl.transport.base import Place
 from hsl.transport.faults import FaultPlan, Outcome
-from hsl.transport.loopback import Loopback, Wire
+from hsl.transport.loopback import Loopback
 
 if TYPE_CHECKING:
     from hsl.telemetry import Reporter
@@ -175,14 +174,11 @@ class LoopbackRun:
         topology = load_topology(options, TU_EXPONENT_HARDWARE)
         check_tu(topology.tu, on_sockets=False)
         plan = FaultPlan.parse(options["faults"]).fits(topology.links)
-        epoch = partial(random.Random(options["seed"]).getrandbits, EPOCH_BITS)
+        epoch = epochs(options["seed"])
         self.cpu = CpuDevice(topology, epoch, read_input(source), kernel)
         self.devices = (self.cpu, GpuDevice(topology, epoch))
         self.histories = [History() for _ in self.devices]
-        self.wires = [
-            Wire(Place(0, 0, link), Place(1, 0, link), faults=(plan, plan), grain_ns=GRAIN_NS)
-            for link in range(topology.links)
-        ]
+        self.wires = wires(topology, plan, grain_ns=GRAIN_NS)
         self.recorder: Recorder | None = None
         self.reporters: list[Reporter | None] = []
         self.loopback: Loopback

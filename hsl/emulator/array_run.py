@@ -2,26 +2,24 @@
 
 from __future__ import annotations
 
-import random
 from collections import Counter
 from collections.abc import Callable
-from functools import partial
 from typing import Any
 
 from hsl.emulator.array_cpu import ArrayCpuDevice
 from hsl.emulator.device import Device
 from hsl.emulator.gpu import GpuDevice
+from hsl.emulator.in_process import Tally, epochs, wires
 from hsl.emulator.memory import MemoryDevice
 from hsl.emulator.topology import Topology
 from hsl.link.events import Event
-from hsl.transport.base import Place
-from hsl.transport.faults import Arrival, FaultPlan
-from hsl.transport.loopback import Loopback, Wire
+from hsl.transport.base import Place, Tap
+from hsl.transport.faults import FaultPlan
+from hsl.transport.loopback import Loopback
 
 __all__ = ["ARRAYS_SCHEMA", "ArrayRun"]
 
 ARRAYS_SCHEMA = "hsl.arrays/1"
-EPOCH_BITS = 32
 # Virtual time after which a run counts as hung: the greatest task takes less.
 MAX_VIRTUAL_NS = 1 << 40
 HOW = "the result in memory compared bit by bit with numpy's in the same order of rounding"
@@ -43,35 +41,26 @@ class ArrayRun:
         seed: int = 0,
         faults: FaultPlan | None = None,
     ) -> None:
-        epoch = partial(random.Random(seed).getrandbits, EPOCH_BITS)
+        epoch = epochs(seed)
         self.topology = topology
         self.seed = seed
         self.cpu = ArrayCpuDevice(topology, epoch, kernel, home=home, size=size, seed=seed)
         self.gpus = [GpuDevice(topology, epoch, gpu) for gpu in range(topology.gpus)]
         memories = [MemoryDevice(topology, epoch) for _ in range(topology.memory_nodes)]
         self.devices: list[Device] = [self.cpu, *self.gpus, *memories]
-        plan = faults or FaultPlan()
-        self.wires = [Wire(a, b, faults=(plan, plan)) for a, b in topology.wires()]
-        self.wire_bytes = self.flits = 0
+        self.wires = wires(topology, faults or FaultPlan())
+        self._sent = Tally()
         self.now = 0
         self._began: list[tuple[str, int, int, Counter[str]]] = []  # phase, ns, bytes, traffic before it
         self.cpu.phase = self._phase
 
     def run(
-        self,
-        observe: Callable[[Place, Event], None] | None = None,
-        tap: Callable[[int, Place, bytes, list[Arrival] | None], None] | None = None,
+        self, observe: Callable[[Place, Event], None] | None = None, tap: Tap | None = None
     ) -> dict[str, Any]:
         """Run to the end; the report. LinkError and TransportError as Loopback.run."""
-
-        def count(now: int, place: Place, flit: bytes, arrivals: list[Arrival] | None) -> None:
-            if arrivals is not None:
-                self.wire_bytes += len(flit)
-                self.flits += 1
-            if tap is not None:
-                tap(now, place, flit, arrivals)
-
-        self.loopback = Loopback(self.devices, self.wires, seed=self.seed, observe=observe, tap=count)
+        self.loopback = Loopback(
+            self.devices, self.wires, seed=self.seed, observe=observe, tap=self._sent.tap(tap)
+        )
         self.loopback.bring_up()
         self.loopback.run(max_time=MAX_VIRTUAL_NS)
         return self.report()
@@ -82,6 +71,16 @@ class ArrayRun:
         accesses = sum(count.hits + count.misses for count in counters)
         phase = f"{self._began[-1][0]} phase" if self._began else "links"
         return f"the {phase} of {self.cpu.kernel.name}: {accesses:,} accesses"
+
+    @property
+    def wire_bytes(self) -> int:
+        """Bytes of all flits that were sent."""
+        return self._sent.bytes.total()
+
+    @property
+    def flits(self) -> int:
+        """Flits that were sent."""
+        return self._sent.flits.total()
 
     def _phase(self, name: str) -> None:
         self._began.append((name, self.loopback.now, self.wire_bytes, self._traffic()))

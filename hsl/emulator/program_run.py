@@ -10,7 +10,6 @@ from __future__ import annotations
 import random
 from collections import Counter
 from collections.abc import Callable, Iterator
-from functools import partial
 from itertools import cycle
 from typing import Any, Final, NamedTuple
 
@@ -19,15 +18,15 @@ from hsl._generated.tables import OPCODES
 from hsl.agents.access import Access, Ticket
 from hsl.agents.address_map import PAGE_BYTES
 from hsl.agents.memory import Memory
+from hsl.emulator.in_process import Tally, epochs, wires
 from hsl.emulator.lackey import KINDS, LackeyAccess, LackeyTrace
 from hsl.emulator.page_table import FlatMemory, HomeCounts, Page
 from hsl.emulator.topology import Topology
 from hsl.engine.node import Node
 from hsl.errors import ConfigError, HslError
 from hsl.link.events import Event
-from hsl.transport.base import Place
-from hsl.transport.faults import Arrival
-from hsl.transport.loopback import Loopback, Wire
+from hsl.transport.base import Place, Tap
+from hsl.transport.loopback import Loopback
 
 __all__ = ["CACHES", "HOMES", "SCHEMA", "ProgramRun"]
 
@@ -40,7 +39,6 @@ CACHES: Final = ("cpu", "gpu", "both")
 # access of the program more: the link moves them together.
 BATCH: Final = 256
 ISSUE_NS: Final = 1  # one access a nanosecond: what a batch of hits takes
-EPOCH_BITS: Final = 32
 MAX_VIRTUAL_NS: Final = 1 << 60  # no run gets there: an access that waits for ever is ended by T_REQ
 MIX: Final = 0x9E3779B97F4A7C15  # of the number of an access, so that neighbours store other bytes
 WORD: Final = (1 << 64) - 1
@@ -111,12 +109,12 @@ class ProgramRun:
         seed: int = 0,
     ) -> None:
         check(topology, home, caches)
-        epoch = partial(random.Random(seed).getrandbits, EPOCH_BITS)
+        epoch = epochs(seed)
         nodes = (topology.cpu_node(epoch), topology.gpu_node(epoch))
         self.trace = trace
         self.seed = seed
         self.devices = [_Device(node, self._next) for node in nodes]
-        self.wires = [Wire(Place(0, 0, link), Place(1, 0, link)) for link in range(topology.links)]
+        self.wires = wires(topology)
         self._region = region = topology.regions()[HOMES[home]]
         self.homes = {nid: HomeCounts() for nid in region.homes}
         size = region.last + 1 - region.base
@@ -132,35 +130,23 @@ class ProgramRun:
         self.kinds: Counter[str] = Counter()
         self.done = 0  # accesses of the trace
         self.wrong = ""
-        self.wire_bytes: Counter[int] = Counter()  # by device that sends
-        self.flits: Counter[int] = Counter()
+        self._sent = Tally()
         self.progress: Callable[[int], None] = lambda done: None  # told the accesses done, after each batch
 
     # ---- the run
 
-    def run(
-        self,
-        observe: Callable[[Place, Event], None] | None = None,
-        tap: Callable[[int, Place, bytes, list[Arrival] | None], None] | None = None,
-    ) -> None:
+    def run(self, observe: Callable[[Place, Event], None] | None = None, tap: Tap | None = None) -> None:
         """Run to the end of the trace or to the first wrong byte, which `wrong` tells.
 
         ConfigError for a bad trace or a program that is too large.
         """
-
-        def count(now: int, place: Place, flit: bytes, arrivals: list[Arrival] | None) -> None:
-            if arrivals is not None:
-                self.wire_bytes[place.device] += len(flit)
-                self.flits[place.device] += 1
-            if tap is not None:
-                tap(now, place, flit, arrivals)
-
-        self.loopback = Loopback(self.devices, self.wires, seed=self.seed, observe=observe, tap=count)
+        self.loopback = Loopback(
+            self.devices, self.wires, seed=self.seed, observe=observe, tap=self._sent.tap(tap)
+        )
         nodes = [device.node for device in self.devices]
         self.loopback.run(max_time=MAX_VIRTUAL_NS, until=lambda: all(node.connected for node in nodes))
         self.began = self.loopback.now
-        self.wire_bytes.clear()
-        self.flits.clear()
+        self._sent.clear()
         self.loopback.call(self.began, self._place, self._begin)
         try:
             self.loopback.run(max_time=MAX_VIRTUAL_NS)
@@ -291,8 +277,8 @@ class ProgramRun:
             "wire": [
                 {
                     "from": node.name,
-                    "flits": self.flits[index],
-                    "bytes": self.wire_bytes[index],
+                    "flits": self._sent.flits[index],
+                    "bytes": self._sent.bytes[index],
                     "messages": sum(node.ports[0].messages_sent.values()),
                 }
                 for index, node in enumerate(nodes)

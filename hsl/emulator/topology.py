@@ -16,6 +16,7 @@ from hsl._generated.constants import (
     MAX_WINDOW,
     TIMERS,
     TU_EXPONENT_SOFTWARE,
+    AtomicClass,
     FlitSize,
     Power,
     SamType,
@@ -86,7 +87,8 @@ class Topology:
     Devices in order: the CPU, the GPUs, the memory node. Sizes in bytes; `device_bytes` of each kind of
     memory of a GPU; caches as sets x ways of lines, `l2s` of them a GPU, each an agent; `tu` is n of
     TU = 2^n ns; `flit` is the format that is offered; `l1_idle_tu` as in NodeConfig, low power is offered
-    where it is not 0. `codec` is the engine under the links: no setting of a file, but of who runs it.
+    where it is not 0. Two settings are the caller's and not a file's: `codec` is the engine under the links,
+    `atomics` the AtomicClass bits that every port offers (3.3.2).
     """
 
     gpus: int = 1
@@ -108,6 +110,7 @@ class Topology:
     flit: str = "L64"
     l1_idle_tu: int = 0
     codec: str = "native"
+    atomics: AtomicClass = AtomicClass.INT
 
     def __post_init__(self) -> None:
         for name, (least, greatest) in LIMITS.items():
@@ -131,7 +134,7 @@ class Topology:
     @classmethod
     def of(cls, values: dict[str, Any]) -> Topology:
         """A topology from settings by name. Raises ConfigError for a name that is none."""
-        legal = {field.name for field in fields(cls)} - {"codec"}
+        legal = {field.name for field in fields(cls)} - {"codec", "atomics"}
         if unknown := sorted(values.keys() - legal):
             raise ConfigError(
                 f"topology: no such setting: {', '.join(unknown)}; there are {', '.join(sorted(legal))}"
@@ -282,6 +285,7 @@ class Topology:
             flit_sizes=SIZES[self.flit],
             power=int(Power.L1) if self.l1_idle_tu else 0,
             codec=self.codec,
+            atomics=self.atomics,
         )
         return Node(
             NodeConfig(

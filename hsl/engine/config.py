@@ -24,13 +24,23 @@ MAX_IDLE_TU = 1 << 20  # 18 minutes of the software TU: who waits longer does no
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class NodeConfig:
-    """A node: its agents, each with a NID of its own, and one port per neighbour.
+    """The parts of a node: its agents, each with a NID of its own, and one port per neighbour. HSL 5.1.
 
-    `homes` and `targets` come each with their memory; a home of nothing but HDM-H has none. Every NID must
-    lie in the NID range of every port, and the roles that the ports name must be those of the agents;
-    ConfigError otherwise. `l1_idle_tu`: TU for which a port is idle before low power is permitted on it
-    (3.7), 0: never. `atc`: the translation cache of one agent; needs `io`. `neighbours`: the NIDs that may be
-    behind each port; without it, any that are not here or behind another.
+    Attributes:
+        name: name of the node in logs, reports and captures
+        ports: one PortConfig per neighbour, in the order of the port numbers
+        agents: a RequestConfig per request agent
+        homes: (HomeConfig, Memory) per home; None instead of a Memory for a home of HDM-H ranges only
+        targets: (TargetConfig, Memory) per memory target
+        io: the IoConfig of its I/O agent, or None
+        atc: the AtcConfig of the translation cache of one agent, or None; needs `io`
+        l1_idle_tu: TU for which a port must be idle before low power is permitted on it (3.7); 0 is never
+        neighbours: the NIDs that may be behind each port, a range per port; empty permits any NID that is
+            neither here nor behind another port
+
+    Every NID must lie in the NID range of every port, and the roles of each port must be those of the agents.
+    Raises ConfigError otherwise.
+
     """
 
     name: str = "node"

@@ -42,15 +42,37 @@ DEFAULT_QUEUE_CAP: Final = 1024  # messages waiting per VC; more than that is wo
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class PortConfig:
-    """One end of a port. HSL 3.3.2.
+    """One end of a port: what it offers in its CAPS record. HSL 3.3.2.
 
-    `epoch` gives the next EPOCH (32 bits; 0 and the previous value are skipped); `credits` is what this side
-    advertises per VC, where it is not 32 for a VC that its roles receive on and 0 for another; `tu_exp` is
-    offered, `handshake_tu_exp` holds until CONFIG is left (None: the same), `tu_exp_limit` is the largest
-    result that this side accepts (None: 22, or `tu_exp` where that is greater); `links` is what the port has
-    and `max_links` what it bonds (None: all); `queue_cap` is in messages per VC; `codec` is the engine that
-    makes and reads the flits. ConfigError for a value that the profile does not allow, or that needs what
-    this engine has not: IDE.
+    Attributes:
+        guid: identity of the node, 64 bits; the two ends must differ
+        roles: Role bits of the agents behind this end
+        nid_base: first NID behind this end
+        nid_count: NIDs behind this end, in a row from `nid_base`
+        epoch: function that returns the next EPOCH (32 bits; 0 and the previous value are skipped)
+        window: flits that may be sent and not acknowledged (3.4)
+        n_ack: flits after which an ACK is due at the latest
+        tu_exp: n of the offered time unit, TU = 2^n ns; the larger offer of both ends is taken
+        handshake_tu_exp: n until CONFIG is left; None takes `tu_exp`
+        tu_exp_limit: the largest n that this end accepts; None takes the larger of 22 and `tu_exp`
+        address_bits: bits of an address
+        atomics: AtomicClass bits that are supported
+        vc_mask: bit v is set if VC v is used
+        links: links of the port, 1 to 8
+        max_links: links that it bonds (4); None bonds all
+        power: 1 to offer low power (3.7)
+        flit_sizes: FlitSize bits that are supported; L64 is always one
+        features: feature bits (3.3.2)
+        max_txn: requests that a requester may have under way at this node
+        credits: messages per VC that this end can take; 32 for a VC that is not named and that the roles
+            receive on, 0 for another
+        min_version: oldest (major, minor) of the profile that is accepted
+        max_version: newest (major, minor) of the profile that is accepted
+        queue_cap: messages per VC that may wait to be sent
+        codec: engine of the flits, "reference" or "native"
+
+    Raises ConfigError for a value that the profile does not allow, and for IDE, which is not supported.
+
     """
 
     guid: int

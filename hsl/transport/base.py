@@ -232,12 +232,12 @@ class Device(Protocol):
 
     @property
     def started(self) -> bool:
-        """The programs have begun to talk to the peer: its loss can no longer be ignored."""
+        """True if the programs have begun to talk to the peer, so that its loss is an error."""
         ...
 
     @property
     def quiescing(self) -> bool:
-        """The programs are done but for their farewell: no more faults are injected, so that counts agree."""
+        """True if the programs are done but for their farewell; then no more faults are injected."""
         ...
 
     @property

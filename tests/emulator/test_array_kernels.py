@@ -9,6 +9,7 @@ from hsl._generated.constants import LINE_BYTES, SamType
 from hsl.agents.mmio import Interrupt
 from hsl.emulator import ArrayCpuDevice, Topology
 from hsl.emulator.array_kernels import ARRAY_KERNELS, BLOCK, ArrayJob, ArrayKernel
+from hsl.emulator.array_run import ArrayRun
 from hsl.emulator.gpu import VECTOR_DONE
 from hsl.emulator.topology import gpu_nids
 from hsl.errors import ConfigError
@@ -116,3 +117,11 @@ def test_one_gpu_does_not_speak_for_another() -> None:
     with pytest.raises(StopIteration):
         waiting.send(None)
     assert cpu.checks == {"interrupts_done": False}
+
+
+def test_every_link_of_a_bond_is_joined() -> None:
+    """The runs of array kernels join every link of a port: with two links both carry flits. HSL 4."""
+    run = ArrayRun(Topology(tu=6, links=2), "saxpy", home="host", size=BLOCK, seed=1)
+    assert run.run()["verified"]
+    for link in run.cpu.node.ports[0].links:
+        assert link.counters.prot_sent

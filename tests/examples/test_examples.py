@@ -1,5 +1,7 @@
 """Every example is run, as a user would run it, and prints what it promises."""
 
+import ast
+import re
 import subprocess
 import sys
 from pathlib import Path
@@ -64,3 +66,48 @@ def test_vectors_by_a_wrong_receiver(tmp_path: Path, vectors: str, right: str, w
     done = run("run_vectors.py", receiver, str(ROOT / "spec/vectors" / vectors), cwd=tmp_path)
     assert done.returncode == 1, done.stderr
     assert "expected" in done.stdout
+
+
+TWO_NODES = r"""the CPU reads b'hello'
+cpu finds 0
+gpu finds 1
+gpu finds 2
+12800 bytes from the GPU to the CPU in \d+ ns of virtual time, good=True
+\d+ flits, of them hit: \{'crc': \d+, 'drop': \d+\}, replayed: \d+
+"""
+
+
+def test_two_nodes(tmp_path: Path) -> None:
+    """two_nodes.py moves data over a faulty link, and captures the same bytes each time."""
+    captures = []
+    for name in ("a.pcapng", "b.pcapng"):
+        done = run("two_nodes.py", name, cwd=tmp_path)
+        assert (done.returncode, done.stderr) == (0, "")
+        assert re.fullmatch(TWO_NODES, done.stdout), done.stdout
+        captures.append((tmp_path / name).read_bytes())
+    assert captures[0] == captures[1]
+
+
+NODE_PAIR = r"""link up at \d+ ns
+Ticket\(store 0x40 size 5, node 16, OK at \d+, data 68656c6c6f\)
+b'hello'
+"""
+
+
+def test_node_pair(tmp_path: Path) -> None:
+    """node_pair.py joins two nodes that it builds part by part."""
+    done = run("node_pair.py", cwd=tmp_path)
+    assert (done.returncode, done.stderr) == (0, "")
+    assert re.fullmatch(NODE_PAIR, done.stdout), done.stdout
+
+
+@pytest.mark.parametrize("path", sorted((ROOT / "examples").glob("*.py")), ids=lambda path: path.name)
+def test_examples_need_no_inner_package(path: Path) -> None:
+    """What an example takes of hsl is a public name of `hsl` itself."""
+    imported: list[str] = []
+    for node in ast.walk(ast.parse(path.read_text())):
+        if isinstance(node, ast.ImportFrom):
+            imported.append(node.module or "")
+        elif isinstance(node, ast.Import):
+            imported += [alias.name for alias in node.names]
+    assert not [name for name in imported if name.startswith("hsl.")]

@@ -1,0 +1,407 @@
+"""hsl.System: what a program sees of a CPU and GPUs on the loopback."""
+
+from __future__ import annotations
+
+import doctest
+import json
+import random
+from collections.abc import Iterator
+from pathlib import Path
+
+import numpy as np
+import pytest
+
+import hsl
+from hsl import system
+from hsl.agents import atomics
+from hsl.emulator.operands import OPERATIONS
+
+FAULTS = "crc:2e-2,drop:2e-2"
+
+
+@pytest.fixture
+def s() -> Iterator[hsl.System]:
+    """A CPU and a GPU without faults."""
+    with hsl.System(memory_bytes=1 << 20, device_bytes=1 << 20) as opened:
+        yield opened
+
+
+def test_the_sketch() -> None:
+    """The GPU stores, the CPU loads what it stored, over a link with faults."""
+    with hsl.System(gpus=1, seed=7, faults="crc:1e-3") as s:
+        s.gpu.store(0x40, b"hello")
+        assert s.cpu.load(0x40, 5) == b"hello"
+
+
+@pytest.mark.parametrize(
+    ("shape", "ranges"),
+    [
+        ({}, {"hostmem", "device0", "host0", "interleaved"}),
+        ({"links": 2, "flit": "B256"}, {"hostmem", "device0", "host0", "interleaved"}),
+        (
+            {"gpus": 2, "topology": "mesh", "memory_nodes": 1},
+            {"hostmem", "device0", "device1", "host0", "host1", "interleaved", "memory"},
+        ),
+    ],
+    ids=lambda value: str(value) if isinstance(value, dict) else "",
+)
+def test_memory_is_one_memory(shape: dict[str, int | str], ranges: set[str]) -> None:
+    """Every agent reads what any agent wrote last, in every memory and across lines, whatever the faults."""
+    rng = random.Random(1)
+    with hsl.System(
+        seed=1,
+        faults=FAULTS,
+        memory_bytes=1 << 17,
+        device_bytes=1 << 16,
+        **shape,  # type: ignore[arg-type]
+    ) as s:
+        assert set(s.memory_map) == ranges
+        agents = (*s.cpus[:2], *s.gpus)
+        right = {name: bytearray(512) for name in s.memory_map}
+        for _ in range(60 * len(ranges)):
+            name = rng.choice(list(right))
+            size = rng.randrange(1, 200)
+            at = rng.randrange(512 - size)
+            addr = s.memory_map[name].base + 3840 + at  # around a page border
+            if rng.random() < 0.5:
+                data = rng.randbytes(size)
+                right[name][at : at + size] = data
+                rng.choice(agents).store(addr, data)
+            else:
+                assert rng.choice(agents).load(addr, size) == right[name][at : at + size]
+            if rng.random() < 0.1:
+                rng.choice(agents).flush(addr, size)
+    assert sum(s.report()["injected"].values())
+
+
+def capture(path: Path, seed: int) -> bytes:
+    """The capture of a short run."""
+    with hsl.System(seed=seed, faults="crc:2e-2", capture=path, memory_bytes=1 << 17) as s:
+        s.gpu.store_many(s.host_memory.lines[:200], np.ones((200, 64), np.uint8))
+        s.cpu.load_many(s.host_memory.lines[:200])
+    return path.read_bytes()
+
+
+def hits(path: Path) -> list[int]:
+    """The numbers of the flits that a fault has hit."""
+    with path.open("rb") as stream:
+        return [i for i, packet in enumerate(hsl.Reader(stream)) if "fault" in "".join(packet.comments)]
+
+
+def test_same_seed_same_bytes(tmp_path: Path) -> None:
+    """The same calls with the same seed make the same capture to the byte; another seed hits other flits."""
+    assert capture(tmp_path / "a.pcapng", 7) == capture(tmp_path / "b.pcapng", 7)
+    capture(tmp_path / "c.pcapng", 8)
+    assert hits(tmp_path / "a.pcapng") != hits(tmp_path / "c.pcapng")
+
+
+def test_capture_is_read_back(tmp_path: Path) -> None:
+    """The capture of a whole run has every flit of the report, the seed, and the faults as comments."""
+    path = tmp_path / "run.pcapng"
+    with hsl.System(seed=7, faults="crc:5e-2", capture=path) as s:
+        s.gpu.store_many(s.host_memory.lines[:100], np.ones((100, 64), np.uint8))
+    report = s.report()
+    with path.open("rb") as stream:
+        reader = hsl.Reader(stream)
+        packets = list(reader)
+    assert reader.info is not None
+    assert (reader.info.seed, reader.info.view) == (7, "cpu")
+    assert [str(lane) for lane in reader.lanes] == ["link0 cpu->gpu", "link0 gpu->cpu"]
+    assert len(packets) == report["flits"]
+    assert sum(each.received for each in reader.statistics.values()) == len(packets)
+    hit = sum(any("bits flipped" in comment for comment in packet.comments) for packet in packets)
+    assert hit == report["injected"]["crc"] > 0
+
+
+def fail_while_captured(path: Path, began: list[int]) -> None:
+    """A block that captures its last access and ends by an exception."""
+    with hsl.System() as s:
+        s.gpu.store(0x40, b"x")
+        began.append(s.now)
+        s.capture(path)
+        s.cpu.load(0x40)
+        began.append(s.now)
+        raise ZeroDivisionError
+
+
+def test_capture_from_the_call_on(tmp_path: Path) -> None:
+    """capture() records from the call to the end of the system, also when the block ends by an exception."""
+    path, began = tmp_path / "run.pcapng", list[int]()
+    with pytest.raises(ZeroDivisionError):
+        fail_while_captured(path, began)
+    with path.open("rb") as stream:
+        times = [packet.time for packet in hsl.Reader(stream)]
+    assert began[0] <= min(times) <= max(times) <= began[1]  # an exception lets no more time pass
+
+
+def test_many_are_pipelined(s: hsl.System) -> None:
+    """load_many and store_many of 200 lines give what single accesses give, in a tenth of their time."""
+    lines = np.array(s.host_memory.lines[:200], np.uint64)
+    data = np.random.default_rng(1).integers(0, 256, (200, 64), dtype=np.uint8)
+    times = []
+    for many in (True, False):
+        before = s.now
+        if many:
+            s.gpu.store_many(lines, data)
+        else:
+            for addr, row in zip(lines, data, strict=True):
+                s.cpu.store(addr, row)
+        times.append(s.now - before)
+    assert times[0] * 10 < times[1]
+    before = s.now
+    found = s.gpu.load_many(lines)
+    assert (s.now - before) * 10 < times[1]
+    assert found.dtype == np.uint8
+    assert (found == data).all()
+    assert (found == [list(s.cpu.load(addr, 64)) for addr in lines]).all()
+
+
+def test_many_of_any_size(s: hsl.System) -> None:
+    """Elements of load_many and store_many may cross lines; none at all is an empty array."""
+    data = np.arange(300, dtype=np.uint8).reshape(3, 100)
+    s.cpu.store_many([60, 1000, 5000], data)
+    assert (s.gpu.load_many([60, 1000, 5000], 100) == data).all()
+    assert s.gpu.load_many([], 8).shape == (0, 8)
+    window = list(s.host_memory.lines[: system.WINDOW + 10])
+    assert s.gpu.load_many(window, 1).shape == (system.WINDOW + 10, 1)
+
+
+def expected(op: str, old: bytes, operand: bytes, compare: bytes) -> bytes:
+    """What memory holds after an operation."""
+    return atomics.apply(OPERATIONS[op], len(old), old, compare + operand)[0]
+
+
+@pytest.mark.parametrize("where", ["hostmem", "device0", "host0"])
+@pytest.mark.parametrize("op", OPERATIONS)
+def test_atomics(s: hsl.System, op: str, where: str) -> None:
+    """Every operation of the profile returns the old bytes and leaves the right ones. HSL 5.12."""
+    addr = s.memory_map[where].base + 0x80
+    size = {"cas": 16, "fadd64": 8}.get(op, 4)
+    old, operand = bytes(range(1, size + 1)), bytes(range(2, size + 2))
+    for agent in (s.cpu, s.gpu):
+        s.gpu.store(addr, old)
+        compare = old if op == "cas" else b""
+        assert agent.atomic(op, addr, operand, compare=compare or None) == old
+        assert s.cpu.load(addr, size) == expected(op, old, operand, compare)
+
+
+def test_atomics_of_ints_and_floats(s: hsl.System) -> None:
+    """An int operand may be negative and gives an unsigned int, a float gives a float."""
+    assert [s.gpu.atomic("ADD", 0x80, value) for value in (-1, 2, 0)] == [0, (1 << 64) - 1, 1]
+    assert [s.cpu.atomic("smin", 0x90, value, size=4) for value in (-5, 3)] == [0, (1 << 32) - 5]
+    assert [s.cpu.atomic("cas", 0xA0, 9, compare=old) for old in (0, 0, 9)] == [0, 9, 9]
+    assert [s.gpu.atomic("fadd64", 0xB0, value) for value in (1.5, 2.0, 0.0)] == [0.0, 1.5, 3.5]
+    assert [s.gpu.atomic("fadd32", 0xC0, value) for value in (0.5, 0.0)] == [0.0, 0.5]
+
+
+def test_latency(s: hsl.System) -> None:
+    """A miss leaves at once, from either side: it takes one round trip of a wire of 100 ns, and a little."""
+    for agent, addr in ((s.gpu, 0x40), (s.cpu, s.gpu.memory.base)):
+        before = s.now
+        agent.load(addr)
+        assert 200 <= s.now - before < 210
+
+
+def test_time(s: hsl.System) -> None:
+    """A miss takes virtual time, a hit none, run() as much as it is told."""
+    before = s.now
+    s.gpu.load(0x40)
+    missed = s.now
+    assert missed > before
+    s.gpu.load(0x48)
+    assert s.now == missed
+    s.run(1000)
+    assert s.now == missed + 1000
+
+
+def test_hits_without_end(s: hsl.System) -> None:
+    """More hits than an agent has room for tickets are no problem, though nothing moves between them."""
+    s.cpu.store(0x40, b"x")
+    for _ in range(5000):
+        assert s.cpu.load(0x40, 1) == b"x"
+
+
+def test_submit_overlaps(s: hsl.System) -> None:
+    """Submitted accesses of two agents are under way together; a fence of stores waits for the stores."""
+    loads = [agent.submit(hsl.Access("load", 0x1000, 8)) for agent in s.gpus + s.cpus[:1]]
+    stores = [s.gpu.submit(hsl.Access("store", 64 * i, 1, b"x")) for i in range(8)]
+    assert not any(ticket.done for ticket in loads[:1] + stores)
+    s.gpu.fence("store")
+    assert all(ticket.done for ticket in stores)
+    assert s.wait(*loads) == [bytes(8), bytes(8)]
+
+
+def test_flush_reaches_memory(s: hsl.System) -> None:
+    """flush() brings all lines of its range to memory and drops them: the next load misses."""
+    s.gpu.store(100, bytes(range(100)))
+    s.gpu.flush(100, 100)
+    before = s.now
+    assert s.gpu.load(199, 1) == b"\x63"
+    assert s.now > before
+
+
+LOAD_ERRORS = {
+    "0x100000": "load of 8 bytes at 0x100000: 0x100000 is in no memory; there are hostmem 0x0..0xfffff",
+    "0xffffc": "0x100000 is in no memory",
+    "-8": "-0x8 is in no memory",
+}
+
+
+@pytest.mark.parametrize("addr", LOAD_ERRORS)
+def test_address_outside(s: hsl.System, addr: str) -> None:
+    """An address outside the memories is an AddressError that names the ranges."""
+    with pytest.raises(hsl.AddressError, match=LOAD_ERRORS[addr]) as caught:
+        s.cpu.load(int(addr, 0))
+    assert caught.value.code == hsl.Err.DECODE
+    for name, memory in s.memory_map.items():
+        assert f"{name} {memory}" in str(caught.value)
+
+
+@pytest.mark.parametrize(
+    ("call", "words"),
+    [
+        ("s.cpu.load(0, 0)", "size is 0; it must be at least 1"),
+        ("s.cpu.store(0, b'')", "size of the data is 0"),
+        ("s.cpu.store(0, 'text')", "data is of type str"),
+        ("s.cpu.store(0, 5)", "data is of type int"),
+        ("s.cpu.flush(0, 0)", "size is 0"),
+        ("s.cpu.fence('write')", "the kind must be one of load, store, ncr"),
+        ("s.run(0)", "ns is 0"),
+        ("s.gpu.load_many([1.5])", "integers in one dimension, not float64"),
+        ("s.gpu.load_many([[1]])", r"integers in one dimension, not int64 of shape \(1, 1\)"),
+        ("s.gpu.store_many([0], np.zeros((1, 4)))", r"uint8 of shape \(1, size\), not float64"),
+        ("s.gpu.store_many([0, 64], np.zeros((1, 4), np.uint8))", r"2 addresses must be uint8"),
+        ("s.gpu.atomic('inc', 0, 1)", "atomic operation 'inc' is unknown; there are add, "),
+        ("s.gpu.atomic('cas', 0, 1)", "cas needs a value"),
+        ("s.gpu.atomic('add', 0, 1, compare=1)", "other operations take none"),
+        ("s.gpu.atomic('add', 4, 1)", "ADD of 8 bytes at 0x4"),
+        ("s.gpu.atomic('add', 0, 1, size=3)", "ADD of 3 bytes"),
+        ("s.gpu.atomic('add', 0, 1 << 64)", "does not fit 8 bytes"),
+        ("s.gpu.atomic('add', 0, 1.5)", "operand 1.5 must be bytes or int"),
+        ("s.gpu.atomic('fadd64', 0, 1)", "operand 1 must be bytes or float"),
+        ("s.gpu.atomic('fadd2xfp16', 0, 1)", "operand 1 must be bytes"),
+        ("s.gpu.atomic('cas', 0, b'12345678', compare=b'1')", "operand of 1 bytes, expected 8"),
+        ("s.gpu.submit(hsl.Access('load', 60, 8))", "stays inside the line"),
+        ("hsl.System(seed=-1)", "seed is -1; it must be 0 to 18446744073709551615"),
+        ("hsl.System(gpus=9)", "gpus = 9"),
+        ("hsl.System(topology='ring')", "topology is 'ring'; it must be star, mesh, or a file that exists"),
+        ("hsl.System(topology={'colour': 1})", "colour"),
+        ("hsl.System(faults='rust:1e-3')", "'rust:1e-3' is no fault"),
+        ("hsl.System(faults='crc:0.1:link=1')", "links are 0..0"),
+        ("hsl.System(engine='fast')", "engine 'fast'"),
+    ],
+)
+def test_bad_argument(s: hsl.System, call: str, words: str) -> None:
+    """An argument that cannot be used is a ConfigError that says what must be."""
+    with pytest.raises(hsl.ConfigError, match=words):
+        eval(call, {"s": s, "hsl": hsl, "np": np})  # noqa: S307
+
+
+def test_several_gpus() -> None:
+    """With several GPUs `gpu` is an error that names `gpus`; each has memory of its own."""
+    with hsl.System(2, device_bytes=1 << 16) as s:
+        with pytest.raises(hsl.ConfigError, match=r"has 2 GPUs: use gpus\[0\] to gpus\[1\]"):
+            _ = s.gpu
+        assert [gpu.name for gpu in s.gpus] == ["gpu0", "gpu1"]
+        assert [gpu.memory for gpu in s.gpus] == [s.memory_map["device0"], s.memory_map["device1"]]
+
+
+def test_after_close(tmp_path: Path) -> None:
+    """A closed system refuses accesses, time and captures, and still reports."""
+    with hsl.System() as s:
+        ticket = s.gpu.submit(hsl.Access("load", 0x40, 8))
+    s.close()
+    calls = (
+        lambda: s.cpu.load(0),
+        lambda: s.gpu.submit(hsl.Access("load", 0, 8)),
+        lambda: s.run(1),
+        lambda: s.capture(tmp_path / "x.pcapng"),
+    )
+    for call in calls:
+        with pytest.raises(hsl.ClosedError, match="the system is closed"):
+            call()
+    assert s.wait(ticket) == [bytes(8)]
+    assert s.report()["now_ns"] == s.now
+    assert not (tmp_path / "x.pcapng").exists()
+
+
+def test_closing_lets_accesses_end() -> None:
+    """Closing injects no more faults, so that an access that is under way ends well."""
+    with hsl.System(faults="drop@PROT:1") as s:
+        ticket = s.gpu.submit(hsl.Access("load", 0x40, 8))
+    assert s.wait(ticket) == [bytes(8)]
+
+
+def test_poisoned_data() -> None:
+    """A load of poisoned data is a PoisonError; the other lines can be read. HSL 6.1."""
+    with hsl.System(faults="poison:x1") as s:
+        with pytest.raises(hsl.PoisonError, match="load at 0x0 by node 19 read poisoned data"):
+            s.gpu.load_many([0, 64])
+        assert s.gpu.load(64) == bytes(8)
+
+
+def test_lost_link() -> None:
+    """When the link is lost, accesses over it end with an error that says so; those of this side go on."""
+    with hsl.System(faults="drop@PROT:1") as s:
+        with pytest.raises(
+            hsl.TransactionError, match=r"ended with UNREACH: (cpu|gpu): link down \("
+        ) as caught:
+            s.gpu.load(0x40)
+        assert caught.value.code == hsl.Err.UNREACH
+        assert s.gpu.load(s.gpu.memory.base) == bytes(8)
+
+
+def test_links_that_never_come_up(tmp_path: Path) -> None:
+    """Faults that hit every flit are a LinkError of the constructor; the capture of the attempt is whole."""
+    path = tmp_path / "x.pcapng"
+    with pytest.raises(hsl.LinkError, match=r"do not come up with the faults crc:1\.0"):
+        hsl.System(faults="crc:1", capture=path)
+    with path.open("rb") as stream:
+        assert len(list(hsl.Reader(stream))) > 10
+
+
+def test_capture_that_cannot_be_written(tmp_path: Path) -> None:
+    """A capture that cannot be opened is a CaptureError of the constructor."""
+    with pytest.raises(hsl.CaptureError, match="No such file"):
+        hsl.System(capture=tmp_path / "no" / "x.pcapng")
+
+
+def test_reprs(s: hsl.System) -> None:
+    """System, agent and memory show what somebody at a prompt wants to know."""
+    assert repr(s) == f"<hsl.System gpus=1, links=1, seed=0, faults='none', now={s.now} ns>"
+    assert repr(s.gpu) == "<hsl.Agent gpu, NID 19, memory 0x1000000000..0x10000fffff (1 MiB)>"
+    assert repr(s.host_memory) == "MemoryRange(base=0, size=1048576)"
+    assert str(s.host_memory) == "0x0..0xfffff (1 MiB)"
+    s.close()
+    assert repr(s).endswith("ns, closed>")
+
+
+def test_report(s: hsl.System) -> None:
+    """The report is JSON and counts messages, accesses and flits."""
+    s.gpu.store(0x40, b"x")
+    s.cpu.load(0x40)
+    s.close()
+    report = json.loads(json.dumps(s.report()))
+    assert report["nodes"]["gpu"]["messages_sent"]["ReadUnique"] == 1
+    assert report["nodes"]["gpu"]["agents"]["19"]["misses"] == 1
+    assert report["links"]["prot_sent"] == report["links"]["prot_accepted"]
+    assert report["flits"] == sum(report["links"]["flits_sent"].values())
+    assert report["wire_bytes"] == 64 * report["flits"]
+
+
+def test_topology_of_a_file(tmp_path: Path) -> None:
+    """`topology` takes a file or its settings, which other arguments override."""
+    path = tmp_path / "t.toml"
+    path.write_text("gpus = 2\ncores = 3\nmemory_bytes = 131072\n")
+    with hsl.System(topology=path, device_bytes=1 << 16) as s:
+        assert (len(s.gpus), len(s.cpus), s.host_memory.size) == (2, 3, 1 << 17)
+    with hsl.System(1, topology={"gpus": 2, "cores": 5}, device_bytes=1 << 16) as s:
+        assert (len(s.gpus), len(s.cpus)) == (1, 5)
+
+
+def test_doctests(s: hsl.System, monkeypatch: pytest.MonkeyPatch, tmp_path: Path) -> None:
+    """The examples in the docstrings give what they show."""
+    monkeypatch.chdir(tmp_path)
+    for module in (system, hsl):
+        done = doctest.testmod(module, extraglobs={"hsl": hsl, "s": s}, raise_on_error=True)
+        assert done.attempted
