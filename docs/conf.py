@@ -9,7 +9,14 @@ sys.path[:0] = [str(HERE / "_ext"), str(HERE.parent)]
 project = "hsl"
 author = "The hsl maintainers"
 project_copyright = author
-extensions = ["myst_parser", "command_reference", "contents", "spec_links"]
+extensions = [
+    "myst_parser",
+    "sphinx.ext.autodoc",
+    "sphinx.ext.napoleon",
+    "command_reference",
+    "contents",
+    "spec_links",
+]
 
 # The source folder is the root, so that a relative link means the same here and on a code host.
 root_doc = "docs/index"
@@ -20,6 +27,13 @@ myst_heading_anchors = 4  # anchors as a code host makes them from headings
 myst_links_external_new_tab = False
 highlight_language = "text"
 nitpicky = True
+
+# docs/api.md: docstrings have their types in words, and fields in a section "Attributes".
+autodoc_member_order = "bysource"
+autodoc_preserve_defaults = True
+autodoc_typehints = "none"
+napoleon_attr_annotations = False
+napoleon_use_ivar = True
 
 html_theme = "furo"
 html_title = "hsl: the HSL Open Reference Profile"

@@ -8,17 +8,11 @@ import sys
 from collections import Counter
 from typing import Any
 
-from hsl._generated.constants import CtlOp, ErrorCode, FlitType, Op, Vc
-from hsl.codec import engine
-from hsl.codec.ctl import CAPS, Ctl
-from hsl.codec.flit import FORMATS, Flit
-from hsl.codec.message import Message
-from hsl.errors import CodecError
-
-CODEC = engine("native")
+import hsl
+from hsl import CtlOp, Flit, FlitType, Message, Op, Vc
 
 
-def shown_ctl(ctl: Ctl) -> dict[str, Any]:
+def shown_ctl(ctl: hsl.Ctl) -> dict[str, Any]:
     """Return a control flit as a vector has it."""
     body = {name: item.hex() if isinstance(item, bytes) else item for name, item in ctl.body.items()}
     fields: dict[str, Any] = {
@@ -31,7 +25,7 @@ def shown_ctl(ctl: Ctl) -> dict[str, Any]:
     if ctl.op in set(CtlOp):
         fields["name"] = CtlOp(ctl.op).name
     if ctl.op == CtlOp.CAPS:
-        fields["caps"] = CAPS.decode(ctl.body["record"])
+        fields["caps"] = hsl.CAPS.decode(ctl.body["record"])
     return fields
 
 
@@ -40,7 +34,7 @@ def shown_flit(flit: Flit) -> dict[str, Any]:
     fields = flit._asdict() | {"format": None}
     del fields["payload"]
     if flit.ft == FlitType.CTL:
-        fields["ctl"] = shown_ctl(CODEC.decode_ctl(flit.payload))
+        fields["ctl"] = shown_ctl(hsl.decode_ctl(flit.payload))
     elif flit.ft not in (FlitType.NOP, FlitType.PROT):
         fields["payload"] = flit.payload.hex()
     return fields
@@ -61,16 +55,16 @@ class Receiver:
     def __init__(self, limit: str) -> None:
         pairs = (part.split("=") for part in limit.split(",") if "=" in part)
         self._credits = None if limit == "-" else Counter({vc: int(n) for vc, n in pairs})
-        self._unpacker = CODEC.Unpacker()
+        self._unpacker = hsl.Unpacker()
         self.messages: list[Message] = []
 
     def take(self, data: bytes, form: str) -> dict[str, Any]:
         """Take one flit. Raises CodecError."""
-        flit = CODEC.decode_flit(data, form)
+        flit = hsl.decode_flit(data, form)
         if flit.ft == FlitType.PROT:
-            problem = CODEC.credit_return_fault(flit)
+            problem = hsl.credit_return_fault(flit)
             if problem is None:
-                som = flit.som if FORMATS[form].has_som else None
+                som = flit.som if hsl.FORMATS[form].has_som else None
                 messages, problem = self._unpacker.feed(flit.payload, som, self._admit)
                 self.messages += messages
             if problem is not None:
@@ -96,8 +90,8 @@ def answer(form: str, limit: str, *frames: str) -> dict[str, Any]:
     try:
         for frame in frames:
             flits.append(receiver.take(bytes.fromhex(frame.replace(".", "")), form))
-    except CodecError as error:
-        code = ErrorCode(error.code)
+    except hsl.CodecError as error:
+        code = hsl.ErrorCode(error.code)
         where = {"requirement": error.requirement, "flit": len(flits), "offset": error.offset}
         delivered = [shown_message(message) for message in receiver.messages]
         told = {"code": code.name, "number": code.value} | where

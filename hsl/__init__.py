@@ -31,8 +31,10 @@ Flits and messages (chapter 2 of the specification)
     encode_flit       a Flit to bytes
     Flit              one flit without its CRC
     FlitType          types of flits: PROT, NOP, CTL, ...
+    FORMATS           the flit formats by name: sizes and offsets in bytes
     Unpacker          the payloads of PROT flits to messages
     Packer            messages to the payloads of PROT flits
+    credit_return_fault  an error in the credits that a flit returns, or None
     encode_message    a Message to granules
     Message           one message of the transaction layer
     Op                opcodes of messages: ReadShared, Cmp, ...
@@ -43,6 +45,7 @@ Flits and messages (chapter 2 of the specification)
     decode_ctl        the payload of a CTL flit to a Ctl
     encode_ctl        a Ctl to the payload of a CTL flit
     Ctl               one control record: HELLO, CAPS, ...
+    CAPS              the record of a port's offer: encode, decode
     CtlOp             kinds of control records
     BatchDecoder      many flits at a time, to columns of numpy arrays
 
@@ -136,13 +139,16 @@ _HOMES = {
     "CaptureInfo": "hsl.capture.trace",
     "Reader": "hsl.capture.trace",
     "BatchDecoder": "hsl.codec.batch",
+    "CAPS": "hsl.codec.ctl",
     "Ctl": "hsl.codec.ctl",
     "decode_ctl": "hsl.codec.ctl",
     "encode_ctl": "hsl.codec.ctl",
+    "FORMATS": "hsl.codec.flit",
     "Flit": "hsl.codec.flit",
     "Message": "hsl.codec.message",
     "Packer": "hsl.codec.reference",
     "Unpacker": "hsl.codec.reference",
+    "credit_return_fault": "hsl.codec.reference",
     "decode_flit": "hsl.codec.reference",
     "encode_flit": "hsl.codec.reference",
     "encode_message": "hsl.codec.reference",

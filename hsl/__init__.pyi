@@ -26,13 +26,16 @@ from hsl.capture.pcapng import Packet as Packet
 from hsl.capture.trace import CaptureInfo as CaptureInfo
 from hsl.capture.trace import Reader as Reader
 from hsl.codec.batch import BatchDecoder as BatchDecoder
+from hsl.codec.ctl import CAPS as CAPS
 from hsl.codec.ctl import Ctl as Ctl
 from hsl.codec.ctl import decode_ctl as decode_ctl
 from hsl.codec.ctl import encode_ctl as encode_ctl
+from hsl.codec.flit import FORMATS as FORMATS
 from hsl.codec.flit import Flit as Flit
 from hsl.codec.message import Message as Message
 from hsl.codec.reference import Packer as Packer
 from hsl.codec.reference import Unpacker as Unpacker
+from hsl.codec.reference import credit_return_fault as credit_return_fault
 from hsl.codec.reference import decode_flit as decode_flit
 from hsl.codec.reference import encode_flit as encode_flit
 from hsl.codec.reference import encode_message as encode_message
@@ -72,6 +75,8 @@ from hsl.transport.node_device import NodeDevice as NodeDevice
 
 __version__: str
 __all__ = [
+    "CAPS",
+    "FORMATS",
     "Access",
     "AddressError",
     "AddressMap",
@@ -139,6 +144,7 @@ __all__ = [
     "Vc",
     "Wire",
     "__version__",
+    "credit_return_fault",
     "decode_ctl",
     "decode_flit",
     "encode_ctl",
