@@ -56,8 +56,8 @@ Captures
 
 Nodes of your own, without I/O: you bring the flits and the time
     Node              agents behind ports
-    NodeConfig        what a node is made of
-    PortConfig        what a port offers its peer
+    NodeConfig        the parts of a node
+    PortConfig        the offer of a port to its peer
     RequestConfig     a request agent: a cache with its outstanding accesses
     HomeConfig        a home: answers for a range of memory
     TargetConfig      a memory target: serves memory whose home is elsewhere
@@ -76,8 +76,8 @@ Links between nodes
     Wire              a link of a loopback: two places, latency, faults
     Place             one end of a wire: device, port, link
     Session           a device on tcp, unix or udp sockets in real time
-    Attachment        where a link of a session goes
-    TimeLimit         when a session is given up
+    Attachment        the address of a link of a session, and its faults
+    TimeLimit         the time after which a session is given up
     Device            what a transport drives (a protocol)
     NodeDevice        a Device that is a Node and nothing more
     FaultPlan         faults to inject on the wire
@@ -133,7 +133,7 @@ _HOMES = {
     "HomeConfig": "hsl.agents.home",
     "IoConfig": "hsl.agents.io",
     "Memory": "hsl.agents.memory",
-    "RequestConfig": "hsl.agents.request",
+    "RequestConfig": "hsl.agents.request_config",
     "TargetConfig": "hsl.agents.target",
     "Packet": "hsl.capture.pcapng",
     "CaptureInfo": "hsl.capture.trace",

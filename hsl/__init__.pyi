@@ -20,7 +20,7 @@ from hsl.agents.address_map import SamEntry as SamEntry
 from hsl.agents.home import HomeConfig as HomeConfig
 from hsl.agents.io import IoConfig as IoConfig
 from hsl.agents.memory import Memory as Memory
-from hsl.agents.request import RequestConfig as RequestConfig
+from hsl.agents.request_config import RequestConfig as RequestConfig
 from hsl.agents.target import TargetConfig as TargetConfig
 from hsl.capture.pcapng import Packet as Packet
 from hsl.capture.trace import CaptureInfo as CaptureInfo

@@ -48,7 +48,7 @@ REFUSALS = frozenset({"ERR_FATAL_port", "ERR_FATAL_link"})
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Attachment:
-    """Where a link of a session goes. HSL 3.9.
+    """The address of a link of a session, and its faults. HSL 3.9.
 
     Attributes:
         uri: address: tcp://host:port, unix:///path or udp://host:port; port 0 is chosen by the system

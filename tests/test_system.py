@@ -286,7 +286,7 @@ def test_address_outside(s: hsl.System, addr: str) -> None:
         ("hsl.System(gpus=9)", "gpus = 9"),
         ("hsl.System(topology='ring')", "topology is 'ring'; it must be star, mesh, or a file that exists"),
         ("hsl.System(topology={'colour': 1})", "colour"),
-        ("hsl.System(faults='rust:1e-3')", "'rust:1e-3' is no fault"),
+        ("hsl.System(faults='rust:1e-3')", "invalid fault 'rust:1e-3'"),
         ("hsl.System(faults='crc:0.1:link=1')", "links are 0..0"),
         ("hsl.System(engine='fast')", "engine 'fast'"),
     ],

@@ -5,7 +5,8 @@ from hsl.agents.address_map import AddressMap, SamEntry
 from hsl.agents.home import HomeAgent, HomeConfig
 from hsl.agents.io import IoAgent, IoConfig
 from hsl.agents.memory import Memory
-from hsl.agents.request import RequestAgent, RequestConfig
+from hsl.agents.request import RequestAgent
+from hsl.agents.request_config import RequestConfig
 
 __all__ = [
     "Access",

@@ -11,16 +11,11 @@ be one. Ways and MSHRs are reserved before a request leaves, so completions alwa
 from __future__ import annotations
 
 from collections import Counter, deque
-from dataclasses import dataclass
 
 from hsl._generated.constants import (
     ERROR_LOG_ENTRIES,
     LINE_BYTES,
-    MAX_NID,
-    MAX_TXN,
     TIMERS,
-    TU_EXPONENT_SOFTWARE,
-    AtomicClass,
     Err,
     ErrorCode,
     Op,
@@ -31,69 +26,21 @@ from hsl._generated.constants import (
 from hsl._generated.tables import OPCODES, RA_EVENTS, RA_STATES, RA_TABLE
 from hsl.agents import atomics, wire
 from hsl.agents.access import KINDS, Access, Order, Ticket, check_access
-from hsl.agents.address_map import AddressMap
 from hsl.agents.cache import OCCUPYING, READABLE, STABLE, Cache, Line
 from hsl.agents.interpreter import Interpreter, Table
 from hsl.agents.ncr import NcrRequests
 from hsl.agents.outstanding import Outstanding, Request
 from hsl.agents.peers import LOCAL, Peers
 from hsl.agents.request_actions import ACTIONS, Turn
+from hsl.agents.request_config import RequestConfig
 from hsl.agents.request_counters import RequestCounters
 from hsl.agents.starving import MSHR, Lack, Starving
 from hsl.codec.checks import Negotiated
 from hsl.codec.message import Message
 from hsl.errors import ConfigError
 
-MAX_PENDING = 1 << 16  # accesses taken and not collected: a ticket is some 200 bytes, so 16 MB at most
-
 SNOOPS = {int(op): op.name for op in Op if OPCODES[op].vc == Vc.SNP}
 COMPLETIONS = {(int(op), int(st)): f"{op.name}_{st.name}" for op in (Op.Cmp, Op.CmpData) for st in St}
-
-
-@dataclass(frozen=True, slots=True, kw_only=True)
-class RequestConfig:
-    """A request agent: a cache and its outstanding requests. HSL 5.5.
-
-    Attributes:
-        nid: its node identifier
-        address_map: the AddressMap by which it finds homes
-        sets: sets of its cache
-        ways: lines of 64 bytes in a set
-        mshrs: coherent requests outstanding at a time
-        ncrs: NCR requests outstanding at one target
-        pending: accesses taken whose tickets `completions` has not returned
-        max_txn: requests under way at a node that no port has negotiated with
-        atomics: AtomicClass bits of a node that no port has negotiated with
-        tu: the time unit in ns
-        t_req: T_REQ in ns; None takes that of the profile in units of `tu` (5.11)
-
-    Raises ConfigError for a number outside its range.
-
-    """
-
-    nid: int
-    address_map: AddressMap
-    sets: int = 64
-    ways: int = 8
-    mshrs: int = 16
-    ncrs: int = 16
-    pending: int = 4096
-    max_txn: int = MAX_TXN
-    atomics: int = AtomicClass.INT
-    tu: int = 1 << TU_EXPONENT_SOFTWARE
-    t_req: int | None = None
-
-    def __post_init__(self) -> None:
-        limits = (
-            ("nid", self.nid, 0, MAX_NID),
-            ("mshrs", self.mshrs, 1, MAX_TXN),
-            ("ncrs", self.ncrs, 1, MAX_TXN),
-            ("pending", self.pending, 1, MAX_PENDING),
-            ("max_txn", self.max_txn, 1, MAX_TXN),
-        )
-        for name, value, least, most in limits:
-            if not least <= value <= most:
-                raise ConfigError(f"request agent: {name} = {value}; expected {least}..{most}")
 
 
 class RequestAgent:

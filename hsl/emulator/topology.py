@@ -25,7 +25,7 @@ from hsl.agents.address_map import PAGE_BYTES, AddressMap, SamEntry
 from hsl.agents.home import HomeConfig
 from hsl.agents.io import IoConfig
 from hsl.agents.memory import Memory
-from hsl.agents.request import RequestConfig
+from hsl.agents.request_config import RequestConfig
 from hsl.agents.target import TargetConfig
 from hsl.engine.config import MAX_IDLE_TU, NodeConfig
 from hsl.engine.node import Node

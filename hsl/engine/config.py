@@ -12,7 +12,7 @@ from hsl.agents.atc import AtcConfig
 from hsl.agents.home import HomeConfig
 from hsl.agents.io import IoConfig
 from hsl.agents.memory import Memory
-from hsl.agents.request import RequestConfig
+from hsl.agents.request_config import RequestConfig
 from hsl.agents.target import TargetConfig
 from hsl.errors import ConfigError
 from hsl.link.config import PortConfig

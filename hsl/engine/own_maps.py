@@ -8,7 +8,7 @@ from typing import TypeVar
 from hsl.agents.address_map import AddressMap
 from hsl.agents.home import HomeConfig
 from hsl.agents.io import IoConfig
-from hsl.agents.request import RequestConfig
+from hsl.agents.request_config import RequestConfig
 from hsl.agents.target import TargetConfig
 
 __all__ = ["OwnMaps"]

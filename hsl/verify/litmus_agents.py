@@ -13,7 +13,8 @@ from hsl.agents.address_map import PAGE_BYTES, AddressMap, SamEntry
 from hsl.agents.home import HomeAgent, HomeConfig
 from hsl.agents.io import IoAgent, IoConfig
 from hsl.agents.memory import Memory
-from hsl.agents.request import RequestAgent, RequestConfig
+from hsl.agents.request import RequestAgent
+from hsl.agents.request_config import RequestConfig
 from hsl.codec.message import Message
 from hsl.verify.automaton import Automaton, DeviceAutomaton, Given, HomeAutomaton, RequestAutomaton
 from hsl.verify.litmus_text import MAX_LOCATIONS

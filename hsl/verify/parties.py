@@ -14,7 +14,7 @@ from hsl.agents.home import HomeConfig
 from hsl.agents.io import IoConfig
 from hsl.agents.iommu import Iommu
 from hsl.agents.memory import Memory
-from hsl.agents.request import RequestConfig
+from hsl.agents.request_config import RequestConfig
 from hsl.agents.target import TargetConfig
 from hsl.verify.issuer import THREAD_WINDOW
 from hsl.verify.layout import CPU_NIDS, HOME, PATIENT_TXNS, Layout

@@ -14,7 +14,8 @@ from hsl._generated.tables import HA_EVENTS, HA_STATES, HA_TABLE
 from hsl.agents.access import Access
 from hsl.agents.home import HomeAgent, HomeConfig
 from hsl.agents.memory import Memory
-from hsl.agents.request import RequestAgent, RequestConfig
+from hsl.agents.request import RequestAgent
+from hsl.agents.request_config import RequestConfig
 from hsl.codec.message import Message
 from tests.agents.home_rig import (
     DIRTY,

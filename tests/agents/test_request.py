@@ -6,7 +6,7 @@ from hsl._generated.constants import ERROR_LOG_ENTRIES, LINE_BYTES, Aop, Err, Op
 from hsl.agents.access import Access
 from hsl.agents.address_map import AddressMap
 from hsl.agents.peers import LOCAL
-from hsl.agents.request import MAX_PENDING, RequestConfig
+from hsl.agents.request_config import MAX_PENDING, RequestConfig
 from hsl.codec.message import Message
 from hsl.errors import ConfigError
 from tests.support.agents import (

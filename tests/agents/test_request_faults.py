@@ -5,7 +5,8 @@ import pytest
 from hsl._generated.constants import Aop, Err, ErrorCode, Op, St
 from hsl.agents.access import Access
 from hsl.agents.address_map import AddressMap, SamEntry
-from hsl.agents.request import RequestAgent, RequestConfig
+from hsl.agents.request import RequestAgent
+from hsl.agents.request_config import RequestConfig
 from hsl.codec.message import Message
 from hsl.errors import TransactionError
 from tests.support.agents import (

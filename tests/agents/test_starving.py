@@ -8,7 +8,8 @@ from hsl._generated.constants import LINE_BYTES, Op, St
 from hsl.agents.access import Access
 from hsl.agents.address_map import AddressMap, SamEntry
 from hsl.agents.peers import LOCAL
-from hsl.agents.request import RequestAgent, RequestConfig
+from hsl.agents.request import RequestAgent
+from hsl.agents.request_config import RequestConfig
 from hsl.codec.message import Message
 from tests.support.agents import complete, drain, load
 from tests.support.calls import calls

@@ -13,7 +13,7 @@ from hsl.agents.home import HomeAgent, HomeConfig
 from hsl.agents.io import IoConfig
 from hsl.agents.memory import Memory
 from hsl.agents.peers import FEATURES
-from hsl.agents.request import RequestConfig
+from hsl.agents.request_config import RequestConfig
 from hsl.engine.node import Node, NodeConfig
 from hsl.link.config import PortConfig
 from hsl.transport.base import Core, Place

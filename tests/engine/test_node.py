@@ -11,7 +11,7 @@ from hsl._generated.constants import LINE_BYTES, Aop, Err, ErrorCode, LinkState,
 from hsl.agents.access import Access, Ticket
 from hsl.agents.home import HomeConfig
 from hsl.agents.memory import Memory
-from hsl.agents.request import RequestConfig
+from hsl.agents.request_config import RequestConfig
 from hsl.engine.node import EVENT_LIMIT, Node, NodeConfig
 from hsl.errors import ConfigError
 from hsl.link.events import LinkDown, LinkUp

@@ -12,7 +12,7 @@ from hsl.agents.address_map import AddressMap, SamEntry
 from hsl.agents.home import HomeConfig
 from hsl.agents.io import IoConfig
 from hsl.agents.memory import Memory
-from hsl.agents.request import RequestConfig
+from hsl.agents.request_config import RequestConfig
 from hsl.codec.message import Message
 from hsl.engine.node import Node, NodeConfig
 from hsl.link.config import PortConfig

@@ -13,7 +13,8 @@ from hsl.agents.home import HomeAgent, HomeConfig
 from hsl.agents.interpreter import Table
 from hsl.agents.invariants import InvariantError, ReferenceMemory, directory_exact, single_writer
 from hsl.agents.memory import Memory
-from hsl.agents.request import RequestAgent, RequestConfig
+from hsl.agents.request import RequestAgent
+from hsl.agents.request_config import RequestConfig
 from hsl.agents.target import MemoryTarget, TargetConfig
 from hsl.codec.message import Message
 
