@@ -219,8 +219,8 @@ def test_each_command_has_examples_and_exit_codes(path: tuple[str, ...]) -> None
 @pytest.mark.parametrize(("path", "example"), EXAMPLES, ids=lambda each: str(each)[:60])
 def test_examples_parse(path: tuple[str, ...], example: Example) -> None:
     """Every example is a command line that the command accepts."""
-    last = example.line.split(" | ")[-1]
-    words = shlex.split(last.removeprefix('eval "$(').removesuffix(')"'))
+    inner = re.search(r'"\$\((.*)\)"', example.line)
+    words = shlex.split(inner[1] if inner else example.line.split(" | ")[-1])
     assert words[: 1 + len(path)] == ["hsl", *path]
     command: click.Command = LEAVES[path]
     command.make_context("hsl", words[1 + len(path) :])

@@ -12,7 +12,10 @@ LIST = Leaf(
     calls="hsl.cli.spec:list_files",
     summary="List the names that 'hsl spec path' takes.",
     output=json_only(),
-    examples=[Example("hsl spec list", "Show each name with a line about its file.")],
+    examples=[
+        Example("hsl spec list", "Show each name with a line about its file."),
+        Example("hsl spec list --json", "Print the same as JSON."),
+    ],
     ends={0: "The list is printed."},
 )
 PATH = Leaf(
