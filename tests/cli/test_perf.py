@@ -41,7 +41,7 @@ def test_report(tmp_path: Path) -> None:
     )
     assert (one.exit_code, two.exit_code) == (0, 0), one.stderr + two.stderr
     reports: list[dict[str, Any]] = [json.loads(each.stdout) for each in (one, two)]
-    validate(reports[0], "perf_program")
+    validate(reports[0], "program")
     for report in reports:
         del report["seconds"], report["accesses_per_s"]
     assert reports[0] == reports[1]
@@ -66,7 +66,7 @@ def test_wrong_byte(monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setattr(Memory, "read_line", lambda *arguments: (bytes(64), False))
     done = invoke("-", "--json", text=" L 1000,8\n")
     report = json.loads(done.stdout)
-    validate(report, "perf_program")
+    validate(report, "program")
     assert (done.exit_code, report["verified"]) == (ExitCode.FAILED, False)
     assert report["wrong"].startswith("line 1: load of 8 bytes at 0x1000: ")
 
@@ -137,6 +137,6 @@ def test_example_records_a_program() -> None:
     done = subprocess.run(command, env=environment, capture_output=True, text=True, timeout=120)
     assert done.returncode == 0, done.stderr
     report = json.loads(done.stdout)
-    validate(report, "perf_program")
+    validate(report, "program")
     assert (report["verified"], report["accesses"]) == (True, 3000)
     assert min(report["kinds"].values()) > 0
