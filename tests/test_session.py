@@ -16,8 +16,9 @@ from hsl._generated.constants import ErrorCode, LinkState
 from hsl.errors import ConfigError, PeerLost, PeerUnreachable
 from hsl.link.events import LinkDown, StateChanged
 from hsl.session import SETTLE_TU, Attachment, Session
-from hsl.transport.base import parse_uri
+from hsl.transport.base import Place, parse_uri
 from hsl.transport.faults import FaultInjector, FaultKind, FaultPlan
+from hsl.transport.loopback import Loopback, Wire
 from tests.support.ports import PortDevice, port_config
 from tests.support.sessions import (
     FAST,
@@ -83,6 +84,19 @@ def test_faults_are_repaired_and_counted(faults: str, scheme: str, tmp_path: Pat
             assert a.counters.replays + b.counters.replays + a.counters.prot_duplicate > 0
 
     run(body())
+
+
+def test_each_end_draws_the_faults_that_it_draws_on_the_loopback() -> None:
+    """With one seed each end hits the flits of the same numbers on every transport, and never the other's."""
+    wire = Wire(Place(0, 0, 0), Place(1, 0, 0))
+    lanes = Loopback([device(1, 0), device(2, 0)], [wire], seed=7).lanes
+    draws = []
+    for number in (0, 1):
+        attachment = Attachment(uri="tcp://127.0.0.1:0", listen=True, device=number)
+        (end,) = Session(device(number + 1, 0), [attachment], seed=7).ends.values()
+        draws.append(end.link.injector.rng.random())
+        assert draws[-1] == lanes[Place(number, 0, 0)].injector.rng.random()
+    assert draws[0] != draws[1]
 
 
 @pytest.mark.parametrize("scheme", SCHEMES)

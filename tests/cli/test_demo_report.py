@@ -118,9 +118,9 @@ def test_a_link_that_never_comes_up(arguments: tuple[str, ...]) -> None:
     [
         (("--tu", "0"), "expected 18 to 24 on sockets"),
         (("--tu", "30"), "expected 18 to 24 on sockets"),
-        (("--nth", "5"), "--nth: no fault"),
-        (("--burst", "5"), "--burst: no fault"),
-        (("--kernel", "saxpy", "--nth", "5"), "--nth: no fault"),
+        (("--nth", "5"), "--nth needs --faults"),
+        (("--burst", "5"), "--burst needs --faults"),
+        (("--kernel", "saxpy", "--nth", "5"), "--nth needs --faults"),
         (("--kernel", "saxpy", "--size", "1000"), "multiple of 1024"),
     ],
 )
