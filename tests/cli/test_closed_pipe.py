@@ -34,6 +34,8 @@ SHORT = {
     "perf program": ["lackey"],
     "telemetry broker": ["--port", "0", "--time-limit", "0"],
     "info": [],
+    "spec list": [],
+    "spec path": [],
     "help": ["demo"],
     "completion": ["bash"],
 }
