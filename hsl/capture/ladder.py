@@ -341,7 +341,7 @@ class _Picture:
         height = LINE * len(lines) + PAD
         self._box(x, self.y, self.pitch - 2 * PAD, height)
         bottom = self.y + height
-        self.y += PAD // 4
+        self.y += PAD // 2
         self._lines(x, lines, "boxed")
         self.y = bottom
 

@@ -162,6 +162,20 @@ def test_arrows_in_order() -> None:
     assert all(a[1] < b[1] for a, b in pairwise(drawn))
 
 
+def test_heads_point_at_the_target() -> None:
+    """The head of an arrow has its tip at the end of the line, and its barbs on the line's side."""
+    for group in parse(to_svg(STORY)).iter(f"{SVG}g"):
+        line, path = group.find(f"{SVG}line"), group.find(f"{SVG}path")
+        assert line is not None
+        assert path is not None
+        head = re.match(r"M(\d+) \d+L(\d+) ", path.attrib["d"])
+        if head is not None:
+            barb, tip = map(int, head.groups())
+            start, end = (int(line.attrib[name]) for name in ("x1", "x2"))
+            assert tip == end
+            assert (barb < tip) == (start < end)
+
+
 def test_lost_arrow_does_not_arrive() -> None:
     """The line of a lost arrow ends well before its target; all others reach it."""
     drawn = arrows(to_svg(STORY))
