@@ -5,7 +5,7 @@ from __future__ import annotations
 import re
 from collections.abc import Iterator
 from enum import StrEnum
-from typing import BinaryIO, Final, NamedTuple
+from typing import Final, NamedTuple
 
 from hsl._generated.constants import SEQ_MODULUS, FlitType
 from hsl.capture.pcapng import Packet
@@ -53,13 +53,12 @@ class Carried(NamedTuple):
     repeated: bool = False
 
 
-def carried(stream: BinaryIO) -> Iterator[Carried]:
-    """Read the flits of a capture of one session, in their order; frames that are no flit are left out.
+def carried(reader: Reader) -> Iterator[Carried]:
+    """Yield the flits of a capture of one session, in their order; frames that are no flit are left out.
 
     Each interface is read by itself: a message that spans flits is not found in a port of several links.
     Flits are taken to arrive in the order in which they were sent. Raises CaptureError as Reader does.
     """
-    reader = Reader(stream)
     ways: dict[int, _Way] = {}
     for number, packet in enumerate(reader):
         try:

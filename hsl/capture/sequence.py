@@ -11,6 +11,7 @@ from typing import BinaryIO, Final
 from hsl._generated.constants import LINE_BYTES, CtlOp, Err, FlitType, Op, St, Vc
 from hsl.capture.ladder import MAX_STEPS, Arrow, Divider, Fate, Kind, Ladder, Lifeline, Note, Step
 from hsl.capture.messages import Carried, Landing, carried
+from hsl.capture.trace import Clock, Reader
 from hsl.codec.ctl import decode_ctl
 from hsl.codec.message import Message
 from hsl.errors import ConfigError
@@ -38,6 +39,7 @@ WITH_STATE: Final = frozenset({Op.Cmp, Op.CmpData, Op.SnpRsp, Op.SnpRspData})
 WITH_ADDRESS: Final = frozenset({Vc.REQ, Vc.RWD, Vc.SNP, Vc.MEM})
 NON_COHERENT: Final = frozenset({Op.NcRead, Op.NcWrite, Op.NcEnq})
 MAX_OPEN: Final = 1 << 16  # transactions without an answer: what all TXNs of sixteen agents allow
+SHORTEST_TEXT: Final = 4  # fewer printable bytes are a number
 SHOWN_BYTES: Final = 16  # of data, from the first byte that is not 0
 
 Tag = tuple[int, int, int]
@@ -55,16 +57,20 @@ def sequence(
 
     One lifeline per node: first those of `heads`, which gives nodes another head, then the others as they
     appear. `line`: an address; only messages of its 64-byte line are shown, with what the link did to repair
-    their flits. `notes` are added by time, before the arrows of the same time; each names a node.
+    their flits. `notes` are added by time, before the arrows of the same time; each names a node. Times of a
+    capture with a wall clock count from its first flit.
 
     Raises CaptureError for bytes that are no capture, and ConfigError for a port of several links, whose
     messages cannot be told apart by link, and for steps that are out of order.
     """
     story = _Story(None if line is None else line - line % LINE_BYTES)
-    arrows: Iterable[Step] = story.arrows(carried(stream))
+    reader = Reader(stream)
+    arrows: Iterable[Step] = story.arrows(carried(reader))
     steps = list(islice(merge(notes, arrows, key=_time), MAX_STEPS + 1))
     if len(steps) > MAX_STEPS:
         steps[MAX_STEPS - 1 :] = [Divider(time=steps[MAX_STEPS - 1].time, text="more steps follow")]
+    if reader.info is not None and reader.info.clock == Clock.WALL and story.start is not None:
+        steps = [replace(step, time=max(step.time - story.start, 0)) for step in steps]
     named = {**(heads or {})}
     named |= {node: Lifeline(node) for node in story.nodes if node not in named}
     return Ladder(
@@ -92,6 +98,7 @@ class _Story:
     def __init__(self, line: int | None) -> None:
         self.line = line
         self.nodes: list[str] = []
+        self.start: int | None = None  # time of the first flit
         self._links: dict[tuple[str, str], str] = {}
         self._lines = _Lines()
         # Of each direction, the messages of the line by SEQ, and the SEQs that did not get through.
@@ -100,6 +107,8 @@ class _Story:
 
     def arrows(self, flits: Iterable[Carried]) -> Iterator[Arrow]:
         for each in flits:
+            if self.start is None:
+                self.start = each.time
             way = each.lane.source, each.lane.target
             self._see(way, each.lane.link)
             if each.flit.ft == FlitType.CTL:
@@ -203,6 +212,6 @@ def _preview(data: bytes) -> str:
     some = data.strip(b"\0")
     cut = "..." if len(some) > SHOWN_BYTES else ""
     some = some[:SHOWN_BYTES]
-    if some.isascii() and some.decode("ascii").isprintable():
-        return f'"{some.decode("ascii")}{cut}"' if some else ""
+    if len(some) >= SHORTEST_TEXT and some.isascii() and some.decode("ascii").isprintable():
+        return f'"{some.decode("ascii")}{cut}"'
     return f"{some.hex()}{cut}"

@@ -15,6 +15,7 @@ from typing import BinaryIO, NamedTuple
 from hsl._generated.constants import LINE_BYTES, Aop, Op, St, Vc
 from hsl.agents import atomics
 from hsl.agents.atomics import extract
+from hsl.capture import Reader
 from hsl.capture.messages import carried
 from hsl.codec.message import Message
 from hsl.errors import ConfigError
@@ -83,7 +84,7 @@ def _exchanges(stream: BinaryIO, unjudged: dict[int, str]) -> Iterator[tuple[_Se
 
 def _messages(stream: BinaryIO) -> Iterator[_Sent]:
     """The messages of all lanes, in the order in which the flits that end them were first sent."""
-    for each in carried(stream):
+    for each in carried(Reader(stream)):
         if not each.repeated:
             for message in each.messages:
                 yield _Sent(message, each.number, each.time)

@@ -4,13 +4,14 @@ from __future__ import annotations
 
 import re
 from collections import Counter
+from dataclasses import replace
 from pathlib import Path
 from random import Random
 from typing import Any
 
 import pytest
 
-from hsl.capture import Reader
+from hsl.capture import Clock, Reader, Sink, Writer
 from hsl.capture.ladder import MAX_STEPS, Arrow, Divider, Fate, Kind, Ladder, Lifeline, Note, to_svg
 from hsl.capture.sequence import sequence
 from hsl.errors import CaptureError, ConfigError
@@ -165,6 +166,38 @@ def test_a_long_run(tmp_path: Path) -> None:
         ("CmpData(E)", Fate.ARRIVED),
         ("CmpAck", Fate.ARRIVED),
     ]
+
+
+def test_wall_clock(tmp_path: Path) -> None:
+    """Times of a capture with a wall clock count from its first flit, not from 1970."""
+    capture, _ = run(tmp_path)
+    with capture.open("rb") as stream:
+        reader = Reader(stream)
+        packets = list(reader)
+    assert reader.info is not None
+    wall = tmp_path / "wall.pcapng"
+    base = 1_800_000_000 * 10**9
+    writer = Writer(Sink(str(wall)), replace(reader.info, clock=Clock.WALL), reader.lanes)
+    for packet in packets:
+        writer.packet(packet._replace(time=base + packet.time))
+    writer.close({})
+    shifted = [step.time + packets[0].time for step in ladder(wall).steps]
+    assert shifted == [step.time for step in ladder(capture).steps]
+
+
+@pytest.mark.parametrize(
+    ("data", "shown"),
+    [(b"hello", '"hello"'), (b"X", "58"), (bytes(3) + b"\x12\x34", "1234"), (b"m" * 20, f'"{"m" * 16}..."')],
+)
+def test_data(tmp_path: Path, data: bytes, shown: str) -> None:
+    """Data are shown as text if they are one, else as hex in wire order, without the zeros around them."""
+
+    def program(system: System) -> None:
+        system.gpu.store(LINE, data)
+        system.cpu.load(LINE, 1)
+
+    capture, _ = run(tmp_path, program)
+    assert arrows(ladder(capture))[-1].detail == shown
 
 
 def test_several_links_are_refused(tmp_path: Path) -> None:
