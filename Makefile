@@ -22,7 +22,7 @@ PACKAGE      := $(VENV)/.package
 INSTALLED    := $(VENV)/.installed
 NATIVE_FILES := $(shell find native -type f)
 
-.PHONY: help demo test venv lint types drift layers ctest bench differential mutation soak program everything models shortmodels coverage diagrams docs debian13 clean
+.PHONY: help demo test venv lint types drift layers ctest bench differential mutation soak program everything models shortmodels coverage diagrams pictures docs debian13 clean
 
 help: ## this list
 	@sed -n 's/^\([a-z0-9]*\):[^#]*## /\1\t/p' Makefile | expand -t 14
@@ -78,6 +78,9 @@ shortmodels: venv ## all states of the models that are marked short (needs rumur
 diagrams: ## the state diagrams of the link as SVG, in build/diagrams (needs graphviz)
 	mkdir -p build/diagrams
 	for file in spec/generated/*.dot; do dot -Tsvg "$$file" -o "build/diagrams/$$(basename "$$file" .dot).svg" || exit 1; done
+
+pictures: venv ## the pictures of README and docs, drawn from runs; they are checked in
+	$(BIN)/python docs/pictures/make.py
 
 docs: venv ## the documentation as a web site, in build/docs
 	$(BIN)/python -m sphinx -E -q -W --keep-going -c docs . build/docs

@@ -12,22 +12,19 @@ from collections import Counter, defaultdict
 from collections.abc import Iterator
 from typing import BinaryIO, NamedTuple
 
-from hsl._generated.constants import LINE_BYTES, Aop, FlitType, Op, St, Vc
+from hsl._generated.constants import LINE_BYTES, Aop, Op, St, Vc
 from hsl.agents import atomics
 from hsl.agents.atomics import extract
 from hsl.capture import Reader
-from hsl.codec.flit import FORMATS
+from hsl.capture.messages import carried
 from hsl.codec.message import Message
-from hsl.codec.reference import Unpacker, decode_flit
-from hsl.errors import CodecError, ConfigError
+from hsl.errors import ConfigError
 from hsl.verify.trace_operation import MAX_OPERATIONS, Trace, TraceOperation
 
 __all__ = ["Seen", "operations_of"]
 
 WORD = 8
-SEQS = 1024
 MAX_OPEN = 1 << 16  # requests without completion: what all TXNs of sixteen agents allow
-_FORM_OF_SIZE = {form.bytes: name for name, form in FORMATS.items()}
 _ONE_VALUE = (Op.ReadOnce, Op.WriteFull, Op.WritePtl, Op.AtomicLoad)
 
 CACHED, PARTIAL, UNSEEN, TWICE, FAILED = (
@@ -87,21 +84,10 @@ def _exchanges(stream: BinaryIO, unjudged: dict[int, str]) -> Iterator[tuple[_Se
 
 def _messages(stream: BinaryIO) -> Iterator[_Sent]:
     """The messages of all lanes, in the order in which the flits that end them were first sent."""
-    reader = Reader(stream)
-    unpackers: dict[int, Unpacker] = defaultdict(Unpacker)
-    expected: dict[int, int] = defaultdict(int)  # SEQ of the next PROT that is no repetition
-    for number, packet in enumerate(reader):
-        lane = packet.interface
-        try:
-            flit = decode_flit(packet.data, _FORM_OF_SIZE.get(len(packet.data), "L64"))
-        except CodecError:
-            continue  # damaged on its way: what it carried comes again
-        if flit.ft != FlitType.PROT or flit.seq != expected[lane]:
-            continue
-        expected[lane] = (flit.seq + 1) % SEQS
-        som = flit.som if FORMATS[flit.format].has_som else None
-        for message in unpackers[lane].feed(flit.payload, som, lambda vc: True)[0]:
-            yield _Sent(message, number, packet.time)
+    for each in carried(Reader(stream)):
+        if not each.repeated:
+            for message in each.messages:
+                yield _Sent(message, each.number, each.time)
 
 
 def _mark(unjudged: dict[int, str], addr: int, why: str) -> None:

@@ -1,0 +1,215 @@
+"""The ladder of a capture: every message of the run, where it landed, and what the link repaired."""
+
+from __future__ import annotations
+
+import re
+from collections import Counter
+from dataclasses import replace
+from pathlib import Path
+from random import Random
+from typing import Any
+
+import pytest
+
+from hsl.capture import Clock, Reader, Sink, Writer
+from hsl.capture.ladder import MAX_STEPS, Arrow, Divider, Fate, Kind, Ladder, Lifeline, Note, to_svg
+from hsl.capture.sequence import sequence
+from hsl.errors import CaptureError, ConfigError
+from hsl.system import System
+
+LINE = 0x1000
+HELLO = b"hello"
+
+
+def share(system: System) -> None:
+    """The GPU stores, and the CPU reads it."""
+    system.gpu.store(LINE, HELLO)
+    assert system.cpu.load(LINE, len(HELLO)) == HELLO
+
+
+def run(folder: Path, program: Any = share, **settings: Any) -> tuple[Path, dict[str, Any]]:
+    """The capture of a program, and the system's own count of what happened."""
+    capture = folder / "run.pcapng"
+    with System(seed=3, capture=capture, **settings) as system:
+        program(system)
+    return capture, system.report()
+
+
+def ladder(capture: Path, **settings: Any) -> Ladder:
+    with capture.open("rb") as stream:
+        return sequence(stream, title="a run", **settings)
+
+
+def arrows(found: Ladder) -> list[Arrow]:
+    return [step for step in found.steps if isinstance(step, Arrow)]
+
+
+def names(found: list[Arrow]) -> list[str]:
+    return [re.split(r"\W", arrow.label)[0] for arrow in found]
+
+
+def random_program(seed: int) -> Any:
+    """Loads, stores, atomics and flushes of both sides on a few lines."""
+
+    def program(system: System) -> None:
+        rng = Random(seed)
+        for _ in range(40):
+            agent = rng.choice((*system.cpus, *system.gpus))
+            addr = LINE + 64 * rng.randrange(4)
+            match rng.randrange(4):
+                case 0:
+                    agent.load(addr, 8)
+                case 1:
+                    agent.store(addr, rng.randbytes(8))
+                case 2:
+                    agent.atomic("add", addr, 1)
+                case 3:
+                    agent.flush(addr)
+
+    return program
+
+
+@pytest.mark.parametrize("seed", range(2))
+@pytest.mark.parametrize(
+    "settings", [{}, {"faults": "crc:0.05,drop:0.05"}, {"flit": "B256"}, {"gpus": 2}], ids=str
+)
+def test_every_message_is_an_arrow(tmp_path: Path, seed: int, settings: dict[str, Any]) -> None:
+    """As many arrows of each opcode arrive as the ports sent messages, from and to the right node."""
+    capture, report = run(tmp_path, random_program(seed), **settings)
+    found = arrows(ladder(capture))
+    arrived = [arrow for arrow in found if arrow.fate == Fate.ARRIVED and arrow.kind != Kind.LINK]
+    for node, counts in report["nodes"].items():
+        sent = [arrow for arrow in arrived if arrow.source == node]
+        assert Counter(names(sent)) == Counter(counts["messages_sent"])
+    assert len(arrived) == report["messages"] > 20
+
+
+def test_the_messages_of_a_line(tmp_path: Path) -> None:
+    """With a line only its messages are shown, answers too: the lines together are the run."""
+    capture, _ = run(tmp_path, random_program(1))
+    whole = Counter(names(arrows(ladder(capture))))
+    parts = [Counter(names(arrows(ladder(capture, line=LINE + 64 * at + 5)))) for at in range(4)]
+    assert sum(parts, Counter()) == whole
+    assert all(part.total() > 5 for part in parts)
+    assert arrows(ladder(capture, line=0x9000)) == []
+
+
+def test_a_story(tmp_path: Path) -> None:
+    """A store and a load are told in the order of the protocol, with states and data (HSL 5.5)."""
+    capture, _ = run(tmp_path)
+    found = arrows(ladder(capture, line=LINE))
+    assert [(arrow.source, arrow.label, arrow.kind, arrow.detail) for arrow in found] == [
+        ("gpu", "ReadUnique", Kind.REQUEST, ""),
+        ("cpu", "CmpData(E)", Kind.DATA, ""),
+        ("gpu", "CmpAck", Kind.RESPONSE, ""),
+        ("cpu", "SnpShared", Kind.SNOOP, ""),
+        ("gpu", "SnpRspData(S)", Kind.DATA, '"hello"'),
+    ]
+
+
+FATES = {
+    "drop@PROT:x1:nth=2:from=cpu": (Fate.LOST, "is lost"),
+    "crc@PROT:x1:nth=2:from=cpu": (Fate.DAMAGED, "CRC error"),
+    "truncate@PROT:x1:nth=2:from=cpu": (Fate.DAMAGED, "CRC error"),
+    "drop@PROT:x1:nth=1:from=cpu": (Fate.IGNORED, "after a gap"),
+}
+
+
+@pytest.mark.parametrize("faults", FATES)
+def test_what_a_fault_did(tmp_path: Path, faults: str) -> None:
+    """A grant that a fault stops is shown with its fate, then the NAK, then the grant again."""
+    capture, _ = run(tmp_path, faults=faults)
+    request, first, nak, again, *_ = arrows(ladder(capture, line=LINE))
+    fate, words = FATES[faults]
+    assert (request.label, request.fate) == ("ReadUnique", Fate.ARRIVED)
+    assert (first.label, first.fate) == ("CmpData(E)", fate)
+    assert words in first.detail
+    assert (nak.label, nak.kind, nak.source) == ("NAK", Kind.LINK, "gpu")
+    assert (again.label, again.fate) == ("CmpData(E)", Fate.ARRIVED)
+    assert again.detail.endswith("again")
+
+
+def test_a_flit_that_comes_twice(tmp_path: Path) -> None:
+    """A message whose flit is repeated although it had arrived is shown as one that the receiver ignores."""
+    capture, _ = run(tmp_path, faults="drop@NOP:1:from=gpu,drop@PROT:x1:nth=2:from=gpu")
+    fates = [arrow.fate for arrow in arrows(ladder(capture))]
+    assert Fate.IGNORED in fates
+
+
+def test_notes_and_heads(tmp_path: Path) -> None:
+    """Notes stand between the arrows by time, and a node is shown under the name that it is given."""
+    capture, _ = run(tmp_path)
+    with capture.open("rb") as stream:
+        times = [packet.time for packet in Reader(stream)]
+    note = Note(time=times[-1] // 2, lifeline="gpu", text="half of the time")
+    found = ladder(capture, notes=[note], heads={"gpu": Lifeline("GPU"), "cpu": Lifeline("CPU", "host")})
+    assert [lifeline.name for lifeline in found.lifelines] == ["GPU", "CPU"]
+    assert [step.time for step in found.steps] == sorted(step.time for step in found.steps)
+    assert [step.lifeline for step in found.steps if isinstance(step, Note)] == ["GPU"]
+    assert "half of the time" in to_svg(found)
+
+
+def test_a_long_run(tmp_path: Path) -> None:
+    """A picture has the first messages and says that more follow; a line is found after SEQ has wrapped."""
+    last = 64 * MAX_STEPS
+
+    def program(system: System) -> None:
+        system.gpu.load_many(list(range(0, last + 1, 64)))
+
+    capture, _ = run(tmp_path, program)
+    found = ladder(capture)
+    assert len(found.steps) == MAX_STEPS
+    assert isinstance(found.steps[-1], Divider)
+    late = arrows(ladder(capture, line=last))
+    assert [(arrow.label, arrow.fate) for arrow in late] == [
+        ("ReadShared", Fate.ARRIVED),
+        ("CmpData(E)", Fate.ARRIVED),
+        ("CmpAck", Fate.ARRIVED),
+    ]
+
+
+def test_wall_clock(tmp_path: Path) -> None:
+    """Times of a capture with a wall clock count from its first flit, not from 1970."""
+    capture, _ = run(tmp_path)
+    with capture.open("rb") as stream:
+        reader = Reader(stream)
+        packets = list(reader)
+    assert reader.info is not None
+    wall = tmp_path / "wall.pcapng"
+    base = 1_800_000_000 * 10**9
+    writer = Writer(Sink(str(wall)), replace(reader.info, clock=Clock.WALL), reader.lanes)
+    for packet in packets:
+        writer.packet(packet._replace(time=base + packet.time))
+    writer.close({})
+    shifted = [step.time + packets[0].time for step in ladder(wall).steps]
+    assert shifted == [step.time for step in ladder(capture).steps]
+
+
+@pytest.mark.parametrize(
+    ("data", "shown"),
+    [(b"hello", '"hello"'), (b"X", "58"), (bytes(3) + b"\x12\x34", "1234"), (b"m" * 20, f'"{"m" * 16}..."')],
+)
+def test_data(tmp_path: Path, data: bytes, shown: str) -> None:
+    """Data are shown as text if they are one, else as hex in wire order, without the zeros around them."""
+
+    def program(system: System) -> None:
+        system.gpu.store(LINE, data)
+        system.cpu.load(LINE, 1)
+
+    capture, _ = run(tmp_path, program)
+    assert arrows(ladder(capture))[-1].detail == shown
+
+
+def test_several_links_are_refused(tmp_path: Path) -> None:
+    """Messages of a bonded port are spread over its links: no ladder is better than a wrong one."""
+    capture, _ = run(tmp_path, links=2)
+    with pytest.raises(ConfigError, match="several links"):
+        ladder(capture)
+
+
+def test_no_capture(tmp_path: Path) -> None:
+    """A file that is no capture is refused as the reader refuses it."""
+    file = tmp_path / "run.pcapng"
+    file.write_bytes(b"not a capture")
+    with pytest.raises(CaptureError):
+        ladder(file)
