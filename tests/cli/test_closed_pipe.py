@@ -34,6 +34,7 @@ SHORT = {
     "perf program": ["lackey"],
     "telemetry broker": ["--port", "0", "--time-limit", "0"],
     "info": [],
+    "schema": [],
     "spec list": [],
     "spec path": [],
     "help": ["demo"],
