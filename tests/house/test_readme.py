@@ -142,10 +142,10 @@ def test_command_is_known(command: str, tmp_path: Path, monkeypatch: pytest.Monk
     found: click.Command = main
     context = click.Context(found, info_name="hsl")
     while isinstance(found, click.Group):
-        name, child, words = found.resolve_command(context, words)
+        _, child, words = found.resolve_command(context, words)
         assert child is not None
         found = child
-        context = click.Context(found, parent=context, info_name=name)
+        context = click.Context(found, parent=context, info_name=found.name)
     found.make_context(found.name, words, parent=context.parent)
 
 
