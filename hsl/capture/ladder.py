@@ -25,7 +25,7 @@ MAX_LIFELINES: Final = 8
 
 
 class Kind(StrEnum):
-    """Kinds of arrows; the kind decides the colour."""
+    """The kind of an arrow, which decides its colour."""
 
     REQUEST = "request"
     SNOOP = "snoop"
@@ -35,7 +35,7 @@ class Kind(StrEnum):
 
 
 class Fate(StrEnum):
-    """Fates of an arrow on its way."""
+    """The fate of an arrow on its way."""
 
     ARRIVED = "arrived"
     LOST = "lost"  # it ends before the target

@@ -21,7 +21,7 @@ _FORM_OF_SIZE: Final = {form.bytes: name for name, form in FORMATS.items()}
 
 
 class Landing(StrEnum):
-    """Fates of one sending of a flit."""
+    """The fate of one sending of a flit."""
 
     ACCEPTED = "accepted"
     LOST = "lost"  # a fault dropped it
@@ -103,7 +103,7 @@ class _Way:
 
 
 def _arrival(flit: Flit, packet: Packet) -> tuple[Landing, int]:
-    """Return the fate that the comments of a packet give, and the SEQ with which it arrives."""
+    """Return the landing that the comments of a packet tell, and the SEQ with which it arrives."""
     for comment in packet.comments:
         if landing := _STOPPED.get(comment):
             return landing, flit.seq

@@ -145,7 +145,7 @@ def test_command_is_known(command: str, tmp_path: Path, monkeypatch: pytest.Monk
         _, child, words = found.resolve_command(context, words)
         assert child is not None
         found = child
-        context = click.Context(found, parent=context, info_name=name)
+        context = click.Context(found, parent=context, info_name=found.name)
     found.make_context(found.name, words, parent=context.parent)
 
 
