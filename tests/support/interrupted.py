@@ -30,7 +30,7 @@ PATIENCE = 60.0  # seconds until something that must happen counts as missing; a
 DYING = 2.0  # seconds in which a process that was killed comes to its end
 INTERPRETER = 0.2  # seconds of CPU by which Python has started, and the command answers signals itself
 EXPECTED = re.compile(
-    r"seed \d+|telemetry at \S+|listening at \S+|hsl demo .*|.*\b\d+ of \d+\b.*|watching \S+|\S+: \d+, \d+/s"
+    r"seed \d+|telemetry at \S+|listening at \S+|hsl demo .*|.*\b\d+ of \d+\b.*|watching \S+|waiting for .*"
 )
 INTERRUPTED = 2
 
