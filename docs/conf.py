@@ -34,6 +34,7 @@ autodoc_preserve_defaults = True
 autodoc_typehints = "none"
 napoleon_attr_annotations = False
 napoleon_use_ivar = True
+default_role = "code"  # what stands between backticks in a docstring
 
 html_theme = "furo"
 html_title = "hsl: the HSL Open Reference Profile"
