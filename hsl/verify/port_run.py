@@ -30,10 +30,14 @@ _ENUMS: Final[Mapping[str, Callable[[Any], Any]]] = {
 Call = Callable[[Port, dict[str, Any], int], None]
 
 
+class TooLong(ValueError):
+    """A record with more bytes than a flit can have."""
+
+
 def _receive(port: Port, record: dict[str, Any], now: int) -> None:
     data = bytes.fromhex(record["receive"])
     if len(data) > MAX_BYTES:
-        raise ValueError(f"{len(data)} bytes; expected at most {MAX_BYTES}")
+        raise TooLong(f"{len(data)} bytes; expected at most {MAX_BYTES}")
     port.receive(record.get("link", 0), data, now, bool(record.get("error", False)))
 
 
@@ -107,6 +111,8 @@ def _call(port: Port, record: dict[str, Any], number: int, before: int) -> int:
         CALLS[names[0]](port, record, now)
     except HslError:
         pass  # the caller was told; the port must go on
+    except TooLong as error:
+        raise ConfigError(f"record {number}: {names[0]}: {error}") from error
     except (TypeError, ValueError, KeyError, AttributeError) as error:
         raise ConfigError(f"record {number}: {names[0]}: invalid fields in {str(record)[:80]}") from error
     return now

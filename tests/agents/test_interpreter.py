@@ -91,7 +91,10 @@ def test_guards_choose_the_row() -> None:
         ({("A", "x"): (row(why=("none",)),), ("B", "x"): (row(),)}, "outside its domain"),
         ({("A", "x"): (row("unknown"),), ("B", "x"): (row(),)}, "unknown of .* no function"),
         ({("A", "x"): (row(n="C"),), ("B", "x"): (row(),)}, "next state C"),
-        ({("A", "x"): (row(),), ("B", "x"): (row(),), ("C", "x"): (row(),)}, "no state and event"),
+        (
+            {("A", "x"): (row(),), ("B", "x"): (row(),), ("C", "x"): (row(),)},
+            "unknown state or event in .'C', 'x'",
+        ),
     ],
 )
 def test_a_bad_table_is_refused_when_it_is_built(cells: Table, text: str) -> None:

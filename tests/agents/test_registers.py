@@ -170,7 +170,7 @@ def test_illegal_access_list_entries() -> None:
     """Ranges that are no pages and indices beyond the last are refused."""
     entries = AccessList()
     for bad in (AclEntry(8, PAGE - 1), AclEntry(0, PAGE), AclEntry(PAGE, PAGE - 1)):
-        with pytest.raises(ConfigError, match="no range"):
+        with pytest.raises(ConfigError, match="expected a range of whole pages"):
             entries.put(0, bad)
     with pytest.raises(ConfigError, match="there are 32"):
         entries.put(32, None)

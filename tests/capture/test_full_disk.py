@@ -163,7 +163,9 @@ def test_a_capture_on_a_file_system_without_room(disk: Path) -> None:
 )
 def test_a_report_on_a_file_system_without_room(command: list[str], disk: Path) -> None:
     """A file that cannot be written to its end is removed: code 4, one line, no empty or cut file."""
-    (disk.parent / "flits").write_text(json.dumps([{"format": "B256", "type": "PROT"}] * 64))
+    (disk.parent / "flits").write_text(
+        json.dumps({"schema": "hsl.codec/1", "flits": [{"format": "B256", "type": "PROT"}] * 64})
+    )
     (disk / "rest").write_bytes(bytes(64 << 10))
     done = run(disk, 100, *command, "x")
     assert done.returncode == 4, done.stderr
