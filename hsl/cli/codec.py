@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import json
 from pathlib import Path
 from typing import Any, Final
 
@@ -13,6 +12,7 @@ from hsl.cli.file_kind import foreign
 from hsl.cli.flit_encode import encode_document
 from hsl.cli.flit_json import DOCUMENT, ENCODED, decode_document
 from hsl.cli.flit_view import show_document
+from hsl.cli.json_text import print_json
 from hsl.cli.stdin import STDIN, standard_input
 from hsl.codec.engines import engine
 from hsl.errors import ConfigError
@@ -37,7 +37,7 @@ def decode(form: str, hex_text: str | None, path: Path | None, as_json: bool, en
     if path is not None and "error" in flits[0] and (kind := foreign(data)):
         raise ConfigError(f"{path}: {kind}")
     if as_json:
-        click.echo(json.dumps({"schema": DOCUMENT, "flits": flits}, indent=2))
+        print_json({"schema": DOCUMENT, "flits": flits})
     else:
         show_document(flits)
     return ExitCode.FAILED if any("error" in flit for flit in flits) else ExitCode.OK
@@ -54,7 +54,7 @@ def encode(path: Path, out: Path | None, as_json: bool, engine: str) -> int:
         with create_file(out, f"--out {out}") as stream:
             stream.write(b"".join(flits))
     if as_json:
-        click.echo(json.dumps({"schema": ENCODED, "flits": [flit.hex() for flit in flits]}, indent=2))
+        print_json({"schema": ENCODED, "flits": [flit.hex() for flit in flits]})
     elif out is None:
         for flit in flits:
             click.echo(flit.hex())

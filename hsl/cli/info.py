@@ -1,6 +1,5 @@
 """`hsl info`: versions, engines, CPU features."""
 
-import json
 import platform
 from typing import Any
 
@@ -8,6 +7,7 @@ import click
 
 from hsl import __version__
 from hsl._generated.constants import PROFILE_NAME, PROFILE_SENTENCE, VERSION
+from hsl.cli.json_text import print_json
 from hsl.codec import crc, native
 from hsl.engine.select import engines
 
@@ -39,7 +39,7 @@ def info(as_json: bool) -> None:
     """Run `hsl info`."""
     found = facts()
     if as_json:
-        click.echo(json.dumps(found, indent=2))
+        print_json(found)
         return
     del found["schema"]
     width = max(map(len, found))

@@ -2,13 +2,13 @@
 
 from __future__ import annotations
 
-import json
 from textwrap import wrap
 from typing import Any, Final
 
 import click
 
 from hsl._generated.constants import FlitType
+from hsl.cli.json_text import print_json
 from hsl.cli.tables import paint
 from hsl.nearest import expected
 from hsl.transport.fault_kinds import ANY, KINDS, FaultKind, Outcome
@@ -57,7 +57,7 @@ def kinds(kind: str | None, as_json: bool) -> None:
         raise click.UsageError(f"unknown kind of fault {kind!r}; {expected(FaultKind, kind)}")
     found = listed(None if kind is None else FaultKind(kind))
     if as_json:
-        click.echo(json.dumps(found, indent=2))
+        print_json(found)
     elif kind is None:
         show_list()
     else:

@@ -1,4 +1,4 @@
-"""The text of a JSON document on standard output or in a file."""
+"""A JSON document on standard output or in a file."""
 
 from __future__ import annotations
 
@@ -6,7 +6,9 @@ import json
 import re
 from typing import Any, Final
 
-__all__ = ["json_text"]
+import click
+
+__all__ = ["json_text", "print_json"]
 
 SURROGATE: Final = re.compile("[\ud800-\udfff]")
 BYTE: Final = 0xDC00  # Python keeps the byte b of a file name that is not UTF-8 as U+DC00 + b
@@ -19,6 +21,11 @@ def json_text(document: Any) -> str:
     """
     text = json.dumps(document, indent=2)
     return json.dumps(_readable(document), indent=2) if r"\ud" in text else text
+
+
+def print_json(document: Any) -> None:
+    """Print a document on standard output."""
+    click.echo(json_text(document))
 
 
 def _readable(value: Any) -> Any:

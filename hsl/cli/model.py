@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import json
 import sys
 import time
 from collections.abc import Iterator
@@ -15,6 +14,7 @@ from typing import Any
 import click
 
 from hsl.cli.exits import ExitCode, NothingSelected
+from hsl.cli.json_text import print_json
 from hsl.cli.meter import Meter
 from hsl.cli.processes import Children
 from hsl.cli.rumur import APT, Checker, ModelBroken, Outcome, ToolMissing
@@ -89,7 +89,7 @@ def checked(
         "ok": all(row["ok"] for row in rows),
     }
     if as_json:
-        click.echo(json.dumps(report, indent=2))
+        print_json(report)
     else:
         show(report)
     if any(row["verdict"] == "broken" for row in rows):

@@ -10,6 +10,7 @@ from typing import Any, Final
 import click
 
 from hsl.cli.exits import ExitCode
+from hsl.cli.json_text import print_json
 from hsl.nearest import nearest
 
 __all__ = ["print_schema", "schema_bundle", "schemas"]
@@ -76,7 +77,7 @@ def print_schema(name: str | None, as_json: bool) -> int:
         hint = f"did you mean {near}?" if near else "hsl schema lists all"
         click.echo(f"hsl: unknown schema {name!r}; {hint}", err=True)
         return ExitCode.NOTHING
-    click.echo(json.dumps(schema_bundle(known), indent=2))
+    print_json(schema_bundle(known))
     return ExitCode.OK
 
 
@@ -85,7 +86,7 @@ def show_list(as_json: bool) -> None:
     titles = {name: schema["title"] for name, schema in schemas().items()}
     if as_json:
         rows = [{"name": name, "title": title} for name, title in titles.items()]
-        click.echo(json.dumps({"schema": LIST, "schemas": rows}, indent=2))
+        print_json({"schema": LIST, "schemas": rows})
         return
     width = max(map(len, titles))
     for name, title in titles.items():

@@ -2,11 +2,10 @@
 
 from __future__ import annotations
 
-import json
-
 import click
 
 from hsl.cli.exits import ExitCode
+from hsl.cli.json_text import print_json
 from hsl.nearest import nearest
 from hsl.spec_files import FILES, path_of, spec_folder
 
@@ -20,9 +19,7 @@ def list_files(as_json: bool) -> None:
     """Run `hsl spec list`."""
     if as_json:
         files = [{"name": file.name, "path": str(file.path), "about": file.about} for file in FILES]
-        click.echo(
-            json.dumps({"schema": LIST_SCHEMA, "folder": str(spec_folder()), "files": files}, indent=2)
-        )
+        print_json({"schema": LIST_SCHEMA, "folder": str(spec_folder()), "files": files})
         return
     width = max(len(file.name) for file in FILES)
     for file in FILES:
@@ -38,7 +35,7 @@ def print_path(name: str | None, as_json: bool) -> int:
         click.echo(f"hsl: the specification has no file {name}; {hint}", err=True)
         return ExitCode.NOTHING
     if as_json:
-        click.echo(json.dumps({"schema": PATH_SCHEMA, "name": name, "path": str(found)}, indent=2))
+        print_json({"schema": PATH_SCHEMA, "name": name, "path": str(found)})
     else:
         click.echo(str(found))
     return ExitCode.OK

@@ -18,6 +18,7 @@ from rich.live import Live
 from rich.table import Table
 
 from hsl.cli.exits import ExitCode
+from hsl.cli.json_text import print_json
 from hsl.cli.meter import Meter
 from hsl.cli.processes import run_loop
 from hsl.cli.tables import console_width
@@ -89,7 +90,7 @@ def broker(port: int, time_limit: float | None, as_json: bool) -> int:
     """Run `hsl telemetry broker`; its exit code."""
     with library().EmbeddedBroker(port) as embedded:
         address = {"schema": "hsl.telemetry.broker/1", "address": str(embedded.address)}
-        click.echo(json.dumps(address) if as_json else address["address"])
+        click.echo(json.dumps(address) if as_json else address["address"])  # a line: readers go on at once
         sys.stdout.flush()
         run_loop(sleep(time_limit))
     return ExitCode.OK
@@ -133,7 +134,7 @@ def watch(uri: str, as_json: bool, count: int | None, time_limit: float | None) 
         "nodes": watcher.nodes,
     }
     if as_json:
-        click.echo(json.dumps(report, indent=2))
+        print_json(report)
     elif sys.stdout.isatty():
         Console(highlight=False, width=console_width()).print(table(watcher))
     return ExitCode.OK

@@ -1,6 +1,7 @@
 """`hsl spec`: where the files of the specification are."""
 
 import json
+import os
 from pathlib import Path
 
 import pytest
@@ -76,3 +77,9 @@ def test_unknown_name(name: str, hint: str, how: tuple[str, ...]) -> None:
     assert result.exit_code == ExitCode.NOTHING
     assert result.stdout == ""
     assert result.stderr == f"hsl: the specification has no file {name}; {hint}\n"
+
+
+def test_a_folder_whose_name_is_not_utf_8(monkeypatch: pytest.MonkeyPatch) -> None:
+    """The document of a package in such a folder is valid for parsers that refuse lone surrogates."""
+    monkeypatch.setattr("hsl.cli.spec.spec_folder", lambda: Path(os.fsdecode(b"/opt/n\xff")))
+    assert json.loads(call("path", "--json").stdout)["path"] == r"/opt/n\xff"
