@@ -13,7 +13,7 @@ from typing import Final
 import click
 from click.core import ParameterSource
 
-from hsl.cli.words import ARRAY_KERNELS, COUNTING_KERNELS
+from hsl.cli.help_values import ARRAY_KERNELS, COUNTING_KERNELS
 from hsl.errors import ConfigError
 from hsl.files import check_writable
 

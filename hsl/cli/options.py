@@ -13,8 +13,8 @@ from typing import Any, Final
 import click
 import cloup
 
+from hsl.cli.help_values import FORMATS, HOMES, LEAST_CAPTURE, MAX_BURST
 from hsl.cli.seconds import Seconds
-from hsl.cli.words import FORMATS, HOMES, LEAST_CAPTURE, MAX_BURST
 from hsl.engine.select import ENGINES
 from hsl.nearest import nearest
 

@@ -3,8 +3,8 @@
 import cloup
 
 from hsl.cli.help import Example, Leaf
+from hsl.cli.help_values import MEMORY_MODELS
 from hsl.cli.options import FILE, Choice, flag, option, output
-from hsl.cli.words import MEMORY_MODELS
 
 __all__ = ["command"]
 

@@ -1,8 +1,8 @@
 """`hsl codec`."""
 
 from hsl.cli.help import Branch, Example, Leaf
+from hsl.cli.help_values import FORMATS
 from hsl.cli.options import Choice, Option, input_file, json_only, option, output
-from hsl.cli.words import FORMATS
 from hsl.engine.select import ENGINES
 
 __all__ = ["command"]

@@ -1,9 +1,9 @@
 """`hsl demo`."""
 
-from hsl.cli.commands.nodes import ENDS, fault_group, kernel, recording_group, size, system_group
+from hsl.cli.commands.node_options import ENDS, fault_group, kernel, recording_group, size, system_group
 from hsl.cli.help import Example, Leaf
+from hsl.cli.help_values import MAX_GPUS
 from hsl.cli.options import Choice, home, input_file, integer, option, output, time_limit
-from hsl.cli.words import MAX_GPUS
 
 __all__ = ["command"]
 

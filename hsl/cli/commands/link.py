@@ -6,8 +6,8 @@ import click
 
 from hsl._generated.constants import MAX_LINKS, MAX_WINDOW
 from hsl.cli.help import Branch, Example, Leaf
+from hsl.cli.help_values import MAX_BER, MAX_DELAY_NS, MAX_LANES, MAX_MESSAGES, MAX_RATE, MIN_RATE
 from hsl.cli.options import Choice, Integer, capture, engine, faults, flit, integer, option, output, seed
-from hsl.cli.words import MAX_BER, MAX_DELAY_NS, MAX_LANES, MAX_MESSAGES, MAX_RATE, MIN_RATE
 from hsl.engine.select import ENGINES
 
 __all__ = ["command"]

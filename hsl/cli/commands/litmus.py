@@ -3,8 +3,8 @@
 import cloup
 
 from hsl.cli.help import Branch, Example, Leaf
+from hsl.cli.help_values import LITMUS_FAULTS, LONG_THREADS, MAX_JOBS, MAX_RUNS
 from hsl.cli.options import Choice, flag, integer, json_only, option, output, seed
-from hsl.cli.words import LITMUS_FAULTS, LONG_THREADS, MAX_JOBS, MAX_RUNS
 
 __all__ = ["command"]
 

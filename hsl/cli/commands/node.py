@@ -2,7 +2,7 @@
 
 import click
 
-from hsl.cli.commands.nodes import ENDS, fault_group, kernel, recording_group, size, system_group
+from hsl.cli.commands.node_options import ENDS, fault_group, kernel, recording_group, size, system_group
 from hsl.cli.help import Branch, Example, Leaf
 from hsl.cli.options import FILE, home, input_file, option, output, time_limit
 from hsl.cli.seconds import Seconds

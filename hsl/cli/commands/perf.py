@@ -3,8 +3,8 @@
 import cloup
 
 from hsl.cli.help import Branch, Example, Leaf
+from hsl.cli.help_values import CACHE_SETS, CACHE_WAYS, PROGRAM_CACHES
 from hsl.cli.options import FILE, Choice, capture, engine, home, integer, option, output, seed
-from hsl.cli.words import CACHE_SETS, CACHE_WAYS, PROGRAM_CACHES
 
 __all__ = ["command"]
 

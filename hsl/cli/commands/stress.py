@@ -5,6 +5,7 @@ from typing import Final
 import click
 
 from hsl.cli.help import Example, Leaf
+from hsl.cli.help_values import STRESS_DEFAULTS, STRESS_KINDS, STRESS_LIMITS, STRESS_VIA
 from hsl.cli.options import (
     FILE,
     OUT,
@@ -19,7 +20,6 @@ from hsl.cli.options import (
     seed,
     time_limit,
 )
-from hsl.cli.words import STRESS_DEFAULTS, STRESS_KINDS, STRESS_LIMITS, STRESS_VIA
 
 __all__ = ["command"]
 

@@ -7,8 +7,8 @@ from typing import Final
 import click
 
 from hsl._generated.constants import MAX_LINKS, MAX_TU_EXP
+from hsl.cli.help_values import ARRAY_KERNELS, COUNTING_KERNELS
 from hsl.cli.options import FILE, Choice, capture, engine, faults, flit, integer, option, seed
-from hsl.cli.words import ARRAY_KERNELS, COUNTING_KERNELS
 
 __all__ = ["ENDS", "fault_group", "kernel", "recording_group", "size", "system_group"]
 

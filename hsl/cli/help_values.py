@@ -1,7 +1,7 @@
 """Names and limits that help shows, and that belong to packages which help must not import.
 
-Importing the engines takes longer than printing help may take. `tests/cli/test_words.py` compares each row
-with its owner.
+Importing the engines takes longer than printing help may take. `tests/cli/test_help_values.py` compares each
+row with its owner.
 """
 
 from __future__ import annotations
