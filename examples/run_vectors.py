@@ -8,9 +8,10 @@ COMMAND is started once. For each vector it gets one line on stdin:
     FORMAT CREDITS FLIT [FLIT...]
 
 FORMAT is L64 or B256. CREDITS is - (no limit) or VC=N,VC=N: the messages that the sender may send; a VC that
-is not named has none. Each FLIT is hex digits; "." is a flit of no bytes. COMMAND answers with one line of
-JSON: {"fields": ...} or {"error": ...}, as a vector has them (spec/vectors/README.md). Numbers that are 0
-and names of opcodes may be left out. examples/receiver.py is such a command. Standard library only.
+is not named has none, and "." names none. Each FLIT is hex digits; "." is a flit of no bytes. COMMAND answers
+with one line of JSON: {"fields": ...} or {"error": ...}, as a vector has them (spec/vectors/README.md).
+Numbers that are 0 and names of opcodes may be left out. examples/receiver.py is such a command. Standard
+library only.
 """
 
 from __future__ import annotations
@@ -44,7 +45,7 @@ def plain(value: Any) -> Any:
 
 
 def same(expected: Any, answered: Any) -> bool:
-    """Return True if two values that `plain` returned agree."""
+    """True if two values that `plain` returned agree."""
     if isinstance(expected, list) and isinstance(answered, list):
         return len(expected) == len(answered) and all(map(same, expected, answered))
     if not (isinstance(expected, dict) and isinstance(answered, dict)):
@@ -53,24 +54,36 @@ def same(expected: Any, answered: Any) -> bool:
     return either - both <= DERIVED and all(same(expected[name], answered[name]) for name in both)
 
 
+def answer(line: str) -> Any:
+    """Return the answer in a line; None if it is not JSON."""
+    try:
+        return plain(json.loads(line))
+    except ValueError:
+        return None
+
+
 def main(command: str, *names: str) -> int:
     """Run the vectors of all files, or of `names`; return 0 if the receiver answers each as it must."""
     paths = [Path(name) for name in names] or sorted(VECTORS.glob("[!s]*.json"))
     vectors = [vector for path in paths for vector in json.loads(path.read_text())["vectors"]]
     lines = "".join(request(vector) + "\n" for vector in vectors)
-    done = subprocess.run(shlex.split(command), input=lines, stdout=subprocess.PIPE, text=True, check=True)
-    answers = done.stdout.splitlines()
+    try:
+        done = subprocess.run(shlex.split(command), input=lines.encode(), stdout=subprocess.PIPE, check=False)
+    except (OSError, ValueError) as error:
+        print(f"cannot start: {error}")
+        return 1
+    answers = done.stdout.decode("utf-8", "backslashreplace").splitlines()
     if len(answers) != len(vectors):
-        print(f"{len(vectors)} vectors, {len(answers)} answers")
+        print(f"{len(vectors)} vectors, {len(answers)} answers; exit code {done.returncode}")
         return 1
     wrong = 0
-    for vector, answer in zip(vectors, answers, strict=True):
+    for vector, line in zip(vectors, answers, strict=True):
         expected = {name: vector[name] for name in ("fields", "error") if name in vector}
-        if not same(plain(expected), plain(json.loads(answer))):
+        if not same(plain(expected), answer(line)):
             wrong += 1
             if wrong <= SHOWN:
                 print(f"{vector['id']}: {vector['comment']}")
-                print(f"  expected {json.dumps(expected)}\n  answered {answer}")
+                print(f"  expected {json.dumps(expected)}\n  answered {line}")
     print(f"{len(vectors)} vectors, {wrong} answered wrong")
     return int(wrong > 0)
 

@@ -68,6 +68,25 @@ def test_vectors_by_a_wrong_receiver(tmp_path: Path, vectors: str, right: str, w
     assert "expected" in done.stdout
 
 
+BROKEN = {
+    "no such program": ("./nowhere", r"cannot start: .*\./nowhere.*"),
+    "an end in the middle": ("sh -c 'read line; echo {}; exit 3'", r"\d+ vectors, 1 answers; exit code 3"),
+    "an end at once": ("false", r"\d+ vectors, 0 answers; exit code 1"),
+    "a quote without its end": ("sh -c 'x", r"cannot start: No closing quotation"),
+    "answers that are not JSON": ("sed s/.*/segfault/", r"\d+ vectors, \d+ answered wrong"),
+    "answers that are not text": (r"sed s/.*/\\xff/", r"\d+ vectors, \d+ answered wrong"),
+    "answers that are not objects": ("sed s/.*/1/", r"\d+ vectors, \d+ answered wrong"),
+}
+
+
+@pytest.mark.parametrize(("receiver", "said"), BROKEN.values(), ids=BROKEN)
+def test_vectors_by_a_broken_receiver(tmp_path: Path, receiver: str, said: str) -> None:
+    """run_vectors.py says in a line what is wrong with a receiver that does not answer, and fails."""
+    done = run("run_vectors.py", receiver, str(ROOT / "spec/vectors/flits.json"), cwd=tmp_path)
+    assert (done.returncode, done.stderr) == (1, "")
+    assert re.fullmatch(said, done.stdout.splitlines()[-1])
+
+
 TWO_NODES = r"""the CPU reads b'hello'
 cpu finds 0
 gpu finds 1
