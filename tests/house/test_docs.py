@@ -21,7 +21,7 @@ import pytest
 from markdown_it import MarkdownIt
 
 from tests.support.documents import FENCE, PAGES, ROOT
-from tests.support.external_tools import apt_line, leave_out
+from tests.support.external_tools import apt_line, leave_out, list_as_not_run
 
 TEXTS = [path for path in PAGES if path.exists()] + [
     ROOT / "CONTRIBUTING.md",
@@ -189,7 +189,7 @@ def browser(request: pytest.FixtureRequest) -> str:
     """The path of Chromium."""
     path = shutil.which("chromium")
     if path is None and platform.freedesktop_os_release().get("ID") == "ubuntu":
-        pytest.skip("Ubuntu has Chromium as a snap only")
+        list_as_not_run(request.node, "Ubuntu has Chromium as a snap only")
     if path is None:
         leave_out(request.node, "chromium missing", apt_line("chromium"))
     return path

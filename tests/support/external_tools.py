@@ -33,8 +33,13 @@ def leave_out(item: pytest.Item, lack: str, remedy: str) -> NoReturn:
     """The test cannot run here: it is listed as NOT RUN with the remedy, or fails where HSL_CI=1."""
     if os.environ.get("HSL_CI") == "1":
         pytest.fail(f"{lack}, and HSL_CI=1: {remedy}", pytrace=False)
-    item.user_properties.append((NOT_RUN, f"{lack}: {remedy}"))  # the one thing that xdist carries over
-    pytest.skip(f"{lack}: {remedy}")
+    list_as_not_run(item, f"{lack}: {remedy}")
+
+
+def list_as_not_run(item: pytest.Item, reason: str) -> NoReturn:
+    """The test cannot run on this system, whatever is installed: it is listed as NOT RUN."""
+    item.user_properties.append((NOT_RUN, reason))  # the one thing that xdist carries over
+    pytest.skip(reason)
 
 
 @pytest.hookimpl(tryfirst=True)
