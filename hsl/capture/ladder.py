@@ -15,6 +15,7 @@ from typing import Final, NamedTuple
 from xml.sax.saxutils import escape
 
 from hsl.errors import ConfigError
+from hsl.nearest import expected
 
 __all__ = ["Arrow", "Divider", "Fate", "Kind", "Ladder", "Lifeline", "Note", "Step", "to_svg", "to_text"]
 
@@ -104,7 +105,7 @@ class Ladder:
         for step in self.steps:
             for name in _lifelines_of(step):
                 if name not in names:
-                    raise ConfigError(f"unknown lifeline {name!r}; expected one of {names}")
+                    raise ConfigError(f"unknown lifeline {name!r}; {expected(names, name)}")
             if isinstance(step, Arrow) and step.source == step.target:
                 raise ConfigError(f"arrow {step.label!r} leads to its own lifeline; use a Note")
         for before, after in pairwise(self.steps):

@@ -16,6 +16,7 @@ from hsl.emulator.kernels import COMPLETION
 from hsl.emulator.program import Condition, Program
 from hsl.emulator.topology import Topology, gpu_of
 from hsl.errors import ConfigError
+from hsl.nearest import expected
 
 __all__ = ["HOMES", "ArrayCpuDevice"]
 
@@ -44,7 +45,7 @@ class ArrayCpuDevice(Device):
         seed: int = 0,
     ) -> None:
         if kernel not in ARRAY_KERNELS:
-            raise ConfigError(f"no array kernel {kernel!r}; there are {', '.join(ARRAY_KERNELS)}")
+            raise ConfigError(f"unknown array kernel {kernel!r}; {expected(ARRAY_KERNELS, kernel)}")
         self.kernel = ARRAY_KERNELS[kernel]
         self.home = home
         self.size = self.kernel.size if size is None else size
@@ -111,7 +112,7 @@ class ArrayCpuDevice(Device):
     def check_place(self, topology: Topology) -> None:
         """ConfigError when the data would be where there is no memory, or where a GPU does not reach."""
         if self.home not in HOMES:
-            raise ConfigError(f"no home {self.home!r}; there are {', '.join(HOMES)}")
+            raise ConfigError(f"unknown home {self.home!r}; {expected(HOMES, self.home)}")
         if self.home == "memory" and not topology.memory_nodes:
             raise ConfigError("data in a memory node need one: memory_nodes = 1 in the topology")
         if self.home == "interleaved" and topology.gpus > 1 and topology.shape != "mesh":

@@ -12,6 +12,7 @@ from hsl.emulator.kernels import COMPLETION, COUNTER_BYTES, KERNELS, SCRATCH_LIN
 from hsl.emulator.program import Condition, Program
 from hsl.emulator.topology import Topology
 from hsl.errors import ConfigError
+from hsl.nearest import expected
 
 __all__ = ["CpuDevice"]
 
@@ -32,7 +33,7 @@ class CpuDevice(Device):
         self, topology: Topology, epoch: Callable[[], int], data: bytes, kernel: str = "wordcount"
     ) -> None:
         if kernel not in KERNELS:
-            raise ConfigError(f"no kernel {kernel!r}; there are {', '.join(KERNELS)}")
+            raise ConfigError(f"unknown kernel {kernel!r}; {expected(KERNELS, kernel)}")
         if topology.gpus > 1 or topology.memory_nodes:
             raise ConfigError(f"kernel {kernel} is for one GPU and no memory node; array kernels use more")
         room = topology.memory_bytes - INPUT

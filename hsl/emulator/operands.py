@@ -9,6 +9,7 @@ from hsl._generated.constants import Aop
 from hsl._generated.tables import AOPS
 from hsl.agents.access import Access
 from hsl.errors import ConfigError
+from hsl.nearest import expected
 
 __all__ = ["OPERATIONS", "Operand", "atomic_access", "unpacked"]
 
@@ -29,7 +30,7 @@ def atomic_access(
 ) -> Access:
     """Return the access that performs the operation `name`. Raises ConfigError for what cannot be one."""
     if name.lower() not in OPERATIONS:
-        raise ConfigError(f"atomic operation {name!r} is unknown; there are {', '.join(OPERATIONS)}")
+        raise ConfigError(f"unknown atomic operation {name!r}; {expected(OPERATIONS, name.lower())}")
     aop = OPERATIONS[name.lower()]
     if (compare is not None) != (aop is Aop.CAS):
         raise ConfigError(f"{name} with compare={compare!r}: cas needs a value, other operations take none")

@@ -25,6 +25,7 @@ from hsl.emulator.topology import Topology
 from hsl.engine.node import Node
 from hsl.errors import ConfigError, HslError
 from hsl.link.events import Event
+from hsl.nearest import expected
 from hsl.transport.base import Place, Tap
 from hsl.transport.loopback import Loopback
 
@@ -305,7 +306,7 @@ def check(topology: Topology, home: str, caches: str) -> None:
     """ConfigError for what a run cannot be."""
     for what, given, legal in (("home", home, tuple(HOMES)), ("cache", caches, CACHES)):
         if given not in legal:
-            raise ConfigError(f"no {what} {given!r}; there are {', '.join(legal)}")
+            raise ConfigError(f"unknown {what} {given!r}; {expected(legal, given)}")
     if topology.gpus > 1 or topology.memory_nodes:
         raise ConfigError("a program runs on one CPU and one GPU: gpus = 1 and memory_nodes = 0")
 

@@ -137,7 +137,7 @@ class Topology:
         legal = {field.name for field in fields(cls)} - {"codec", "atomics"}
         if unknown := sorted(values.keys() - legal):
             raise ConfigError(
-                f"topology: no such setting: {', '.join(unknown)}; there are {', '.join(sorted(legal))}"
+                f"topology: unknown setting {', '.join(unknown)}; {expected(sorted(legal), unknown[0])}"
             )
         return cls(**values)
 

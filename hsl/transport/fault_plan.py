@@ -112,7 +112,7 @@ class Fault:
         fields: dict[str, Any] = {}
         for name, value in settings.items():
             if name not in SETTINGS:
-                raise ConfigError(f"{name}: no such setting; there are {' '.join(SETTINGS)}")
+                raise ConfigError(f"{name}: unknown setting; {expected(SETTINGS, name)}")
             field, legal, words = SETTINGS[name]
             fields[field] = legal(value)
             if fields[field] is None:

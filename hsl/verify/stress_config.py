@@ -101,7 +101,7 @@ class StressConfig:
             raise ConfigError(f"stress: kinds = {self.kinds!r} must be text")
         for name in self.kinds.split(","):
             if name not in KINDS:
-                raise ConfigError(f"stress: kind {name!r}; expected {', '.join(KINDS)}, or {ALL}, or {NONE}")
+                raise ConfigError(f"stress: unknown kind {name!r}; {expected([*KINDS, ALL, NONE], name)}")
             if need := self._needs(name):
                 raise ConfigError(f"stress: --with {name} needs {need}")
 

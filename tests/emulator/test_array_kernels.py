@@ -86,8 +86,8 @@ def test_memory_of_a_topology() -> None:
 @pytest.mark.parametrize(
     ("kernel", "options", "text"),
     [
-        ("none", {}, "no array kernel"),
-        ("saxpy", {"home": "moon"}, "no home"),
+        ("none", {}, "unknown array kernel 'none'; expected saxpy, "),
+        ("saxpy", {"home": "moon"}, "unknown home 'moon'; expected hostmem, "),
         ("saxpy", {"size": 0}, "expected a multiple of 1024"),
     ],
 )

@@ -148,8 +148,8 @@ def test_first_touch_order() -> None:
 @pytest.mark.parametrize(
     ("options", "text"),
     [
-        ({"home": "moon"}, "no home"),
-        ({"caches": "none"}, "no cache"),
+        ({"home": "moon"}, "unknown home 'moon'; expected hostmem, "),
+        ({"caches": "none"}, "unknown cache 'none'; expected cpu, gpu or both"),
         ({"topology": Topology(gpus=2)}, "one GPU"),
     ],
 )
