@@ -23,6 +23,7 @@ __all__ = [
     "check_writable",
     "create_file",
     "create_text",
+    "exists",
     "open_file",
     "open_stream",
     "open_text",
@@ -90,6 +91,11 @@ def read_file(path: Path, limit: int, name: str = "") -> bytes:
         if small and len(data := read_at_most(stream, limit + 1)) <= limit:
             return data
     raise ConfigError(f"{name or path}: larger than the limit of {limit} bytes")
+
+
+def exists(path: str | os.PathLike[str]) -> bool:
+    """True if there is a file of this name. No file has a name that is too long, or that cannot be one."""
+    return os.path.exists(path)  # noqa: PTH110  Path.exists raises OSError for a name that is too long
 
 
 def check_writable(path: Path, name: str = "") -> None:

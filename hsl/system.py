@@ -24,6 +24,7 @@ from hsl.emulator.operands import Operand, atomic_access, unpacked
 from hsl.emulator.topology import SHAPES, Topology
 from hsl.engine.select import choose
 from hsl.errors import ConfigError
+from hsl.files import exists
 from hsl.transport.faults import FaultPlan
 
 __all__ = ["Agent", "MemoryRange", "System"]
@@ -370,7 +371,7 @@ def assembled(source: str | os.PathLike[str] | Mapping[str, Any], given: Mapping
         settings |= source
     elif source in SHAPES:
         settings["shape"] = source
-    elif Path(source).exists():
+    elif exists(source):
         settings |= Topology.read(Path(source))
     else:
         raise ConfigError(

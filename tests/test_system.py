@@ -286,6 +286,7 @@ def test_address_outside(s: hsl.System, addr: str) -> None:
         ("hsl.System(seed=-1)", "seed is -1; it must be 0 to 18446744073709551615"),
         ("hsl.System(gpus=9)", "gpus = 9"),
         ("hsl.System(topology='ring')", "topology is 'ring'; it must be star, mesh, or a file that exists"),
+        ("hsl.System(topology='x' * 300)", "or a file that exists"),
         ("hsl.System(topology={'colour': 1})", "colour"),
         ("hsl.System(faults='rust:1e-3')", "invalid fault 'rust:1e-3'"),
         ("hsl.System(faults='crc:0.1:link=1')", "links are 0..0"),

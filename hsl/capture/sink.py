@@ -8,6 +8,7 @@ from contextlib import suppress
 from pathlib import Path
 
 from hsl.errors import CaptureError, reason
+from hsl.files import exists
 
 __all__ = ["LEAST_SIZE", "STDOUT", "Sink"]
 
@@ -31,7 +32,7 @@ class Sink:
         self.part = 0
         self.size = 0  # of the present part
         self.broken = False
-        self.pipe = target == STDOUT or (Path(target).exists() and not Path(target).is_file())
+        self.pipe = target == STDOUT or (exists(target) and not Path(target).is_file())
         if self.pipe and limit is not None:
             raise CaptureError(f"capture {target}: a limit of size is for files")
         self._fd = self._open()

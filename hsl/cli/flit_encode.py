@@ -6,6 +6,7 @@ message without `offset` begins as early as it can so that it ends in its flit. 
 
 from __future__ import annotations
 
+import json
 import reprlib
 from enum import IntEnum
 from typing import Any, Final
@@ -223,8 +224,8 @@ def number(value: Any, where: str) -> int:
 
 
 def shown(value: Any) -> str:
-    """A value of any size in a few words."""
-    return reprlib.repr(value)
+    """A value of any size in a few words: null, true and false as JSON spells them."""
+    return json.dumps(value) if value is None or isinstance(value, bool) else reprlib.repr(value)
 
 
 def hex_bytes(value: Any, where: str) -> bytes:

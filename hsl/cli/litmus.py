@@ -18,7 +18,7 @@ from hsl.cli.meter import Meter
 from hsl.cli.node import deliver, draw_seed
 from hsl.cli.options import is_quiet
 from hsl.cli.processes import spread
-from hsl.files import STDIN, open_text
+from hsl.files import STDIN, exists, open_text
 from hsl.nearest import nearest
 from hsl.transport.faults import FaultPlan
 from hsl.verify.litmus import Explorer, Result
@@ -130,7 +130,7 @@ def select(names: Sequence[str], long: bool) -> list[LitmusTest]:
 
 def unknown(name: str, tests: Sequence[str]) -> str:
     """Return the line about a name that selects no test: what may have been meant."""
-    if Path(name).exists():
+    if exists(name):
         kind = "directory" if Path(name).is_dir() else "file"
         return f"{name}: no test has this name, and a {kind} is read only if its name ends in {SUFFIX}"
     near = nearest(name.strip("*?"), tests)

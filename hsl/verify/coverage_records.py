@@ -8,7 +8,7 @@ from collections.abc import Collection, Iterable, Mapping, Sequence
 from pathlib import Path
 from typing import Any, Final
 
-from hsl.errors import ConfigError
+from hsl.errors import ConfigError, reason
 from hsl.files import parse_json, read_file
 
 __all__ = ["read_records", "summary", "write_record"]
@@ -27,7 +27,10 @@ def write_record(path: Path, counts: Mapping[str, Counter[str]]) -> None:
 def read_records(folder: Path, what: str, kinds: Sequence[str], cells: Collection[str]) -> tuple[int, Counts]:
     """Return the number of records in `folder` and their sum. Raises ConfigError for one not of `what`."""
     total: Counts = {kind: Counter() for kind in kinds}
-    paths = sorted(folder.glob("*.json"))
+    try:
+        paths = sorted(folder.glob("*.json"))
+    except OSError as error:
+        raise ConfigError(f"{folder}: {reason(error)}") from error
     for path in paths:
         document = parse_json(read_file(path, MAX_RECORD_BYTES), str(path))
         for kind in kinds:

@@ -78,7 +78,7 @@ def read(path: Path) -> Recording:
         raise ConfigError(f"{path} is empty; the first line says what runs")
     head, *records = lines
     if head.get("hslr") != FORMAT:
-        raise ConfigError(f"{path}, line 1: hslr = {head.get('hslr')!r}; this reader knows {FORMAT}")
+        raise ConfigError(f"{path}, line 1: hslr = {json.dumps(head.get('hslr'))}; expected {FORMAT}")
     if head.get("profile") != PROFILE:
         raise ConfigError(f"{path}, line 1: profile {head.get('profile')!r}; this is {PROFILE}")
     if str(head.get("target")) not in TARGETS or not isinstance(head.get("config"), dict):

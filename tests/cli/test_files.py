@@ -138,6 +138,35 @@ def test_a_document_that_is_none_names_its_file(tmp_path: Path) -> None:
     refused("encode", path)
 
 
+LONG = "x" * 300  # no file system of ours has such a name
+
+
+@pytest.mark.parametrize(
+    "line",
+    [
+        "coverage link --input",
+        "coverage coherence --input",
+        "litmus run",
+        "demo --transport loopback --input /dev/null --capture",
+    ],
+)
+def test_a_name_that_is_too_long_is_bad_input(line: str) -> None:
+    """A name that no file can have ends in a line about it, and is no internal error."""
+    done = CliRunner().invoke(main, [*line.split(), LONG])
+    assert done.exit_code in (ExitCode.USAGE, ExitCode.NOTHING), done.stderr
+    assert LONG in done.stderr.splitlines()[-1]
+    assert not any(word in done.stderr for word in PYTHON), done.stderr
+
+
+@pytest.mark.parametrize("text", ["null", "true"])
+def test_a_wrong_document_is_shown_as_json(text: str, tmp_path: Path) -> None:
+    """A document that is null or true is shown so, and not as None or True."""
+    path = tmp_path / "flits.json"
+    path.write_text(text)
+    done = CliRunner().invoke(main, ["codec", "encode", "--input", str(path)])
+    assert f"{path}: {text}; expected an object" in done.stderr
+
+
 def test_a_record_of_coverage_is_read_as_every_file(tmp_path: Path) -> None:
     """A record that is a pipe, a device, or nested without end ends in exit 4 and is named."""
     for make in (

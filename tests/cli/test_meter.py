@@ -77,6 +77,17 @@ def test_silent_then_a_line_each_five_seconds(monkeypatch: pytest.MonkeyPatch) -
         assert len(told(meter, clock, pipe, 15.2)) == 3
 
 
+def test_the_rate_counts_what_was_done_since_the_first_count(monkeypatch: pytest.MonkeyPatch) -> None:
+    """A run that begins with some of it done has the rate of the rest."""
+    pipe = piped(monkeypatch)
+    clock = Clock()
+    with Meter("counted", "bytes", clock=clock, threaded=False) as meter:
+        meter.show(9_000, 10_000)
+        clock.now += 1.9
+        meter.show(9_200, 10_000)
+        assert told(meter, clock, pipe, 0.1) == ["counted 9,200 of 10,000 bytes, 2 s, 100/s, ETA 8 s"]
+
+
 def test_waiting_is_told_until_something_is_done(monkeypatch: pytest.MonkeyPatch) -> None:
     """A run that waits says for what and for how long; the first step that is done ends the waiting."""
     pipe = piped(monkeypatch)
@@ -169,16 +180,16 @@ with meter.Meter("counted", "bytes", waiting="the link") as meter:
     time.sleep(0.5)
     meter.show(0, 1000)
     meter.show(600, 1000)
-    meter.say("a line of its own")
+    meter.say("a line of its own" + 100 * ".")
     time.sleep(0.5)
 """
 
 
-def test_a_bar_on_a_terminal() -> None:
-    """On a real terminal the meter waits, then draws a bar with counts; it leaves none behind."""
+def on_terminal(kind: str) -> bytes:
+    """What BAR shows on a terminal of this kind."""
     main_end, terminal = pty.openpty()
     environment = {name: value for name, value in os.environ.items() if name not in (ENVIRONMENT, "NO_COLOR")}
-    environment |= {"TERM": "xterm", "COLUMNS": "80"}
+    environment |= {"TERM": kind, "COLUMNS": "80"}
     root = Path(__file__).parents[2]
     with subprocess.Popen(
         [sys.executable, "-c", BAR], stderr=terminal, stdin=subprocess.DEVNULL, env=environment, cwd=root
@@ -189,10 +200,23 @@ def test_a_bar_on_a_terminal() -> None:
             seen += part
         assert process.wait(60) == 0
     os.close(main_end)
+    return seen
+
+
+def test_a_terminal_without_cursor_gets_lines() -> None:
+    """With TERM=dumb the meter prints lines, and not one escape sequence."""
+    seen = on_terminal("dumb")
+    assert b"waiting for the link" in seen
+    assert b"\x1b" not in seen
+
+
+def test_a_bar_on_a_terminal() -> None:
+    """On a real terminal the meter waits, then draws a bar with counts; it leaves none behind."""
+    seen = on_terminal("xterm")
     text = re.sub(r"\x1b\[[0-9;?]*[A-Za-z]", "", seen.decode())
     assert re.search(r"waiting for the link \(\d s\)", text)
     assert re.search(r"[━╸-]+ +counted 600 of 1,000 bytes", text)
-    assert "a line of its own\r\n" in text
+    assert "a line of its own" + 100 * "." + "\r\n" in text, "a line is not broken"
     assert seen.rstrip().endswith(b"\x1b[2K"), "the bar is wiped"
 
 

@@ -32,6 +32,15 @@ def test_a_wide_table_is_turned_round() -> None:
     assert len(turned) == len(NAMES)
 
 
+def test_a_long_table_is_not_turned_round() -> None:
+    """A table with more rows than columns stays as it is: its columns go on in further blocks."""
+    rows = [[f"row {index}", "x" * 30, "y" * 30] for index in range(9)]
+    lines = lay(["", "x", "y"], rows, 40)
+    assert len(lines) == 2 * 10
+    assert lines[1].split() == ["row", "0", "x" * 30]
+    assert lines[11].split() == ["row", "0", "y" * 30]
+
+
 @given(st.integers(1, 12), st.integers(1, 6), st.integers(40, 120))
 def test_no_line_is_wider_than_the_terminal(columns: int, rows: int, width: int) -> None:
     """Whatever the shape, every cell is printed once, and no line is wider than the terminal."""

@@ -1,6 +1,8 @@
 """`hsl link`."""
 
 import re
+from math import nan
+from typing import Any
 
 import click
 
@@ -95,6 +97,16 @@ class ErrorRate(click.FloatRange):
 
     def __init__(self) -> None:
         super().__init__(0, MAX_BER)
+
+    def convert(self, value: Any, param: click.Parameter | None, ctx: click.Context | None) -> float:
+        """Return the rate. Fails as a usage error for a text that is none, or out of range."""
+        try:
+            rate = float(value)
+        except ValueError:
+            rate = nan
+        if not 0 <= rate <= MAX_BER:
+            self.fail(f"{value!r} is not a bit error rate; expected {self.limits}", param, ctx)
+        return rate
 
 
 SOAK = Leaf(
