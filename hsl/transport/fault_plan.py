@@ -17,7 +17,7 @@ from typing import Any, Final
 
 from hsl._generated.constants import FlitType
 from hsl.errors import ConfigError
-from hsl.nearest import expected
+from hsl.nearest import expected, nearest
 from hsl.transport.fault_kinds import KINDS, FaultKind, Outcome
 from hsl.transport.fault_scenario import Row, read_scenario
 
@@ -116,7 +116,9 @@ class Fault:
             field, legal, words = SETTINGS[name]
             fields[field] = legal(value)
             if fields[field] is None:
-                raise ConfigError(f"{name} = {value!r}; expected {words}")
+                near = nearest(value, FaultKind) if name == "kind" else ""
+                hint = f"; did you mean {near}?" if near else ""
+                raise ConfigError(f"{name} = {value!r}; expected {words}{hint}")
         if "kind" not in fields:
             raise ConfigError(f"kind is missing: one of {' '.join(FaultKind)}")
         kind = KINDS[fields["kind"]]
@@ -142,9 +144,10 @@ class Fault:
                 if option in settings:
                     raise ConfigError(f"{option} is there twice")
                 settings[option] = value
-            if len(rest) == 0 or (len(rest) == 1 and not rest[0]):
-                raise ConfigError("an AMOUNT is missing")
-            return cls.of(settings)
+            if rest not in ([], [""]):
+                return cls.of(settings)
+            known = cls.of({"kind": kind}).kind  # a kind that is misspelled is the better news
+            raise ConfigError(f"a rate or xN is missing, as in {KINDS[known].example}")
         except ConfigError as error:
             raise ConfigError(f"invalid fault {text!r}: {error}; {SPELLING}") from None
 
@@ -154,7 +157,7 @@ PLAN: Final = (
     f"a fault is {GRAMMAR} (from=a|b in hsl link), a plan is RATE (half crc, half drop), or faults between "
     "commas, or a scenario FILE.toml"
 )
-SPELLING: Final = f"{PLAN}; `hsl inject list` shows the kinds"
+SPELLING: Final = f"a fault is {GRAMMAR}; 'hsl inject list' shows the kinds"
 
 
 def _option(part: str, place: int) -> tuple[str, Any]:
@@ -221,7 +224,10 @@ class FaultPlan:
             return cls()
         if text.startswith("@") or (text.endswith(".toml") and "," not in text):
             return cls.of_scenario(read_scenario(Path(text.removeprefix("@"))))
-        rate = _rate(_number(text, float))
+        number = _number(text, float)
+        rate = _rate(number)
+        if rate is None and isinstance(number, float):
+            raise ConfigError(f"rate {text} of faults; expected 0 to 1")
         if rate is not None:
             return cls(tuple(Fault(kind, rate=rate / 2) for kind in (FaultKind.CRC, FaultKind.DROP)))
         return cls(tuple(Fault.parse(part.strip()) for part in text.split(",")))

@@ -104,6 +104,25 @@ def test_bad_plan_is_refused(text: str) -> None:
         FaultPlan.parse(text)
 
 
+@pytest.mark.parametrize(
+    ("text", "said"),
+    [
+        ("crcc:1e-3", "did you mean crc?"),
+        ("crc=0.1", "did you mean crc?"),
+        ("linkdown", "did you mean link-down?"),
+        ("drop", "a rate or xN is missing, as in drop@PROT:x3"),
+        ("2", "rate 2 of faults; expected 0 to 1"),
+        ("-0.5", "rate -0.5 of faults; expected 0 to 1"),
+    ],
+)
+def test_bad_plan_says_what_to_type(text: str, said: str) -> None:
+    """The error about a misspelled kind, a fault without a rate or a rate out of range says what to type."""
+    with pytest.raises(ConfigError) as caught:
+        FaultPlan.parse(text)
+    assert said in str(caught.value)
+    assert len(str(caught.value)) < 320
+
+
 def test_largest_plan_is_taken() -> None:
     """A plan may have exactly MAX_FAULTS faults."""
     assert len(FaultPlan.parse(",".join(["crc:0"] * MAX_FAULTS)).faults) == MAX_FAULTS
