@@ -47,7 +47,7 @@ class TransactionError(HslError):
 
 
 class PoisonError(TransactionError):
-    """A read found data that are marked as poisoned; `code` is Err.DATA (6.1)."""
+    """A read or an atomic found data that are marked as poisoned; `code` is Err.DATA (6.1)."""
 
 
 class TransportError(HslError):

@@ -83,7 +83,7 @@ class Agent:
                 "fadd32", "fadd64", "fadd2xfp16" or "fadd2xbf16"
             addr: a multiple of the size
             operand: an int (little-endian; it may be negative, the result is unsigned), bytes, or a float
-                for fadd32 and fadd64; the result has its type
+                for fadd32 and fadd64; the result has its type. Scalars of numpy count as int or float
             size: bytes of an int, 8 if not given
             compare: what "cas" compares the old value with
 
@@ -95,7 +95,9 @@ class Agent:
         True
 
         """
-        access = atomic_access(op, index(addr), operand, size=size, compare=compare)
+        operand, compare = plain(operand), plain(compare)
+        size = None if size is None else integer("size", size)
+        access = atomic_access(op, integer("addr", addr), operand, size=size, compare=compare)
         self._machine.check(op, access.addr, access.size)
         (old,) = self._run([access])
         return unpacked(operand, old)
@@ -115,7 +117,7 @@ class Agent:
 
     def flush(self, addr: int, size: int = 1) -> None:
         """Write the lines that hold `size` bytes at `addr` back to memory, and drop every copy. HSL 5.5."""
-        addr, size = index(addr), positive("size", size)
+        addr, size = integer("addr", addr), positive("size", size)
         self._machine.check("flush", addr, size)
         first = addr - addr % LINE_BYTES
         self._run(Access("flush", line) for line in range(first, addr + size, LINE_BYTES))
@@ -145,7 +147,7 @@ class Agent:
         >>> s.cpu.store_many(s.host_memory.lines[:4], np.arange(256, dtype=np.uint8).reshape(4, 64))
 
         """
-        places, rows = addresses(addrs), np.asarray(data)
+        places, rows = addresses(addrs), array("data", data)
         if rows.dtype != np.uint8 or rows.ndim != 2 or len(rows) != len(places):
             raise ConfigError(
                 f"data for {len(places)} addresses must be uint8 of shape ({len(places)}, size), "
@@ -164,15 +166,21 @@ class Agent:
         ['00000000', '00000000']
 
         """
+        if not isinstance(access, Access):
+            raise ConfigError(f"submit({access!r}): expected an hsl.Access")
+        addr, size = integer("addr", access.addr), integer("size", access.size)
+        return self._submit(access._replace(addr=addr, size=size, data=raw(access.data)))
+
+    def _submit(self, access: Access) -> Ticket:
         return self._machine.submit(self._device, self.nid, access)
 
     def _loads(self, what: str, addr: int, size: int) -> Iterator[Access]:
-        addr, size = index(addr), positive("size", size)
+        addr, size = integer("addr", addr), positive("size", size)
         self._machine.check(what, addr, size)
         return (Access("load", at, len(part)) for at, part in lines_of(addr, bytes(size)))
 
     def _stores(self, what: str, addr: int, data: bytes) -> Iterator[Access]:
-        addr = index(addr)
+        addr = integer("addr", addr)
         self._machine.check(what, addr, positive("size of the data", len(data)))
         return (
             Access("store_line" if len(part) == LINE_BYTES else "store", at, len(part), part)
@@ -189,7 +197,7 @@ class Agent:
         for access in accesses:
             if len(waiting) == WINDOW:
                 self._machine.wait(waiting.popleft())
-            tickets.append(self.submit(access))
+            tickets.append(self._submit(access))
             waiting.append(tickets[-1])
         for ticket in waiting:
             self._machine.wait(ticket)
@@ -209,6 +217,7 @@ class System:
 
     The clock of the machine has no influence: the same calls with the same arguments give the same flits at
     the same virtual times, so the same capture to the byte. Use a system as a context manager, or `close` it.
+    A system has no locks: use it from one thread at a time. Several systems are independent of each other.
 
     Args:
         gpus: number of GPUs, 1 to 4; 1 if not given
@@ -217,8 +226,9 @@ class System:
             "crc:1e-3,drop:1e-4", or the path of a scenario (.toml); `hsl inject list` shows all kinds
         links: links bonded in each port, 1 to 8 (HSL 4); 1 if not given
         flit: "L64", or "B256" to offer 256-byte flits as well (HSL 2.1); "L64" if not given
-        memory_bytes: size of the CPU's memory; 64 MiB if not given
-        device_bytes: size of each range of GPU memory; 16 MiB if not given
+        memory_bytes: size of the CPU's memory, a multiple of 4096, 128 KiB to 4 GiB; 64 MiB if not given
+        device_bytes: size of each range of GPU memory, a multiple of 4096, 64 KiB to 512 MiB; 16 MiB if
+            not given
         memory_nodes: 1 adds a node that has only memory; 0 if not given
         topology: "star", or "mesh" to join each two GPUs by a link as well; or the path of a TOML file as
             `hsl demo --topology` takes it, or such settings as a mapping; the arguments above override it
@@ -253,7 +263,7 @@ class System:
         gpus: int | None = None,
         *,
         seed: int = 0,
-        faults: str | float = "none",
+        faults: str | float | os.PathLike[str] = "none",
         links: int | None = None,
         flit: str | None = None,
         memory_bytes: int | None = None,
@@ -263,12 +273,12 @@ class System:
         capture: str | os.PathLike[str] | None = None,
         engine: str | None = None,
     ) -> None:
-        if not 0 <= index(seed) <= MAX_SEED:
+        if not 0 <= integer("seed", seed) <= MAX_SEED:
             raise ConfigError(f"seed is {seed}; it must be 0 to {MAX_SEED}")
         given = {"gpus": gpus, "links": links, "flit": flit, "memory_nodes": memory_nodes}
         given |= {"memory_bytes": memory_bytes, "device_bytes": device_bytes}
         made = replace(assembled(topology, given), codec=choose("codec", engine), atomics=PERFORMED)
-        self._machine = machine = Machine(made, index(seed), FaultPlan.parse(str(faults)))
+        self._machine = machine = Machine(made, index(seed), FaultPlan.parse(plan(faults)))
         self.memory_map = ranges = machine.memory_map
         self.cpus = tuple(Agent(machine, 0, nid, ranges["hostmem"]) for nid in made.cpu_cores)
         self.gpus = tuple(
@@ -310,8 +320,12 @@ class System:
     def wait(self, *tickets: Ticket) -> list[bytes]:
         """Let time pass until all `tickets` of `Agent.submit` have ended; return their results in order.
 
-        Raises what `Ticket.result` raises for the first that failed, when all have ended.
+        Raises what `Ticket.result` raises for the first that failed, when all have ended; ConfigError for a
+        ticket of another system.
         """
+        for ticket in tickets:
+            if not isinstance(ticket, Ticket):
+                raise ConfigError(f"wait({ticket!r}): expected tickets, as in wait(first, second)")
         for ticket in tickets:
             self._machine.wait(ticket)
         return [self._machine.result(ticket) for ticket in tickets]
@@ -327,6 +341,8 @@ class System:
         Wireshark and `hsl.Reader` read it: one interface for each direction of a link, times in ns of virtual
         time, a comment at each flit that a fault has hit. Raises CaptureError when it cannot be written.
         """
+        if not isinstance(file, str | os.PathLike):
+            raise ConfigError(f"capture is {file!r}; it must be the path of a file")
         self._machine.record(os.fspath(file))
 
     def report(self) -> dict[str, Any]:
@@ -371,36 +387,77 @@ def assembled(source: str | os.PathLike[str] | Mapping[str, Any], given: Mapping
         settings |= source
     elif source in SHAPES:
         settings["shape"] = source
-    elif exists(source):
+    elif isinstance(source, str | os.PathLike) and exists(source):
         settings |= Topology.read(Path(source))
     else:
         raise ConfigError(
             f"topology is {str(source)!r}; it must be {', '.join(SHAPES)}, or a file that exists"
         )
-    return Topology.of(settings | {name: value for name, value in given.items() if value is not None})
+    return Topology.of(settings | {name: item(value) for name, value in given.items() if value is not None})
+
+
+def plan(faults: str | float | os.PathLike[str]) -> str:
+    """Return the text of the faults. Raises ConfigError for another type, or a rate outside 0 to 1."""
+    if isinstance(faults, str | os.PathLike):
+        return os.fspath(faults)
+    if not isinstance(faults, int | float | np.number) or not 0 <= faults <= 1:
+        raise ConfigError(f"faults is {faults!r}; it must be a rate from 0 to 1, or a str such as 'crc:1e-3'")
+    return str(faults)
+
+
+def item(value: Any) -> Any:
+    """Return a scalar of numpy as a Python number, and everything else as it is."""
+    return value.item() if isinstance(value, np.generic) else value
+
+
+def plain(operand: Any) -> Any:
+    """Return an operand as the int, float or bytes that it stands for: numpy's scalars, bytearray."""
+    return bytes(operand) if isinstance(operand, bytearray | memoryview) else item(operand)
+
+
+def integer(name: str, value: int) -> int:
+    """Return `value` as an int. Raises ConfigError unless it is an integer, of Python or numpy."""
+    try:
+        return index(value)
+    except TypeError:
+        raise ConfigError(f"{name} is {value!r}; it must be an integer") from None
 
 
 def positive(name: str, value: int) -> int:
     """Return `value` as an int. Raises ConfigError unless it is at least 1."""
-    if index(value) < 1:
-        raise ConfigError(f"{name} is {value}; it must be at least 1")
-    return index(value)
+    number = integer(name, value)
+    if number < 1:
+        raise ConfigError(f"{name} is {number}; it must be at least 1")
+    return number
 
 
 def raw(data: Bytes) -> bytes:
     """Return the bytes of a buffer. Raises ConfigError for other objects, such as a str or an int."""
     if isinstance(data, np.ndarray):
+        if data.dtype.hasobject:  # its buffer has pointers of this process
+            raise ConfigError(f"data is an array of {data.dtype}; it must be an array of numbers or bytes")
         return data.tobytes()
     try:
-        return memoryview(data).tobytes()
+        view = memoryview(data)
     except TypeError:
         kind = type(data).__name__
         raise ConfigError(f"data is of type {kind}; it must be bytes or another buffer") from None
+    if view.format == "O":
+        raise ConfigError("data is a buffer of objects; it must be a buffer of numbers or bytes")
+    return view.tobytes()
+
+
+def array(name: str, value: npt.ArrayLike) -> npt.NDArray[Any]:
+    """Return `value` as an array. Raises ConfigError if its rows differ in length."""
+    try:
+        return np.asarray(value)
+    except ValueError as error:
+        raise ConfigError(f"{name}: {error}") from None
 
 
 def addresses(addrs: npt.ArrayLike) -> Sequence[int]:
     """Return the addresses as ints. Raises ConfigError unless they are integers in one dimension."""
-    found = np.asarray(addrs)
+    found = array("addresses", addrs)
     if not found.size:
         return []
     if found.ndim != 1 or found.dtype.kind not in "iu":

@@ -14,6 +14,7 @@ import pytest
 import hsl
 from hsl import system
 from hsl.agents import atomics
+from hsl.emulator import machine
 from hsl.emulator.operands import OPERATIONS
 
 FAULTS = "crc:2e-2,drop:2e-2"
@@ -291,12 +292,92 @@ def test_address_outside(s: hsl.System, addr: str) -> None:
         ("hsl.System(faults='rust:1e-3')", "invalid fault 'rust:1e-3'"),
         ("hsl.System(faults='crc:0.1:link=1')", "links are 0..0"),
         ("hsl.System(engine='fast')", "engine 'fast'"),
+        ("hsl.System(seed='7')", "seed is '7'; it must be an integer"),
+        ("hsl.System(faults=2.0)", "faults is 2.0; it must be a rate from 0 to 1"),
+        ("hsl.System(faults=float('nan'))", "faults is nan"),
+        ("hsl.System(faults=None)", "faults is None"),
+        ("hsl.System(faults='2')", "rate = 2; expected 0 to 1"),
+        ("hsl.System(topology=None)", "topology is 'None'; it must be star, mesh"),
+        ("hsl.System(capture=5)", "capture is 5; it must be the path of a file"),
+        ("s.cpu.load('0x40')", "addr is '0x40'; it must be an integer"),
+        ("s.cpu.load(0, 1.5)", "size is 1.5; it must be an integer"),
+        ("s.cpu.store(None, b'x')", "addr is None"),
+        ("s.cpu.flush('0')", "addr is '0'"),
+        ("s.cpu.load_many([0], '8')", "size is '8'"),
+        ("s.cpu.load_many([[1], [2, 3]])", "addresses: .*inhomogeneous"),
+        ("s.cpu.store_many([0], [[1], [2, 3]])", "data: .*inhomogeneous"),
+        ("s.cpu.store(0, np.array([None]))", "data is an array of object"),
+        ("s.cpu.store(0, memoryview(np.array([None])))", "data is a buffer of objects"),
+        ("s.gpu.atomic(1, 0, 1)", "atomic operation 1 is of type int"),
+        ("s.gpu.atomic('add', '0', 1)", "addr is '0'"),
+        ("s.gpu.atomic('add', 0, 1, size='4')", "size is '4'"),
+        ("s.gpu.submit(5)", r"submit\(5\): expected an hsl.Access"),
+        ("s.gpu.submit(hsl.Access('load', '0', 4))", "addr is '0'"),
+        ("s.gpu.submit(hsl.Access('store', 0, 4, 'text'))", "data is of type str"),
+        ("s.wait([])", r"wait\(\[\]\): expected tickets, as in wait\(first, second\)"),
+        ("s.run('1')", "ns is '1'"),
     ],
 )
 def test_bad_argument(s: hsl.System, call: str, words: str) -> None:
     """An argument that cannot be used is a ConfigError that says what must be."""
     with pytest.raises(hsl.ConfigError, match=words):
         eval(call, {"s": s, "hsl": hsl, "np": np})  # noqa: S307
+
+
+def test_ticket_of_another_system(s: hsl.System) -> None:
+    """wait() refuses an open ticket of another system, for which it would wait without end."""
+    with hsl.System() as other:
+        ticket = other.gpu.submit(hsl.Access("load", 0x40, 8))
+        with pytest.raises(hsl.ConfigError, match=r"Ticket\(load 0x40 .* is of another system"):
+            s.wait(ticket)
+        assert other.wait(ticket) == [bytes(8)]
+    assert s.wait(ticket) == [bytes(8)]  # it has ended: nothing to wait for
+
+
+def test_open_tickets_are_not_kept(s: hsl.System) -> None:
+    """Accesses that end without a wait do not add up; a ticket from before a sweep can be waited for."""
+    first = s.gpu.submit(hsl.Access("load", 0xF0000, 8))
+    most = 0
+    for turn in range(12):
+        for line in range(500):
+            s.cpu.submit(hsl.Access("flush", 64 * (500 * (turn % 2) + line)))
+        most = max(most, len(s._machine._open))
+        if turn:
+            s.run(20_000)
+    assert most <= machine.MIN_SWEEP
+    assert s.wait(first) == [bytes(8)]
+
+
+def test_scalars_of_numpy() -> None:
+    """Scalars of numpy and every buffer count as the int, float or bytes that they stand for."""
+    with hsl.System(np.int64(1), seed=np.uint64(7), faults=np.float32(0), memory_bytes=1 << 17) as s:  # type: ignore[arg-type]
+        assert s.gpu.atomic("add", np.uint64(0x80), np.uint32(5)) == 0  # type: ignore[type-var,arg-type]
+        assert s.gpu.atomic("cas", 0x80, np.int64(6), compare=np.int8(5), size=np.int16(8)) == 5  # type: ignore[type-var,arg-type]
+        assert s.gpu.atomic("fadd32", 0xC0, np.float32(1.5)) == 0.0  # type: ignore[type-var]
+        assert s.gpu.atomic("add", 0x80, bytearray(8)) == b"\x06" + bytes(7)  # type: ignore[type-var]
+        assert s.cpu.load(np.int32(0xC0), np.int8(4)) == np.float32(1.5).tobytes()  # type: ignore[arg-type]
+
+
+def test_two_captures_of_one_file(s: hsl.System, tmp_path: Path) -> None:
+    """A file that is captured to is not opened again, by whatever spelling of its path."""
+    s.capture(tmp_path / "a.pcapng")
+    with pytest.raises(hsl.CaptureError, match="this system writes it already"):
+        s.capture(f"{tmp_path}/./a.pcapng")
+    s.capture(tmp_path / "b.pcapng")
+    s.gpu.load(0x40)
+    s.close()
+    assert (tmp_path / "a.pcapng").read_bytes() == (tmp_path / "b.pcapng").read_bytes()
+
+
+def test_atomic_of_poisoned_data() -> None:
+    """An atomic on poisoned data is a PoisonError too, and leaves the data poisoned. HSL 6.1."""
+    with hsl.System(faults="poison:x1") as s:
+        with pytest.raises(hsl.PoisonError, match="ended with DATA"):
+            s.gpu.atomic("add", 0x40, 1)
+        with pytest.raises(hsl.PoisonError):
+            s.gpu.load(0x40)
+        s.gpu.store(0x40, bytes(64))
+        assert s.gpu.atomic("add", 0x40, 1) == 0
 
 
 def test_several_gpus() -> None:

@@ -107,13 +107,14 @@ class Ticket:
         """Return the bytes read or the old value, b"" for a write.
 
         Raises TransactionError when the access ended with an error or has not ended (code UNREACH),
-        PoisonError when its data are poisoned (code DATA, 6.1).
+        PoisonError when its data are poisoned (code DATA, 6.1); an atomic then leaves them as they are.
         """
         what = f"{self.access.kind} at {self.access.addr:#x} by node {self.agent}"
         if self.finished is None:
             raise TransactionError(f"{what} is not finished", code=Err.UNREACH)
         if self.err:
-            raise TransactionError(f"{what} ended with {self.err.name}", code=self.err)
+            kind = PoisonError if self.err is Err.DATA else TransactionError
+            raise kind(f"{what} ended with {self.err.name}", code=self.err)
         if self.poison:
             raise PoisonError(f"{what} read poisoned data", code=Err.DATA)
         return self.data

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import os
 from collections import Counter
 from collections.abc import Callable
 from contextlib import ExitStack, suppress
@@ -17,7 +18,9 @@ from hsl.emulator.report import by_name, summed, total
 from hsl.emulator.topology import Topology
 from hsl.errors import (
     AddressError,
+    CaptureError,
     ClosedError,
+    ConfigError,
     LinkError,
     PeerUnreachable,
     TransactionError,
@@ -31,6 +34,7 @@ from hsl.transport.node_device import NodeDevice
 
 __all__ = ["Machine"]
 
+MIN_SWEEP: Final = 1 << 12  # open accesses of one agent
 MAX_VIRTUAL_NS: Final = 1 << 60  # no run gets there: T_REQ ends an access that is never answered (5.11)
 
 
@@ -58,7 +62,10 @@ class Machine:
         self._wires = wires(topology, faults)
         self._sent = Tally()
         self._recorders: list[Recorder] = []
+        self._files: set[str] = set()  # that are captured to
         self._stack = ExitStack()
+        self._open: set[Ticket] = set()  # tickets that had not ended when they were last looked at
+        self._sweep = MIN_SWEEP  # size of `_open` at which ended tickets are dropped from it
         self._touched: set[int] = set()  # devices with accesses that their node has not been told to move
         tap = self._sent.tap(self._tap)
         self._loopback = Loopback(self._devices, self._wires, seed=seed, observe=self._observe, tap=tap)
@@ -122,13 +129,25 @@ class Machine:
         ticket = node.submit(nid, access, self.now)
         if ticket.done:
             node.completions()  # a long run of hits never lets the device drop them
+        else:
+            self._remember(ticket)
         self._touched.add(device)
         return ticket
 
     def wait(self, ticket: Ticket) -> None:
         """Let time pass until an access has ended."""
         if not ticket.done:
+            if ticket not in self._open:  # it would never end here
+                raise ConfigError(f"{ticket} is of another system")
             self._advance(lambda: ticket.done)
+        self._open.discard(ticket)
+
+    def _remember(self, ticket: Ticket) -> None:
+        """Keep an open ticket, and drop those that ended without a `wait`."""
+        if len(self._open) >= self._sweep:
+            self._open = {each for each in self._open if not each.done}
+            self._sweep = max(MIN_SWEEP, 2 * len(self._open))
+        self._open.add(ticket)
 
     def run_until(self, at: int) -> None:
         """Let time pass until `at` ns."""
@@ -156,7 +175,11 @@ class Machine:
     def record(self, file: str) -> None:
         """Capture every flit from now on. Raises CaptureError when the file cannot be written."""
         self.require_open()
+        real = os.path.realpath(file)
+        if real in self._files:
+            raise CaptureError(f"capture {file}: this system writes it already")
         sink = Sink(file)
+        self._files.add(real)
         self._stack.callback(sink.close)
         tapped = both_ends([node.name for node in self.nodes], [wire[:2] for wire in self._wires])
         info = capture_info(Clock.VIRTUAL, self.seed, self.nodes)

@@ -29,6 +29,8 @@ def atomic_access(
     name: str, addr: int, operand: Operand, *, size: int | None = None, compare: Operand | None = None
 ) -> Access:
     """Return the access that performs the operation `name`. Raises ConfigError for what cannot be one."""
+    if not isinstance(name, str):
+        raise ConfigError(f"atomic operation {name!r} is of type {type(name).__name__}; it must be a str")
     if name.lower() not in OPERATIONS:
         raise ConfigError(f"unknown atomic operation {name!r}; {expected(OPERATIONS, name.lower())}")
     aop = OPERATIONS[name.lower()]
