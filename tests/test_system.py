@@ -157,6 +157,14 @@ def test_many_are_pipelined(s: hsl.System) -> None:
     assert (found == [list(s.cpu.load(addr, 64)) for addr in lines]).all()
 
 
+def test_window(s: hsl.System, monkeypatch: pytest.MonkeyPatch) -> None:
+    """load_many keeps at most WINDOW accesses under way: with a window of 1 it is as slow as single loads."""
+    monkeypatch.setattr(system, "WINDOW", 1)
+    before = s.now
+    s.gpu.load_many(s.host_memory.lines[:20])
+    assert s.now - before >= 20 * 200  # a miss takes a round trip of 200 ns
+
+
 def test_many_of_any_size(s: hsl.System) -> None:
     """Elements of load_many and store_many may cross lines; none at all is an empty array."""
     data = np.arange(300, dtype=np.uint8).reshape(3, 100)
