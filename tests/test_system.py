@@ -486,6 +486,7 @@ def test_topology_of_a_file(tmp_path: Path) -> None:
     path.write_text("gpus = 2\ncores = 3\nmemory_bytes = 131072\n")
     with hsl.System(topology=path, device_bytes=1 << 16) as s:
         assert (len(s.gpus), len(s.cpus), s.host_memory.size) == (2, 3, 1 << 17)
+        assert len({agent.nid for agent in s.cpus + s.gpus}) == 5  # each has a cache of its own
     with hsl.System(1, topology={"gpus": 2, "cores": 5}, device_bytes=1 << 16) as s:
         assert (len(s.gpus), len(s.cpus)) == (1, 5)
 
