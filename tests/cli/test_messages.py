@@ -164,6 +164,14 @@ def test_no_word_of_python_about_an_address(command: str, address: str) -> None:
 # ---- names of files that are not UTF-8
 
 
+@pytest.mark.parametrize(
+    ("text", "shown"), [("\ud800", r"\ud800"), ("\udc41", r"\udc41"), ("\udcff", r"\xff")]
+)
+def test_json_text_spells_a_lone_surrogate(text: str, shown: str) -> None:
+    """A surrogate that stands for no byte is spelled with its code, in keys too."""
+    assert json.loads(json_text({text: [text]})) == {shown: [shown]}
+
+
 def test_json_text_has_no_lone_surrogate() -> None:
     """A byte of a file name is spelled out; every other character, two halves of one too, is kept."""
     given = {"n\udcff\udc80.txt": ["\ud800", "\U0001f600 \u00e9 \\udcff", 1, None]}
