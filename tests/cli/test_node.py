@@ -103,7 +103,7 @@ def test_a_person_sees_tables(text: str) -> None:
     assert len(lines) <= 8
     assert "wall time of this Python process" in lines[2]
     assert "Messages\n" in gpu
-    assert "\nVERIFIED  gpu: " in gpu
+    assert "\nENDED     gpu: " in gpu
 
 
 def test_a_port_in_use_ends_with_4(text: str) -> None:
