@@ -235,7 +235,7 @@ def test_memory_node_serves_both_others() -> None:
     [
         (("--kernel", "wordcount"), "give --input"),
         (("--kernel", "saxpy", "--home", "memory"), "memory_nodes = 1"),
-        (("--kernel", "wordcount", "--input", "README.md", "--size", "5"), "no use for --size"),
+        (("--kernel", "wordcount", "--input", "README.md", "--size", "5"), "--size needs --kernel"),
     ],
 )
 def test_what_a_cpu_has_no_use_for(arguments: tuple[str, ...], text: str) -> None:
