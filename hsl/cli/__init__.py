@@ -38,7 +38,7 @@ SECTIONS = {
     },
     "Reference": {
         "spec": "Find the files of the specification.",
-        "schema": "Print the JSON Schemas of the documents of --json.",
+        "schema": "Print the JSON Schemas of what --json prints.",
         "info": "Show versions, engines and CPU features.",
         "help": "Show the help of a command or a topic.",
         "completion": "Print the completion script of a shell.",

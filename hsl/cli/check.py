@@ -105,4 +105,6 @@ def show(report: dict[str, Any]) -> None:
     for reason in report["because"]:
         click.echo(f"  {reason}")
     if (capture := report["capture"]) is not None:
-        click.echo(f"{capture['words']} words are judged{unjudged(Seen(Trace(), **capture))}")
+        click.echo(f"{capture['words']} words are judged")
+        for why, count in capture["unjudged"].items():
+            click.echo(f"  not judged: {count} words ({why})")

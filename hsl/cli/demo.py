@@ -115,7 +115,7 @@ def main_job(
         with telemetry_broker(options["telemetry"]) as broker:
             nodes = run(source, kernel, transport, options | {"telemetry": broker})
     setup = {
-        "input": str(path or "the profile's own prose"),
+        "input": str(path or "the text of the specification"),
         "kernel": kernel,
         "transport": transport,
         "seed": options["seed"],

@@ -116,7 +116,9 @@ class ExitCodes:
         if os.environ.get("HSL_TRACEBACK"):
             traceback.print_exception(error)
         with contextlib.suppress(OSError):  # stderr may be on the full disk too
-            if isinstance(error, click.ClickException):
+            if isinstance(error, click.exceptions.NoArgsIsHelpError):
+                click.echo(error.message)  # on stdout: `hsl | less` shows it
+            elif isinstance(error, click.ClickException):
                 error.show()
             else:
                 click.echo(f"hsl: {told(error, code, trace)}", err=True)

@@ -29,7 +29,7 @@ CODES: Final = {
     5: "Nothing was selected.",
     7: "The peer is lost or unreachable, or --time-limit is over.",
 }
-COMMON: Final = "2, 3 and 4 as of every command: 'hsl help exit-codes'."
+COMMON: Final = "2, 3 and 4 mean the same in every command: 'hsl help exit-codes'."
 # Options that had another name before 0.2.
 RENAMED: Final = {
     "--homed": "--home",

@@ -44,7 +44,7 @@ HOMES: Final = {
     "hostmem": "CPU memory, home at the CPU",
     "host": "device memory, home at the CPU",
     "device": "device memory, home at the device",
-    "interleaved": "homes by turns",
+    "interleaved": "homes alternate",
     "memory": "a node of its own",
 }
 MAX_GPUS: Final = 4

@@ -66,10 +66,10 @@ def kinds(kind: str | None, as_json: bool) -> None:
 
 # Of each outcome, as a person reads it. HSL 3.9
 ENDINGS: Final = {
-    Outcome.CORRECTED: "The link repairs it, no message is lost:",
+    Outcome.CORRECTED: "Repaired by the link; no message is lost:",
     Outcome.NON_FATAL: "An error is logged, or an access ends with an error; the run goes on:",
-    Outcome.CONTRACT: "Outside the promise of a physical layer, nearly always repaired:",
-    Outcome.PORT_FATAL: "The port is dead, the run ends:",
+    Outcome.CONTRACT: "No physical layer may do this; nearly always repaired:",
+    Outcome.PORT_FATAL: "The port dies and the run ends:",
 }
 BRIEF: Final = {
     FaultKind.CRC: "1 to 5 bits of a flit are flipped",

@@ -7,6 +7,7 @@ is imported to print help.
 from __future__ import annotations
 
 import re
+from collections.abc import Callable, Iterable
 from pathlib import Path
 from typing import Any, Final
 
@@ -24,6 +25,7 @@ __all__ = [
     "Choice",
     "Integer",
     "Option",
+    "candidates",
     "capture",
     "engine",
     "faults",
@@ -108,6 +110,15 @@ class File(click.Path):
     def __init__(self) -> None:
         super().__init__(path_type=Path)
         self.name = "file"
+
+
+def candidates(of: Callable[[], Iterable[str]]) -> Callable[[click.Context, click.Parameter, str], list[str]]:
+    """Return the completion of an argument by the names that `of` returns, which only a shell calls."""
+
+    def complete(ctx: click.Context, parameter: click.Parameter, begun: str) -> list[str]:
+        return [name for name in of() if name.startswith(begun)]
+
+    return complete
 
 
 FILE: Final = File()

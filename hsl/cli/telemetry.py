@@ -23,6 +23,7 @@ from hsl.cli.meter import Meter
 from hsl.cli.processes import run_loop
 from hsl.cli.tables import console_width
 from hsl.engine.node import Node
+from hsl.errors import PeerUnreachable
 
 if TYPE_CHECKING:
     from hsl.telemetry import Reporter, Watcher
@@ -30,6 +31,7 @@ if TYPE_CHECKING:
 __all__ = ["broker", "report_of", "reporting", "telemetry_broker", "watch"]
 
 PIP = "pip install 'hsl-interconnect[mqtt]'"
+STARTS = "'hsl telemetry broker' starts a broker"
 EXTRA = ("aiomqtt", "amqtt")  # modules of the `mqtt` extra
 
 
@@ -121,7 +123,10 @@ def watch(uri: str, as_json: bool, count: int | None, time_limit: float | None) 
 
         watcher.show = show
         ready = partial(meter.say, f"watching {broker}")
-        run_loop(watcher.watch_for(broker, count, time_limit, ready))
+        try:
+            run_loop(watcher.watch_for(broker, count, time_limit, ready))
+        except PeerUnreachable as error:
+            raise PeerUnreachable(f"{error}; {STARTS}") from None
     if not watcher.nodes:
         bad = f", {watcher.bad} bad messages" if watcher.bad else ""
         click.echo(f"hsl: no node was seen at {broker}{bad}", err=True)

@@ -26,7 +26,7 @@ LABEL: Final = 9  # columns of what stands before the text of a line
 DONE: Final = {  # what a node has checked, by what its report has
     "result": "the result equals Python's own count",
     "size": "the result equals numpy's, bit by bit",
-    "": "the programs of this node ended; the CPU's node checks the result",
+    "": "the work of this node; the CPU's node verifies the result",
 }
 CLOCKS: Final = {
     "wall": "wall time of {}",
@@ -54,7 +54,8 @@ def print_summary(verdict: tuple[bool, str], lines: Iterable[tuple[str, str]]) -
     """Print the verdict, and without -q a line for each label and text."""
     good, what = verdict
     if good:
-        click.echo(f"{paint('VERIFIED', 'green')}  {what}")
+        word = "ENDED" if what.endswith(DONE[""]) else "VERIFIED"  # a GPU's node verifies nothing itself
+        click.echo(f"{paint(word, 'green')}{'':{LABEL + 1 - len(word)}}{what}")
     else:
         click.echo(f"{paint('NOT VERIFIED', 'red')}  {what}")
     if not is_quiet():
@@ -171,7 +172,8 @@ def faults_text(kinds: dict[str, int], crc_errors: int, report: dict[str, Any]) 
     """Return which faults hit, what the ends noticed, and whether all was repaired."""
     noticed = f"{crc_errors:,} CRC errors, {report['replays']:,} replays"
     if not kinds:
-        return f"none hit; {noticed}"
+        late = " (acknowledgements were late or lost)" if report["replays"] else ""
+        return f"none hit; {noticed}{late}"
     hits = ", ".join(f"{hits:,} {kind}" for kind, hits in kinds.items())
     repaired = "all repaired" if report["verified"] else "not all repaired"
     return f"{hits} hit; {noticed}; {repaired}"

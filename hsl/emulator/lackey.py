@@ -79,7 +79,8 @@ class LackeyTrace:
             return self._error(
                 f"no end of the line after {MAX_LINE} bytes" if long else "it ends in mid-line"
             )
-        return self._error(f"{raw[:SHOWN]!r}; expected an access such as b' L 1ffeffe7e,8'")
+        shown = raw[:SHOWN].rstrip(b"\n").decode(errors="replace")
+        return self._error(f"{shown!r}; expected an access such as ' L 1ffeffe7e,8'")
 
     def _error(self, text: str) -> ConfigError:
         return ConfigError(f"{self.name}, line {self.lines}: {text}")

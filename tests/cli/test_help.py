@@ -245,6 +245,14 @@ def test_examples_run(line: str) -> None:
 
 
 # ---- the words of help
+@pytest.mark.parametrize("words", [(), ("node",)])
+def test_a_group_alone_prints_its_help_on_stdout(words: tuple[str, ...]) -> None:
+    """A group without a command is an error of usage, but its help can be read in a pager."""
+    result = call(*words)
+    assert (result.exit_code, result.stderr) == (ExitCode.USAGE, "")
+    assert result.stdout == call(*words, "--help").stdout
+
+
 def test_help_of_a_command() -> None:
     """`hsl help X Y` prints what `hsl X Y --help` prints, and `hsl help` what `hsl --help` prints."""
     for path in TREE:
@@ -302,6 +310,10 @@ def test_completion_prints_a_script(shell: str) -> None:
         (("hsl", "link", ""), ["soak", "predict"]),
         (("hsl", "demo", "--kernel", "mat"), ["matmul"]),
         (("hsl", "demo", "--capture-"), ["--capture-size"]),
+        (("hsl", "inject", "list", "dr"), ["drop"]),
+        (("hsl", "spec", "path", "hsl."), ["hsl.h"]),
+        (("hsl", "help", "ex"), ["exit-codes"]),
+        (("hsl", "help", "node", "g"), ["gpu"]),
     ],
 )
 def test_bash_completes(words: tuple[str, ...], found: list[str]) -> None:

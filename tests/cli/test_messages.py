@@ -65,7 +65,7 @@ CASES = {
     "long path": Case(f"{NODE} {LONG}", "", f"'{LONG}': the path has 125 bytes, the system takes at most 107; expected unix:///path"),
     "nobody": Case(f"{NODE} tcp://127.0.0.1:1", "", "nobody answers at tcp://127.0.0.1:1: Connection refused", ExitCode.PEER_LOST),
     "broker's port": Case("telemetry watch mqtt://a:-1", "", "mqtt://a:-1: the port must be a number from 1 to 65535; a broker is mqtt://host:port, mqtt://host, or mqtt: for one of our own"),
-    "no broker": Case("telemetry watch mqtt://127.0.0.1:1", "", "mqtt://127.0.0.1:1: Connection refused", ExitCode.PEER_LOST),
+    "no broker": Case("telemetry watch mqtt://127.0.0.1:1", "", "mqtt://127.0.0.1:1: Connection refused; 'hsl telemetry broker' starts a broker", ExitCode.PEER_LOST),
     "no test": Case("litmus run SB@cpu-gpx", "", "SB@cpu-gpx: no test has this name; did you mean SB@cpu-gpu?", ExitCode.NOTHING),
     "no test of two": Case("litmus run SB@cpu-gpu qqq*", "", "qqq*: no test has this name; see hsl litmus list", ExitCode.NOTHING),
     "no test to list": Case("litmus list SB@cpu-gpx", "", "SB@cpu-gpx: no test has this name; did you mean SB@cpu-gpu?", ExitCode.NOTHING),
@@ -111,6 +111,15 @@ def test_a_model_that_is_not_there_names_the_nearest() -> None:
             f"hsl: --only {name}: no {'mutant' if option else 'model'} has this name"
         )
         assert done.stderr.endswith(f"did you mean {near}?\n") == bool(near)
+
+
+def test_a_shape_that_is_unknown_names_those_that_are() -> None:
+    """--topology with neither a shape nor a file names the shapes, and the nearest."""
+    done = CliRunner().invoke(main, ["demo", "--topology", "mehs", "--kernel", "matmul"])
+    assert done.exit_code == ExitCode.USAGE
+    assert (
+        "hsl: --topology mehs: expected star, mesh or a file that exists; did you mean mesh?\n" in done.stderr
+    )
 
 
 # Texts that no command takes; each is given to every option and argument that reads a file or an address.

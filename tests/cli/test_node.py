@@ -103,7 +103,7 @@ def test_a_person_sees_tables(text: str) -> None:
     assert len(lines) <= 8
     assert "wall time of this Python process" in lines[2]
     assert "Messages\n" in gpu
-    assert "\nVERIFIED  gpu: " in gpu
+    assert "\nENDED     gpu: " in gpu
 
 
 def test_a_port_in_use_ends_with_4(text: str) -> None:
@@ -235,7 +235,7 @@ def test_memory_node_serves_both_others() -> None:
     [
         (("--kernel", "wordcount"), "give --input"),
         (("--kernel", "saxpy", "--home", "memory"), "memory_nodes = 1"),
-        (("--kernel", "wordcount", "--input", "README.md", "--size", "5"), "no use for --size"),
+        (("--kernel", "wordcount", "--input", "README.md", "--size", "5"), "--size needs --kernel"),
     ],
 )
 def test_what_a_cpu_has_no_use_for(arguments: tuple[str, ...], text: str) -> None:

@@ -101,7 +101,7 @@ def test_a_run(mutate: Callable[..., Result], toy: Path, tmp_path: Path) -> None
     judged = counts["killed"] + counts["timeout"] + counts["survived"]
     assert counts["score"] == round(100 * (judged - counts["survived"]) / judged, 1)
     assert "toy" in done.stdout
-    assert "mutants: " in done.stderr, "progress is told"
+    assert "ran 5 of 5 mutants" in done.stderr, "progress is told"
     assert (toy / "hsl/toy.py").read_text() == SOURCE, "only copies are mutated"
     assert not list((tmp_path / "copies").iterdir()), "the copies are removed"
 

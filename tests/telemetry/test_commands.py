@@ -68,7 +68,9 @@ def test_watch_of_nobody(embedded: str) -> None:
 def test_watch_without_a_broker() -> None:
     """A watcher needs a broker that is there, and that is no `mqtt:`."""
     assert call("watch", "mqtt:").exit_code == ExitCode.USAGE
-    assert call("watch", "mqtt://127.0.0.1:1", "--time-limit", "5").exit_code == ExitCode.PEER_LOST
+    result = call("watch", "mqtt://127.0.0.1:1", "--time-limit", "5")
+    assert result.exit_code == ExitCode.PEER_LOST
+    assert "'hsl telemetry broker' starts a broker" in result.stderr
 
 
 CONNACK = bytes.fromhex("20020000")

@@ -12,12 +12,12 @@ command = Leaf(
     calls="hsl.cli.demo:demo",
     summary="Run a CPU and a GPU that share memory, and verify the result.",
     text="""
-    The CPU puts a file into coherent host memory. The GPU reads it line by line, counts bytes and
+    The CPU puts a file into coherent host memory. The GPU reads it by cache lines, counts bytes and
     words, and adds its counts to counters of the CPU with atomics. The result must equal Python's own
     count.
 
     saxpy, reduction and matmul work on arrays in device memory, with up to four GPUs, always on
-    loopback. Their result must equal numpy's to the bit.
+    the loopback. Their result must equal numpy's to the bit.
     """,
     options={
         "Workload": [
@@ -31,7 +31,7 @@ command = Leaf(
                 "--transport",
                 type=Choice(["tcp", "unix", "udp", "loopback"]),
                 metavar="TRANSPORT",
-                help="Way of the flits. tcp, unix, udp: two processes; loopback: one process, virtual time.",
+                help="Carrier of flits. tcp, unix, udp: two processes; loopback: one process, virtual time.",
                 default_is="tcp; loopback for array kernels",
             ),
             integer(

@@ -3,15 +3,30 @@
 import cloup
 
 from hsl.cli.help import Branch, Example, Leaf
-from hsl.cli.options import json_only
+from hsl.cli.options import candidates, json_only
 
 __all__ = ["command"]
+
+
+def fault_kinds() -> list[str]:
+    """Return the names of the kinds; the import waits until a shell completes one."""
+    from hsl.transport.fault_kinds import FaultKind
+
+    return list(FaultKind)
+
 
 LIST = Leaf(
     "list",
     calls="hsl.cli.inject:kinds",
     summary="List the kinds of faults, what each does, and how to write it.",
-    arguments=[cloup.Argument(["kind"], required=False, help="Show all about this kind only.")],
+    arguments=[
+        cloup.Argument(
+            ["kind"],
+            required=False,
+            shell_complete=candidates(fault_kinds),
+            help="Show all about this kind only.",
+        )
+    ],
     output=json_only(),
     examples=[
         Example("hsl inject list", "Show every kind with an example for --faults."),

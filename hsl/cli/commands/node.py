@@ -83,7 +83,7 @@ CPU = node(
 GPU = node(
     "gpu",
     "Run a GPU: compute units behind an L2 cache.",
-    "It works on what the doorbell announces until the CPU ends the session.",
+    "It takes work from its doorbell until the CPU ends the session.",
     [],
     [
         Example("hsl node gpu --connect tcp://127.0.0.1:7410", "Work for a CPU that listens.", cheap=False),
@@ -114,7 +114,7 @@ command = Branch(
     text="""
     The nodes run on one host or on several. A listening node serves the peer that connected last: a
     second peer takes the place of the first. A peer that starts a new session in mid-run ends the run
-    with exit code 7, as HSL 3.2 and 3.9 demand.
+    with exit code 7, as HSL 3.2 and 3.9 require.
     """,
     commands=[CPU, GPU, MEMORY],
 )

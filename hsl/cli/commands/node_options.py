@@ -27,7 +27,7 @@ def kernel() -> click.Option:
         type=Choice([*COUNTING_KERNELS, *ARRAY_KERNELS]),
         metavar="KERNEL",
         default="wordcount",
-        help=f"Work of the GPU: {', '.join(COUNTING_KERNELS)} read a file in host memory; "
+        help=f"Work of the GPU. {', '.join(COUNTING_KERNELS)} read a file in host memory; "
         f"{', '.join(ARRAY_KERNELS)} work on arrays.",
     )
 

@@ -10,7 +10,7 @@ __all__ = ["command"]
 command = Leaf(
     "schema",
     calls="hsl.cli.schema:print_schema",
-    summary="Print the JSON Schemas of the documents of --json.",
+    summary="Print the JSON Schemas of what --json prints.",
     text="""
     Without NAME the names are listed. NAME is the value of `schema` in a document, such as
     hsl.link.soak/1; link.soak is enough. A schema holds all schemas that it refers to.

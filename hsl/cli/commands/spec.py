@@ -3,7 +3,8 @@
 import cloup
 
 from hsl.cli.help import Branch, Example, Leaf
-from hsl.cli.options import json_only
+from hsl.cli.options import candidates, json_only
+from hsl.spec_files import FILES
 
 __all__ = ["command"]
 
@@ -28,6 +29,7 @@ PATH = Leaf(
             ["name"],
             required=False,
             metavar="[NAME]",
+            shell_complete=candidates(lambda: [file.name for file in FILES]),
             help="A name of 'hsl spec list', or a file below the folder, such as text/08-coherence.md.",
         )
     ],

@@ -87,7 +87,7 @@ command = Leaf(
                 "--via",
                 type=Choice(STRESS_VIA),
                 default="messages",
-                help="Way of the messages: a network that keeps no order, or links (the whole stack).",
+                help="Carrier of the messages: a network that keeps no order, or links (the whole stack).",
             ),
             engine(),
         ],
