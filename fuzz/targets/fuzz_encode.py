@@ -16,7 +16,7 @@ import numpy as np
 from fuzz.targets.fuzz_codec_differential import Input, draw_message, fuzz, outcome
 from hsl._generated.constants import CtlOp, FlitType, Op
 from hsl.cli.flit_encode import encode_document
-from hsl.cli.flit_json import decode_document
+from hsl.cli.flit_json import DOCUMENT, decode_document
 from hsl.codec.batch import FLIT, MESSAGE, BatchDecoder, BatchEncoder, MessageBatch, prot_flits
 from hsl.codec.engines import engine
 from hsl.codec.flit import FORMATS, Flit, FlitFormat
@@ -61,7 +61,12 @@ def text(source: Input, form: FlitFormat) -> None:
 
 def document(source: Input, form: FlitFormat) -> None:
     """The rest draws a document: flits that decode might have printed, with values of any kind among them."""
-    check_document([flit(source, form) for _ in range(1 + source.number() % 4)])
+    check_document(whole([flit(source, form) for _ in range(1 + source.number() % 4)]))
+
+
+def whole(flits: list[Any]) -> dict[str, Any]:
+    """Return the document of some flits."""
+    return {"schema": DOCUMENT, "flits": flits}
 
 
 def flit(source: Input, form: FlitFormat) -> dict[str, Any]:
@@ -123,14 +128,14 @@ def check_document(document: Any) -> None:
     found = [encoded(document, codec) for codec in ("reference", "native")]
     assert found[0] == found[1], f"{document}\nreference: {found[0]}\nnative:    {found[1]}"
     flits = found[0]
-    if not isinstance(flits, list) or not flits or any("raw" in each for each in document):
+    if not isinstance(flits, list) or not flits or any("raw" in each for each in document["flits"]):
         return
-    form = document[0]["format"]
+    form = document["flits"][0]["format"]
     assert all(len(each) == FORMATS[form].bytes for each in flits)
     again = decode_document(b"".join(flits), form)
     if not any("error" in each for each in again):
         json.dumps(again)
-        assert encode_document(again) == flits, f"{document}\ndecoded: {again}"
+        assert encode_document(whole(again)) == flits, f"{document}\ndecoded: {again}"
 
 
 def encoded(document: Any, codec: str) -> list[bytes] | str:

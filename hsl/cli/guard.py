@@ -34,7 +34,6 @@ NEEDS: Final[dict[str, dict[str, tuple[str, ...]]]] = {
         "--input": (COUNTING,),
         "--transport tcp|unix|udp": (COUNTING,),
         "--telemetry": (COUNTING,),
-        "--time-limit": (COUNTING, "not --transport loopback"),
         "--gpus": (ARRAYS,),
         "--home": (ARRAYS,),
         "--size": (ARRAYS,),

@@ -35,7 +35,7 @@ from hsl.emulator.report import History, node_report, summed
 from hsl.emulator.topology import LIMITS, SHAPES
 from hsl.engine.select import choose, engines
 from hsl.errors import ConfigError
-from hsl.files import create_text, read_file
+from hsl.files import create_text, exists, read_file
 from hsl.link.events import Event, LinkUp
 from hsl.nearest import expected
 from hsl.session import Attachment, Session, TimeLimit
@@ -277,8 +277,9 @@ def load_topology(options: dict[str, Any], tu: int) -> Topology:
     path = options["topology"]
     values: dict[str, Any] = {}
     if path is not None:
-        if str(path) not in (*SHAPES, "-") and not path.exists():
-            raise ConfigError(f"--topology {path}: {expected([*SHAPES, 'a file that exists'], str(path))}")
+        if str(path) not in (*SHAPES, "-") and not exists(path):
+            names = expected([*SHAPES, "a file"], str(path))
+            raise ConfigError(f"--topology {path}: No such file or directory; {names}")
         values = {"shape": str(path)} if str(path) in SHAPES else Topology.read(path)
     given = {name: options.get(name) for name in ("tu", "flit", "links", "gpus", "memory_nodes")}
     values |= {name: value for name, value in given.items() if value is not None}

@@ -29,7 +29,7 @@ from hsl.codec.ctl import decode_ctl
 from hsl.codec.flit import FORMATS
 from hsl.codec.reference import decode_flit
 from hsl.errors import CodecError, ConfigError, reason
-from hsl.files import read_file
+from hsl.files import exists, read_file
 from hsl.transport.base import Address
 from hsl.transport.faults import FaultInjector
 from hsl.transport.stream import Connection, StreamLink
@@ -118,7 +118,7 @@ def next_incarnation(clock_ns: int, path: Path | None = None) -> int:
     """
     if path is None:
         return clock_ns
-    raw = read_file(path, MAX_INCARNATION_BYTES) if path.exists() else b"0"
+    raw = read_file(path, MAX_INCARNATION_BYTES) if exists(path) else b"0"
     if not raw.strip().isdigit() or int(raw) >= MAX_U64:
         raise ConfigError(f"{path}: {raw!r}; expected an incarnation, a number of 0 to {MAX_U64 - 1}")
     chosen = max(clock_ns, int(raw) + 1)

@@ -10,7 +10,7 @@ from typing import NamedTuple
 
 SERVES, ENDS, LIVES = "serves", "ends", "lives"
 LOST, FAILED, DONE = 7, 1, 0  # exit codes of `hsl node`: the peer is lost; the result is wrong; all is well
-BRISK = 16  # TU of 65 us: a lost link is given up after 0.3 s and not after 4.3 s
+BRISK = 18  # TU of 262 us: a lost link is given up after 1.1 s and not after 4.3 s
 
 
 class Row(NamedTuple):
@@ -75,8 +75,8 @@ def before_a_session() -> list[Row]:
 def on_the_link() -> list[Row]:
     """Attacks on the link of a session, which ends for the attacker only."""
     return [
-        Row("silence", seconds=1.5, tu=BRISK),
-        Row("no-ack", seconds=1.5, tu=BRISK),
+        Row("silence", seconds=2.5, tu=BRISK),
+        Row("no-ack", seconds=2.5, tu=BRISK),
         Row("link-only", seconds=3.0, options=("--time-limit", "1")),
         Row("future-ack", short=500),
         Row("wrong-crc", short=500),
@@ -146,7 +146,7 @@ def on_the_gpu() -> list[Row]:
             Row(name, "gpu", short=300, caps=(("nid_base", 0),))
             for name in ("fuzz-flits", "fuzz-ctl", "fuzz-granules", "seq-jump", "wrong-crc")
         ),
-        Row("silence", "gpu", seconds=1.5, tu=BRISK, caps=(("nid_base", 0),)),
+        Row("silence", "gpu", seconds=2.5, tu=BRISK, caps=(("nid_base", 0),)),
         Row("gpu-doorbells", "gpu", short=28, long=280, seconds=10.0, codes=(DONE,)),
         Row("gpu-jobs", "gpu", short=28, long=1000, seconds=5.0, codes=(DONE, FAILED, LOST)),
         Row("gpu-completions", "gpu", short=11, long=1000, codes=(FAILED, LOST)),

@@ -50,7 +50,7 @@ DOCUMENTS: dict[str, tuple[Any, str]] = {
     "place in no flit": ([FLIT | {"messages": [READ | {"flit": []}]}], "flit: []; expected an integer"),
     "place in a boolean": (
         [FLIT | {"messages": [READ | {"flit": False}]}],
-        "flit: False; expected an integer",
+        "flit: false; expected an integer",
     ),
     "payload of PROT": ([FLIT | {"payload": "20"}], "only a PROT_S flit has payload"),
     "payload of CTL": ([FLIT | {"ft": 2, "ctl": {"op": "NAK"}, "payload": ""}], "only a PROT_S"),

@@ -24,8 +24,6 @@ REFUSED = {
     "demo --kernel saxpy --input x": f"--input needs {COUNTING}",
     "demo --kernel saxpy --transport tcp": f"--transport tcp needs {COUNTING}",
     "demo --kernel saxpy --telemetry mqtt:": f"--telemetry needs {COUNTING}",
-    "demo --kernel matmul --time-limit 9": f"--time-limit needs {COUNTING}",
-    "demo --transport loopback --time-limit 9": "--time-limit cannot be used with --transport loopback",
     "demo --gpus 2": f"--gpus needs {ARRAYS}",
     "demo --home host": f"--home needs {ARRAYS}",
     "demo --size 16": f"--size needs {ARRAYS}",

@@ -117,9 +117,15 @@ def test_a_shape_that_is_unknown_names_those_that_are() -> None:
     """--topology with neither a shape nor a file names the shapes, and the nearest."""
     done = CliRunner().invoke(main, ["demo", "--topology", "mehs", "--kernel", "matmul"])
     assert done.exit_code == ExitCode.USAGE
-    assert (
-        "hsl: --topology mehs: expected star, mesh or a file that exists; did you mean mesh?\n" in done.stderr
-    )
+    text = "No such file or directory; expected star, mesh or a file; did you mean mesh?"
+    assert f"hsl: --topology mehs: {text}\n" in done.stderr
+
+
+def test_a_topology_with_a_name_that_is_too_long() -> None:
+    """A name that no file can have is bad input like that of a missing file."""
+    done = CliRunner().invoke(main, ["demo", "--topology", "x" * 300, "--kernel", "matmul"])
+    assert done.exit_code == ExitCode.USAGE, done.stderr
+    assert "No such file or directory; expected star, mesh or a file\n" in done.stderr
 
 
 # Texts that no command takes; each is given to every option and argument that reads a file or an address.

@@ -158,9 +158,9 @@ def test_no_checkout(monkeypatch: pytest.MonkeyPatch, tmp_path: Path) -> None:
 
 @pytest.mark.tool("rumur", apt="rumur")
 def test_unknown_name() -> None:
-    """A name that no model has is a usage error that lists those there are."""
+    """A name that no model has selects nothing; the error lists the models."""
     result = run("--only", "nonsense")
-    assert result.exit_code == ExitCode.USAGE
+    assert result.exit_code == ExitCode.NOTHING
     assert "bring-up" in result.stderr
 
 

@@ -72,7 +72,8 @@ def watching(uri: str, *arguments: str) -> Iterator[subprocess.Popen[str]]:
     with subprocess.Popen(command, stdout=subprocess.PIPE, stderr=subprocess.PIPE, text=True) as process:
         try:
             assert process.stderr is not None
-            assert process.stderr.readline() == f"watching {uri}\n"
+            told = (line for line in process.stderr if not line.startswith("waiting for "))
+            assert next(told) == f"watching {uri}\n"
             yield process
         finally:
             process.kill()
