@@ -13,6 +13,7 @@ from typing import Any, Final
 import click
 
 from hsl._generated.constants import Vc
+from hsl.cli.help_values import HOMES
 from hsl.cli.options import is_quiet, is_verbose
 from hsl.cli.tables import paint, print_table
 
@@ -119,7 +120,7 @@ def show_arrays(report: dict[str, Any]) -> None:
         print_array_tables(report)
     good = report["verified"]
     gpus = f"{report['gpus']} GPUs ({report['shape']})" if report["gpus"] > 1 else "1 GPU"
-    what = f"{report['kernel']}, size {report['size']:,}, on {gpus}, data in {report['home']} memory"
+    what = f"{report['kernel']}, size {report['size']:,}, on {gpus}; {HOMES[report['home']]}"
     lines = [
         ("result", what),
         ("time", time_text(report["clock"], report["elapsed_ns"], 0, "")),

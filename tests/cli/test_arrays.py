@@ -103,3 +103,14 @@ def test_view_for_a_person() -> None:
     told = invoke(*run, "-v")[1]
     assert "device local" in told
     assert told.endswith(out)
+
+
+@pytest.mark.parametrize(
+    ("home", "place"),
+    [("hostmem", "CPU memory, home at the CPU"), ("host", "device memory, home at the CPU")],
+)
+def test_the_result_says_where_the_data_are(home: str, place: str) -> None:
+    """--home host is device memory whose home is the CPU; the report does not call it host memory."""
+    code, out, err = invoke("--kernel", "saxpy", "--size", "1024", "--seed", "3", "--home", home)
+    assert code == 0, err
+    assert f"on 1 GPU; {place}\n" in out

@@ -142,7 +142,6 @@ def test_b13_a_missing_file_in_plain_words(name: str) -> None:
 
 HOSTILE = {
     "not UTF-8": b"\x8f\xff",
-    "deep": b'{"a": ' + b"[" * 100_000,
     "long number": b'{"a": ' + b"9" * 5000 + b"}",
 }
 
