@@ -7,6 +7,8 @@ import random
 import re
 import signal
 import sys
+import tempfile
+from collections.abc import Iterator
 from pathlib import Path
 from signal import SIGHUP, SIGINT, SIGKILL, SIGTERM
 
@@ -50,6 +52,13 @@ KILLED: list[tuple[str, str | float]] = [
     ("litmus", "seed"),
     ("litmus", 2.5),
 ]
+
+
+@pytest.fixture
+def tmp_path() -> Iterator[Path]:
+    """A folder with a short name: a Unix socket has at most 107 bytes, and the names of pytest grow."""
+    with tempfile.TemporaryDirectory(prefix="interrupts-") as folder:
+        yield Path(folder)
 
 
 def reach(run: Run, moment: str | float) -> None:
