@@ -91,7 +91,7 @@ def texts(svg: str) -> list[Box]:
 
 
 def faults(svg: str) -> list[str]:
-    """What is wrong with the places of the texts of a picture."""
+    """Return the faults in the places of a picture's texts."""
     root = parse(svg)
     width, height = (float(root.attrib[name]) for name in ("width", "height"))
     boxes = texts(svg)

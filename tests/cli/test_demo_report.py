@@ -69,7 +69,7 @@ def test_times_have_the_name_of_their_clock(transport: str, clock: str) -> None:
 
 
 def test_a_table_has_no_row_twice() -> None:
-    """What a flit type sent is one row: "PROT flits sent" and "prot sent" were the same."""
+    """Each count has one row: "PROT flits sent" and "prot sent" were the same."""
     _, lines, _ = call("--transport", "loopback", "--input", LICENSE, "--seed", "1", "-v")
     table = lines[lines.index("Link") : lines.index("Messages")]
     assert sum("sent" in line and "prot" in line.lower() for line in table) == 1

@@ -186,7 +186,7 @@ with meter.Meter("counted", "bytes", waiting="the link") as meter:
 
 
 def on_terminal(kind: str) -> bytes:
-    """What BAR shows on a terminal of this kind."""
+    """Return the output of BAR on a terminal of this kind."""
     main_end, terminal = pty.openpty()
     environment = {name: value for name, value in os.environ.items() if name not in (ENVIRONMENT, "NO_COLOR")}
     environment |= {"TERM": kind, "COLUMNS": "80"}
@@ -221,7 +221,7 @@ def test_a_bar_on_a_terminal() -> None:
 
 
 def read(end: int) -> bytes:
-    """What a terminal shows next; nothing when its process has ended."""
+    """Read the next output of a terminal; empty when its process has ended."""
     try:
         return os.read(end, 1 << 16)
     except OSError:  # EIO: nobody has the other end any more

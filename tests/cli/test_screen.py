@@ -1,4 +1,4 @@
-"""What commands print on odd terminals and streams: no columns, ASCII only, 80x24."""
+"""Output of commands on odd terminals and streams: no columns, ASCII only, 80x24."""
 
 from __future__ import annotations
 
@@ -71,7 +71,7 @@ def test_the_verdict_is_green_on_a_terminal() -> None:
 
 
 def on_terminal(*arguments: str, color: bool = False) -> list[str]:
-    """What a command prints on a terminal of 80 columns."""
+    """Return the output of a command on a terminal of 80 columns."""
     main_end, terminal = pty.openpty()
     left_out = ("COLUMNS", "NO_COLOR")
     environment = {name: value for name, value in os.environ.items() if name not in left_out}

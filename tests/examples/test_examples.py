@@ -122,7 +122,7 @@ def test_node_pair(tmp_path: Path) -> None:
 
 @pytest.mark.parametrize("path", sorted((ROOT / "examples").glob("*.py")), ids=lambda path: path.name)
 def test_examples_need_no_inner_package(path: Path) -> None:
-    """What an example takes of hsl is a public name of `hsl` itself."""
+    """Each name that an example imports from hsl is a public name of `hsl` itself."""
     imported: list[str] = []
     for node in ast.walk(ast.parse(path.read_text())):
         if isinstance(node, ast.ImportFrom):
