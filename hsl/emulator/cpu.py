@@ -99,7 +99,9 @@ class CpuDevice(Device):
 
     def verify(self, core: Core, units: int, interrupts: int) -> Program[None]:
         """Compare counters, scratch slots and the GPU's own record with the expected values."""
-        self.result = self.kernel.decode((yield from core.read(COUNTERS, COUNTER_BYTES)))
+        counters = yield from core.read(COUNTERS, COUNTER_BYTES)
+        self.show(counters)
+        self.result = self.kernel.decode(counters)
         scratch = yield from core.read(SCRATCH, SCRATCH_LINES * LINE_BYTES)
         record = COMPLETION.unpack((yield from core.read(self.job.completion, LINE_BYTES)))
         words = [int.from_bytes(scratch[at : at + SLOT], "little") for at in range(0, len(scratch), SLOT)]
@@ -117,9 +119,12 @@ class CpuDevice(Device):
     def poll(self, core: Core) -> Program[None]:
         """Core 1: watch the byte counter."""
         while not self.done:
-            counted = int.from_bytes((yield from wait_for(core.load(COUNTERS, SLOT))), "little")
-            self.progress(counted, len(self.data))
+            self.show((yield from wait_for(core.load(COUNTERS, SLOT))))
             yield self.pause(POLL_TU)
+
+    def show(self, counters: bytes) -> None:
+        """Tell the progress: the first counter is that of bytes."""
+        self.progress(int.from_bytes(counters[:SLOT], "little"), len(self.data))
 
     def bounce(self, core: Core) -> Program[None]:
         """The other cores: count up a slot of the scratch lines that the GPU writes too. One core a line."""

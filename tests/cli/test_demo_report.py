@@ -160,3 +160,14 @@ def test_the_demo_waits_in_words(tmp_path: Path) -> None:
     assert json.loads(done.stdout)["verified"]
     first = done.stderr.splitlines()[1]
     assert first == "waiting for the cpu process"
+
+
+def test_progress_ends_with_all_bytes(monkeypatch: pytest.MonkeyPatch) -> None:
+    """A job that ends between two looks at the byte counter still tells that everything is counted."""
+    monkeypatch.setattr("hsl.emulator.cpu.POLL_TU", 1 << 16)  # one look, before the GPU has begun
+    monkeypatch.setenv("HSL_PROGRESS", "lines")
+    code, _, err = call("--input", LICENSE, "--transport", "loopback", "--seed", "1")
+    assert code == 0
+    size = len(Path(LICENSE).read_bytes())
+    counted = re.findall(r"counted (\d+) of (\d+) bytes", err)
+    assert counted == [("0", str(size)), (str(size), str(size))]

@@ -14,7 +14,7 @@ from signal import SIGHUP, SIGINT, SIGKILL, SIGTERM
 
 import pytest
 
-from tests.support.interrupted import COMMANDS, Run, arguments_of, shot, swept
+from tests.support.interrupted import COMMANDS, INTERRUPTED, Run, arguments_of, shot, swept
 
 pytestmark = pytest.mark.skipif(sys.platform != "linux", reason="finds processes and handlers by /proc")
 
@@ -80,6 +80,7 @@ def test_a_signal_ends_a_command(
         run.send(number, group)
         assert run.own, "its handlers are there"
         assert list(run.faults(number)) == []
+        assert run.process.returncode == INTERRUPTED, f"it had ended before: {run.err}"
 
 
 @pytest.mark.parametrize(("name", "moment"), KILLED)

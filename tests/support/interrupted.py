@@ -21,7 +21,7 @@ from functools import partial
 from pathlib import Path
 from typing import Self
 
-__all__ = ["COMMANDS", "Run", "arguments_of", "shot", "swept"]
+__all__ = ["COMMANDS", "INTERRUPTED", "Run", "arguments_of", "shot", "swept"]
 
 ROOT = Path(__file__).parents[2]
 HSL = (sys.executable, "-m", "hsl")
@@ -177,10 +177,10 @@ def start_signals(ignored: Sequence[int]) -> None:
 SIGNALS = (signal.SIGINT, signal.SIGTERM, signal.SIGHUP, signal.SIGKILL)
 DEMO = ["demo", "--seed", "1"]
 COMMANDS = {
-    "tcp": (*DEMO, "--input", "{small}"),
-    "unix": (*DEMO, "--input", "{small}", "--transport", "unix"),
-    "udp": (*DEMO, "--input", "{small}", "--transport", "udp"),
-    "links": (*DEMO, "--input", "{small}", "--transport", "unix", "--links", "2", "--capture", "x.pcapng"),
+    "tcp": (*DEMO, "--input", "{words}"),
+    "unix": (*DEMO, "--input", "{words}", "--transport", "unix"),
+    "udp": (*DEMO, "--input", "{words}", "--transport", "udp"),
+    "links": (*DEMO, "--input", "{words}", "--transport", "unix", "--links", "2", "--capture", "x.pcapng"),
     "telemetry": (*DEMO, "--transport", "unix", "--telemetry", "mqtt:"),
     "loopback": (*DEMO, "--transport", "loopback"),
     "matmul": (*DEMO, "--kernel", "matmul", "--size", "64"),
@@ -197,12 +197,12 @@ COMMANDS = {
 
 def arguments_of(name: str, folder: Path) -> list[str]:
     """The arguments of a command of COMMANDS; the files that it reads are made in `folder`."""
-    paths = {each: folder / each for each in ("small", "trace", "operations")}
+    paths = {each: folder / each for each in ("words", "trace", "operations")}
     if name == "perf":
         paths["trace"].write_text("".join(f" S {0x1000 + n % 512 * 8:x},8\n" for n in range(100_000)))
     elif name == "check":
         paths["operations"].write_text("".join(f"{n % 4}: M[{n % 64}] := {n}\n" for n in range(130_000)))
-    paths["small"].write_bytes(b"some words of a small input\n" * 40)
+    paths["words"].write_bytes(b"some words of an input of a second or so\n" * 3000)
     return [part.format(folder=folder, **paths) for part in COMMANDS[name]]
 
 
