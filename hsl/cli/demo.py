@@ -142,6 +142,7 @@ def run(source: Path, kernel: str, transport: str, options: dict[str, Any]) -> d
     """The reports of both nodes, by name."""
     if transport == "loopback":
         return LoopbackRun(source, kernel, options).run()
+    check_tu(load_topology(options, TU_EXPONENT_SOFTWARE).tu, on_sockets=True)
     with (
         OwnFolder(FOLDER) as folder,
         captured_apart(options, ("cpu", "gpu"), folder) as capture,

@@ -35,6 +35,7 @@ NEEDS: Final[dict[str, dict[str, tuple[str, ...]]]] = {
         "--transport tcp|unix|udp": (COUNTING,),
         "--telemetry": (COUNTING,),
         "--gpus": (ARRAYS,),
+        "--topology mesh": ("--gpus",),
         "--home": (ARRAYS,),
         "--size": (ARRAYS,),
     },

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections import Counter
 from pathlib import Path
 from typing import Any
 
@@ -30,9 +31,11 @@ def predict_ports(
     """Run `hsl link predict`; its exit code."""
     chosen = engines(engine)
     model = Model(seed=draw_seed(seed), codec=chosen["codec"], slow=dict(slow), **options)
-    for link, _ in slow:
+    for link, count in Counter(link for link, _ in slow).items():
         if link >= max(links):
             raise ConfigError(f"--slow-link {link}:RATE needs --links {link + 1} or more")
+        if count > 1:
+            raise ConfigError(f"--slow-link {link}:RATE came {count} times; expected one rate for a link")
     with Meter("computed", "rows") as meter:
         meter.show(0, len(links))
         report = predict(model, links, meter.show)
@@ -40,7 +43,7 @@ def predict_ports(
     return ExitCode.OK
 
 
-HEADINGS = ("links", "GB/s", "expected", "ratio", "x first", "limit", "min ns", "p50", "p99", "expected")
+HEADINGS = ("links", "GB/s", "expected", "ratio", "x first", "limit", "min ns", "p50", "p99", "expected ns")
 
 
 def show(report: dict[str, Any]) -> None:

@@ -129,6 +129,7 @@ def test_what_cannot_run_is_refused(arguments: tuple[str, ...], says: str) -> No
     done = hsl("demo", *arguments, timeout=30)
     assert (done.returncode, done.stdout) == (4, "")
     assert says in done.stderr
+    assert {line.partition(" ")[0] for line in done.stderr.splitlines()} <= {"seed", "hsl:"}, "no child began"
 
 
 @pytest.mark.parametrize("exponent", [18, 24])

@@ -25,6 +25,7 @@ REFUSED = {
     "demo --kernel saxpy --transport tcp": f"--transport tcp needs {COUNTING}",
     "demo --kernel saxpy --telemetry mqtt:": f"--telemetry needs {COUNTING}",
     "demo --gpus 2": f"--gpus needs {ARRAYS}",
+    "demo --topology mesh": "--topology mesh needs --gpus",
     "demo --home host": f"--home needs {ARRAYS}",
     "demo --size 16": f"--size needs {ARRAYS}",
     f"node cpu {NODE} --kernel saxpy --input x": f"--input needs {COUNTING}",
@@ -38,6 +39,8 @@ REFUSED = {
     f"node gpu {NODE} --incarnation-file x": "--incarnation-file needs an address of udp",
     "link predict --links 1 --slow-link 7:16GT/s": "--slow-link 7:RATE needs --links 8 or more",
     "link predict --links 2,1 --slow-link 2:16GT/s": "--slow-link 2:RATE needs --links 3 or more",
+    "link predict --links 2 --slow-link 0:8GT/s --slow-link 0:16GT/s": "--slow-link 0:RATE came 2 times; "
+    "expected one rate for a link",
     "model link --short --mutants": "--short cannot be used with --mutants",
     "model coherence --short --mutants": "--short cannot be used with --mutants",
     "model coherence --full --only x": "--full cannot be used with --only",
