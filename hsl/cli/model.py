@@ -71,13 +71,13 @@ def checked(
     """As `check`, with these processes."""
     try:
         runs = texts(ROOT).load(ROOT / "spec", "mutants" if mutants else "models", of)
+        chosen = selected(runs, mutants, only, given)
         checker = Checker(given["cache"] or ROOT / "build/models", TIMEOUT, children)
     except ToolMissing as missing:
         click.echo(f"hsl: {missing}", err=True)
         return ExitCode.INTERNAL
     except OSError as error:
         raise ConfigError(f"--cache {given['cache']}: {reason(error)}") from error
-    chosen = selected(runs, mutants, only, given)
     start = time.monotonic()
     rows = search(checker, chosen, jobs)
     report = {

@@ -88,6 +88,7 @@ def test_what_is_said(name: str, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
     """The command ends in its exit code with this line, and prints nothing else."""
     case = CASES[name]
     monkeypatch.chdir(tmp_path)
+    monkeypatch.setenv("PATH", str(tmp_path))  # what is said does not depend on tools
     (tmp_path / "file").write_text(case.text)
     done = CliRunner().invoke(main, case.line.split())
     said = [line for line in done.stderr.splitlines() if not line.startswith("seed ")]
@@ -102,8 +103,9 @@ def test_the_parts_of_a_key_are_not_a_tuple(tmp_path: Path) -> None:
     assert "not TOML: cannot declare a.b twice at line 2" in done.stderr
 
 
-def test_a_model_that_is_not_there_names_the_nearest() -> None:
-    """--only with an unknown name selects nothing: exit code 5, the names, and the nearest."""
+def test_a_model_that_is_not_there_names_the_nearest(monkeypatch: pytest.MonkeyPatch) -> None:
+    """--only with an unknown name selects nothing: exit code 5, the names, and the nearest; rumur or not."""
+    monkeypatch.setenv("PATH", "")
     for option, name, near in (((), "repaly", "replay"), (("--mutants",), "x", "")):
         done = CliRunner().invoke(main, ["model", "link", "--only", name, *option])
         assert (done.exit_code, done.stderr.count("\n")) == (ExitCode.NOTHING, 1)

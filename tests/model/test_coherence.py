@@ -59,12 +59,6 @@ def test_selection() -> None:
     assert three - small
 
 
-@pytest.mark.tool("rumur", apt="rumur")
-def test_nothing_selected() -> None:
-    """Where no model is as asked for, nothing runs and the exit status says so."""
-    assert run("--agents", "3", "--short").exit_code == ExitCode.NOTHING
-
-
 def test_cells_are_those_of_the_tables() -> None:
     """Rows reach the text with their guards, actions and next state; DO is followed by its event."""
     text = next(entry.text for entry in MODELS if entry.id == "two")

@@ -157,14 +157,6 @@ def test_no_checkout(monkeypatch: pytest.MonkeyPatch, tmp_path: Path) -> None:
 
 
 @pytest.mark.tool("rumur", apt="rumur")
-def test_unknown_name() -> None:
-    """A name that no model has selects nothing; the error lists the models."""
-    result = run("--only", "nonsense")
-    assert result.exit_code == ExitCode.NOTHING
-    assert "bring-up" in result.stderr
-
-
-@pytest.mark.tool("rumur", apt="rumur")
 def test_cache_that_cannot_be_made() -> None:
     """A folder that cannot be made is bad input, told in one line."""
     result = run("--cache", "/dev/null/models")
