@@ -39,7 +39,8 @@ if [ $# -gt 0 ]; then timed "$@"; exit; fi
 timed make demo
 du -sm .venv
 timed make test'
-mounts='mount -t proc proc "$1/proc" && mount --rbind /dev "$1/dev" && mount -t sysfs sysfs "$1/sys"
+# The root is a mount point of its own: `ip netns` needs that.
+mounts='mount --bind "$1" "$1" && mount -t proc proc "$1/proc" && mount --rbind /dev "$1/dev" && mount -t sysfs sysfs "$1/sys"
 exec chroot "$@"'
 mapfile -t pip < <(env | grep '^PIP_')
 exec unshare --mount --pid --fork --kill-child sh -c "$mounts" sh "$root" env -i "${pip[@]}" \
