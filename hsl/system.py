@@ -49,7 +49,7 @@ class Agent:
     Attributes:
         name: name of its node: "cpu"; "gpu", or "gpu0", "gpu1", ... of several
         nid: its node identifier (HSL 5.1)
-        memory: the MemoryRange that has its home at this node
+        memory: the MemoryRange of the node's own memory with its home there: hostmem, or device0, device1, ...
 
     """
 
@@ -226,7 +226,7 @@ class System:
             "crc:1e-3,drop:1e-4", or the path of a scenario (.toml); `hsl inject list` shows all kinds
         links: links bonded in each port, 1 to 8 (HSL 4); 1 if not given
         flit: "L64", or "B256" to offer 256-byte flits as well (HSL 2.1); "L64" if not given
-        memory_bytes: size of the CPU's memory, a multiple of 4096, 128 KiB to 4 GiB; 64 MiB if not given
+        memory_bytes: size of the CPU's memory, a multiple of 4096, 128 KiB to 1 GiB; 64 MiB if not given
         device_bytes: size of each range of GPU memory, a multiple of 4096, 64 KiB to 512 MiB; 16 MiB if
             not given
         memory_nodes: 1 adds a node that has only memory; 0 if not given

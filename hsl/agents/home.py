@@ -62,10 +62,13 @@ class HomeConfig:
         address_map: the AddressMap of its node
         tshrs: lines that can have a transaction at a time
         waiting: requests that may wait for their turn
-        lost_lines: lines of memory targets that can be marked lost, at least LOST_LINES
+        lost_lines: lines of memory targets that can be marked lost, at least 64 (HSL 5.6.3)
         tu: the time unit in ns
         timers: "T_SNP", "T_MEM", "T_CACK" in ns, where they are not those of the profile in units of `tu`
         negotiated: what holds for requests from its own node
+
+    A Node raises ConfigError for `tshrs` or `lost_lines` outside its range, and for a range of the home that is
+    not in its Memory.
 
     """
 

@@ -71,8 +71,8 @@ class IoConfig:
     Attributes:
         nid: its node identifier
         address_map: the AddressMap of its node
-        guid: content of the register GUID
-        roles: content of the register ROLES
+        guid: content of the register GUID; a Node with ports puts that of its first port there
+        roles: Role bits of the register ID; a Node puts those of its agents there
         doorbells: doorbells that may wait for the software of the node
         interrupts: interrupts that may wait for the software of the node
         queues: address of each shared queue (NcEnq), and the commands that it holds

@@ -32,6 +32,8 @@ class TargetConfig:
         address_map: the AddressMap of its node
         negotiated: what holds for requests from its own node
 
+    A Node raises ConfigError for ranges of more than one home or of none, and for one that is not in its Memory.
+
     """
 
     nid: int

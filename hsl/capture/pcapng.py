@@ -108,8 +108,8 @@ class Packet(NamedTuple):
     Attributes:
         time: ns of the clock of the capture
         interface: index of its lane in `Reader.lanes`
-        direction: INBOUND or OUTBOUND for the node that the capture is a view of
-        data: bytes of the flit as it was sent
+        direction: INBOUND or OUTBOUND for the node that the capture is a view of, UNKNOWN between two others
+        data: bytes of the flit as it was sent; in a capture of one end, a flit of the peer as it arrived
         comments: what happened to it: faults, events of its link before it
         errors: PacketError bits
 

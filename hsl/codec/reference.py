@@ -45,7 +45,8 @@ PAD: Final = bytes(GRANULE_BYTES)
 def encode_flit(flit: Flit) -> bytes:
     """The bytes of `flit`, with its CRC; the payload is filled up with zeros. HSL 2.1 to 2.4 [HSL-FLT-002].
 
-    CodecError (MALFORMED) when a field does not fit, or is not 0 although the flit type does not use it.
+    CodecError (MALFORMED) when a field does not fit, or is not 0 although the flit type does not use it;
+    ConfigError when there is no such format.
     """
     form = flit_format(flit.format)
     body = flit.payload.ljust(form.payload_bytes, b"\0")
@@ -260,7 +261,7 @@ class Packer:
 
         `next_message` is asked at each message boundary until it gives None; the rest is PAD. HSL 3.5 F9, 2.5
         P3, P6. CodecError as `encode_message`: the message asked for is lost, and so is this payload; check
-        before queueing.
+        before queueing. ConfigError when there is no such format.
         """
 
         def next_granules() -> bytes:

@@ -24,7 +24,7 @@ from hsl._generated.constants import (
 from hsl.agents.address_map import PAGE_BYTES, AddressMap, SamEntry
 from hsl.agents.home import HomeConfig
 from hsl.agents.io import IoConfig
-from hsl.agents.memory import Memory
+from hsl.agents.memory import MEMORY_LIMIT, Memory
 from hsl.agents.request_config import RequestConfig
 from hsl.agents.target import TargetConfig
 from hsl.engine.config import MAX_IDLE_TU, NodeConfig
@@ -57,8 +57,8 @@ HOMED_BY_DEVICE, HOMED_BY_HOST, HOMED_APART = 1 << 36, 1 << 37, 1 << 38
 
 # Name: least and greatest value, and what it is.
 LIMITS = {
-    "memory_bytes": (1 << 17, 1 << 32),  # the program's own data, to what a bytearray should hold
-    "device_bytes": (1 << 16, 1 << 29),  # twice it is one Memory
+    "memory_bytes": (1 << 17, MEMORY_LIMIT),  # the program's own data, to what a Memory holds
+    "device_bytes": (1 << 16, MEMORY_LIMIT // 2),  # twice it is one Memory
     "gpus": (1, MAX_GPUS),
     "memory_nodes": (0, 1),
     "cores": (3, CPU_SHARED_HOME - CPU_FIRST_CORE),  # main, poller, at least one that bounces lines

@@ -45,7 +45,7 @@ class PortConfig:
     """One end of a port: what it offers in its CAPS record. HSL 3.3.2.
 
     Attributes:
-        guid: identity of the node, 64 bits; the two ends must differ
+        guid: identity of the port, 64 bits; the two ends must differ
         roles: Role bits of the agents behind this end
         nid_base: first NID behind this end
         nid_count: NIDs behind this end, in a row from `nid_base`
@@ -71,7 +71,7 @@ class PortConfig:
         queue_cap: messages per VC that may wait to be sent
         codec: engine of the flits, "reference" or "native"
 
-    Raises ConfigError for a value that the profile does not allow, and for IDE, which is not supported.
+    Raises ConfigError for a value that the profile does not allow. IDE is not supported and never offered.
 
     """
 

@@ -90,7 +90,8 @@ class Loopback:
     """Several devices and the wires between them, on one event queue in virtual time (ns, from 0).
 
     `observe(place, event)` is called with every event of every port; `tap` with every flit that is sent
-    and its fate. Raises ConfigError when a place has two wires or no device.
+    and its fate. Raises ConfigError when a place has two wires or no device, and for a latency, a time or
+    a grain of a wire that is too small.
     """
 
     def __init__(

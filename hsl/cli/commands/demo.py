@@ -1,6 +1,6 @@
 """`hsl demo`."""
 
-from hsl.cli.commands.node_options import ENDS, fault_group, kernel, recording_group, size, system_group
+from hsl.cli.commands.node_options import DEMO_ENDS, fault_group, kernel, recording_group, size, system_group
 from hsl.cli.help import Example, Leaf
 from hsl.cli.help_values import MAX_GPUS
 from hsl.cli.options import Choice, home, input_file, integer, option, output, time_limit
@@ -16,8 +16,8 @@ command = Leaf(
     words, and adds its counts to counters of the CPU with atomics. The result must equal Python's own
     count.
 
-    saxpy, reduction and matmul work on arrays in device memory, with up to four GPUs, always on
-    the loopback. Their result must equal numpy's to the bit.
+    saxpy, reduction and matmul work on arrays, with up to four GPUs, always on the loopback. --home
+    says where the arrays are. Their result must equal numpy's to the bit.
     """,
     options={
         "Workload": [
@@ -49,5 +49,5 @@ command = Leaf(
         Example("hsl demo --input LICENSE --faults 0.01 --seed 7", "Repair damaged and lost flits."),
         Example("hsl demo --kernel matmul --home device --size 32 --seed 1", "Multiply matrices on a GPU."),
     ],
-    ends=ENDS,
+    ends=DEMO_ENDS,
 )

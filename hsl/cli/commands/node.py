@@ -1,13 +1,29 @@
 """`hsl node`."""
 
+from typing import Final
+
 import click
 
-from hsl.cli.commands.node_options import ENDS, fault_group, kernel, recording_group, size, system_group
+from hsl.cli.commands.node_options import (
+    DEMO_ENDS,
+    fault_group,
+    kernel,
+    recording_group,
+    size,
+    system_group,
+)
 from hsl.cli.help import Branch, Example, Leaf
 from hsl.cli.options import FILE, home, input_file, option, output, time_limit
 from hsl.cli.seconds import Seconds
 
 __all__ = ["command"]
+
+# A node does not see the counters of its peer. The node of the CPU judges the result, the others judge nothing.
+ENDS: Final = {
+    "cpu": {0: "The result is right.", 1: "The result is wrong."},
+    "gpu": {0: "The CPU has ended the session."},
+    "memory": {0: "The CPU has ended the session."},
+}
 
 
 def link_group() -> list[click.Option]:
@@ -54,7 +70,7 @@ def node(name: str, summary: str, text: str, workload: list[click.Option], examp
         },
         output=output(more="Show the tables of the link, messages, credits and caches."),
         examples=examples,
-        ends=ENDS,
+        ends=ENDS[name] | {7: DEMO_ENDS[7]},
     )
 
 

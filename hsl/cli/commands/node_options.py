@@ -10,11 +10,11 @@ from hsl._generated.constants import MAX_LINKS, MAX_TU_EXP
 from hsl.cli.help_values import ARRAY_KERNELS, COUNTING_KERNELS
 from hsl.cli.options import FILE, Choice, capture, engine, faults, flit, integer, option, seed
 
-__all__ = ["ENDS", "fault_group", "kernel", "recording_group", "size", "system_group"]
+__all__ = ["DEMO_ENDS", "fault_group", "kernel", "recording_group", "size", "system_group"]
 
-# Exit codes of a run of nodes.
-ENDS: Final = {
-    0: "The result is right, and the counters of both ends agree.",
+# Exit codes of a demo.
+DEMO_ENDS: Final = {
+    0: "The result is right; of kernels that count, the counters of both ends agree too.",
     1: "The result is wrong, or the counters differ.",
     7: "A peer was lost or is unreachable, or --time-limit is over.",
 }

@@ -48,7 +48,12 @@ WATCH = Leaf(
             "hsl telemetry watch mqtt://127.0.0.1:1883 --count 100 --json", "Collect messages.", cheap=False
         ),
     ],
-    ends={0: "A node was seen.", 3: "The mqtt extra is not installed.", 5: "No node was seen."},
+    ends={
+        0: "A node was seen.",
+        3: "The mqtt extra is not installed.",
+        5: "No node was seen.",
+        7: "The broker is lost or unreachable.",
+    },
 )
 command = Branch(
     "telemetry",
