@@ -49,7 +49,7 @@ class Agent:
     Attributes:
         name: name of its node: "cpu"; "gpu", or "gpu0", "gpu1", ... of several
         nid: its node identifier (HSL 5.1)
-        memory: the MemoryRange of the node's own memory with its home there: hostmem, or device0, device1, ...
+        memory: the MemoryRange with data and home at this node: hostmem, or device0, device1, ...
 
     """
 

@@ -294,6 +294,7 @@ def test_address_outside(s: hsl.System, addr: str) -> None:
         ("s.gpu.submit(hsl.Access('load', 60, 8))", "stays inside the line"),
         ("hsl.System(seed=-1)", "seed is -1; it must be 0 to 18446744073709551615"),
         ("hsl.System(gpus=9)", "gpus = 9"),
+        ("hsl.System(memory_bytes=1 << 31)", "memory_bytes = 2147483648; expected 131072"),
         ("hsl.System(topology='ring')", "topology is 'ring'; it must be star, mesh, or a file that exists"),
         ("hsl.System(topology='x' * 300)", "or a file that exists"),
         ("hsl.System(topology={'colour': 1})", "colour"),

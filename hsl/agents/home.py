@@ -67,8 +67,8 @@ class HomeConfig:
         timers: "T_SNP", "T_MEM", "T_CACK" in ns, where they are not those of the profile in units of `tu`
         negotiated: what holds for requests from its own node
 
-    A Node raises ConfigError for `tshrs` or `lost_lines` outside its range, and for a range of the home that is
-    not in its Memory.
+    A Node raises ConfigError for `tshrs` or `lost_lines` outside its range, and for a range of the home
+    outside its Memory.
 
     """
 

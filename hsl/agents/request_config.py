@@ -31,7 +31,8 @@ class RequestConfig:
         tu: the time unit in ns
         t_req: T_REQ in ns; None takes that of the profile in units of `tu` (5.11)
 
-    Raises ConfigError for a number outside its range.
+    Raises ConfigError for `nid`, `mshrs`, `ncrs`, `pending` or `max_txn` outside its range. A Node raises it
+    for `sets` and `ways`.
 
     """
 

@@ -32,7 +32,7 @@ class TargetConfig:
         address_map: the AddressMap of its node
         negotiated: what holds for requests from its own node
 
-    A Node raises ConfigError for ranges of more than one home or of none, and for one that is not in its Memory.
+    A Node raises ConfigError unless all its ranges have one home, and lie in its Memory.
 
     """
 

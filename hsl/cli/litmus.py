@@ -18,9 +18,10 @@ from hsl.cli.meter import Meter
 from hsl.cli.node import deliver, draw_seed
 from hsl.cli.options import is_quiet
 from hsl.cli.processes import spread
+from hsl.errors import ConfigError
 from hsl.files import STDIN, exists, open_text
 from hsl.nearest import nearest
-from hsl.transport.faults import FaultPlan
+from hsl.transport.faults import FaultKind, FaultPlan
 from hsl.verify.litmus import Explorer, Result
 from hsl.verify.litmus_report import herd, record
 from hsl.verify.litmus_text import MAX_BYTES, LitmusTest, parse, parse_all
@@ -74,6 +75,8 @@ def run_tests(
 ) -> int:
     """Run `hsl litmus run`; its exit code."""
     plan = FaultPlan.parse(FAULTS if faults is None else faults).fits(links=1)
+    if any(fault.kind is FaultKind.POISON for fault in plan.faults):
+        raise ConfigError("litmus: poison changes the messages that agents get; expected other faults")
     chosen = select(names, long)
     how = How(exhaustive, runs, draw_seed(seed), in_order, long, via, plan)
     report = judged(chosen, how, jobs)

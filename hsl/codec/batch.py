@@ -17,7 +17,7 @@ from hsl._generated.constants import LINE_BYTES, SEQ_MODULUS, ErrorCode, FlitTyp
 from hsl.codec.flit import flit_format
 from hsl.codec.message import Message
 from hsl.codec.native import fault_text, format_of, requirement_of
-from hsl.errors import CodecError
+from hsl.errors import CodecError, ConfigError
 from hsl.native import ffi, lib
 
 __all__ = [
@@ -161,7 +161,8 @@ class BatchDecoder:
     ) -> None:
         """`credits`: VC -> messages that may come on it, 0 for one that is not named; None: no limit.
 
-        `portable` takes the code for every CPU, which gives the same: for tests.
+        `portable` takes the code for every CPU, which gives the same: for tests. Raises ConfigError for an
+        unknown format, for a key of `credits` that is not a VC, and for a count outside 0 to 2^32-1.
         """
         self._decode = lib.hsl_decode_portable if portable else lib.hsl_decode
         self._form = flit_format(format)
@@ -174,6 +175,12 @@ class BatchDecoder:
         if credits is not None:
             self._credits = ffi.new("uint32_t[]", lib.HSL_CREDIT_VCS)
             for vc, count in credits.items():
+                fits = isinstance(count, int | np.integer) and 0 <= count <= UNLIMITED
+                if vc not in range(lib.HSL_CREDIT_VCS) or not fits:
+                    raise ConfigError(
+                        f"credits: {count!r} of VC {vc!r}; "
+                        f"expected 0..{UNLIMITED} of VC 0..{lib.HSL_CREDIT_VCS - 1}"
+                    )
                 self._credits[vc] = count
 
     @property
@@ -185,7 +192,7 @@ class BatchDecoder:
         """All flits of `data`, one behind the other; a shorter rest is a flit of wrong size.
 
         A flit at fault ends nothing: its row of `flits` says what is wrong, and decoding goes on with the
-        next one. The rules are those of hsl_decode() in native/include/hsl/codec.h. Raises nothing.
+        next one. The rules are those of hsl_decode() in native/include/hsl/codec.h. No bytes raise an error.
         """
         view = ffi.from_buffer("uint8_t[]", data)
         flits, messages = self._flits, self._messages

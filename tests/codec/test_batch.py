@@ -217,3 +217,12 @@ def test_unknown_format() -> None:
     for kind in (BatchDecoder, BatchEncoder):
         with pytest.raises(ConfigError, match="L64 or B256"):
             kind("L128")
+
+
+@pytest.mark.parametrize(
+    "credits", [{8: 1}, {-1: 1}, {"REQ": 1}, {Vc.REQ: -1}, {Vc.REQ: 1 << 32}, {Vc.REQ: 1.5}]
+)
+def test_impossible_credits(credits: dict[int, int]) -> None:
+    """Credits of a VC that does not exist, and a count that does not fit, are a ConfigError."""
+    with pytest.raises(ConfigError, match=r"credits: .* of VC .*; expected 0\.\.4294967295 of VC 0\.\.7"):
+        BatchDecoder("L64", credits)

@@ -81,7 +81,8 @@ RUN = Leaf(
     ],
     ends={
         0: "Every outcome is allowed, and --exhaustive saw every allowed one.",
-        1: "A forbidden outcome was seen, an allowed one was missed, or an agent is at fault.",
+        1: "A forbidden outcome was seen, an allowed one was missed, an agent is at fault, or the faults "
+        "ended a link.",
         5: "No test has such a name.",
     },
 )

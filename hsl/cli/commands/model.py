@@ -20,7 +20,12 @@ ENDS = {
 def choice(*more: click.Option) -> list[click.Option]:
     """Return the options that select models; `more` are those of one layer."""
     return [
-        option("--only", multiple=True, metavar="NAME", help="Search this model, or with --mutants this planted fault, only. May be repeated."),
+        option(
+            "--only",
+            multiple=True,
+            metavar="NAME",
+            help="Search only this model, or this planted fault with --mutants. May be repeated.",
+        ),
         flag("--short", help="Search only the models that are marked short."),
         *more,
         flag("--mutants", help="Search the planted faults instead; each must be caught."),

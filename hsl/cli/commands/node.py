@@ -18,7 +18,7 @@ from hsl.cli.seconds import Seconds
 
 __all__ = ["command"]
 
-# A node does not see the counters of its peer. The node of the CPU judges the result, the others judge nothing.
+# A node does not see the counters of its peer. Only the CPU judges the result.
 ENDS: Final = {
     "cpu": {0: "The result is right.", 1: "The result is wrong."},
     "gpu": {0: "The CPU has ended the session."},
