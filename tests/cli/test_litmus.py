@@ -118,7 +118,7 @@ def test_over_links() -> None:
     assert [test["schedules"] for test in document["tests"]] == [6, 6]
     assert call(*arguments, "--exhaustive").exit_code == ExitCode.USAGE
     assert call(*arguments, "--faults", "nonsense").exit_code == ExitCode.USAGE
-    assert call(*arguments, "--faults", "poison:x1").exit_code == ExitCode.USAGE, "the agents were blamed for it"
+    assert call(*arguments, "--faults", "poison:x1").exit_code == ExitCode.USAGE, "blamed agents"
     assert call("run", "MP@*", "--faults", "0.1").exit_code == ExitCode.USAGE, "no links, no faults"
 
 
