@@ -13,7 +13,8 @@ from hsl.nearest import nearest
 __all__ = ["print_completion", "show_help"]
 
 ENVIRONMENT: Final = {
-    "HSL_ENGINE": "Engine of every layer where --engine is not given: reference or native.",
+    "HSL_ENGINE": "Engine of every layer where --engine is not given: reference (Python). native is refused: "
+    "only the codec has it yet.",
     "HSL_PROGRESS": "lines prints each step of a run at once, for programs that follow it.",
     "HSL_TRACEBACK": "1 prints the Python traceback of an error.",
     "NO_COLOR": "Any value turns colours off.",
