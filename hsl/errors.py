@@ -39,7 +39,7 @@ class ClosedError(HslError):
 
 
 class LinkError(HslError):
-    """The link ended: refused by negotiation, lost, or stopped by a fatal error (3.8)."""
+    """The link is down or has ended: refused by negotiation, lost, or stopped by a fatal error (3.8)."""
 
 
 class TransactionError(HslError):
@@ -51,11 +51,11 @@ class PoisonError(TransactionError):
 
 
 class TransportError(HslError):
-    """A socket or a binding failed."""
+    """A socket or a binding failed, or a loopback made no progress."""
 
 
 class PeerUnreachable(TransportError):
-    """Nobody answered at the given address."""
+    """Nobody answered at the given address, or nobody brought the link up."""
 
 
 class PeerLost(TransportError):

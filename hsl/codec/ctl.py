@@ -105,7 +105,7 @@ class Ctl(NamedTuple):
 
 
 def encode_ctl(ctl: Ctl, size: int = CTL_BYTES) -> bytes:
-    """The payload, filled up with zeros to `size` bytes; body fields that are not given are 0.
+    """Return the payload, filled up with zeros to `size` bytes; body fields that are not given are 0.
 
     CodecError (MALFORMED) when a field is unknown, does not fit or is of the wrong kind.
     """
@@ -120,7 +120,7 @@ def encode_ctl(ctl: Ctl, size: int = CTL_BYTES) -> bytes:
 
 
 def decode_ctl(payload: bytes) -> Ctl:
-    """The CTL in the first 56 bytes of `payload`; reserved bits are ignored. CodecError when it is short."""
+    """Return the CTL in the first 56 bytes of `payload`; reserved bits are ignored. CodecError if short."""
     if len(payload) < CTL_BYTES:
         raise _refused(f"CTL payload of {len(payload)} bytes; expected {CTL_BYTES} and more")
     head = HEADER.decode(payload)

@@ -43,7 +43,7 @@ PAD: Final = bytes(GRANULE_BYTES)
 
 
 def encode_flit(flit: Flit) -> bytes:
-    """The bytes of `flit`, with its CRC; the payload is filled up with zeros. HSL 2.1 to 2.4 [HSL-FLT-002].
+    """Return the bytes of `flit` with its CRC; zeros fill up the payload. HSL 2.1 to 2.4 [HSL-FLT-002].
 
     CodecError (MALFORMED) when a field does not fit, or is not 0 although the flit type does not use it;
     ConfigError when there is no such format.
@@ -66,7 +66,7 @@ def encode_flit(flit: Flit) -> bytes:
 
 
 def decode_flit(data: bytes, format: str) -> Flit:
-    """The flit in `data`; a reserved type is returned as it is. HSL 2.1 to 2.4.
+    """Return the flit in `data`; a reserved type is returned as it is. HSL 2.1 to 2.4.
 
     CodecError (CRC) when the size or the CRC is wrong; ConfigError when there is no such format.
     """
@@ -116,7 +116,7 @@ def credit_return_fault(flit: Flit) -> CodecError | None:
 
 
 def encode_message(message: Message) -> bytes:
-    """The granules of `message`: header, byte enables, data. HSL 2.6.
+    """Return the granules of `message`: header, byte enables, data. HSL 2.6.
 
     CodecError (MALFORMED) when a field does not fit, is not 0 although its opcode does not use it, or is one
     that a receiver must refuse as malformed. A request that would be completed with an error is encoded all
@@ -257,7 +257,7 @@ class Packer:
         return bool(self._rest)
 
     def fill(self, next_message: Callable[[], Message | None], format: str) -> tuple[bytes, int]:
-        """The payload of the next PROT and its SOM map (0 for a format without one).
+        """Return the payload of the next PROT and its SOM map (0 for a format without one).
 
         `next_message` is asked at each message boundary until it gives None; the rest is PAD. HSL 3.5 F9, 2.5
         P3, P6. CodecError as `encode_message`: the message asked for is lost, and so is this payload; check
@@ -305,7 +305,7 @@ class Unpacker:
         return self._missing > 0
 
     def feed(self, payload: bytes, som: int | None, admit: Admit) -> tuple[list[Message], CodecError | None]:
-        """The messages that end in `payload`, and the error that ended it, if one did. HSL 2.5 P1 to P4, P7.
+        """Return the messages that end in `payload`, and the error that ended it, or None. HSL 2.5 P1, P4, P7.
 
         `payload` is whole granules; `som` is the SOM map, None on L64. `admit` gets the VC at each first
         granule and says whether a credit was outstanding (3.5 F5). The error's `offset` is that of the

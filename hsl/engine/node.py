@@ -117,24 +117,24 @@ class Node:
             port.disable(now)
 
     def receive(self, port: int, link: int, data: bytes, now: int, error: bool = False) -> None:
-        """One frame of the PAL of a link."""
+        """Take one frame of the PAL of a link; `error`: the binding knows that it is damaged."""
         self.ports[port].receive(link, data, now, error)
 
     def pal_up(self, port: int, link: int, now: int) -> None:
-        """PAL_UP of a link."""
+        """Tell a link that its PAL is up (PAL_UP)."""
         self.ports[port].pal_up(link, now)
 
     def pal_down(self, port: int, link: int, now: int) -> None:
-        """PAL_DOWN of a link."""
+        """Tell a link that its PAL is down (PAL_DOWN)."""
         self.ports[port].pal_down(link, now)
 
     def tick(self, now: int) -> None:
-        """Timers: those of the links, then T_SNP, T_CACK, T_REQ (5.11), then low power is permitted (3.7)."""
+        """Run the timers of links, then T_SNP, T_CACK, T_REQ (5.11), if they are due; permit low power (3.7)."""
         for timed in self._timed:
             timed.tick(now)
 
     def next_deadline(self) -> int | None:
-        """The first instant at which `tick` has something to do."""
+        """Return the first instant in ns at which `tick` has something to do; None for never."""
         first = None
         for timed in self._timed:
             at = timed.next_deadline()
@@ -162,19 +162,19 @@ class Node:
         return agent.submit(access, now)
 
     def load(self, nid: int, addr: int, size: int, now: int) -> Ticket:
-        """Coherent load."""
+        """Submit a coherent load."""
         return self.submit(nid, Access("load", addr, size), now)
 
     def store(self, nid: int, addr: int, data: bytes, now: int) -> Ticket:
-        """Coherent store inside a line."""
+        """Submit a coherent store inside a line."""
         return self.submit(nid, Access("store", addr, len(data), data), now)
 
     def atomic(self, nid: int, aop: int, addr: int, size: int, data: bytes, now: int) -> Ticket:
-        """Atomic operation of `size` bytes; the ticket's data are the old value."""
+        """Submit an atomic operation of `size` bytes; the ticket's data are the old value."""
         return self.submit(nid, Access("atomic_load", addr, size, data, aop=aop), now)
 
     def flush(self, nid: int, addr: int, now: int) -> Ticket:
-        """Bring a line to memory, from all caches."""
+        """Submit a flush: the line is written to memory, and no cache keeps it."""
         return self.submit(nid, Access("flush", addr), now)
 
     def recall(self, first: int, last: int, now: int) -> list[Recall]:
@@ -185,34 +185,34 @@ class Node:
         return [home.recall(first, last, now) for home in self.homes.values()]
 
     def fence(self, nid: int, now: int) -> Ticket:
-        """Done when all earlier accesses of the agent are."""
+        """Submit a fence, which ends when all earlier accesses of the agent are complete (5.9 F1)."""
         return self.submit(nid, Access("fence"), now)
 
     def ncread(self, nid: int, addr: int, size: int, now: int) -> Ticket:
-        """Uncached read."""
+        """Submit an uncached read (NcRead)."""
         return self.submit(nid, Access("ncread", addr, size), now)
 
     def ncwrite(self, nid: int, addr: int, data: bytes, now: int) -> Ticket:
-        """Uncached write; 8 bytes ring a doorbell."""
+        """Submit an uncached write (NcWrite); 8 bytes ring a doorbell."""
         return self.submit(nid, Access("ncwrite", addr, len(data), data), now)
 
     def intr(self, nid: int, dst: int, vector: int, data: int, now: int) -> Ticket:
-        """Interrupt to the I/O agent `dst`."""
+        """Submit an interrupt to the I/O agent `dst`."""
         body = vector.to_bytes(4, "little") + data.to_bytes(4, "little")
         return self.submit(nid, Access("intr", size=len(body), data=body, dst=dst), now)
 
     def completions(self) -> list[Ticket]:
-        """Accesses that ended since the last call, by agent."""
+        """Return the accesses that ended since the last call, by agent."""
         return [ticket for agent in self.agents.values() for ticket in agent.completions()]
 
     def events(self) -> list[tuple[int, Event]]:
-        """(port, event) since the last call."""
+        """Return the events since the last call, each with its port."""
         events = list(self._events)
         self._events.clear()
         return events
 
     def transmit(self, now: int, ready: Callable[[int, int], bool]) -> Iterator[tuple[int, int, bytes]]:
-        """(port, link, flit) while `ready(port, link)`."""
+        """Yield (port, link, flit) while `ready(port, link)`."""
         for gate in self._gates:
             moving = True
             while moving:

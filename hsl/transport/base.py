@@ -223,7 +223,7 @@ class Core(Protocol):
 
 
 class Device(Protocol):
-    """A core with the programs above it."""
+    """The state machine at one end of links, such as a Node, and the programs above it."""
 
     @property
     def node(self) -> Core:
