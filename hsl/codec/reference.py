@@ -305,9 +305,9 @@ class Unpacker:
         return self._missing > 0
 
     def feed(self, payload: bytes, som: int | None, admit: Admit) -> tuple[list[Message], CodecError | None]:
-        """Return the messages that end in `payload`, and the error that ended it, or None. HSL 2.5 P1, P4, P7.
+        """Return the messages that end in `payload`, and the error that ended it, or None.
 
-        `payload` is whole granules; `som` is the SOM map, None on L64. `admit` gets the VC at each first
+        HSL 2.5 P1 to P4, P7. `payload` is whole granules; `som` is the SOM map, None on L64. `admit` gets the VC at each first
         granule and says whether a credit was outstanding (3.5 F5). The error's `offset` is that of the
         granule whose check failed, from the start of the flit; after an error the next payload starts at a
         message boundary.

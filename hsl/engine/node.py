@@ -129,7 +129,7 @@ class Node:
         self.ports[port].pal_down(link, now)
 
     def tick(self, now: int) -> None:
-        """Run the timers of links, then T_SNP, T_CACK, T_REQ (5.11), if they are due; permit low power (3.7)."""
+        """Run due timers: those of links, then T_SNP, T_CACK, T_REQ (5.11); permit low power (3.7)."""
         for timed in self._timed:
             timed.tick(now)
 
