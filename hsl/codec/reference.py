@@ -307,10 +307,10 @@ class Unpacker:
     def feed(self, payload: bytes, som: int | None, admit: Admit) -> tuple[list[Message], CodecError | None]:
         """Return the messages that end in `payload`, and the error that ended it, or None.
 
-        HSL 2.5 P1 to P4, P7. `payload` is whole granules; `som` is the SOM map, None on L64. `admit` gets the VC at each first
-        granule and says whether a credit was outstanding (3.5 F5). The error's `offset` is that of the
-        granule whose check failed, from the start of the flit; after an error the next payload starts at a
-        message boundary.
+        HSL 2.5 P1 to P4, P7. `payload` is whole granules; `som` is the SOM map, None on L64. `admit` gets the
+        VC at each first granule and says whether a credit was outstanding (3.5 F5). The error's `offset` is
+        that of the granule whose check failed, from the start of the flit; after an error the next payload
+        starts at a message boundary.
         """
         messages: list[Message] = []
         self.som = 0
