@@ -99,7 +99,8 @@ command = Leaf(
                 "--save",
                 type=OUT,
                 metavar="FILE",
-                help="Save the run for hsl replay. A failure is always saved.",
+                help="Save the run for hsl replay; a failure is saved without it too. A file holds at most "
+                "2^20-2 operations.",
             ),
         ],
     },
