@@ -1,5 +1,6 @@
 """The `hsl` command: one module per command in `hsl.cli.commands`, imported when the command is named."""
 
+import sys
 from collections.abc import Sequence
 from importlib import import_module
 from typing import Any, NoReturn
@@ -88,8 +89,9 @@ class Commands(Group):
 
     def main(self, args: Sequence[str] | None = None, **options: Any) -> NoReturn:  # type: ignore[override]
         """Run, and leave with an exit code of the table in `hsl.cli.exits`."""
-        with ExitCodes():
-            raise SystemExit(super().main(args, **options | {"standalone_mode": False}))
+        words = sys.argv[1:] if args is None else list(args)
+        with ExitCodes(words):
+            raise SystemExit(super().main(words, **options | {"standalone_mode": False}))
 
 
 @cloup.group(

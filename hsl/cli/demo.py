@@ -22,6 +22,7 @@ from hsl.cli.arrays import run_arrays
 from hsl.cli.capture import captured_apart, recording, view
 from hsl.cli.exits import ExitCode
 from hsl.cli.folders import OwnFolder
+from hsl.cli.help_values import DEFAULT_INPUT
 from hsl.cli.limits import check_tu, limited
 from hsl.cli.meter import ENVIRONMENT, LINES, LISTENING, WAITING, Meter
 from hsl.cli.node import (
@@ -115,7 +116,7 @@ def main_job(
         with telemetry_broker(options["telemetry"]) as broker:
             nodes = run(source, kernel, transport, options | {"telemetry": broker})
     setup = {
-        "input": str(path or "the text of the specification"),
+        "input": str(path or DEFAULT_INPUT),
         "kernel": kernel,
         "transport": transport,
         "seed": options["seed"],

@@ -5,11 +5,13 @@ import errno
 import os
 import sys
 import traceback
+from collections.abc import Sequence
 from enum import IntEnum
 from types import TracebackType
 
 import click
 
+from hsl.cli.look_alikes import look_alike_hint
 from hsl.errors import (
     CaptureError,
     CodecError,
@@ -100,6 +102,10 @@ def forget_output() -> None:
 class ExitCodes:
     """The border of the process: an exception that reaches it becomes one line on stderr and an exit code."""
 
+    def __init__(self, words: Sequence[str] = ()) -> None:
+        """`words`: the arguments of the command line."""
+        self._words = words
+
     def __enter__(self) -> None:
         """Nothing to set up."""
 
@@ -113,14 +119,16 @@ class ExitCodes:
         if error is None or isinstance(error, SystemExit):
             return
         code = code_of(error)
+        hint = look_alike_hint(self._words) if code in (ExitCode.USAGE, ExitCode.NOTHING) else ""
         if os.environ.get("HSL_TRACEBACK"):
             traceback.print_exception(error)
         with contextlib.suppress(OSError):  # stderr may be on the full disk too
             if isinstance(error, click.exceptions.NoArgsIsHelpError):
                 click.echo(error.message)  # on stdout: `hsl | less` shows it
             elif isinstance(error, click.ClickException):
+                error.message += hint
                 error.show()
             else:
-                click.echo(f"hsl: {told(error, code, trace)}", err=True)
+                click.echo(f"hsl: {told(error, code, trace)}{hint}", err=True)
         forget_output()
         sys.exit(code)

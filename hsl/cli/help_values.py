@@ -13,6 +13,7 @@ __all__ = [
     "CACHE_SETS",
     "CACHE_WAYS",
     "COUNTING_KERNELS",
+    "DEFAULT_INPUT",
     "FORMATS",
     "HOMES",
     "LEAST_CAPTURE",
@@ -38,6 +39,7 @@ __all__ = [
 
 FORMATS: Final = ("L64", "B256")
 COUNTING_KERNELS: Final = ("wordcount", "histogram", "ring")
+DEFAULT_INPUT: Final = "the specification"  # what a demo without --input counts, in help and report
 ARRAY_KERNELS: Final = ("saxpy", "reduction", "matmul")
 # The values of --home. A command may take fewer of them.
 HOMES: Final = {

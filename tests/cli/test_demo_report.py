@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import json
 import re
+from importlib.resources import files
 from pathlib import Path
 from typing import Any
 
@@ -11,7 +12,9 @@ import pytest
 from click.testing import CliRunner
 
 from hsl.cli import main
-from hsl.cli.view import show_demo
+from hsl.cli.help_values import DEFAULT_INPUT
+from hsl.cli.view import result_text, show_demo
+from hsl.emulator.kernels import KERNELS
 from tests.cli.test_demo import demo, hsl
 
 LICENSE = str(Path(__file__).parents[2] / "LICENSE")
@@ -43,6 +46,14 @@ def test_the_documented_example_shows_damage_and_loss(transport: str) -> None:
     assert clock in lines[2]
     assert ("to the byte" in lines[6]) == (transport == "loopback")
     assert ("timing decides" in lines[6]) == (transport != "loopback")
+
+
+def test_the_default_input_fits_a_line() -> None:
+    """What a demo without --input counts fits 80 columns with its counts."""
+    prose = (files("hsl._generated") / "prose.txt").read_bytes()
+    text = result_text(KERNELS["wordcount"].expected(prose), DEFAULT_INPUT)
+    assert text.endswith(" byte values (the specification)")
+    assert len(f"{'result':<9} {text}") <= 80
 
 
 def test_the_ends_draw_their_own_faults() -> None:

@@ -158,6 +158,8 @@ def test_predict_for_a_person() -> None:
         ["--links", "x"],
         ["--links", "9"],
         ["--rate", "fast"],
+        ["--rate", "\uff13\uff12"],  # full-width digits, which int() takes
+        ["--links", "\uff11"],
         ["--slow-link", "1"],
         ["--slow-link", f"{'9' * 5000}:1"],
         ["--links", "8", "--messages", "3"],

@@ -2,7 +2,7 @@
 
 from hsl.cli.commands.node_options import DEMO_ENDS, fault_group, kernel, recording_group, size, system_group
 from hsl.cli.help import Example, Leaf
-from hsl.cli.help_values import MAX_GPUS
+from hsl.cli.help_values import DEFAULT_INPUT, MAX_GPUS
 from hsl.cli.options import Choice, home, input_file, integer, option, output, time_limit
 
 __all__ = ["command"]
@@ -22,7 +22,7 @@ command = Leaf(
     options={
         "Workload": [
             kernel(),
-            input_file("File to count; - is stdin.", default_is="the text of the specification"),
+            input_file("File to count; - is stdin.", default_is=DEFAULT_INPUT),
             size(),
             home(default="device", of="the arrays", given=False),
         ],

@@ -14,10 +14,10 @@ from hsl.engine.select import ENGINES
 
 __all__ = ["command"]
 
-KILL = re.compile(r"(\d{1,4})@(\d{1,18})")
-RANGE = re.compile(r"(\d{1,4})\.\.(\d{1,4})")
-RATE = re.compile(r"(\d{1,9}(?:\.\d{1,9})?)(?:GT/s)?")
-SLOW = re.compile(r"(\d{1,4}):(.+)")
+KILL = re.compile(r"(\d{1,4})@(\d{1,18})", re.ASCII)
+RANGE = re.compile(r"(\d{1,4})\.\.(\d{1,4})", re.ASCII)
+RATE = re.compile(r"(\d{1,9}(?:\.\d{1,9})?)(?:GT/s)?", re.ASCII)
+SLOW = re.compile(r"(\d{1,4}):(.+)", re.ASCII)
 
 
 class Kill(click.ParamType[tuple[int, int]]):
@@ -50,7 +50,9 @@ class Counts(click.ParamType[tuple[int, ...]]):
         if span:
             links = tuple(range(int(span[1]), int(span[2]) + 1))
         else:
-            links = tuple(int(part) for part in parts if part.isdecimal() and len(part) < 5)
+            links = tuple(
+                int(part) for part in parts if part.isascii() and part.isdecimal() and len(part) < 5
+            )
         complete = bool(span) or len(links) == len(parts)
         if (
             not (complete and links and all(1 <= count <= MAX_LINKS for count in links))
