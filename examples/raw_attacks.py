@@ -20,6 +20,9 @@ from __future__ import annotations
 
 import argparse
 import random
+import shutil
+import sys
+import textwrap
 import time
 from collections.abc import Callable, Iterator
 from contextlib import closing, suppress
@@ -49,6 +52,7 @@ from examples.raw_peer import (
 
 HOST = 0x100000  # host memory of `hsl node cpu` that its program has no use for
 LOCAL = ("127.0.0.1", "localhost")
+LEAST_TEXT = 20  # columns of a text of --list
 
 
 class Target:
@@ -408,6 +412,14 @@ ATTACKS["storm-pm"] = Attack(storm(PM_REQ, level=1, tag=3), "PM_REQ where L1 was
 ATTACKS["unknown-ctl"] = Attack(storm(0x23), "a CTL_OP that is in no table")
 
 
+def listing(width: int | None) -> Iterator[str]:
+    """Yield the lines of --list, with texts that are wrapped for a terminal of `width` columns."""
+    for name, each in table().items():
+        lead = f"{name:22} {each.schemes:13} "
+        room = len(each.text) if width is None else max(width - len(lead), LEAST_TEXT)
+        yield lead + f"\n{'':{len(lead)}}".join(textwrap.wrap(each.text, room, break_on_hyphens=False))
+
+
 def main(arguments: list[str] | None = None) -> int:
     """Run the command line; return 1 after wrong data or when nobody accepts connections, else 0."""
     parser = argparse.ArgumentParser(
@@ -427,7 +439,7 @@ def main(arguments: list[str] | None = None) -> int:
     parser.add_argument("--anywhere", action="store_true", help="allow a host that is not this one")
     given = parser.parse_args(arguments)
     if given.list:
-        print("\n".join(f"{name:22} {each.schemes:13} {each.text}" for name, each in table().items()))
+        print("\n".join(listing(shutil.get_terminal_size().columns if sys.stdout.isatty() else None)))
         return 0
     if given.uri is None:
         parser.error("give a URI or --list")

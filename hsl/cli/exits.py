@@ -126,7 +126,8 @@ class ExitCodes:
             if isinstance(error, click.exceptions.NoArgsIsHelpError):
                 click.echo(error.message)  # on stdout: `hsl | less` shows it
             elif isinstance(error, click.ClickException):
-                error.message += hint
+                if hint:
+                    error = click.UsageError(error.format_message() + hint, getattr(error, "ctx", None))
                 error.show()
             else:
                 click.echo(f"hsl: {told(error, code, trace)}{hint}", err=True)

@@ -10,7 +10,7 @@ from typing import Any
 
 import pytest
 
-from examples import raw_peer
+from examples import raw_attacks, raw_peer
 from examples.raw_peer import B256, CTL, L64, NOP, PROT, Flit, Message
 from tests.attacks.judge import END_SECONDS, INPUT
 from tests.attacks.nodes import Node
@@ -183,6 +183,15 @@ def test_help_and_list() -> None:
     listed = raw("--list")
     assert (listed.returncode, listed.stderr) == (0, "")
     assert {line.split()[0] for line in listed.stdout.splitlines()} >= LISTED
+
+
+def test_list_on_a_terminal() -> None:
+    """No line of --list is wider than the terminal; in a pipe each attack has one line."""
+    narrow = "\n".join(raw_attacks.listing(80)).splitlines()
+    assert max(map(len, narrow)) <= 80
+    piped = list(raw_attacks.listing(None))
+    assert max(map(len, piped)) > 80
+    assert " ".join(narrow).split() == " ".join(piped).split()
 
 
 def test_another_host_must_be_meant() -> None:
