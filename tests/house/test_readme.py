@@ -140,12 +140,13 @@ def test_command_is_known(command: str, tmp_path: Path, monkeypatch: pytest.Monk
         Path(name).touch()
     words = shlex.split(command)[1:]
     found: click.Command = main
-    context = click.Context(found, info_name="hsl")
+    # With the settings of the command: click keeps the names of --help.
+    context: click.Context = main.context_class(found, info_name="hsl", **found.context_settings)
     while isinstance(found, click.Group):
         _, child, words = found.resolve_command(context, words)
         assert child is not None
         found = child
-        context = click.Context(found, parent=context, info_name=found.name)
+        context = found.context_class(found, parent=context, info_name=found.name)
     found.make_context(found.name, words, parent=context.parent)
 
 
