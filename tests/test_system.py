@@ -16,7 +16,9 @@ import pytest
 
 import hsl
 from hsl import system
+from hsl._generated.constants import TU_EXPONENT_HARDWARE
 from hsl.agents import atomics
+from hsl.capture import Clock
 from hsl.emulator import in_process, machine
 from hsl.emulator.operands import OPERATIONS
 from hsl.emulator.topology import Topology
@@ -118,7 +120,7 @@ def test_capture_is_read_back(tmp_path: Path) -> None:
         reader = hsl.Reader(stream)
         packets = list(reader)
     assert reader.info is not None
-    assert (reader.info.seed, reader.info.view) == (7, "cpu")
+    assert (reader.info.seed, reader.info.view, reader.info.clock) == (7, "cpu", Clock.VIRTUAL)
     assert [str(lane) for lane in reader.lanes] == ["link0 cpu->gpu", "link0 gpu->cpu"]
     assert len(packets) == report["flits"]
     assert sum(each.received for each in reader.statistics.values()) == len(packets)
@@ -177,9 +179,9 @@ def test_what_load_many_gives_is_the_callers(s: hsl.System) -> None:
 
 
 def test_arrays_are_stored_in_c_order(s: hsl.System) -> None:
-    """store writes rows one after the other, however the array or the view lies in memory."""
+    """A store writes rows one after the other, however the array or the view lies in memory."""
     data = np.asfortranarray(np.arange(6, dtype=np.uint8).reshape(2, 3))
-    for stored in (data, memoryview(data)):
+    for stored in (data, memoryview(data)):  # type: ignore[arg-type]
         s.cpu.store(0x40, bytes(6))
         s.cpu.store(0x40, stored)
         assert s.cpu.load(0x40, 6) == bytes(range(6))
@@ -299,6 +301,13 @@ def test_results_in_the_order_of_the_tickets(s: hsl.System) -> None:
     tickets = [s.gpu.submit(hsl.Access("load", addr, size)) for addr, size in ((0x40, 3), (near, 4))]
     assert s.wait(*tickets) == [b"far", b"near"]
     assert (tickets[0].finished or 0) > (tickets[1].finished or 0)
+
+
+def test_a_whole_line_is_stored_without_its_old_data(s: hsl.System) -> None:
+    """A store of a whole line asks for no data, as one of a part must."""
+    for addr, size, data in ((0x40, 64, False), (0x80, 63, True)):
+        s.gpu.store(addr, bytes(size))
+        assert ("CmpData" in s.report()["nodes"]["cpu"]["messages_sent"]) == data
 
 
 def test_flush_reaches_memory(s: hsl.System) -> None:
@@ -447,7 +456,7 @@ def test_scalars_of_numpy() -> None:
         assert s.gpu.atomic("cas", 0x80, np.int64(6), compare=np.int8(5), size=np.int16(8)) == 5  # type: ignore[type-var,arg-type]
         assert s.gpu.atomic("fadd32", 0xC0, np.float32(1.5)) == 0.0  # type: ignore[type-var]
         for zero in (bytearray(8), memoryview(bytes(8))):
-            assert s.gpu.atomic("add", 0x80, zero) == b"\x06" + bytes(7)  # type: ignore[type-var]
+            assert s.gpu.atomic("add", 0x80, zero) == b"\x06" + bytes(7)  # type: ignore[type-var,comparison-overlap]
         assert s.cpu.load(np.int32(0xC0), np.int8(4)) == np.float32(1.5).tobytes()  # type: ignore[arg-type]
 
 
@@ -614,6 +623,9 @@ def test_report_counts_every_link_and_flit(tmp_path: Path) -> None:
         sizes = [len(packet.data) for packet in hsl.Reader(stream)]
     assert set(sizes) == {64, 256}
     assert report["wire_bytes"] == sum(sizes)
+    sent = [node["messages_sent"] for node in report["nodes"].values()]
+    assert report["messages"] == sum(sum(each.values()) for each in sent)
+    assert all(sent)
     errors = [node["errors"] for node in report["nodes"].values()]
     assert sum(each.get("CRC", 0) for each in errors) == report["links"]["crc_errors"] > 0
 
@@ -629,7 +641,7 @@ def test_faults_of_each_link(link: int) -> None:
 
 def test_seed_decides_the_epochs(tmp_path: Path) -> None:
     """Without faults too, another seed gives other EPOCH values, of 32 bits; the greatest seed is one."""
-    sent = []
+    sent = list[list[bytes]]()
     for seed in (1, 1, hsl.system.MAX_SEED):
         path = tmp_path / f"{len(sent)}.pcapng"
         with hsl.System(seed=seed, capture=path, memory_bytes=1 << 17):
@@ -652,11 +664,12 @@ def test_capture_has_events(tmp_path: Path) -> None:
         assert any(re.match(rf"{node} at \d+ ns: link up", comment) for comment in comments)
 
 
-def test_engine_is_used() -> None:
-    """The codec of `engine` is that of every port."""
+def test_settings_of_the_ports() -> None:
+    """Every port has the codec of `engine` and the time unit of hardware, not that of sockets."""
     for engine in ("native", "reference"):
         with hsl.System(engine=engine, memory_bytes=1 << 17) as s:
-            assert {port.config.codec for node in s._machine.nodes for port in node.ports} == {engine}
+            configs = [port.config for node in s._machine.nodes for port in node.ports]
+            assert {(each.codec, each.tu_exp) for each in configs} == {(engine, TU_EXPONENT_HARDWARE)}
 
 
 def test_scenario_of_a_file(tmp_path: Path) -> None:

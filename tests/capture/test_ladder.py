@@ -200,9 +200,9 @@ THREE = [Lifeline(name) for name in ("left", "middle", "right")]
 @pytest.mark.parametrize(("source", "target"), [(0, 1), (1, 0), (1, 2), (2, 1), (0, 2), (2, 0)])
 def test_labels_are_at_their_arrow(source: int, target: int) -> None:
     """Label and detail stand in the middle between both lifelines, a note on its own, in SVG and in text."""
-    ends = {"source": THREE[source].name, "target": THREE[target].name}
-    arrow = Arrow(time=0, label="label", kind=Kind.DATA, detail="about", **ends)
-    note = Note(time=0, lifeline=ends["source"], text="noted")
+    start, end = THREE[source].name, THREE[target].name
+    arrow = Arrow(time=0, source=start, target=end, label="label", kind=Kind.DATA, detail="about")
+    note = Note(time=0, lifeline=start, text="noted")
     drawn = Ladder(title="", lifelines=THREE, steps=[arrow, note])
     root = parse(to_svg(drawn))
     lives = [float(each.attrib["x1"]) for each in root.iter(f"{SVG}line") if "life" in each.attrib.values()]

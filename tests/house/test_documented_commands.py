@@ -75,7 +75,7 @@ def command_of(words: list[str]) -> tuple[str, str]:
 
 
 def unknown(text: str) -> Iterator[str]:
-    """Yield the commands of a page, in blocks and in its prose, with a subcommand or option that is not there."""
+    """Yield the commands of a page, in blocks and prose, with a subcommand or option that is not there."""
     prose = re.findall(r"`hsl ([^`]*)`", FENCE.sub("", text))
     for line in [*prose, *(line for block in blocks(text) for line in commands_in(block.body))]:
         words = line.split()
@@ -109,6 +109,8 @@ def test_commands_exist(page: Path) -> None:
 )
 def test_an_unknown_command_is_seen(text: str) -> None:
     """A command or option that is not there is found in prose and in blocks; known ones are not."""
-    known = "`hsl demo --seed 1`, `hsl help COMMAND`, `hsl litmus run 'MP*' --seed 1`\n\n```sh\nhsl info\n```\n\n"
+    known = (
+        "`hsl demo --seed 1`, `hsl help COMMAND`, `hsl litmus run 'MP*' --seed 1`\n\n```sh\nhsl info\n```\n\n"
+    )
     assert list(unknown(known)) == []
     assert len(list(unknown(known + text))) == 1

@@ -71,7 +71,9 @@ def test_ports(reader: Reader) -> None:
 
 def test_together_waits_for_the_listener(reader: Reader) -> None:
     """The next command begins when one that listens has said so; all of them run at the same time."""
-    listener = "sleep 0.1; touch there; echo listening at >&2; until test -e done; do sleep 0.01; done # --listen"
+    listener = (
+        "sleep 0.1; touch there; echo listening at >&2; until test -e done; do sleep 0.01; done # --listen"
+    )
     reader.read(sh(f"{listener}\ntest -e there && touch done\n", together=""))
 
 

@@ -109,7 +109,7 @@ def differences(english: str, chinese: str) -> Iterator[str]:
 
 
 def test_same_in_both_languages() -> None:
-    """Both READMEs have the same headings, code, inline too, tables, links and pictures, in the same order."""
+    """Both READMEs have the same headings, code, tables, links and pictures, in the same order."""
     assert list(differences(ENGLISH, CHINESE)) == []
     translated = [STATES[row[1]] for row in rows(ENGLISH, 1)]
     assert translated == [row[1] for row in rows(CHINESE, 1)]

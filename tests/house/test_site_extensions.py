@@ -52,7 +52,7 @@ def linked(text: str, docname: str = "docs/faults") -> list[tuple[str, str]]:
     ],
 )
 def test_references(text: str, words: list[str]) -> None:
-    """A clause, a chapter and a requirement are links to their place; a number that is no clause is none."""
+    """Clauses, chapters and requirements are links to their place; a number that is no clause is none."""
     wanted = [PLACES[word.capitalize() if word[0] == "c" else word] for word in words]
     assert linked(text) == [
         (word, f"../{page}.html#{anchor}") for word, (page, anchor) in zip(words, wanted, strict=True)
@@ -65,7 +65,7 @@ def test_references_of_one_page() -> None:
 
 
 def test_unknown_requirement(caplog: pytest.LogCaptureFixture) -> None:
-    """A requirement that no chapter has is a warning, which ends the build; known ones and clauses are not."""
+    """A requirement that no chapter has is a warning, which ends the build; known ones are not."""
     with caplog.at_level(logging.WARNING):
         assert linked("[HSL-LNK-001], clause 3.9") != []
         assert caplog.messages == []
@@ -84,7 +84,7 @@ def test_what_is_left_alone() -> None:
 
 
 def test_contents() -> None:
-    """Each section that lists pages is a tree of them, in order, under its heading; links in text are none."""
+    """Each section that lists pages is a tree of them, in order,; links in text are none."""
     text = "# T\n\n[x](x.md)\n\n## A\n\n* [a](a.md): words\n* [b](../spec/b.md)\n\n## B\n\nno [c](c.md)\n\n"
     text += "## C\n* [d](d.md)\n* [e](https://none.example/e.md)\n"
     captions = [line for line in trees(text).splitlines() if line.startswith((":caption", "/"))]

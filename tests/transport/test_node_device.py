@@ -24,7 +24,7 @@ def pair() -> tuple[list[NodeDevice], Loopback]:
 
 
 def test_started_stays() -> None:
-    """A device has started once its ports were up, also when its link is lost later; it always has finished."""
+    """A device has started once its ports were up, also when its link is lost later."""
     devices, loopback = pair()
     assert [device.started for device in devices] == [False, False]
     assert [(device.finished, device.quiescing) for device in devices] == 2 * [(True, False)]
