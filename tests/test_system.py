@@ -5,19 +5,33 @@ from __future__ import annotations
 import doctest
 import json
 import random
+import re
+from collections import Counter
 from collections.abc import Iterator
 from pathlib import Path
+from typing import Any
 
 import numpy as np
 import pytest
 
 import hsl
 from hsl import system
+from hsl._generated.constants import TU_EXPONENT_HARDWARE
 from hsl.agents import atomics
-from hsl.emulator import machine
+from hsl.capture import Clock
+from hsl.emulator import in_process, machine
 from hsl.emulator.operands import OPERATIONS
+from hsl.emulator.topology import Topology
+from hsl.transport.base import Place
 
 FAULTS = "crc:2e-2,drop:2e-2"
+SCENARIO = """
+[[fault]]
+kind = "crc"
+count = 1
+type = "PROT"
+from = "cpu"
+"""
 
 
 @pytest.fixture
@@ -106,7 +120,7 @@ def test_capture_is_read_back(tmp_path: Path) -> None:
         reader = hsl.Reader(stream)
         packets = list(reader)
     assert reader.info is not None
-    assert (reader.info.seed, reader.info.view) == (7, "cpu")
+    assert (reader.info.seed, reader.info.view, reader.info.clock) == (7, "cpu", Clock.VIRTUAL)
     assert [str(lane) for lane in reader.lanes] == ["link0 cpu->gpu", "link0 gpu->cpu"]
     assert len(packets) == report["flits"]
     assert sum(each.received for each in reader.statistics.values()) == len(packets)
@@ -157,6 +171,22 @@ def test_many_are_pipelined(s: hsl.System) -> None:
     assert (found == [list(s.cpu.load(addr, 64)) for addr in lines]).all()
 
 
+def test_what_load_many_gives_is_the_callers(s: hsl.System) -> None:
+    """The array of load_many can be written to, and that changes nothing in memory."""
+    found = s.gpu.load_many([0x40, 0x80])
+    found += 1
+    assert s.gpu.load(0x40, 64) == bytes(64)
+
+
+def test_arrays_are_stored_in_c_order(s: hsl.System) -> None:
+    """A store writes rows one after the other, however the array or the view lies in memory."""
+    data = np.asfortranarray(np.arange(6, dtype=np.uint8).reshape(2, 3))
+    for stored in (data, memoryview(data)):  # type: ignore[arg-type]
+        s.cpu.store(0x40, bytes(6))
+        s.cpu.store(0x40, stored)
+        assert s.cpu.load(0x40, 6) == bytes(range(6))
+
+
 def test_window(s: hsl.System, monkeypatch: pytest.MonkeyPatch) -> None:
     """load_many keeps at most WINDOW accesses under way: with a window of 1 it is as slow as single loads."""
     monkeypatch.setattr(system, "WINDOW", 1)
@@ -201,6 +231,8 @@ def test_atomics_of_ints_and_floats(s: hsl.System) -> None:
     assert [s.cpu.atomic("cas", 0xA0, 9, compare=old) for old in (0, 0, 9)] == [0, 9, 9]
     assert [s.gpu.atomic("fadd64", 0xB0, value) for value in (1.5, 2.0, 0.0)] == [0.0, 1.5, 3.5]
     assert [s.gpu.atomic("fadd32", 0xC0, value) for value in (0.5, 0.0)] == [0.0, 0.5]
+    greatest = (1 << 64) - 1
+    assert [s.gpu.atomic("swap", 0xD0, value) for value in (greatest, 0)] == [0, greatest]
 
 
 def test_latency(s: hsl.System) -> None:
@@ -240,6 +272,44 @@ def test_submit_overlaps(s: hsl.System) -> None:
     assert s.wait(*loads) == [bytes(8), bytes(8)]
 
 
+@pytest.mark.parametrize(
+    ("kinds", "awaited"),
+    [
+        ((), {"load", "store", "ncread"}),
+        (("load",), {"load"}),
+        (("store",), {"store"}),
+        (("ncr",), {"ncread"}),
+        (("load", "ncr"), {"load", "ncread"}),
+    ],
+)
+def test_a_fence_waits_for_its_kinds(s: hsl.System, kinds: tuple[str, ...], awaited: set[str]) -> None:
+    """fence() waits for accesses of the kinds that it names, for all without any, and for no others."""
+    far = (hsl.Access("load", 0x40, 8), hsl.Access("store", 0x80, 1, b"x"), hsl.Access("ncread", 1 << 40, 8))
+    for access in far:
+        ticket = s.gpu.submit(access)
+        s.gpu.fence(*kinds)
+        assert ticket.done == (access.kind in awaited)
+        s.wait(ticket)
+
+
+def test_results_in_the_order_of_the_tickets(s: hsl.System) -> None:
+    """wait() returns results in the order of its tickets, whichever access ends first."""
+    near = s.gpu.memory.base
+    s.cpu.store(0x40, b"far")
+    s.gpu.store(near, b"near")
+    s.gpu.flush(near)
+    tickets = [s.gpu.submit(hsl.Access("load", addr, size)) for addr, size in ((0x40, 3), (near, 4))]
+    assert s.wait(*tickets) == [b"far", b"near"]
+    assert (tickets[0].finished or 0) > (tickets[1].finished or 0)
+
+
+def test_a_whole_line_is_stored_without_its_old_data(s: hsl.System) -> None:
+    """A store of a whole line asks for no data, as one of a part must."""
+    for addr, size, data in ((0x40, 64, False), (0x80, 63, True)):
+        s.gpu.store(addr, bytes(size))
+        assert ("CmpData" in s.report()["nodes"]["cpu"]["messages_sent"]) == data
+
+
 def test_flush_reaches_memory(s: hsl.System) -> None:
     """flush() brings all lines of its range to memory and drops them: the next load misses."""
     s.gpu.store(100, bytes(range(100)))
@@ -267,6 +337,22 @@ def test_address_outside(s: hsl.System, addr: str) -> None:
 
 
 @pytest.mark.parametrize(
+    "call",
+    [
+        "s.cpu.store(0xFFFFF, bytes(2))",
+        "s.cpu.store_many([0, 0x100000], np.zeros((2, 1), np.uint8))",
+        "s.cpu.load_many([0, 0x100000])",
+        "s.cpu.flush(0xFFFFF, 2)",
+        "s.gpu.atomic('add', 0x100000, 1)",
+    ],
+)
+def test_every_call_checks_its_addresses(s: hsl.System, call: str) -> None:
+    """Each blocking call refuses an address outside the memories, as load does."""
+    with pytest.raises(hsl.AddressError, match=r"0x100000 is in no memory"):
+        eval(call, {"s": s, "np": np})  # noqa: S307
+
+
+@pytest.mark.parametrize(
     ("call", "words"),
     [
         ("s.cpu.load(0, 0)", "size is 0; it must be at least 1"),
@@ -279,6 +365,8 @@ def test_address_outside(s: hsl.System, addr: str) -> None:
         ("s.gpu.load_many([1.5])", "integers in one dimension, not float64"),
         ("s.gpu.load_many([[1]])", r"integers in one dimension, not int64 of shape \(1, 1\)"),
         ("s.gpu.store_many([0], np.zeros((1, 4)))", r"uint8 of shape \(1, size\), not float64"),
+        ("s.gpu.load_many([True])", "integers in one dimension, not bool"),
+        ("s.gpu.store_many([0], np.zeros((1, 4), np.int8))", "must be uint8 .* not int8"),
         ("s.gpu.store_many([0, 64], np.zeros((1, 4), np.uint8))", r"2 addresses must be uint8"),
         ("s.gpu.atomic('inc', 0, 1)", "unknown atomic operation 'inc'; expected add, "),
         ("s.gpu.atomic('fad64', 0, 1.0)", r"unknown .*; did you mean fadd64\?"),
@@ -289,7 +377,10 @@ def test_address_outside(s: hsl.System, addr: str) -> None:
         ("s.gpu.atomic('add', 0, 1 << 64)", "does not fit 8 bytes"),
         ("s.gpu.atomic('add', 0, 1.5)", "operand 1.5 must be bytes or int"),
         ("s.gpu.atomic('fadd64', 0, 1)", "operand 1 must be bytes or float"),
-        ("s.gpu.atomic('fadd2xfp16', 0, 1)", "operand 1 must be bytes"),
+        ("s.gpu.atomic('fadd64', 0, 1.5, size=3)", "operand 1.5 does not fit 3 bytes"),
+        ("s.gpu.atomic('fadd32', 0, 1e300)", r"operand 1e\+300 does not fit 4 bytes"),
+        ("s.gpu.atomic('fadd2xfp16', 0, 1)", "operand 1 must be bytes$"),
+        ("s.gpu.atomic('fadd2xbf16', 0, 1.5)", "operand 1.5 must be bytes$"),
         ("s.gpu.atomic('cas', 0, b'12345678', compare=b'1')", "operand of 1 bytes, expected 8"),
         ("s.gpu.submit(hsl.Access('load', 60, 8))", "stays inside the line"),
         ("hsl.System(seed=-1)", "seed is -1; it must be 0 to 18446744073709551615"),
@@ -316,6 +407,7 @@ def test_address_outside(s: hsl.System, addr: str) -> None:
         ("s.cpu.load_many([[1], [2, 3]])", "addresses: .*inhomogeneous"),
         ("s.cpu.store_many([0], [[1], [2, 3]])", "data: .*inhomogeneous"),
         ("s.cpu.store(0, np.array([None]))", "data is an array of object"),
+        ("s.cpu.store(0, np.zeros(1, [('a', object)]))", "it must be an array of numbers or bytes"),
         ("s.cpu.store(0, memoryview(np.array([None])))", "data is a buffer of objects"),
         ("s.gpu.atomic(1, 0, 1)", "atomic operation 1 is of type int"),
         ("s.gpu.atomic('add', '0', 1)", "addr is '0'"),
@@ -363,7 +455,8 @@ def test_scalars_of_numpy() -> None:
         assert s.gpu.atomic("add", np.uint64(0x80), np.uint32(5)) == 0  # type: ignore[type-var,arg-type]
         assert s.gpu.atomic("cas", 0x80, np.int64(6), compare=np.int8(5), size=np.int16(8)) == 5  # type: ignore[type-var,arg-type]
         assert s.gpu.atomic("fadd32", 0xC0, np.float32(1.5)) == 0.0  # type: ignore[type-var]
-        assert s.gpu.atomic("add", 0x80, bytearray(8)) == b"\x06" + bytes(7)  # type: ignore[type-var]
+        for zero in (bytearray(8), memoryview(bytes(8))):
+            assert s.gpu.atomic("add", 0x80, zero) == b"\x06" + bytes(7)  # type: ignore[type-var,comparison-overlap]
         assert s.cpu.load(np.int32(0xC0), np.int8(4)) == np.float32(1.5).tobytes()  # type: ignore[arg-type]
 
 
@@ -429,7 +522,21 @@ def test_poisoned_data() -> None:
     with hsl.System(faults="poison:x1") as s:
         with pytest.raises(hsl.PoisonError, match="load at 0x0 by node 19 read poisoned data"):
             s.gpu.load_many([0, 64])
+        before = s.now
         assert s.gpu.load(64) == bytes(8)
+        assert s.now == before  # the error came when all loads had ended
+        s.gpu.flush(0, 128)
+
+
+def test_an_error_does_not_hide_what_is_under_way() -> None:
+    """wait() raises the first error when all its tickets have ended, and the same again at each call."""
+    with hsl.System(faults="poison:x1") as s:
+        tickets = [s.gpu.submit(hsl.Access("load", addr, 8)) for addr in (0, 64)]
+        for _ in range(2):
+            with pytest.raises(hsl.PoisonError, match="load at 0x0"):
+                s.wait(*tickets)
+            assert tickets[1].done
+        assert s.wait(tickets[1]) == [bytes(8)]
 
 
 def test_lost_link() -> None:
@@ -441,6 +548,27 @@ def test_lost_link() -> None:
             s.gpu.load(0x40)
         assert caught.value.code == hsl.Err.UNREACH
         assert s.gpu.load(s.gpu.memory.base) == bytes(8)
+
+
+def test_the_first_loss_is_told() -> None:
+    """The reason of a lost link is that of the first LinkDown, not of those that follow from it."""
+    with hsl.System(2, device_bytes=1 << 16) as s:
+        for device, cause in ((1, "first"), (2, "second")):
+            s._machine._observe(Place(device), hsl.LinkDown(now=device, cause=cause))
+        assert s._machine._loss == "gpu0: link down (first) at 1 ns"
+
+
+def test_one_link_that_does_not_come_up(monkeypatch: pytest.MonkeyPatch) -> None:
+    """A system is refused when one link of several stays down."""
+    dead = hsl.FaultPlan.parse("crc:1")
+
+    def wires(topology: Topology, faults: hsl.FaultPlan) -> list[hsl.Wire]:
+        first, *others = in_process.wires(topology, faults)
+        return [first._replace(faults=(dead, dead)), *others]
+
+    monkeypatch.setattr(machine, "wires", wires)
+    with pytest.raises(hsl.LinkError, match="do not come up"):
+        hsl.System(2, topology="mesh", device_bytes=1 << 16)
 
 
 def test_links_that_never_come_up(tmp_path: Path) -> None:
@@ -479,6 +607,80 @@ def test_report(s: hsl.System) -> None:
     assert report["links"]["prot_sent"] == report["links"]["prot_accepted"]
     assert report["flits"] == sum(report["links"]["flits_sent"].values())
     assert report["wire_bytes"] == 64 * report["flits"]
+    assert report["nodes"]["gpu"]["errors"] == {}
+
+
+def test_report_counts_every_link_and_flit(tmp_path: Path) -> None:
+    """The report counts the flits of all links of all ports, the lost and the long ones too."""
+    path = tmp_path / "run.pcapng"
+    shape: dict[str, Any] = {"gpus": 3, "topology": "mesh", "links": 2, "flit": "B256"}
+    with hsl.System(seed=1, faults="drop:2e-2,crc:2e-2", capture=path, device_bytes=1 << 16, **shape) as s:
+        for gpu in s.gpus:
+            gpu.load_many(s.gpus[0].memory.lines[:50])
+    report = s.report()
+    assert report["flits"] == sum(report["links"]["flits_sent"].values())
+    with path.open("rb") as stream:
+        sizes = [len(packet.data) for packet in hsl.Reader(stream)]
+    assert set(sizes) == {64, 256}
+    assert report["wire_bytes"] == sum(sizes)
+    sent = [node["messages_sent"] for node in report["nodes"].values()]
+    assert report["messages"] == sum(sum(each.values()) for each in sent) > 0
+    errors = [node["errors"] for node in report["nodes"].values()]
+    assert sum(each.get("CRC", 0) for each in errors) == report["links"]["crc_errors"] > 0
+
+
+@pytest.mark.parametrize("link", [0, 1])
+def test_faults_of_each_link(link: int) -> None:
+    """A fault of one link of a bonded port hits that link, the second as the first."""
+    with hsl.System(seed=1, links=2, faults=f"crc:0.1:link={link}") as s:
+        s.gpu.load_many(s.host_memory.lines[:100])
+        hits = {place.link: lane.injector.counts for place, lane in s._machine._loopback.lanes.items()}
+        assert {at for at, counts in hits.items() if any(map(Counter.total, counts.values()))} == {link}
+
+
+def test_seed_decides_the_epochs(tmp_path: Path) -> None:
+    """Without faults too, another seed gives other EPOCH values, of 32 bits; the greatest seed is one."""
+    sent = list[list[bytes]]()
+    for seed in (1, 1, hsl.system.MAX_SEED):
+        path = tmp_path / f"{len(sent)}.pcapng"
+        with hsl.System(seed=seed, capture=path, memory_bytes=1 << 17):
+            pass
+        with path.open("rb") as stream:
+            sent.append([packet.data for packet in hsl.Reader(stream)])
+    assert sent[0] == sent[1] != sent[2]
+    draw = in_process.epochs(1)
+    assert max(draw() for _ in range(64)) >> 31 == 1
+
+
+def test_capture_has_events(tmp_path: Path) -> None:
+    """A capture has the events of the ports as comments: each side's way up."""
+    path = tmp_path / "run.pcapng"
+    with hsl.System(capture=path) as s:
+        s.gpu.load(0x40)
+    with path.open("rb") as stream:
+        comments = [comment for packet in hsl.Reader(stream) for comment in packet.comments]
+    for node in ("cpu", "gpu"):
+        assert any(re.match(rf"{node} at \d+ ns: link up", comment) for comment in comments)
+
+
+def test_settings_of_the_ports() -> None:
+    """Every port has the codec of `engine` and the time unit of hardware, not that of sockets."""
+    for engine in ("native", "reference"):
+        with hsl.System(engine=engine, memory_bytes=1 << 17) as s:
+            configs = [port.config for node in s._machine.nodes for port in node.ports]
+            assert {(each.codec, each.tu_exp) for each in configs} == {(engine, TU_EXPONENT_HARDWARE)}
+
+
+def test_scenario_of_a_file(tmp_path: Path) -> None:
+    """`faults` takes the path of a scenario, as a Path and as a str, and a rate of 1."""
+    path = tmp_path / "s.toml"
+    path.write_text(SCENARIO)
+    for faults in (path, str(path)):
+        with hsl.System(seed=1, faults=faults) as s:
+            s.gpu.load(0x40)
+        assert s.report()["injected"] == {"crc": 1}
+    with pytest.raises(hsl.LinkError, match=r"crc:0\.5,drop:0\.5"):
+        hsl.System(faults=1)
 
 
 def test_topology_of_a_file(tmp_path: Path) -> None:

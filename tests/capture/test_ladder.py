@@ -176,6 +176,46 @@ def test_heads_point_at_the_target() -> None:
             assert (barb < tip) == (start < end)
 
 
+def test_marks_of_each_fate() -> None:
+    """An arrow that the target takes or ignores has a head, one that is lost or damaged a cross."""
+    wanted = {Fate.ARRIVED: "head", Fate.IGNORED: "head", Fate.LOST: "cross", Fate.DAMAGED: "cross"}
+    for group in parse(to_svg(STORY)).iter(f"{SVG}g"):
+        (path,) = group.findall(f"{SVG}path")
+        (fate,) = set(group.attrib["class"].split()) & set(Fate)
+        assert ("head" if "L" in path.attrib["d"] else "cross") == wanted[Fate(fate)]
+
+
+def test_colours_of_arrows() -> None:
+    """Each kind has its own colour, and what did not arrive that of a loss."""
+    svg = to_svg(STORY)
+    for kind in Kind:
+        assert f"g.{kind}{{stroke:var(--{kind})}}" in svg
+    marked = re.findall(r"g\.arrow\.(\w+)\{stroke:var\(--lost\)\}", svg)
+    assert marked == [Fate.LOST, Fate.DAMAGED, Fate.IGNORED]
+
+
+THREE = [Lifeline(name) for name in ("left", "middle", "right")]
+
+
+@pytest.mark.parametrize(("source", "target"), [(0, 1), (1, 0), (1, 2), (2, 1), (0, 2), (2, 0)])
+def test_labels_are_at_their_arrow(source: int, target: int) -> None:
+    """Label and detail stand in the middle between both lifelines, a note on its own, in SVG and in text."""
+    start, end = THREE[source].name, THREE[target].name
+    arrow = Arrow(time=0, source=start, target=end, label="label", kind=Kind.DATA, detail="about")
+    note = Note(time=0, lifeline=start, text="noted")
+    drawn = Ladder(title="", lifelines=THREE, steps=[arrow, note])
+    root = parse(to_svg(drawn))
+    lives = [float(each.attrib["x1"]) for each in root.iter(f"{SVG}line") if "life" in each.attrib.values()]
+    middles = {each.text: float(each.attrib["x"]) for each in root.iter(f"{SVG}text")}
+    middle = (lives[source] + lives[target]) // 2
+    assert (middles["label"], middles["about"], middles["noted"]) == (middle, middle, lives[source])
+    heads, label, about, _, noted = to_text(drawn).splitlines()[-5:]
+    posts = [heads.index(each.name) + len(each.name) // 2 for each in THREE]
+    for line, word in ((label, "label"), (about, "about")):
+        assert abs(line.index(word) + 2 - (posts[source] + posts[target]) // 2) <= 1
+    assert noted.index("[noted]") + 3 == posts[source]
+
+
 def test_lost_arrow_does_not_arrive() -> None:
     """The line of a lost arrow ends well before its target; all others reach it."""
     drawn = arrows(to_svg(STORY))
@@ -204,6 +244,8 @@ def test_accessible() -> None:
     assert "GPU sends ReadUnique to CPU." in words
     assert "CPU sends SnpShared to GPU (lost)." in words
     assert 'GPU: stores "hello".' in words
+    assert "GPU sends NAK to CPU (again from 2)." in words
+    assert "the CPU loads." in words
 
 
 def test_needs_no_other_file() -> None:
@@ -250,6 +292,9 @@ WRONG: dict[str, dict[str, Any]] = {
     "own lifeline": {
         "steps": [Arrow(time=0, source="CPU", target="CPU", label="x", kind=Kind.DATA)],
     },
+    "unknown lifeline 'NIC'": {
+        "steps": [Arrow(time=0, source="CPU", target="NIC", label="x", kind=Kind.DATA)],
+    },
     "follows a step at 2 ns": {"steps": [Divider(time=2, text=""), Divider(time=1, text="")]},
     "at most 1000": {"steps": [Divider(time=0, text="")] * (MAX_STEPS + 1)},
     "expected 1 to 8": {"lifelines": [CPU, CPU]},
@@ -278,6 +323,36 @@ def test_text() -> None:
     ends = [re.sub("-+", "-", stroke) for stroke in re.findall(r"\|( *[<xX(]?-{8,}[>xX)]?)", text)]
     assert [end.strip() for end in ends] == ["<-", "->", "-x", "-X", "-)", "<-", "<-"]
     assert '[stores "hello"]' in text
+    assert "64 bytes" in text
+    assert " the CPU loads " in text
+    assert "cores and home" in text
+    times = [line.partition(" ns")[0] for line in text.splitlines() if line[:1].isdigit()]
+    assert times == [f"{time:,}" for time in dict.fromkeys(step.time for step in STORY.steps)]
+
+
+@pytest.mark.parametrize("fate", Fate)
+def test_text_of_an_arrow(fate: Fate) -> None:
+    """An arrow begins at its source; only a lost one ends before its target. To the left it is mirrored."""
+    strokes = {
+        Fate.ARRIVED: "-" * 35 + ">",
+        Fate.LOST: "-" * 24 + "x" + " " * 11,
+        Fate.DAMAGED: "-" * 35 + "X",
+        Fate.IGNORED: "-" * 35 + ")",
+    }
+    found = []
+    for source, target in (("CPU", "GPU"), ("GPU", "CPU")):
+        arrow = Arrow(time=0, source=source, target=target, label="", kind=Kind.DATA, fate=fate)
+        drawn = to_text(Ladder(title="", lifelines=[CPU, GPU], steps=[arrow])).splitlines()
+        found.append(re.fullmatch(r"0 ns +\|(.{36})\|", drawn[-1]))
+    right, left = (match[1] if match else "" for match in found)
+    assert right == strokes[fate]
+    assert left[::-1].translate(str.maketrans("<(", ">)")) == strokes[fate]
+
+
+@pytest.mark.parametrize(("text", "columns"), [("ab", 2), ("e\u0301", 1), ("一致", 4), ("", 0)])
+def test_columns(text: str, columns: int) -> None:
+    """A combining mark takes no column, an ideograph two."""
+    assert columns_of(text) == columns
 
 
 @pytest.mark.parametrize(

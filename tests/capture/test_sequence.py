@@ -11,10 +11,15 @@ from typing import Any
 
 import pytest
 
+from hsl._generated.constants import Err, Op
+from hsl.agents.access import Access
 from hsl.capture import Clock, Reader, Sink, Writer
+from hsl.capture import sequence as module
 from hsl.capture.ladder import MAX_STEPS, Arrow, Divider, Fate, Kind, Ladder, Lifeline, Note, to_svg
+from hsl.capture.messages import carried
 from hsl.capture.sequence import sequence
-from hsl.errors import CaptureError, ConfigError
+from hsl.codec.message import Message
+from hsl.errors import CaptureError, ConfigError, PoisonError
 from hsl.system import System
 
 LINE = 0x1000
@@ -112,6 +117,7 @@ FATES = {
     "crc@PROT:x1:nth=2:from=cpu": (Fate.DAMAGED, "CRC error"),
     "truncate@PROT:x1:nth=2:from=cpu": (Fate.DAMAGED, "CRC error"),
     "drop@PROT:x1:nth=1:from=cpu": (Fate.IGNORED, "after a gap"),
+    "seq@PROT:x1:nth=2:from=cpu": (Fate.IGNORED, "after a gap"),
 }
 
 
@@ -132,8 +138,97 @@ def test_what_a_fault_did(tmp_path: Path, faults: str) -> None:
 def test_a_flit_that_comes_twice(tmp_path: Path) -> None:
     """A message whose flit is repeated although it had arrived is shown as one that the receiver ignores."""
     capture, _ = run(tmp_path, faults="drop@NOP:1:from=gpu,drop@PROT:x1:nth=2:from=gpu")
-    fates = [arrow.fate for arrow in arrows(ladder(capture))]
-    assert Fate.IGNORED in fates
+    ignored = [arrow.detail for arrow in arrows(ladder(capture)) if arrow.fate == Fate.IGNORED]
+    assert ignored
+    assert all(re.search(r"flit \d+ is a duplicate$", detail) for detail in ignored)
+
+
+def test_a_nak_belongs_to_a_line(tmp_path: Path) -> None:
+    """A NAK is shown in the story of the line whose flit it asks for, and in no other."""
+
+    def program(system: System) -> None:
+        share(system)
+        system.gpu.load(LINE + 64)
+
+    capture, _ = run(tmp_path, program, faults="drop@PROT:x1:nth=2:from=cpu")
+    assert [names(arrows(ladder(capture, line=LINE + at))).count("NAK") for at in (0, 64, 128)] == [1, 0, 0]
+
+
+def test_notes_come_before_arrows_of_their_time(tmp_path: Path) -> None:
+    """A note that has the time of an arrow stands above it."""
+    capture, _ = run(tmp_path)
+    first = arrows(ladder(capture))[0]
+    found = ladder(capture, notes=[Note(time=first.time, lifeline="gpu", text="asks")])
+    assert [type(step) for step in found.steps[:2]] == [Note, Arrow]
+
+
+def test_poison_and_addresses_in_labels(tmp_path: Path) -> None:
+    """A label has the poison of a message, and without a line the address of a request."""
+
+    def program(system: System) -> None:
+        with pytest.raises(PoisonError):
+            system.gpu.load(LINE)
+        system.gpu.store(LINE, HELLO)
+        system.gpu.flush(LINE)
+
+    capture, _ = run(tmp_path, program, faults="poison:x1:from=cpu")
+    labels = [arrow.label for arrow in arrows(ladder(capture))]
+    assert labels[0] == "ReadShared 0x1000"
+    assert "WbFull POISON 0x1000" in labels
+    completion = Message(Op.Cmp, err=Err.DECODE)
+    assert module._label(completion, with_address=True) == "Cmp(I) ERR=DECODE"
+
+
+def test_registers_and_memory_targets(tmp_path: Path) -> None:
+    """Accesses of registers and of a memory target are requests of their line."""
+    register = (1 << 40) + 0x800
+
+    def program(system: System) -> None:
+        system.wait(system.gpu.submit(Access("ncread", register, 8)))
+        system.cpu.load(system.memory_map["host0"].base)
+
+    capture, _ = run(tmp_path, program)
+    found = arrows(ladder(capture, line=register))
+    assert [(arrow.label, arrow.kind) for arrow in found] == [
+        ("NcRead", Kind.REQUEST),
+        ("CmpData(I)", Kind.DATA),
+    ]
+    requests = [arrow.label for arrow in arrows(ladder(capture)) if arrow.kind == Kind.REQUEST]
+    assert requests == ["NcRead", "MemRd 0x2000000000"]
+
+
+def test_transactions_without_end(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    """A capture whose transactions never end is refused before they fill the memory."""
+    capture, _ = run(tmp_path, lambda system: system.gpu.load_many(range(0, 640, 64)))
+    monkeypatch.setattr(module, "MAX_OPEN", 2)
+    with pytest.raises(ConfigError, match="more than 2 transactions"):
+        ladder(capture)
+
+
+@pytest.mark.parametrize(
+    ("comments", "fate"),
+    [
+        (("fault: arrives with err=1",), Fate.DAMAGED),
+        (("cpu at 5 ns: link up", "fault: dropped"), Fate.LOST),
+        (("fault: delayed by 5 ns",), Fate.ARRIVED),
+    ],
+)
+def test_comments_of_a_flit(tmp_path: Path, comments: tuple[str, ...], fate: Fate) -> None:
+    """What a comment of a flit says of its way decides its fate, wherever it stands among the others."""
+    capture, _ = run(tmp_path)
+    with capture.open("rb") as stream:
+        reader = Reader(stream)
+        packets = list(reader)
+        stream.seek(0)
+        (number, *_) = [each.number for each in carried(Reader(stream)) if each.messages]
+    assert reader.info is not None
+    packets[number] = packets[number]._replace(comments=comments)
+    other = tmp_path / "other.pcapng"
+    writer = Writer(Sink(str(other)), reader.info, reader.lanes)
+    for packet in packets:
+        writer.packet(packet)
+    writer.close({})
+    assert arrows(ladder(other))[0].fate == fate
 
 
 def test_notes_and_heads(tmp_path: Path) -> None:
@@ -187,7 +282,16 @@ def test_wall_clock(tmp_path: Path) -> None:
 
 @pytest.mark.parametrize(
     ("data", "shown"),
-    [(b"hello", '"hello"'), (b"X", "58"), (bytes(3) + b"\x12\x34", "1234"), (b"m" * 20, f'"{"m" * 16}..."')],
+    [
+        (b"hello", '"hello"'),
+        (b"four", '"four"'),
+        (b"two", "74776f"),
+        (b"X", "58"),
+        (b"a\tb\n", "6109620a"),
+        (bytes(3) + b"\x12\x34", "1234"),
+        (b"m" * 16, f'"{"m" * 16}"'),
+        (b"m" * 20, f'"{"m" * 16}..."'),
+    ],
 )
 def test_data(tmp_path: Path, data: bytes, shown: str) -> None:
     """Data are shown as text if they are one, else as hex in wire order, without the zeros around them."""

@@ -36,6 +36,7 @@ MEASURED = [
     "docs/api.html",
     "spec/text/04-bring-up.html",
 ]
+RENDER = MarkdownIt("commonmark", {"html": True}).enable("table").render
 WIDE = "wide.html"  # a page that does not fit, so that the measurement is seen to find one
 # What a code host does with a README: the width of its column, and boxes that scroll by themselves.
 README_PAGE = """<!doctype html><meta charset=utf-8><meta name=viewport content="width=device-width">
@@ -75,31 +76,36 @@ def site(tmp_path_factory: pytest.TempPathFactory) -> Path:
 
 
 class Page(HTMLParser):
-    """The links, sources and anchors of a page."""
+    """The links, sources and anchors of a page, and what it leads to by itself."""
 
-    def __init__(self, path: Path) -> None:
+    def __init__(self, text: str) -> None:
         super().__init__()
         self.links: set[str] = set()
         self.fetched: set[str] = set()
         self.anchors = {"", "top"}
-        self.feed(path.read_text("utf-8"))
+        self.feed(text)
 
     def handle_starttag(self, tag: str, attrs: list[tuple[str, str | None]]) -> None:
         given = {name: value or "" for name, value in attrs}
         self.anchors |= {given[name] for name in ("id", "name") if name in given}
-        target = given.get("href", given.get("src", ""))
-        if target:
-            (self.links if tag == "a" else self.fetched).add(html.unescape(target))
+        for name in ("href", "src", "srcset"):
+            if target := given.get(name):
+                (self.links if tag == "a" else self.fetched).add(html.unescape(target))
+        if given.get("http-equiv") == "refresh":
+            self.links.add(given["content"].partition("url=")[2])
 
 
 def is_outside(link: str) -> bool:
     return re.match(r"[a-z]+:|//", link) is not None
 
 
-def test_no_dead_link(site: Path) -> None:
-    """Each link, picture, style and script of the built site leads to a file and an anchor of it."""
-    pages = {path.resolve(): Page(path) for path in site.rglob("*.html")}
-    assert len(pages) > 30
+def pages_of(folder: Path) -> dict[Path, Page]:
+    """Return the pages in a folder."""
+    return {path.resolve(): Page(path.read_text("utf-8")) for path in folder.rglob("*.html")}
+
+
+def dead_links(pages: dict[Path, Page]) -> list[str]:
+    """Return what leads from one of `pages` to no file, or to no anchor of one of them."""
     dead = []
     for path, page in pages.items():
         for link in page.links | page.fetched:
@@ -109,18 +115,76 @@ def test_no_dead_link(site: Path) -> None:
             if not is_outside(link) and (
                 not target.is_file() or (target in pages and anchor not in pages[target].anchors)
             ):
-                dead.append(f"{path.relative_to(site)}: {link}")
-    assert dead == []
+                dead.append(f"{path.name}: {link}")
+    return dead
+
+
+def fetched_elsewhere(folder: Path) -> list[str]:
+    """Return what the pages and styles in a folder need from another host."""
+    needed = [
+        link
+        for page in pages_of(folder).values()
+        for link in page.fetched
+        if is_outside(link) and not link.startswith("data:")
+    ]
+    for path in folder.rglob("*.css"):
+        needed += re.findall(r"url\(\s*['\"]?(?:https?:)?//[^)]*", path.read_text("utf-8"))
+    return needed
+
+
+def test_no_dead_link(site: Path) -> None:
+    """Each link, picture, style and script of the built site leads to a file and an anchor of it."""
+    pages = pages_of(site)
+    assert len(pages) > 30
+    assert dead_links(pages) == []
 
 
 def test_nothing_is_fetched(site: Path) -> None:
     """A page of the site needs nothing from another host: no font, script, style or picture."""
-    for path in site.rglob("*.html"):
-        assert [
-            link for link in Page(path).fetched if is_outside(link) and not link.startswith("data:")
-        ] == []
-    for path in site.rglob("*.css"):
-        assert re.findall(r"url\(\s*['\"]?(?:https?:)?//[^)]*", path.read_text("utf-8")) == []
+    assert fetched_elsewhere(site) == []
+
+
+def test_the_front_page_leads_to_the_index(site: Path) -> None:
+    """Who opens the folder of the site comes to its index page."""
+    assert Page((site / "index.html").read_text()).links == {"docs/index.html"}
+
+
+@pytest.mark.parametrize(
+    "body",
+    [
+        '<a href="none.html">a</a>',
+        '<a href="#none">a</a>',
+        '<a href="b.html#none">a</a>',
+        '<img src="none.svg">',
+        '<link rel="stylesheet" href="none.css?v=1">',
+        '<meta http-equiv="refresh" content="0; url=none.html">',
+    ],
+)
+def test_a_dead_link_of_a_page_is_seen(body: str, tmp_path: Path) -> None:
+    """A link to no page or to no anchor, a picture, a style and a way on that are not there are found."""
+    live = '<p id="p"><a href="#p">a</a><a href="b.html?x#q">b</a><a href="https://none.example/">c</a>'
+    (tmp_path / "b.html").write_text('<p id="q">')
+    (tmp_path / "a.html").write_text(live)
+    assert dead_links(pages_of(tmp_path)) == []
+    (tmp_path / "a.html").write_text(live + body)
+    assert len(dead_links(pages_of(tmp_path))) == 1
+
+
+@pytest.mark.parametrize(
+    ("name", "text"),
+    [
+        ("a.html", '<script src="https://none.example/a.js"></script>'),
+        ("a.html", '<link rel="stylesheet" href="//none.example/a.css">'),
+        ("a.html", '<img src="http://none.example/a.png">'),
+        ("a.css", "@font-face {src: url('https://none.example/a.woff2')}"),
+    ],
+)
+def test_what_is_fetched_is_seen(name: str, text: str, tmp_path: Path) -> None:
+    """A script, a style, a picture and a font of another host are found; a link to it is none of them."""
+    (tmp_path / "b.html").write_text('<a href="https://none.example/">a</a><img src="data:image/png,x">')
+    assert fetched_elsewhere(tmp_path) == []
+    (tmp_path / name).write_text(text)
+    assert len(fetched_elsewhere(tmp_path)) == 1
 
 
 def test_every_command_has_a_heading(site: Path) -> None:
@@ -145,17 +209,43 @@ def slugs(text: str) -> Iterator[str]:
         yield re.sub(r"[^\w\- ]", "", heading.lower()).replace(" ", "-")
 
 
+def dead_in_source(path: Path, text: str) -> Iterator[str]:
+    """Yield the relative links of `text`, the Markdown file `path`, that lead to no file or no heading."""
+    page = Page(RENDER(text))
+    for link in page.links | page.fetched:
+        name, anchor = urldefrag(unquote(link))
+        target = path.parent / name if name else path
+        if is_outside(link):
+            continue
+        has_headings = target.exists() and target.suffix == ".md"
+        if not target.exists() or (anchor and has_headings and anchor not in set(slugs(target.read_text()))):
+            yield link
+
+
 @pytest.mark.parametrize("path", TEXTS, ids=lambda path: str(path.relative_to(ROOT)))
 def test_links_of_the_sources(path: Path) -> None:
     """Each relative link of a Markdown file leads to a file of the tree, and to a heading of it."""
-    text = FENCE.sub("", path.read_text("utf-8"))
-    for link in re.findall(r"\]\(([^)\s]+)\)", text) + re.findall(r'(?:src|srcset|href)="([^"]+)"', text):
-        if not is_outside(link):
-            name, anchor = urldefrag(unquote(link))
-            target = path.parent / name if name else path
-            assert target.exists(), link
-            if anchor and target.suffix == ".md":
-                assert anchor in set(slugs(target.read_text("utf-8"))), link
+    assert list(dead_in_source(path, path.read_text("utf-8"))) == []
+
+
+@pytest.mark.parametrize(
+    "text",
+    [
+        "[a](none.md)",
+        '[a](none.md "title")',
+        "[a][b]\n\n[b]: none.md",
+        "[a](README.md#none)",
+        "[a](#none)",
+        "![a](none.svg)",
+        "<a href='none.md'>a</a>",
+    ],
+)
+def test_a_dead_link_of_a_source_is_seen(text: str) -> None:
+    """Each kind of link in Markdown is found when it leads nowhere; what stands in code is no link."""
+    live = "[a](README.md#install) `[a](none.md)` <https://none.example>\n\n```sh\n[a](none.md)\n```\n\n"
+    path = ROOT / "README.md"
+    assert list(dead_in_source(path, live)) == []
+    assert len(list(dead_in_source(path, live + text))) == 1
 
 
 class Quiet(SimpleHTTPRequestHandler):
@@ -169,11 +259,10 @@ def server(site: Path, tmp_path: Path) -> Iterator[str]:
     """The address of a folder with the site, the rendered READMEs, their pictures, and `frames.html`."""
     (tmp_path / "site").symlink_to(site)
     (tmp_path / "docs").symlink_to(ROOT / "docs")
-    render = MarkdownIt("commonmark", {"html": True}).enable("table").render
     pages = [f"site/{name}" for name in MEASURED]
     for readme in ROOT.glob("README*.md"):
         pages.append(readme.with_suffix(".html").name)
-        (tmp_path / pages[-1]).write_text(README_PAGE.format(body=render(readme.read_text("utf-8"))), "utf-8")
+        (tmp_path / pages[-1]).write_text(README_PAGE.format(body=RENDER(readme.read_text("utf-8"))), "utf-8")
     (tmp_path / WIDE).write_text('<!doctype html><div style="width: 2000px; height: 1px"></div>')
     pages.append(WIDE)
     wanted = [[page, width] for page in pages for width in WIDTHS]

@@ -11,9 +11,10 @@ import click
 import pytest
 
 from hsl.cli import main
-from tests.support.documents import PAGES, ROOT, blocks, expected
+from tests.support.documents import FENCE, PAGES, ROOT, blocks, expected
 from tests.support.reader import Reader
 
+COMING = {"trace", "conform"}  # commands that README calls coming; another test holds it to that
 TOOLS = {
     "tshark": pytest.mark.tool("tshark", apt="tshark"),
     "valgrind": pytest.mark.tool("valgrind", apt="valgrind"),
@@ -58,10 +59,58 @@ def options_of(words: list[str]) -> set[str]:
     }
 
 
+def command_of(words: list[str]) -> tuple[str, str]:
+    """Return the command that `words` begin with, and the first word that a group of it does not have."""
+    command: click.Command = main
+    context, path = click.Context(command), ["hsl"]
+    for word in words:
+        if not isinstance(command, click.Group) or word.startswith("-") or word.isupper():
+            break
+        child = command.get_command(context, word)
+        if child is None:
+            return " ".join(path), word
+        command = child
+        path.append(word)
+    return " ".join(path), ""
+
+
+def unknown(text: str) -> Iterator[str]:
+    """Yield the commands of a page, in blocks and prose, with a subcommand or option that is not there."""
+    prose = re.findall(r"`hsl ([^`]*)`", FENCE.sub("", text))
+    for line in [*prose, *(line for block in blocks(text) for line in commands_in(block.body))]:
+        words = line.split()
+        options = {word.partition("=")[0] for word in words if re.match(r"-{1,2}[a-z]", word)}
+        if not options <= options_of(words) or (command_of(words)[1] and words[0] not in COMING):
+            yield f"hsl {line}"
+
+
+def commands_in(body: str) -> list[str]:
+    """Return what follows `hsl` in each line of a block that is a command."""
+    whole = body.replace("\\\n", " ")
+    return re.findall(r"^(?:\$ )?hsl ([^|>\n]*)", whole, re.MULTILINE)
+
+
 @pytest.mark.parametrize("page", [page for page in PAGES if page.exists()], ids=lambda page: page.name)
-def test_options_exist(page: Path) -> None:
-    """Each option of a command in a block of a page exists, also where the command is not run."""
-    for block in blocks(page.read_text()):
-        for line in re.findall(r"^(?:\$ )?hsl ([^|>\n]*)", block.body, re.MULTILINE):
-            options = {word.partition("=")[0] for word in line.split() if re.match(r"-{1,2}[a-z]", word)}
-            assert options <= options_of(line.split()), f"{page.name}: hsl {line}"
+def test_commands_exist(page: Path) -> None:
+    """Each command of a page, in a block or in prose, exists with its options, also where it is not run."""
+    assert list(unknown(page.read_text())) == []
+
+
+@pytest.mark.parametrize(
+    "text",
+    [
+        "Type `hsl rerun`.",
+        "Type `hsl link wash`.",
+        "Type `hsl demo --sed 1`.",
+        "```text\n$ hsl demo --sed=1\n```\n",
+        "```sh\nhsl node cpu \\\n    --listn x\n```\n",
+        "```sh\nhsl link wash\n```\n",
+    ],
+)
+def test_an_unknown_command_is_seen(text: str) -> None:
+    """A command or option that is not there is found in prose and in blocks; known ones are not."""
+    known = (
+        "`hsl demo --seed 1`, `hsl help COMMAND`, `hsl litmus run 'MP*' --seed 1`\n\n```sh\nhsl info\n```\n\n"
+    )
+    assert list(unknown(known)) == []
+    assert len(list(unknown(known + text))) == 1

@@ -73,6 +73,10 @@ def test_openings() -> None:
     [
         "size {x}; legal is 1..8",
         "Legal are sc and hsl",
+        "{x} is legal",
+        "legal bits are 0..3",
+        "{x} was none of a, b",
+        "they know no limit",
         "{n} data bytes are legal",
         "engine {x!r} is none of a, b",
         "{x} is no number",
@@ -94,6 +98,6 @@ def test_plain_phrases_pass(text: str) -> None:
 
 def test_questions_are_found() -> None:
     """A docstring that opens with a question is found, on a module, a class and a function."""
-    functions = '    def f(): "Whether it is."\n    def g(): "Isolate it."'
+    functions = '    def f(): "Whether it is."\n    def g(): "Isolate it."\n    async def h(): "Is it?"'
     source = f'"""How it is."""\nclass A:\n    """Who."""\n{functions}'
-    assert [line for line, _ in openings(source)] == [1, 2, 4]
+    assert [line for line, _ in openings(source)] == [1, 2, 4, 6]
