@@ -64,6 +64,8 @@ def test_times_have_the_name_of_their_clock(transport: str, clock: str) -> None:
     assert re.search(rf"^{clock} [mu]s in ACTIVE ", done.stdout, re.MULTILINE)
     assert ("latency" in done.stdout) == (clock == "virtual")
     assert "\u2026" not in done.stdout
+    whose = "virtual time of the link" if clock == "virtual" else "wall time of these Python processes"
+    assert f"\nTimes: {whose}\n" in done.stdout
     report = demo("--input", LICENSE, "--seed", "1", "--transport", transport)
     assert report["clock"] == clock
     assert {node["clock"] for node in report["nodes"].values()} == {clock}
@@ -231,6 +233,14 @@ def test_a_count_on_which_the_ends_do_not_agree() -> None:
     gpu = {"messages": {"sent": {"Evict": 6}, "received": {"Cmp": 2}}}
     assert message_rows(cpu, gpu) == [["Cmp", "3, received 2", "0"], ["Evict", "0", "6, received 5"]]
     assert view.yes(False) == "NO"
+
+
+def test_lost_flits_of_a_failed_run_are_not_repaired() -> None:
+    """Without a CRC error too a run that failed claims no repair; late acknowledgements are no fault."""
+    text = view.faults_text({"drop": 2}, 0, {"verified": False, "replays": 3})
+    assert text == "2 drop hit; 0 CRC errors, 3 replays; not all repaired"
+    late = view.faults_text({}, 0, {"verified": True, "replays": 3})
+    assert late == "none hit; 0 CRC errors, 3 replays (acknowledgements were late or lost)"
 
 
 @pytest.mark.parametrize(

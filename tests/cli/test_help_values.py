@@ -1,6 +1,7 @@
 """The names and limits that help repeats are those of the packages that own them."""
 
 from inspect import signature
+from pathlib import Path
 from typing import Any
 
 import click
@@ -20,6 +21,7 @@ from hsl.verify import soak, stress_config
 from hsl.verify.memory_graph import MODELS
 from tests.support.commands import leaves
 
+ROOT = Path(__file__).parents[2]
 STRESS = stress_config.StressConfig()
 # Each row: what help shows, and what its owner says.
 ROWS: dict[str, tuple[Any, Any]] = {
@@ -156,3 +158,30 @@ def test_the_ends_of_a_range_are_those_of_the_model(option: str, setting: str) -
             predict.Model(**refused)
         with pytest.raises(click.BadParameter):
             kind.convert(str(out), None, None)
+
+
+def test_folders_of_records_are_those_of_make() -> None:
+    """`hsl coverage` reads by default what `make coverage` writes."""
+    recipe = (ROOT / "Makefile").read_text()
+    for name in ("link", "coherence"):
+        option = options_of(dict(leaves())[f"coverage {name}"])["--input"]
+        assert f"--{name}-coverage {option.default}\n" in recipe
+
+
+def test_a_node_waits_as_long_as_the_page_says() -> None:
+    """--wait is five seconds by default, as "Getting started" says, and at most an hour."""
+    text = (ROOT / "docs/getting-started.md").read_text().replace("\n", " ")
+    assert "tries for five seconds (`--wait`)" in text
+    for name in ("cpu", "gpu", "memory"):
+        option = options_of(dict(leaves())[f"node {name}"])["--wait"]
+        assert [option.type.convert(each, option, None) for each in ("0", "3600")] == [0, 3600]
+        assert option.default == 5
+
+
+@pytest.mark.parametrize("path", ["litmus run", "model link", "model coherence"])
+def test_jobs_are_at_least_one(path: str) -> None:
+    """--jobs 0 would run nothing, and is refused by every command that has it."""
+    option = options_of(dict(leaves())[path])["--jobs"]
+    assert option.type.convert("1", option, None) == 1
+    with pytest.raises(click.BadParameter, match=f"expected 1 to {help_values.MAX_JOBS}"):
+        option.type.convert("0", option, None)
