@@ -51,3 +51,9 @@ def test_long_lists() -> None:
     names = [f"name-{number}" for number in range(MAX_LISTED + 8)]
     text = expected(names, f"nmae-{MAX_LISTED + 3}")
     assert text.endswith(f"name-{MAX_LISTED - 1} or 8 more; did you mean name-{MAX_LISTED + 3}?")
+
+
+def test_a_name_as_long_as_one_may_be() -> None:
+    """A text of MAX_GIVEN characters is compared; a longer one is not."""
+    name = "d" * MAX_GIVEN
+    assert (nearest(name, [name]), nearest(name + "d", [name])) == (name, "")

@@ -93,7 +93,8 @@ class Leaf(cloup.Command):
             return super().parse_args(ctx, args)
         except click.NoSuchOption as error:
             name = error.option_name
-            known = [each for parameter in self.get_params(ctx) for each in parameter.opts]
+            parameters = self.get_params(ctx)
+            known = [each for one in parameters for each in (*one.opts, *one.secondary_opts)]
             near = RENAMED[name] if RENAMED.get(name) in known else nearest(name, known)
             text = f"No such option {name!r}." + (f" Did you mean {near!r}?" if near else "")
             raise click.NoSuchOption(name, text, ctx=error.ctx) from None

@@ -2,7 +2,9 @@
 
 from __future__ import annotations
 
+import itertools
 import json
+from collections.abc import Callable
 from pathlib import Path
 from typing import Any
 
@@ -10,6 +12,7 @@ import pytest
 from click.testing import CliRunner
 
 from hsl.cli import main
+from hsl.emulator import ArrayCpuDevice, Topology
 from tests.cli.test_demo import validate
 
 SMALL = {"saxpy": "1024", "reduction": "1024", "matmul": "32"}
@@ -107,10 +110,30 @@ def test_view_for_a_person() -> None:
 
 @pytest.mark.parametrize(
     ("home", "place"),
-    [("hostmem", "CPU memory, home at the CPU"), ("host", "device memory, home at the CPU")],
+    [
+        ("hostmem", "CPU memory, home at the CPU"),
+        ("host", "device memory, home at the CPU"),
+        ("device", "device memory, home at the device"),
+        ("interleaved", "homes alternate"),
+    ],
 )
 def test_the_result_says_where_the_data_are(home: str, place: str) -> None:
     """--home host is device memory whose home is the CPU; the report does not call it host memory."""
     code, out, err = invoke("--kernel", "saxpy", "--size", "1024", "--seed", "3", "--home", home)
     assert code == 0, err
     assert f"on 1 GPU; {place}\n" in out
+
+
+def test_the_default_home(monkeypatch: pytest.MonkeyPatch) -> None:
+    """Without --home the data are where help says, in `hsl demo` as in `hsl node cpu`."""
+    assert demo("saxpy")["home"] == "device"
+    homes: list[str] = []
+
+    def built(name: str, options: object, build: Callable[..., ArrayCpuDevice]) -> int:
+        homes.append(build(Topology(), itertools.count(1).__next__, 1).home)
+        return 0
+
+    monkeypatch.setattr("hsl.cli.node.run", built)
+    line = ["node", "cpu", "--listen", "tcp://:0", "--kernel", "saxpy", "--size", "1024"]
+    assert CliRunner().invoke(main, line).exit_code == 0
+    assert homes == ["device"]

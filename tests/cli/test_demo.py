@@ -247,7 +247,9 @@ def test_out_writes_the_document(text: str, tmp_path: Path) -> None:
     """--out puts the JSON document into a file, and a person still gets the view."""
     done = hsl("demo", "--input", text, "--transport", "loopback", "--out", str(tmp_path / "report.json"))
     assert done.returncode == 0, done.stderr
-    validate(json.loads((tmp_path / "report.json").read_text()), "demo")
+    document = (tmp_path / "report.json").read_text()
+    validate(json.loads(document), "demo")
+    assert document.endswith("}\n")
     assert done.stdout.startswith("VERIFIED  ")
 
 

@@ -1,8 +1,10 @@
 """Files that are given to `hsl codec decode` by mistake: one line says what the file is."""
 
+import bz2
 import gzip
 import json
 import lzma
+import struct
 import sys
 from pathlib import Path
 
@@ -19,6 +21,13 @@ KINDS = {
     "pcapng": (b"\x0a\x0d\x0d\x0a" + bytes(124), "pcapng capture; hsl.capture.Reader reads it"),
     "gzip": (gzip.compress(bytes(200)), "gzip file; unpack it first (gunzip)"),
     "xz": (lzma.compress(bytes(200)), "xz file"),
+    "zstd": (b"\x28\xb5\x2f\xfd" + bytes(60), "zstd file; unpack it first (unzstd)"),
+    "bzip2": (bz2.compress(bytes(200)), "bzip2 file; unpack it first (bunzip2)"),
+    "pcap": (struct.pack("<I", 0xA1B2C3D4) + bytes(60), "pcap capture"),
+    "pcap of a big-endian machine": (struct.pack(">I", 0xA1B2C3D4) + bytes(60), "pcap capture"),
+    "PNG": (b"\x89PNG\r\n\x1a\n" + bytes(60), "PNG picture"),
+    "text with a byte order mark": (("Apache License\n" * 20).encode("utf-8-sig"), "this is text"),
+    "list": (b'[{"ft": "PROT"}]', "hsl codec encode"),
     "zip": (b"PK\x03\x04" + bytes(60), "zip file"),
     "ELF": (Path(sys.executable).resolve().read_bytes()[:4096], "ELF file"),
     "hex": (f"{HEX[:64]}\n{HEX[64:]}\n".encode(), "--hex"),

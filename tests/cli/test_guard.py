@@ -23,6 +23,8 @@ REFUSED = {
     "perf program - --capture-size 100000": "--capture-size needs --capture",
     "demo --kernel saxpy --input x": f"--input needs {COUNTING}",
     "demo --kernel saxpy --transport tcp": f"--transport tcp needs {COUNTING}",
+    "demo --kernel saxpy --transport unix": f"--transport unix needs {COUNTING}",
+    "demo --kernel saxpy --transport udp": f"--transport udp needs {COUNTING}",
     "demo --kernel saxpy --telemetry mqtt:": f"--telemetry needs {COUNTING}",
     "demo --gpus 2": f"--gpus needs {ARRAYS}",
     "demo --topology mesh": "--topology mesh needs --gpus",

@@ -8,6 +8,7 @@ import sys
 import sysconfig
 from collections.abc import Iterator
 from importlib import import_module
+from pathlib import Path
 
 import click
 import cloup
@@ -15,8 +16,13 @@ import pytest
 from click.testing import CliRunner, Result
 
 from hsl.cli import COMMANDS, SECTIONS, main
+from hsl.cli.commands.help import TOPICS
 from hsl.cli.exits import ExitCode
-from hsl.cli.help import CODES, Branch, Example, Leaf
+from hsl.cli.help import CODES, COMMON, Branch, Example, Leaf
+from hsl.cli.help_values import HOMES
+from hsl.cli.manual import ENVIRONMENT
+from hsl.cli.manual import TOPICS as PAGES
+from hsl.cli.options import Integer, candidates
 
 HSL = sysconfig.get_path("scripts") + "/hsl"
 ROOT = os.path.dirname(os.path.dirname(os.path.dirname(__file__)))  # noqa: PTH120
@@ -73,14 +79,21 @@ def name(path: tuple[str, ...]) -> str:
 
 
 # ---- summaries and pages
+@pytest.mark.parametrize("columns", ["80", "200"])
 @pytest.mark.parametrize("path", TREE, ids=name)
-def test_a_page_fits_80_columns(path: tuple[str, ...], monkeypatch: pytest.MonkeyPatch) -> None:
-    """No line of help is cut, and none but an example is longer than a terminal."""
-    monkeypatch.setenv("COLUMNS", "80")
-    result = call(*path, "--help")
-    assert result.exit_code == ExitCode.OK
+def test_a_page_fits_80_columns(path: tuple[str, ...], columns: str, monkeypatch: pytest.MonkeyPatch) -> None:
+    """No line of help is cut, and none but an example is longer than 80 columns, on a wide terminal too."""
+    monkeypatch.setenv("COLUMNS", columns)
+    context: click.Context = main.context_class(main, info_name="hsl", **main.context_settings)
+    for word in path:  # click's runner would force a width of its own
+        assert isinstance(context.command, click.Group)
+        child = context.command.get_command(context, word)
+        assert child is not None
+        context = child.context_class(child, parent=context, info_name=word, **child.context_settings)
     examples = {f"  {example.line}" for example in getattr(TREE[path], "examples", ())}
-    for line in result.stdout.splitlines()[1:]:
+    page = context.command.get_help(context)
+    assert page.startswith(f"Usage: {context.command_path} ")
+    for line in page.splitlines()[1:]:
         assert not line.endswith("..."), line
         assert len(line) <= 80 or line in examples, line
 
@@ -130,6 +143,8 @@ def test_options_are_in_groups(path: tuple[str, ...]) -> None:
         for each in narrowing:
             if each in order:
                 assert order.index(first) < order.index(each)
+    titles = re.findall(r"^(\w[\w ]*):$", call(*path, "--help").stdout, re.MULTILINE)
+    assert ("Output" in titles, "Options" in titles) == (bool(leaf.option_groups), not leaf.option_groups)
 
 
 @pytest.mark.parametrize("path", LEAVES, ids=name)
@@ -151,6 +166,37 @@ def test_one_meaning_for_each_option() -> None:
     assert shared == {"--input": ["directory ", "file "], "--links": ["links ", "n "]}
 
 
+@pytest.mark.parametrize(
+    ("least", "most", "shown"),
+    [
+        (1, None, "1 or more"),
+        (0, 65535, "0 to 65535"),
+        (1, 100_000, "1 to 100000"),
+        (1, 1 << 24, "1 to 2^24"),
+        (0, (1 << 64) - 1, "0 to 2^64-1"),
+    ],
+)
+def test_the_limits_of_an_integer(least: int, most: int | None, shown: str) -> None:
+    """Help shows the range of a number, large powers of two as powers; both ends belong to it."""
+    kind = Integer(least, most)
+    assert kind.limits == shown
+    ends = [least] if most is None else [least, most]
+    assert [kind.convert(str(end), None, None) for end in ends] == ends
+    for out in [least - 1] if most is None else [least - 1, most + 1]:
+        with pytest.raises(click.BadParameter, match=re.escape(shown)):
+            kind.convert(str(out), None, None)
+
+
+@pytest.mark.parametrize("path", [path for path in OPTIONS if path[-1] == "--home"], ids=name)
+def test_each_home_is_explained(path: tuple[str, ...]) -> None:
+    """The help of --home says what each value means that the command takes, and of no other one."""
+    option = OPTIONS[path]
+    assert isinstance(option.type, click.Choice)
+    assert option.help is not None
+    assert re.findall(r"(\w+): ", option.help) == list(option.type.choices)
+    assert all(f"{home}: {HOMES[home]}" in option.help for home in option.type.choices)
+
+
 def test_old_names_are_gone() -> None:
     """No command has an option with a name of before, and the error about one tells the new name."""
     for old, path, new in (
@@ -164,6 +210,7 @@ def test_old_names_are_gone() -> None:
         result = call(*path, old, "1")
         assert result.exit_code == ExitCode.USAGE
         assert f"Did you mean '{new}'?" in result.stderr
+    assert "--time-limit" not in call("info", "--seconds", "1").stderr, "info has no such option"
 
 
 @pytest.mark.parametrize(
@@ -175,6 +222,9 @@ def test_old_names_are_gone() -> None:
         ("help link soka", "'soak'"),
         ("help exit-code", "'exit-codes'"),
         ("demo --fualts 1", "'--faults'"),
+        ("info --quite", "'--quiet'"),
+        ("info --hlep", "'--help'"),
+        ("stress --no-shrnk", "'--no-shrink'"),
         ("demo --kernel word-count", "wordcount"),
         ("check x --model tos", "tso"),
     ],
@@ -214,6 +264,15 @@ def test_each_command_has_examples_and_exit_codes(path: tuple[str, ...]) -> None
     page = call(*path, "--help").stdout
     assert "\nExamples:\n" in page
     assert "\nExit codes:\n" in page
+    assert page.endswith(f"\n  {COMMON}\n")
+    words = " ".join(page.split())
+    for example in leaf.examples:
+        assert f"# {example.what} {' '.join(example.line.split())} " in words, (
+            "a comment, and the line below it"
+        )
+    assert re.findall(r"^  (\d)  ", page[page.index("Exit codes:") :], re.MULTILINE) == [
+        str(code) for code in sorted(leaf.ends)
+    ]
 
 
 @pytest.mark.parametrize(("path", "example"), EXAMPLES, ids=lambda each: str(each)[:60])
@@ -269,9 +328,29 @@ def test_topics() -> None:
     """The topics list every exit code and the variables that commands read."""
     codes = call("help", "exit-codes").stdout
     assert [int(each) for each in re.findall(r"^  (\d)  ", codes, re.MULTILINE)] == sorted(ExitCode)
-    variables = call("help", "environment").stdout
-    for each in ("HSL_ENGINE", "HSL_TRACEBACK", "NO_COLOR", "COLUMNS"):
-        assert f"  {each} " in variables
+    words = " ".join(codes.split())
+    for code, text in {
+        ExitCode.OK: "did its work",
+        ExitCode.FAILED: "The check failed",
+        ExitCode.INTERRUPTED: "Interrupted",
+        ExitCode.INTERNAL: "internal error",
+        ExitCode.USAGE: "Wrong usage",
+        ExitCode.NOTHING: "Nothing was selected",
+        ExitCode.PEER_LOST: "The peer is lost",
+    }.items():
+        assert re.search(rf" {code:d} [^0-9]*{text}", words), code
+
+
+def test_the_topic_of_the_environment_is_whole() -> None:
+    """`hsl help environment` lists the variables of the documentation, and each of ours is read somewhere."""
+    page = call("help", "environment").stdout
+    shown = re.findall(r"^  ([A-Z_]+) ", page, re.MULTILINE)
+    documented = Path(ROOT, "docs/command-line.md").read_text().partition("## Environment variables")[2]
+    assert shown == list(ENVIRONMENT) == re.findall(r"^\| `([A-Z_]+)` \|", documented, re.MULTILINE)
+    sources = [path for path in Path(ROOT, "hsl").rglob("*.py") if path.name != "manual.py"]
+    text = "".join(path.read_text() for path in sources)
+    assert [each for each in shown if each.startswith("HSL_") and f'"{each}"' not in text] == []
+    assert not page.endswith("\n\n")
 
 
 def test_version() -> None:
@@ -294,7 +373,41 @@ def test_help_imports_no_engine(path: tuple[str, ...]) -> None:
     assert done.stderr == "\n"
 
 
+# Command line -> the exit code in which it ends, which the help of the command explains.
+EXPLAINED = {
+    "codec decode --hex 00": 1,
+    "codec decode --input /dev/null": 5,
+    "codec encode --input /dev/null": 5,
+    "check /dev/null": 5,
+    "coverage link --input /nonexistent": 5,
+    "coverage coherence --input /nonexistent": 5,
+    "litmus list xyzzy": 5,
+    "litmus run xyzzy": 5,
+    "model link --only xyzzy": 5,
+    "perf program /dev/null": 5,
+    "schema xyzzy": 5,
+    "spec path xyzzy": 5,
+    "node gpu --wait 0 --connect unix:///nonexistent": 7,
+}
+
+
+@pytest.mark.parametrize("line", EXPLAINED)
+def test_help_explains_the_exit_code(line: str) -> None:
+    """A code in which a command ends, other than those of every command, is in its help."""
+    path = next(path for path in LEAVES if line.startswith(" ".join(path)))
+    assert call(*line.split()).exit_code == EXPLAINED[line]
+    assert EXPLAINED[line] in LEAVES[path].ends
+
+
 # ---- completion
+def test_completion_offers_what_begins_with_the_word() -> None:
+    """A name that only contains the word is not offered; `hsl help` completes every topic."""
+    command = LEAVES["spec", "path"]
+    complete = candidates(lambda: ["link", "uplink", "line"])
+    assert complete(click.Context(command), command.params[0], "li") == ["link", "line"]
+    assert list(TOPICS) == list(PAGES)
+
+
 @pytest.mark.parametrize("shell", ["bash", "zsh", "fish"])
 def test_completion_prints_a_script(shell: str) -> None:
     """Each shell has a script that completes `hsl`."""

@@ -3,17 +3,21 @@
 from __future__ import annotations
 
 import json
+import re
 from importlib.resources import files
 from pathlib import Path
 from typing import Any
 
+import click
 import pytest
 from click.testing import CliRunner, Result
 from jsonschema import Draft202012Validator
 
 from hsl.capture import Reader
 from hsl.cli import main
+from hsl.cli.commands.link import Counts, Kill
 from hsl.cli.exits import ExitCode
+from hsl.cli.predict import HEADINGS, show
 from hsl.link.port import Port
 
 SOAK = ["link", "soak", "--flits", "300", "--faults", "crc:0.01,drop:0.01", "--seed", "1"]
@@ -171,3 +175,35 @@ def test_predict_usage(arguments: list[str]) -> None:
     """What cannot be modelled is refused with exit code 4."""
     result = run(*PREDICT, *arguments)
     assert (result.exit_code, result.stdout) == (ExitCode.USAGE, "")
+
+
+@pytest.mark.parametrize(
+    ("text", "links"),
+    [("1", (1,)), ("1..3", (1, 2, 3)), ("8..8", (8,)), ("4,1", (4, 1)), ("1..8", tuple(range(1, 9)))],
+)
+def test_numbers_of_links(text: str, links: tuple[int, ...]) -> None:
+    """A range has both of its ends; a list keeps its order."""
+    assert Counts().convert(text, None, None) == links
+
+
+def test_a_link_that_is_cut_needs_its_flit() -> None:
+    """LINK@FLIT has both numbers: a number alone is not split into two."""
+    assert Kill().convert("1@50000", None, None) == (1, 50_000)
+    for text in ("150000", "1@", "@5", "1@5@6"):
+        with pytest.raises(click.BadParameter, match="LINK@FLIT"):
+            Kill().convert(text, None, None)
+
+
+def test_a_row_of_predict_is_that_of_its_headings(capsys: pytest.CaptureFixture[str]) -> None:
+    """Each value of the document stands below the heading that names it."""
+    row = {
+        "links": 2, "times_first": 1.75, "goodput_gb_per_s": {"modelled": 1.5, "expected": 2.5, "ratio": 0.6,
+        "limited_by": "line"}, "latency_ns": {"min": 11, "p50": 22, "p99": 33, "expected": 44},
+    }  # fmt: skip
+    show({"rows": [row], "seed": 7})
+    head, line, _ = capsys.readouterr().out.splitlines()
+    assert re.split(r"  +", head.strip()) == list(HEADINGS)
+    assert dict(zip(HEADINGS, line.split(), strict=True)) == {
+        "links": "2", "GB/s": "1.50", "expected": "2.50", "ratio": "0.600", "x first": "1.75",
+        "limit": "line", "min ns": "11", "p50": "22", "p99": "33", "expected ns": "44",
+    }  # fmt: skip

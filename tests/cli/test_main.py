@@ -48,6 +48,10 @@ ENDINGS = [
     (OSError(errno.ENOSPC, "No room"), ExitCode.USAGE, "hsl: standard output: No room\n"),
     (OSError(errno.EMFILE, "Too many", "x"), ExitCode.USAGE, "hsl: x: Too many\n"),
     (OSError(errno.EMFILE, "Too many"), ExitCode.USAGE, "hsl: Too many\n"),
+    *(
+        (OSError(number, "None left", "x"), ExitCode.USAGE, "hsl: x: None left\n")
+        for number in (errno.EDQUOT, errno.EFBIG, errno.EIO, errno.ENFILE, errno.EAGAIN, errno.ENOMEM)
+    ),
     (OSError(errno.EBADF, "Bad"), ExitCode.INTERNAL, "hsl: internal error: OSError: "),
     (KeyError("x"), ExitCode.INTERNAL, "hsl: internal error: KeyError: 'x' ("),
     (HslError("odd"), ExitCode.INTERNAL, "hsl: internal error: HslError: odd ("),

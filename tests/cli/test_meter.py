@@ -105,11 +105,44 @@ def test_quiet_prints_only_what_is_said(monkeypatch: pytest.MonkeyPatch) -> None
     """With -q there is no progress; a line that must be told is printed."""
     pipe = piped(monkeypatch)
     clock = Clock()
-    with Meter("ran", "tests", waiting="x", quiet=True, clock=clock, threaded=False) as meter:
+    for lines in ("", "lines"):
+        monkeypatch.setenv(ENVIRONMENT, lines)
+        with Meter("ran", "tests", waiting="x", quiet=True, clock=clock, threaded=False) as meter:
+            meter.show(1, 4)
+            assert told(meter, clock, pipe, 60) == []
+            meter.say(f"{LISTENING}here")
+    assert pipe.writes == 2 * [f"{LISTENING}here\n"]
+
+
+def test_a_meter_that_has_ended_prints_nothing(monkeypatch: pytest.MonkeyPatch) -> None:
+    """A tick of the thread that comes after the end of the run draws nothing below the report."""
+    pipe = piped(monkeypatch)
+    clock = Clock()
+    with Meter("ran", "tests", clock=clock, threaded=False) as meter:
         meter.show(1, 4)
-        assert told(meter, clock, pipe, 60) == []
-        meter.say(f"{LISTENING}here")
-    assert pipe.writes == [f"{LISTENING}here\n"]
+    assert told(meter, clock, pipe, 60) == []
+
+
+def test_a_slow_run_has_no_rate(monkeypatch: pytest.MonkeyPatch) -> None:
+    """A rate below one a second is not shown as 0/s; the time that is left is shown."""
+    pipe = piped(monkeypatch)
+    clock = Clock()
+    with Meter("ran", "tests", clock=clock, threaded=False) as meter:
+        meter.show(0, 4)
+        clock.now += 7.9
+        meter.show(1, 4)
+        assert told(meter, clock, pipe, 0.1) == ["ran 1 of 4 tests, 8 s, ETA 24 s"]
+
+
+def test_the_parent_says_itself_what_it_waits_for(monkeypatch: pytest.MonkeyPatch) -> None:
+    """A line of a child about what the child waits for is taken, and changes nothing."""
+    piped(monkeypatch)
+    clock = Clock()
+    parent = Meter("counted", "bytes", waiting="the cpu process", clock=clock, threaded=False)
+    assert parent.relay("waiting for the gpu to connect")
+    assert parent.text(clock.now + 3) == "waiting for the cpu process (3 s)"
+    assert parent.relay("counted 5000 of 7000 bytes")
+    assert parent.text(clock.now + 3).startswith("counted 5,000 of 7,000 bytes, 3 s")
 
 
 def test_every_step_is_a_line_for_programs(monkeypatch: pytest.MonkeyPatch) -> None:

@@ -14,7 +14,9 @@ from pathlib import Path
 from typing import Any
 
 import pytest
+from click.testing import CliRunner
 
+from hsl.cli import main
 from tests.cli.test_demo import TEXT, hsl, validate
 
 TIMEOUT = 60  # no process of these tests may take longer
@@ -243,3 +245,22 @@ def test_what_a_cpu_has_no_use_for(arguments: tuple[str, ...], text: str) -> Non
     done = hsl("node", "cpu", "--listen", "tcp://127.0.0.1:0", *arguments, timeout=TIMEOUT)
     assert done.returncode == 4
     assert text in done.stderr
+
+
+@pytest.mark.parametrize(
+    ("arguments", "waits"),
+    [
+        (("gpu", "--connect", "unix:///nonexistent", "--wait", "0"), "the cpu at unix:///nonexistent"),
+        (("gpu", "--listen", "tcp://127.0.0.1:0", "--time-limit", "0"), "the cpu to connect"),
+        (
+            ("cpu", "--input", "LICENSE", "--listen", "tcp://127.0.0.1:0", "--time-limit", "0"),
+            "the gpu to connect",
+        ),
+        (("memory", "--listen", "tcp://127.0.0.1:0", "--time-limit", "0"), "the cpu to connect"),
+    ],
+)
+def test_a_node_says_for_whom_it_waits(arguments: tuple[str, ...], waits: str) -> None:
+    """The progress of a node that has no peer yet names the peer, and where it is if the node connects."""
+    done = CliRunner().invoke(main, ["node", *arguments], env={"HSL_PROGRESS": "lines"})
+    assert done.exit_code == 7
+    assert f"waiting for {waits}\n" in done.stderr

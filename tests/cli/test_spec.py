@@ -9,7 +9,7 @@ from click.testing import CliRunner, Result
 
 from hsl.cli import main
 from hsl.cli.exits import ExitCode
-from hsl.spec_files import FILES
+from hsl.spec_files import FILES, SpecFile
 from tests.cli.test_demo import validate
 
 ROOT = Path(__file__).parents[2]
@@ -83,3 +83,13 @@ def test_a_folder_whose_name_is_not_utf_8(monkeypatch: pytest.MonkeyPatch) -> No
     """The document of a package in such a folder is valid for parsers that refuse lone surrogates."""
     monkeypatch.setattr("hsl.cli.spec.spec_folder", lambda: Path(os.fsdecode(b"/opt/n\xff")))
     assert json.loads(call("path", "--json").stdout)["path"] == r"/opt/n\xff"
+
+
+@pytest.mark.parametrize(
+    "file", [file for file in FILES if file.place.startswith("generated/")], ids=lambda f: f.name
+)
+def test_a_generated_file_is_called_what_it_is(file: SpecFile) -> None:
+    """The line about a generated file names the language that its suffix stands for."""
+    words = {".h": "for C", ".sv": "for SystemVerilog", ".json": "JSON document", ".dot": "(graphviz)"}
+    assert file.about.endswith(words[file.path.suffix])
+    assert "bring-up" in file.about or "bring_up" not in file.name

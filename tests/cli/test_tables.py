@@ -8,7 +8,7 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from hsl.cli.tables import console_width, lay
+from hsl.cli.tables import console_width, lay, print_table
 
 NAMES = ["from", "damaged injected", "crc errors", "prot sent", "prot accepted", "reconnections"]
 ROWS = [["cpu", 1, 2, 3, 4, 5], ["gpu", 11, 12, 13, 14, 15]]
@@ -59,3 +59,23 @@ def test_a_small_terminal_wraps_itself(monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setattr(sys.stdout, "isatty", lambda: True, raising=False)
     monkeypatch.setenv("COLUMNS", "1")
     assert console_width() == 40
+
+
+def test_a_table_that_just_fits_is_not_turned_round() -> None:
+    """A table as wide as the terminal stays as it is; with a column less it is turned round."""
+    whole = lay(NAMES, ROWS, None)
+    width = max(map(len, whole))
+    assert lay(NAMES, ROWS, width) == whole
+    assert lay(NAMES, ROWS, width - 1) != whole
+
+
+def test_numbers_with_a_sign_are_numbers() -> None:
+    """A column of negative numbers has them under each other."""
+    assert lay(["", "n"], [["a", "-5"], ["b", "-12"]], None) == ["     n", "a   -5", "b  -12"]
+
+
+def test_a_title_stands_before_a_table_and_an_empty_line_behind(capsys: pytest.CaptureFixture[str]) -> None:
+    """A table with a title is apart from what follows; one without is not."""
+    print_table("Title", ["", "n"], [["a", 1]])
+    print_table("", ["", "n"], [["a", 1]])
+    assert capsys.readouterr().out == "Title\n   n\na  1\n\n   n\na  1\n"
