@@ -325,6 +325,16 @@ def test_address_outside(s: hsl.System, addr: str) -> None:
         ("s.gpu.submit(hsl.Access('store', 0, 4, 'text'))", "data is of type str"),
         ("s.wait([])", r"wait\(\[\]\): expected tickets, as in wait\(first, second\)"),
         ("s.run('1')", "ns is '1'"),
+        ("s.cpu.fence([])", r"fence\(\[\]\): the kind must be one of"),
+        ("s.cpu.load(0, 10**5000)", "size is a number of more than 40 digits"),
+        ("s.cpu.load(10**5000)", "addr is a number of more than 40 digits; it must have at most 128 bits"),
+        ("s.run(-10**5000)", "ns is a number of more than 40 digits"),
+        ("s.gpu.atomic('add', 0, 1, size=1 << 40)", "ADD of 1099511627776 bytes"),
+        ("hsl.System(seed=10**5000)", "seed is a number of more than 40 digits"),
+        ("hsl.System(gpus=10**5000)", "gpus = a number of more than 40 digits; expected 1..4"),
+        ("hsl.System(topology={1: 2, 'a': 3})", "unknown setting"),
+        ("hsl.System(capture='a\0b')", r"capture is 'a\\x00b'; it must be the path of a file"),
+        ("hsl.System(capture='\ud800')", r"capture is '\\ud800'; it must be the path of a file"),
     ],
 )
 def test_bad_argument(s: hsl.System, call: str, words: str) -> None:

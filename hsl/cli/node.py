@@ -240,7 +240,7 @@ def attach(options: dict[str, Any], end: str, links: int) -> list[Attachment]:
             listen=listen,
             wait=options["wait"],
             faults=plan.part("cpu" if end == "cpu" else "gpu", link),
-            incarnation_file=None if port or keep is None else keep.with_name(keep.name + suffix(link)),
+            incarnation_file=None if port or keep is None else keep.parent / (keep.name + suffix(link)),
         )
         for port, first in enumerate((options["listen"] or options["connect"], options.get("memory")))
         if first is not None

@@ -144,6 +144,12 @@ def _atomic(
     yield plain._replace(addr=message.addr, read=read, **kind)
 
 
+def _unwritten(values: list[int]) -> int:
+    """Return the lowest number that was not written."""
+    taken = set(values)
+    return next(number for number in range(len(taken) + 1) if number not in taken)
+
+
 def _judged(found: list[TraceOperation], unjudged: dict[int, str]) -> Seen:
     """Return the words that can be judged: their values tell writes apart and come from these links."""
     written: dict[int, list[int]] = defaultdict(list)
@@ -166,8 +172,6 @@ def _judged(found: list[TraceOperation], unjudged: dict[int, str]) -> Seen:
     if len(kept) > MAX_OPERATIONS:
         raise ConfigError(f"capture: {len(kept)} accesses to judge; expected at most {MAX_OPERATIONS}")
     words = {each.addr for each in kept}
-    free = {
-        addr: next(n for n in range(1 << 64) if n not in written[addr]) for addr in words - initial.keys()
-    }
+    free = {addr: _unwritten(written[addr]) for addr in words - initial.keys()}
     trace = Trace(kept, {addr: value for addr, value in (initial | free).items() if addr in words})
     return Seen(trace, len(words), dict(Counter(unjudged.values())))
