@@ -9,12 +9,12 @@ import os
 import re
 import stat
 import sys
+import tempfile
 import tomllib
 from collections.abc import Callable, Iterator
 from contextlib import contextmanager
 from functools import partial
 from pathlib import Path
-from tempfile import TemporaryFile
 from typing import IO, Any, BinaryIO, Final, TextIO
 
 from hsl.errors import ConfigError, reason
@@ -34,6 +34,7 @@ __all__ = [
     "parse_toml",
     "read_at_most",
     "read_file",
+    "temporary_folder",
 ]
 
 TEXT: Final = "utf-8-sig"  # UTF-8, with or without the byte order mark that some editors write
@@ -50,6 +51,7 @@ JSON_ERRORS: Final = {
     "Unterminated string starting at": "a string without end begins",
     "Invalid control character at": "invalid control character",
     "Invalid \\escape": "invalid escape",
+    "Unexpected UTF-8 BOM (decode using utf-8-sig)": "unexpected byte order mark",
     "Invalid \\uXXXX escape": "invalid \\u escape",
 }
 TUPLE: Final = re.compile(r"\('(.*?)',?\)")  # how the parser of TOML prints the parts of a key
@@ -161,6 +163,14 @@ def read_at_most(stream: IO[bytes], size: int) -> bytes:
     return b"".join(parts)
 
 
+def temporary_folder() -> Path:
+    """Return the folder for temporary files. Raises ConfigError where no folder takes one."""
+    try:
+        return Path(tempfile.gettempdir())  # it tries which of several takes a file
+    except FileNotFoundError as error:
+        raise ConfigError("no folder takes a temporary file; set TMPDIR to one that does") from error
+
+
 def parse_toml(data: bytes, name: str) -> dict[str, Any]:
     """Return the table of a TOML file called `name`. Raises ConfigError when it is not TOML."""
     with _errors_of(name):
@@ -218,7 +228,7 @@ def _standard_input(name: str, most: int) -> Iterator[BinaryIO]:
     """Open a copy of standard input, which has a size and can be read again."""
     if sys.stdin is None:
         raise ConfigError(f"{name}: there is no standard input")
-    with TemporaryFile() as copy:
+    with tempfile.TemporaryFile(dir=temporary_folder()) as copy:
         while part := sys.stdin.buffer.read(CHUNK):
             if copy.write(part) and copy.tell() > most:
                 raise ConfigError(f"{name}: larger than the limit of {most} bytes")

@@ -18,7 +18,7 @@ from hsl._generated.constants import LINE_BYTES, TU_EXPONENT_HARDWARE
 from hsl.agents.access import Access, Order, Ticket
 from hsl.agents.atomics import PERFORMED
 from hsl.emulator.device import lines_of
-from hsl.emulator.machine import Machine
+from hsl.emulator.machine import MAX_VIRTUAL_NS, Machine
 from hsl.emulator.memory_range import MemoryRange
 from hsl.emulator.operands import Operand, atomic_access, unpacked
 from hsl.emulator.topology import SHAPES, Topology
@@ -137,7 +137,7 @@ class Agent:
 
         """
         places = addresses(addrs)
-        positive("size", size)
+        size = positive("size", size)
         results = self._run(access for addr in places for access in self._loads("load_many", addr, size))
         return np.frombuffer(b"".join(results), np.uint8).reshape(len(places), size).copy()
 
@@ -342,7 +342,10 @@ class System:
     def run(self, ns: int) -> None:
         """Let `ns` nanoseconds of virtual time pass."""
         self._machine.require_open()
-        self._machine.run_until(self.now + positive("ns", ns))
+        end = self.now + positive("ns", ns)
+        if end > MAX_VIRTUAL_NS:
+            raise ConfigError(f"ns is {ns}; virtual time ends at {MAX_VIRTUAL_NS} ns")
+        self._machine.run_until(end)
 
     def capture(self, file: str | os.PathLike[str]) -> None:
         """Write every flit from now on into the pcapng file `file`, until the system is closed.

@@ -39,9 +39,10 @@ def test_null_is_of_json_and_none_of_python() -> None:
     assert (shown(None), quoted(None), quoted(True)) == ("null", "None", "True")
 
 
-@pytest.mark.parametrize(
-    "value", [DEEP, "x" * 10_000, b"x" * 10_000, list(range(1000)), 10**6000, [10**6000]]
-)
+LONG = (DEEP, "x" * 10_000, b"x" * 10_000, list(range(1000)), 10**6000, {"a": 10**6000})
+
+
+@pytest.mark.parametrize("value", LONG, ids=lambda value: type(value).__name__)
 def test_every_value_is_shown_in_part(value: object) -> None:
     """A value without end is shown in a few characters."""
     assert len(shown(value)) <= MOST + 20

@@ -106,13 +106,14 @@ def check_options(context: click.Context) -> None:
 def _check_apart(context: click.Context, options: dict[str, click.Parameter]) -> None:
     """Raise ConfigError if a file that is written is also read, or is written twice."""
     used: dict[str, str] = {}  # real path -> the option or argument that names it
+    written = (*OUTPUTS, CAPTURE)
     for each in context.command.params:
-        value = context.params.get(each.name or "")
+        value = context.params.get(each.name or "") if each.opts[0] not in written else None
         for path in value if isinstance(value, tuple) else (value,):
             text = str(path)
             if (isinstance(each.type, File) or text.endswith(READ)) and path is not None and text != STDIN:
                 used[os.path.realpath(text)] = each.opts[0] if isinstance(each, click.Option) else "the input"
-    for name in (*OUTPUTS, CAPTURE):
+    for name in written:
         path = context.params.get(options[name].name or "") if name in options else None
         if path is None or str(path) == STDOUT or (exists(path) and not os.path.isfile(path)):  # noqa: PTH113
             continue

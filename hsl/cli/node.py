@@ -290,9 +290,9 @@ def load_topology(options: dict[str, Any], tu: int) -> Topology:
     return replace(topology, codec=choose("codec", options["engine"]))
 
 
-def read_input(path: Path) -> bytes:
-    """The bytes of a file. Raises ConfigError when it cannot be read or fits no host memory."""
-    return read_file(path, MAX_MEMORY, f"--input {path}")
+def read_input(path: Path, room: int = MAX_MEMORY) -> bytes:
+    """The bytes of a file. Raises ConfigError when it cannot be read or has more than `room` bytes."""
+    return read_file(path, room, f"--input {path}")
 
 
 def deliver(

@@ -35,7 +35,7 @@ def choose(layer: str, engine: str | None = None) -> str:
     if layer not in BUILT:
         raise ConfigError(f"unknown layer {layer!r}; {expected(LAYERS, layer)}")
     asked = engine if engine is not None else os.environ.get(VARIABLE) or None  # empty is unset
-    if asked is not None and asked not in ENGINES:
+    if asked is not None and not (isinstance(asked, str) and asked in ENGINES):
         raise ConfigError(f"unknown engine {quoted(asked)}; {expected(ENGINES)}")
     if asked is None or asked in BUILT[layer]:
         return asked or BUILT[layer][0]

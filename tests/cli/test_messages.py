@@ -187,8 +187,31 @@ def test_a_file_does_not_command_the_terminal(
     done = CliRunner().invoke(main, line.split())
     assert done.exit_code == ExitCode.USAGE
     assert r"a\x1b[31m" in done.stderr
-    assert done.stderr.count("\n") == 1
+    assert len([line for line in done.stderr.splitlines() if not line.startswith("seed ")]) == 1
     assert done.stderr.replace("\n", "").isprintable(), done.stderr
+
+
+@pytest.mark.parametrize(
+    "line", ["demo --transport loopback --input", "demo -v --kernel ring --transport loopback --input"]
+)
+@pytest.mark.parametrize(("name", "shown"), [("n\udcff", r"n\udcff"), ("n\x1b[2J", r"n\x1b[2J")])
+def test_the_name_of_an_input_is_printable(
+    line: str, name: str, shown: str, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """A report shows the name of its input in characters that can be printed, and does nothing else."""
+    monkeypatch.chdir(tmp_path)
+    Path(name).write_text("a b\n")
+    done = CliRunner().invoke(main, [*line.split(), name])
+    assert done.exit_code == ExitCode.OK, done.stderr
+    assert shown in done.stdout
+
+
+def test_the_name_of_a_recording_is_printable(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    """The name of a saved run is shown in characters that can be printed."""
+    monkeypatch.chdir(tmp_path)
+    done = CliRunner().invoke(main, ["stress", "--ops", "2", "--seed", "1", "--save", "n\udcff\x1b"])
+    assert done.exit_code == ExitCode.OK, done.stderr
+    assert r"saved: n\udcff\x1b" in done.stdout
 
 
 def test_a_title_does_not_command_the_terminal(tmp_path: Path) -> None:
