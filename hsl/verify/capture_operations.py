@@ -24,6 +24,7 @@ from hsl.verify.trace_operation import MAX_OPERATIONS, Trace, TraceOperation
 __all__ = ["Seen", "operations_of"]
 
 WORD = 8
+MAX_WORDS = 1 << 23  # that are not judged: 700 MB, of the lines of an input of 64 MiB
 MAX_OPEN = 1 << 16  # requests without completion: what all TXNs of sixteen agents allow
 _ONE_VALUE = (Op.ReadOnce, Op.WriteFull, Op.WritePtl, Op.AtomicLoad)
 
@@ -94,6 +95,8 @@ def _mark(unjudged: dict[int, str], addr: int, why: str) -> None:
     first = addr - addr % LINE_BYTES
     for word in range(first, first + LINE_BYTES, WORD):
         unjudged.setdefault(word, why)
+    if len(unjudged) > MAX_WORDS:
+        raise ConfigError(f"capture: more than {MAX_WORDS} words; give it in parts")
 
 
 def _words(request: _Sent, answer: _Sent, unjudged: dict[int, str]) -> Iterator[TraceOperation]:

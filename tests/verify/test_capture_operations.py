@@ -6,12 +6,15 @@ import time
 from collections.abc import Sequence
 from pathlib import Path
 
+import pytest
+
 from hsl._generated.constants import Aop, FlitType, Op, St
 from hsl.capture import CaptureInfo, Clock, Lane, Sink, Writer
 from hsl.capture.pcapng import Direction, Packet
 from hsl.codec.flit import Flit
 from hsl.codec.message import Message
 from hsl.codec.reference import Packer, encode_flit
+from hsl.errors import ConfigError
 from hsl.verify.capture_operations import CACHED, PARTIAL, TWICE, UNSEEN, Seen, _unwritten, operations_of
 from hsl.verify.checker import CONSISTENT, VIOLATION, check
 
@@ -73,6 +76,15 @@ def test_the_initial_value_of_many_writes_is_found_at_once() -> None:
     began = time.process_time()
     assert _unwritten(values) == 100_000
     assert time.process_time() - began < 1  # a search of the list for each value takes a minute
+
+
+def test_the_words_of_a_capture_are_bounded(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    """A capture of more words than memory should hold is refused; without a bound it takes 20 times its size."""
+    monkeypatch.setattr("hsl.verify.capture_operations.MAX_WORDS", 16)
+    reads = [Message(Op.ReadShared, GPU, CPU, line, 0, line * 64) for line in range(3)]
+    assert capture(tmp_path / "x", reads[:2]).unjudged == {CACHED: 16}
+    with pytest.raises(ConfigError, match="capture: more than 16 words; give it in parts"):
+        capture(tmp_path / "x", reads)
 
 
 def test_a_comment_that_is_cut_off_says_nothing(tmp_path: Path) -> None:
