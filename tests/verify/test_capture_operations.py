@@ -79,7 +79,7 @@ def test_the_initial_value_of_many_writes_is_found_at_once() -> None:
 
 
 def test_the_words_of_a_capture_are_bounded(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
-    """A capture of more words than memory should hold is refused; without a bound it takes 20 times its size."""
+    """A capture of more words than memory should hold is refused: they take 20 times its size."""
     monkeypatch.setattr("hsl.verify.capture_operations.MAX_WORDS", 16)
     reads = [Message(Op.ReadShared, GPU, CPU, line, 0, line * 64) for line in range(3)]
     assert capture(tmp_path / "x", reads[:2]).unjudged == {CACHED: 16}
