@@ -9,17 +9,20 @@ import os
 import re
 import stat
 import sys
+import tempfile
 import tomllib
 from collections.abc import Callable, Iterator
 from contextlib import contextmanager
+from functools import partial
 from pathlib import Path
-from tempfile import TemporaryFile
 from typing import IO, Any, BinaryIO, Final, TextIO
 
 from hsl.errors import ConfigError, reason
+from hsl.shown import shown
 
 __all__ = [
     "STDIN",
+    "TEXT",
     "check_writable",
     "create_file",
     "create_text",
@@ -31,8 +34,10 @@ __all__ = [
     "parse_toml",
     "read_at_most",
     "read_file",
+    "temporary_folder",
 ]
 
+TEXT: Final = "utf-8-sig"  # UTF-8, with or without the byte order mark that some editors write
 STDIN: Final = "-"  # standard input, as a name of a file
 MAX_STDIN: Final = 1 << 32  # bytes: the largest file that any command takes
 CHUNK: Final = 1 << 20  # bytes read at once: a limit of gigabytes is not allocated for a small file
@@ -46,21 +51,23 @@ JSON_ERRORS: Final = {
     "Unterminated string starting at": "a string without end begins",
     "Invalid control character at": "invalid control character",
     "Invalid \\escape": "invalid escape",
+    "Unexpected UTF-8 BOM (decode using utf-8-sig)": "unexpected byte order mark",
     "Invalid \\uXXXX escape": "invalid \\u escape",
 }
 TUPLE: Final = re.compile(r"\('(.*?)',?\)")  # how the parser of TOML prints the parts of a key
 
 
 @contextmanager
-def open_file(path: Path, name: str = "") -> Iterator[BinaryIO]:
+def open_file(path: Path, name: str = "", most: int = MAX_STDIN) -> Iterator[BinaryIO]:
     """Open a regular file, the null device or standard input as bytes; messages call it `name` or its path.
 
-    Raises ConfigError for a file that cannot be opened or read, and for a pipe or a device: opening a pipe
-    waits for a writer, and a device may have no end.
+    `most`: bytes that are taken of standard input. Raises ConfigError for more, for a file that cannot be
+    opened or read, and for a pipe or a device: opening a pipe waits for a writer, and a device may have no
+    end.
     """
     name = name or str(path)
     if str(path) == STDIN:
-        with _errors_of(name), _standard_input(name) as copy:
+        with _errors_of(name), _standard_input(name, most) as copy:
             yield copy
         return
     with _errors_of(name), _opened(path, name, _without_waiting) as stream:
@@ -78,15 +85,15 @@ def open_stream(path: Path) -> Iterator[BinaryIO]:
 
 
 @contextmanager
-def open_text(path: Path) -> Iterator[TextIO]:
-    """As open_file, as UTF-8 text; ConfigError also when it is not."""
-    with open_file(path) as raw, io.TextIOWrapper(raw, encoding="utf-8") as stream:
+def open_text(path: Path, most: int = MAX_STDIN) -> Iterator[TextIO]:
+    """As open_file, as UTF-8 text with or without a byte order mark; ConfigError also when it is not."""
+    with open_file(path, most=most) as raw, io.TextIOWrapper(raw, encoding=TEXT) as stream:
         yield stream
 
 
 def read_file(path: Path, limit: int, name: str = "") -> bytes:
     """Return the bytes of a file. Raises ConfigError as open_file, and for more than `limit` bytes."""
-    with open_file(path, name) as stream:
+    with open_file(path, name, limit) as stream:
         small = os.fstat(stream.fileno()).st_size <= limit  # 0 for files of the kernel
         if small and len(data := read_at_most(stream, limit + 1)) <= limit:
             return data
@@ -156,17 +163,43 @@ def read_at_most(stream: IO[bytes], size: int) -> bytes:
     return b"".join(parts)
 
 
+def temporary_folder() -> Path:
+    """Return the folder for temporary files. Raises ConfigError where no folder takes one."""
+    try:
+        return Path(tempfile.gettempdir())  # it tries which of several takes a file
+    except FileNotFoundError as error:
+        raise ConfigError("no folder takes a temporary file; set TMPDIR to one that does") from error
+
+
 def parse_toml(data: bytes, name: str) -> dict[str, Any]:
     """Return the table of a TOML file called `name`. Raises ConfigError when it is not TOML."""
     with _errors_of(name):
-        text = data.decode()
+        text = data.decode(TEXT)
     found: dict[str, Any] = _parsed(tomllib.loads, text, name, "TOML")
     return found
 
 
 def parse_json(text: str | bytes, name: str) -> Any:
     """Return the value of a JSON text called `name`. Raises ConfigError when it is not JSON."""
-    return _parsed(json.loads, text, name, "JSON")
+    parse = partial(json.loads, object_pairs_hook=_object, parse_constant=_no_value)
+    return _parsed(parse, text, name, "JSON")
+
+
+class _Refused(ValueError):
+    """A text that Python takes for JSON."""
+
+
+def _object(pairs: list[tuple[str, Any]]) -> dict[str, Any]:
+    """Return a JSON object; of two values of a key one would be lost."""
+    found = dict(pairs)
+    if len(found) != len(pairs):
+        twice = next(key for at, (key, _) in enumerate(pairs) if key in dict(pairs[:at]))
+        raise _Refused(f"key {shown(twice)} comes twice in an object")
+    return found
+
+
+def _no_value(name: str) -> None:
+    raise _Refused(f"{name} is not a number")
 
 
 def _parsed(parse: Callable[[Any], Any], text: str | bytes, name: str, form: str) -> Any:
@@ -182,6 +215,8 @@ def _parsed(parse: Callable[[Any], Any], text: str | bytes, name: str, form: str
         raise ConfigError(f"{name}: not {form}: {what}") from error
     except UnicodeDecodeError as error:
         raise ConfigError(f"{name}: not {form}: {_byte(error)}") from error
+    except _Refused as error:
+        raise ConfigError(f"{name}: not {form}: {error}") from error
     except RecursionError as error:
         raise ConfigError(f"{name}: not {form} that can be read: its values are nested too deeply") from error
     except ValueError as error:  # what remains is the limit of int()
@@ -189,14 +224,14 @@ def _parsed(parse: Callable[[Any], Any], text: str | bytes, name: str, form: str
 
 
 @contextmanager
-def _standard_input(name: str) -> Iterator[BinaryIO]:
+def _standard_input(name: str, most: int) -> Iterator[BinaryIO]:
     """Open a copy of standard input, which has a size and can be read again."""
     if sys.stdin is None:
         raise ConfigError(f"{name}: there is no standard input")
-    with TemporaryFile() as copy:
+    with tempfile.TemporaryFile(dir=temporary_folder()) as copy:
         while part := sys.stdin.buffer.read(CHUNK):
-            if copy.write(part) and copy.tell() > MAX_STDIN:
-                raise ConfigError(f"{name}: larger than the limit of {MAX_STDIN} bytes")
+            if copy.write(part) and copy.tell() > most:
+                raise ConfigError(f"{name}: larger than the limit of {most} bytes")
         copy.seek(0)
         yield copy
 

@@ -18,19 +18,22 @@ from hsl._generated.constants import LINE_BYTES, TU_EXPONENT_HARDWARE
 from hsl.agents.access import Access, Order, Ticket
 from hsl.agents.atomics import PERFORMED
 from hsl.emulator.device import lines_of
-from hsl.emulator.machine import Machine
+from hsl.emulator.machine import MAX_VIRTUAL_NS, Machine
 from hsl.emulator.memory_range import MemoryRange
 from hsl.emulator.operands import Operand, atomic_access, unpacked
 from hsl.emulator.topology import SHAPES, Topology
 from hsl.engine.select import choose
 from hsl.errors import ConfigError
 from hsl.files import exists
+from hsl.shown import quoted
 from hsl.transport.faults import FaultPlan
 
 __all__ = ["Agent", "MemoryRange", "System"]
 
 MAX_SEED: Final = (1 << 64) - 1
 WINDOW: Final = 1024  # accesses of one call that are open at once; an agent takes 4096
+NUMBERS: Final = ("addr", "size", "aop", "dst", "stream", "order", "pasid", "perms", "dom")  # of an Access
+MAX_BITS: Final = 128  # of an argument: more than any field or address has, and Python prints it
 FENCES: Final = {"load": Order.LOAD, "store": Order.STORE, "ncr": Order.NCR}
 Bytes = bytes | bytearray | memoryview | npt.NDArray[Any]
 
@@ -110,8 +113,8 @@ class Agent:
         """
         order = Order(0)
         for kind in kinds:
-            if kind not in FENCES:
-                raise ConfigError(f"fence({kind!r}): the kind must be one of {', '.join(FENCES)}")
+            if not isinstance(kind, str) or kind not in FENCES:
+                raise ConfigError(f"fence({quoted(kind)}): the kind must be one of {', '.join(FENCES)}")
             order |= FENCES[kind]
         self._run([Access("fence", order=order or Order.ALL)])
 
@@ -134,7 +137,7 @@ class Agent:
 
         """
         places = addresses(addrs)
-        positive("size", size)
+        size = positive("size", size)
         results = self._run(access for addr in places for access in self._loads("load_many", addr, size))
         return np.frombuffer(b"".join(results), np.uint8).reshape(len(places), size).copy()
 
@@ -167,9 +170,15 @@ class Agent:
 
         """
         if not isinstance(access, Access):
-            raise ConfigError(f"submit({access!r}): expected an hsl.Access")
-        addr, size = integer("addr", access.addr), integer("size", access.size)
-        return self._submit(access._replace(addr=addr, size=size, data=raw(access.data)))
+            raise ConfigError(f"submit({quoted(access)}): expected an hsl.Access")
+        if not isinstance(access.kind, str):
+            raise ConfigError(f"kind is {quoted(access.kind)}; it must be a str")
+        numbers: dict[str, Any] = {name: integer(name, getattr(access, name)) for name in NUMBERS}
+        if not 0 <= numbers["order"] <= Order.ALL:
+            raise ConfigError(f"order is {numbers['order']}; it must be 0 to {int(Order.ALL)}")
+        numbers["order"] = Order(numbers["order"])
+        be = None if access.be is None else integer("be", access.be)
+        return self._submit(access._replace(**numbers, be=be, data=raw(access.data)))
 
     def _submit(self, access: Access) -> Ticket:
         return self._machine.submit(self._device, self.nid, access)
@@ -325,7 +334,7 @@ class System:
         """
         for ticket in tickets:
             if not isinstance(ticket, Ticket):
-                raise ConfigError(f"wait({ticket!r}): expected tickets, as in wait(first, second)")
+                raise ConfigError(f"wait({quoted(ticket)}): expected tickets, as in wait(first, second)")
         for ticket in tickets:
             self._machine.wait(ticket)
         return [self._machine.result(ticket) for ticket in tickets]
@@ -333,7 +342,10 @@ class System:
     def run(self, ns: int) -> None:
         """Let `ns` nanoseconds of virtual time pass."""
         self._machine.require_open()
-        self._machine.run_until(self.now + positive("ns", ns))
+        end = self.now + positive("ns", ns)
+        if end > MAX_VIRTUAL_NS:
+            raise ConfigError(f"ns is {ns}; virtual time ends at {MAX_VIRTUAL_NS} ns")
+        self._machine.run_until(end)
 
     def capture(self, file: str | os.PathLike[str]) -> None:
         """Write every flit from now on into the pcapng file `file`, until the system is closed.
@@ -342,8 +354,11 @@ class System:
         time, a comment at each flit that a fault has hit. Raises CaptureError when it cannot be written.
         """
         if not isinstance(file, str | os.PathLike):
-            raise ConfigError(f"capture is {file!r}; it must be the path of a file")
-        self._machine.record(os.fspath(file))
+            raise ConfigError(f"capture is {quoted(file)}; it must be the path of a file")
+        name = os.fsdecode(file)
+        if not name or "\0" in name or not encodes(name):
+            raise ConfigError(f"capture is {quoted(name)}; it must be the path of a file")
+        self._machine.record(name)
 
     def report(self) -> dict[str, Any]:
         """Return what has happened so far as plain data for json; a closed system can still be asked.
@@ -385,13 +400,13 @@ def assembled(source: str | os.PathLike[str] | Mapping[str, Any], given: Mapping
     settings: dict[str, Any] = {"tu": TU_EXPONENT_HARDWARE}
     if isinstance(source, Mapping):
         settings |= source
-    elif source in SHAPES:
+    elif isinstance(source, str) and source in SHAPES:
         settings["shape"] = source
     elif isinstance(source, str | os.PathLike) and exists(source):
-        settings |= Topology.read(Path(source))
+        settings |= Topology.read(Path(os.fsdecode(source)))
     else:
         raise ConfigError(
-            f"topology is {str(source)!r}; it must be {', '.join(SHAPES)}, or a file that exists"
+            f"topology is {quoted(source)}; it must be {', '.join(SHAPES)}, or a file that exists"
         )
     return Topology.of(settings | {name: item(value) for name, value in given.items() if value is not None})
 
@@ -399,10 +414,20 @@ def assembled(source: str | os.PathLike[str] | Mapping[str, Any], given: Mapping
 def plan(faults: str | float | os.PathLike[str]) -> str:
     """Return the text of the faults. Raises ConfigError for another type, or a rate outside 0 to 1."""
     if isinstance(faults, str | os.PathLike):
-        return os.fspath(faults)
-    if not isinstance(faults, int | float | np.number) or not 0 <= faults <= 1:
-        raise ConfigError(f"faults is {faults!r}; it must be a rate from 0 to 1, or a str such as 'crc:1e-3'")
+        return os.fsdecode(faults)
+    if not isinstance(faults, int | float | np.integer | np.floating) or not 0 <= faults <= 1:
+        raise ConfigError(
+            f"faults is {quoted(faults)}; it must be a rate from 0 to 1, or a str such as 'crc:1e-3'"
+        )
     return str(faults)
+
+
+def encodes(name: str) -> bool:
+    """True if a file can have the name: a lone surrogate stands for a byte, or for nothing."""
+    try:
+        return bool(os.fsencode(name))
+    except UnicodeEncodeError:
+        return False
 
 
 def item(value: Any) -> Any:
@@ -418,9 +443,12 @@ def plain(operand: Any) -> Any:
 def integer(name: str, value: int) -> int:
     """Return `value` as an int. Raises ConfigError unless it is an integer, of Python or numpy."""
     try:
-        return index(value)
+        number = index(value)
     except TypeError:
-        raise ConfigError(f"{name} is {value!r}; it must be an integer") from None
+        raise ConfigError(f"{name} is {quoted(value)}; it must be an integer") from None
+    if number.bit_length() > MAX_BITS:
+        raise ConfigError(f"{name} is {quoted(number)}; it must have at most {MAX_BITS} bits")
+    return number
 
 
 def positive(name: str, value: int) -> int:

@@ -397,7 +397,7 @@ def test_every_call_checks_its_addresses(s: hsl.System, call: str) -> None:
         ("hsl.System(faults=float('nan'))", "faults is nan"),
         ("hsl.System(faults=None)", "faults is None"),
         ("hsl.System(faults='2')", "rate 2 of faults; expected 0 to 1"),
-        ("hsl.System(topology=None)", "topology is 'None'; it must be star, mesh"),
+        ("hsl.System(topology=None)", "topology is None; it must be star, mesh"),
         ("hsl.System(capture=5)", "capture is 5; it must be the path of a file"),
         ("s.cpu.load('0x40')", "addr is '0x40'; it must be an integer"),
         ("s.cpu.load(0, 1.5)", "size is 1.5; it must be an integer"),

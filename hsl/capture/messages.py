@@ -35,7 +35,7 @@ _STOPPED: Final = {
     "fault: dropped": Landing.LOST,
     "fault: arrives with err=1": Landing.DAMAGED,
 }
-_CHANGED: Final = re.compile(r"fault: .* arrives as ([0-9a-f]*)")
+_CHANGED: Final = re.compile(r"fault: .* arrives as ((?:[0-9a-f]{2})*)")
 
 
 class Carried(NamedTuple):

@@ -14,7 +14,7 @@ from hsl.cli.exits import ExitCode, NothingSelected
 from hsl.cli.node import deliver
 from hsl.cli.options import is_quiet
 from hsl.errors import ConfigError
-from hsl.files import open_file
+from hsl.files import TEXT, open_file
 from hsl.verify.capture_operations import Seen, operations_of
 from hsl.verify.checker import VIOLATION, check
 from hsl.verify.trace_operation import MAX_LINE, Trace, axe, read_trace
@@ -85,7 +85,7 @@ def load(file: Path) -> Trace:
 
 def trace_of(stream: BinaryIO, name: str) -> Trace:
     """The operations of an open file. Raises ConfigError, and UnicodeDecodeError for other than UTF-8."""
-    text = io.TextIOWrapper(stream, encoding="utf-8")
+    text = io.TextIOWrapper(stream, encoding=TEXT)
     try:  # no line is read further than it may be long
         return read_trace(iter(partial(text.readline, MAX_LINE + 1), ""), name)
     finally:

@@ -7,13 +7,12 @@ from collections.abc import Callable, Sequence
 from pathlib import Path
 from typing import Any, Final
 
-import click
 from rich.console import Console
 from rich.table import Table
 from rich.text import Text
 
 from hsl._generated.constants import LinkState
-from hsl.cli.exits import ExitCode
+from hsl.cli.exits import ExitCode, NothingSelected
 from hsl.cli.node import deliver
 from hsl.cli.options import is_quiet
 from hsl.cli.tables import UNLIMITED, console_width
@@ -62,8 +61,7 @@ def tell(
 ) -> int:
     """Deliver the report of a table; the exit code."""
     if not number:
-        click.echo(f"hsl: no records in {folder}: `make coverage` in a checkout of hsl writes them", err=True)
-        return ExitCode.NOTHING
+        raise NothingSelected(f"no records in {folder}: `make coverage` in a checkout of hsl writes them")
     report = {
         "schema": f"hsl.coverage.{name}/1",
         "records": number,

@@ -109,10 +109,11 @@ def main_job(
     """The report of a kernel that counts the bytes of a file."""
     with as_file(files("hsl._generated") / "prose.txt") as prose, contextlib.ExitStack() as stack:
         source = path or prose
+        room = load_topology(options, TU_EXPONENT_SOFTWARE).memory_bytes
         if str(source) == STDIN:  # two readers: the check below, and the CPU
             source = stack.enter_context(OwnFolder(FOLDER)) / "input"
-            source.write_bytes(read_input(Path(STDIN)))
-        read_input(source)
+            source.write_bytes(read_input(Path(STDIN), room))
+        read_input(source, room)
         with telemetry_broker(options["telemetry"]) as broker:
             nodes = run(source, kernel, transport, options | {"telemetry": broker})
     setup = {

@@ -23,6 +23,7 @@ from hsl.errors import (
     TransportError,
 )
 from hsl.interruption import Interruption, command_ended
+from hsl.shown import visible
 
 __all__ = ["ExitCode", "ExitCodes", "NothingSelected", "forget_output"]
 
@@ -34,7 +35,7 @@ class ExitCode(IntEnum):
     FAILED = 1  # it was checked, and it is wrong
     INTERRUPTED = 2
     INTERNAL = 3  # our own error, or a tool that is missing
-    USAGE = 4  # wrong arguments or bad input, or the system has no room or no descriptor left
+    USAGE = 4  # wrong arguments or bad input, or the system has no room, memory or descriptor left
     NOTHING = 5  # nothing was selected, nothing ran
     PEER_LOST = 7  # the peer or the device under test is lost or cannot be reached
 
@@ -62,6 +63,7 @@ ENDINGS: tuple[tuple[type[BaseException], ExitCode], ...] = (
     (LinkError, ExitCode.PEER_LOST),
     (TransportError, ExitCode.USAGE),  # an address that cannot be used, such as a port that is taken
     (TransactionError, ExitCode.FAILED),
+    (MemoryError, ExitCode.USAGE),
 )
 
 
@@ -82,6 +84,8 @@ def told(error: BaseException, code: ExitCode, trace: TracebackType | None) -> s
             f"internal error: {type(error).__name__}: {error} ({frame.filename}:{frame.lineno}; "
             "HSL_TRACEBACK=1 shows the way there)"
         )
+    if isinstance(error, MemoryError):
+        return "there is not enough memory; give less input, or a higher limit (ulimit -v)"
     if isinstance(error, OSError):
         where = error.filename or ("standard output" if error.errno in FULL else "")
         return f"{where}: {error.strerror}" if where else str(error.strerror)
@@ -126,10 +130,11 @@ class ExitCodes:
             if isinstance(error, click.exceptions.NoArgsIsHelpError):
                 click.echo(error.message)  # on stdout: `hsl | less` shows it
             elif isinstance(error, click.ClickException):
+                vars(error)["message"] = visible(error.message)  # final for mypy; show() adds the usage
                 if hint:
                     error = click.UsageError(error.format_message() + hint, getattr(error, "ctx", None))
                 error.show()
             else:
-                click.echo(f"hsl: {told(error, code, trace)}{hint}", err=True)
+                click.echo(f"hsl: {visible(told(error, code, trace))}{hint}", err=True)
         forget_output()
         sys.exit(code)

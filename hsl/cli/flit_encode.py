@@ -6,8 +6,6 @@ message without `offset` begins as early as it can so that it ends in its flit. 
 
 from __future__ import annotations
 
-import json
-import reprlib
 from enum import IntEnum
 from typing import Any, Final
 
@@ -19,6 +17,7 @@ from hsl.codec.flit import FORMATS, Flit, FlitFormat, flit_format
 from hsl.codec.message import Message
 from hsl.errors import CodecError, ConfigError
 from hsl.nearest import expected
+from hsl.shown import shown
 
 __all__ = ["encode_document"]
 
@@ -221,11 +220,6 @@ def number(value: Any, where: str) -> int:
     if not isinstance(value, int) or isinstance(value, bool):
         raise ConfigError(f"{where}: {shown(value)}; expected an integer")
     return value
-
-
-def shown(value: Any) -> str:
-    """A value of any size in a few words: null, true and false as JSON spells them."""
-    return json.dumps(value) if value is None or isinstance(value, bool) else reprlib.repr(value)
 
 
 def hex_bytes(value: Any, where: str) -> bytes:

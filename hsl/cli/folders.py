@@ -11,6 +11,8 @@ from contextlib import suppress
 from pathlib import Path
 from types import TracebackType
 
+from hsl.errors import ConfigError, reason
+from hsl.files import temporary_folder
 from hsl.interruption import Held, at_exit
 
 __all__ = ["OwnFolder", "sweep"]
@@ -25,13 +27,13 @@ class OwnFolder:
     """A context for a new folder `prefix`XXXXXXXX.hsl-own in `parent`; it must get files and sockets only.
 
     Its owner holds a lock on it, which the kernel takes away when the owner ends. Before it is made, those
-    that dead owners have left are removed.
+    that dead owners have left are removed. Raises ConfigError where none can be made.
     """
 
     def __init__(self, prefix: str, parent: Path | None = None) -> None:
         self.prefix = prefix
         with Held():  # it tries out where files can be made
-            self.parent = Path(tempfile.gettempdir()) if parent is None else parent
+            self.parent = temporary_folder() if parent is None else parent
 
     def __enter__(self) -> Path:
         sweep(self.prefix, self.parent)
@@ -51,7 +53,10 @@ class OwnFolder:
     def _made(self) -> tuple[Path, int]:
         """Make it and lock it; another command may sweep it away in between."""
         while True:
-            path = Path(tempfile.mkdtemp(SUFFIX, self.prefix, self.parent))
+            try:
+                path = Path(tempfile.mkdtemp(SUFFIX, self.prefix, self.parent))
+            except OSError as error:
+                raise ConfigError(f"{self.parent}: {reason(error)}") from error
             with suppress(FileNotFoundError):
                 lock = opened(path)
                 with suppress(OSError):  # on a file system without locks nobody can sweep it either

@@ -7,6 +7,7 @@ either behind `not`. Conditions on more than one other option are checked by the
 
 from __future__ import annotations
 
+import os
 from collections.abc import Iterator
 from typing import Final
 
@@ -14,8 +15,9 @@ import click
 from click.core import ParameterSource
 
 from hsl.cli.help_values import ARRAY_KERNELS, COUNTING_KERNELS
+from hsl.cli.options import File
 from hsl.errors import ConfigError
-from hsl.files import check_writable
+from hsl.files import STDIN, check_writable, exists
 
 __all__ = ["EVERYWHERE", "NEEDS", "OUTPUTS", "check_options"]
 
@@ -73,6 +75,8 @@ NEEDS: Final[dict[str, dict[str, tuple[str, ...]]]] = {
 # Each with what serves a user who wants it on standard output.
 OUTPUTS: Final = {"--out": "; --json prints to standard output", "--save": ""}
 STDOUT: Final = "-"
+READ: Final = (".toml", ".litmus")  # ends of the names of files among values that may be something else
+CAPTURE: Final = "--capture"  # an output too, which its own command opens
 
 
 def check_options(context: click.Context) -> None:
@@ -96,6 +100,27 @@ def check_options(context: click.Context) -> None:
             if str(path) == STDOUT:
                 raise ConfigError(f"{name} {STDOUT}: expected the name of a file{hint}")
             check_writable(path, f"{name} {path}")
+    _check_apart(context, options)
+
+
+def _check_apart(context: click.Context, options: dict[str, click.Parameter]) -> None:
+    """Raise ConfigError if a file that is written is also read, or is written twice."""
+    used: dict[str, str] = {}  # real path -> the option or argument that names it
+    written = (*OUTPUTS, CAPTURE)
+    for each in context.command.params:
+        value = context.params.get(each.name or "") if each.opts[0] not in written else None
+        for path in value if isinstance(value, tuple) else (value,):
+            text = str(path)
+            is_read = isinstance(each.type, File) or each.name == "trace" or text.endswith(READ)
+            if path is not None and text != STDIN and is_read and exists(text):
+                used[os.path.realpath(text)] = each.opts[0] if isinstance(each, click.Option) else "the input"
+    for name in written:
+        path = context.params.get(options[name].name or "") if name in options else None
+        if path is None or str(path) == STDOUT or (exists(path) and not os.path.isfile(path)):  # noqa: PTH113
+            continue
+        other = used.setdefault(os.path.realpath(path), name)
+        if other != name:
+            raise ConfigError(f"{name} {path}: {other} is the same file")
 
 
 def _needs(context: click.Context) -> Iterator[tuple[str, str]]:

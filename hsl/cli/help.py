@@ -25,7 +25,7 @@ CODES: Final = {
     1: "The check failed.",
     2: "Interrupted, or the reader of the output has left.",
     3: "An internal error, or a program that is missing.",
-    4: "Wrong usage or bad input, or the disk is full.",
+    4: "Wrong usage or bad input, or disk or memory is full.",
     5: "Nothing was selected.",
     7: "The peer is lost or unreachable, or --time-limit is over.",
 }

@@ -21,6 +21,7 @@ from hsl.cli.processes import spread
 from hsl.errors import ConfigError
 from hsl.files import STDIN, exists, open_text
 from hsl.nearest import nearest
+from hsl.shown import visible
 from hsl.transport.faults import FaultKind, FaultPlan
 from hsl.verify.litmus import Explorer, Result
 from hsl.verify.litmus_report import herd, record
@@ -32,6 +33,7 @@ SCHEMA = "hsl.litmus/1"
 LIST_SCHEMA = "hsl.litmus.list/1"
 LONG_THREADS = 4  # tests of so many threads have thirty times the schedules: only with --long
 SUFFIX = ".litmus"
+CHARACTER = 4  # bytes of a character of UTF-8, at most
 FAULTS = "crc:0.03,drop:0.03"  # of a link: a replay in most runs
 
 
@@ -142,7 +144,7 @@ def unknown(name: str, tests: Sequence[str]) -> str:
 
 def read(path: Path) -> LitmusTest:
     """The test of a file. Raises ConfigError."""
-    with open_text(path) as stream:
+    with open_text(path, CHARACTER * MAX_BYTES) as stream:
         return parse(stream.read(MAX_BYTES + 1), str(path))
 
 
@@ -186,7 +188,7 @@ def run(explorer: Explorer, test: LitmusTest, how: How) -> Result:
 def show_list(report: dict[str, Any]) -> None:
     """A list as a person reads it."""
     for test in report["tests"]:
-        click.echo(f"{test['name']:<32} {test['title']}{' (--long)' if test['long'] else ''}")
+        click.echo(f"{test['name']:<32} {visible(test['title'])}{' (--long)' if test['long'] else ''}")
 
 
 def show(report: dict[str, Any]) -> None:

@@ -240,7 +240,7 @@ def attach(options: dict[str, Any], end: str, links: int) -> list[Attachment]:
             listen=listen,
             wait=options["wait"],
             faults=plan.part("cpu" if end == "cpu" else "gpu", link),
-            incarnation_file=None if port or keep is None else keep.with_name(keep.name + suffix(link)),
+            incarnation_file=None if port or keep is None else keep.parent / (keep.name + suffix(link)),
         )
         for port, first in enumerate((options["listen"] or options["connect"], options.get("memory")))
         if first is not None
@@ -290,9 +290,9 @@ def load_topology(options: dict[str, Any], tu: int) -> Topology:
     return replace(topology, codec=choose("codec", options["engine"]))
 
 
-def read_input(path: Path) -> bytes:
-    """The bytes of a file. Raises ConfigError when it cannot be read or fits no host memory."""
-    return read_file(path, MAX_MEMORY, f"--input {path}")
+def read_input(path: Path, room: int = MAX_MEMORY) -> bytes:
+    """The bytes of a file. Raises ConfigError when it cannot be read or has more than `room` bytes."""
+    return read_file(path, room, f"--input {path}")
 
 
 def deliver(

@@ -23,6 +23,7 @@ __all__ = [
     "FILE",
     "SEED",
     "Choice",
+    "File",
     "Integer",
     "Option",
     "candidates",

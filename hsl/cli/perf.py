@@ -16,7 +16,7 @@ import click
 from hsl._generated.constants import TU_EXPONENT_HARDWARE
 from hsl.capture import Clock, both_ends
 from hsl.cli.capture import recording, view
-from hsl.cli.exits import ExitCode
+from hsl.cli.exits import ExitCode, NothingSelected
 from hsl.cli.meter import Meter
 from hsl.cli.node import deliver, draw_seed, load_topology
 from hsl.cli.options import is_quiet
@@ -47,25 +47,24 @@ def program(trace: str, seed: int | None, out: Path | None, **options: Any) -> i
     """Run `hsl perf program`; its exit code."""
     seed = draw_seed(seed)
     started = time.monotonic()
-    with opened(trace) as stream:
+    with opened(Path(trace)) as stream:
         report = {"schema": SCHEMA} | measure(LackeyTrace(stream, trace), size_of(stream), seed, options)
     seconds = time.monotonic() - started
     report |= {"seconds": round(seconds, 3), "accesses_per_s": round(report["accesses"] / max(seconds, 1e-9))}
     if not report["accesses"] and not report["wrong"]:
-        click.echo(f"hsl: {trace}: no access in {report['lines']} lines", err=True)
-        return ExitCode.NOTHING
+        raise NothingSelected(f"{trace}: no access in {report['lines']} lines")
     with view(options):
         deliver(report, options["as_json"], out, show)
     return ExitCode.OK if report["verified"] else ExitCode.FAILED
 
 
 @contextlib.contextmanager
-def opened(name: str) -> Iterator[IO[bytes]]:
+def opened(path: Path) -> Iterator[IO[bytes]]:
     """The trace, to be read once. ConfigError when it cannot be."""
-    if name == STDIN:
+    if str(path) == STDIN:
         yield standard_input()
         return
-    with open_stream(Path(name)) as stream:
+    with open_stream(path) as stream:
         yield stream
 
 

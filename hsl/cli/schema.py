@@ -9,7 +9,7 @@ from typing import Any, Final
 
 import click
 
-from hsl.cli.exits import ExitCode
+from hsl.cli.exits import ExitCode, NothingSelected
 from hsl.cli.json_text import print_json
 from hsl.nearest import nearest
 
@@ -75,8 +75,7 @@ def print_schema(name: str | None, as_json: bool) -> int:
     if known is None or (name.partition("/")[1] and name.removeprefix("hsl.") != known.removeprefix("hsl.")):
         near = nearest(short(name), found)
         hint = f"did you mean {near}?" if near else "hsl schema lists all"
-        click.echo(f"hsl: unknown schema {name!r}; {hint}", err=True)
-        return ExitCode.NOTHING
+        raise NothingSelected(f"unknown schema {name!r}; {hint}")
     print_json(schema_bundle(known))
     return ExitCode.OK
 

@@ -2,12 +2,15 @@
 
 from __future__ import annotations
 
-from math import isfinite
+import re
+from math import nan
 from typing import Any, Final
 
 import click
 
-__all__ = ["Seconds"]
+__all__ = ["Seconds", "decimal"]
+
+DECIMAL: Final = re.compile(r"[-+]?[0-9.]{1,40}([eE][-+]?[0-9]{1,9})?")
 
 MAX_SECONDS: Final = 366 * 86400  # a year: asyncio and sockets take it
 
@@ -20,6 +23,7 @@ class Seconds(click.FloatRange):
     def __init__(self, most: float = MAX_SECONDS) -> None:
         """Accept 0 to `most` seconds."""
         super().__init__(0, most)
+        self.most = most
 
     @property
     def limits(self) -> str:
@@ -28,7 +32,16 @@ class Seconds(click.FloatRange):
 
     def convert(self, value: Any, param: click.Parameter | None, ctx: click.Context | None) -> float:
         """The number. Fails as a usage error for what is none, is not finite, or is out of range."""
-        seconds: float = super().convert(value, param, ctx)
-        if not isfinite(seconds):
-            self.fail(f"{value!r}; expected seconds, a number of 0..{self.max:g}", param, ctx)
+        seconds = decimal(value)
+        if not 0 <= seconds <= self.most:
+            self.fail(f"{value!r}; expected seconds, a number of 0..{self.most:g}", param, ctx)
         return seconds
+
+
+def decimal(value: object) -> float:
+    """Return the number that an argument spells in ASCII digits, nan if it spells none."""
+    text = str(value).strip()
+    try:
+        return float(text) if DECIMAL.fullmatch(text) else nan
+    except ValueError:  # as 1.2.3
+        return nan

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import click
 
-from hsl.cli.exits import ExitCode
+from hsl.cli.exits import ExitCode, NothingSelected
 from hsl.cli.json_text import print_json
 from hsl.nearest import nearest
 from hsl.spec_files import FILES, path_of, spec_folder
@@ -32,8 +32,7 @@ def print_path(name: str | None, as_json: bool) -> int:
     if found is None:
         near = nearest(name, [file.name for file in FILES])
         hint = f"did you mean {near}?" if near else "`hsl spec list` lists the names"
-        click.echo(f"hsl: the specification has no file {name}; {hint}", err=True)
-        return ExitCode.NOTHING
+        raise NothingSelected(f"the specification has no file {name}; {hint}")
     if as_json:
         print_json({"schema": PATH_SCHEMA, "name": name, "path": str(found)})
     else:

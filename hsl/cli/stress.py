@@ -18,6 +18,7 @@ from hsl.cli.options import is_quiet
 from hsl.engine.select import engines
 from hsl.errors import ConfigError
 from hsl.files import create_text
+from hsl.shown import visible
 from hsl.verify.given import program_of
 from hsl.verify.issuer import Issuer
 from hsl.verify.operation import Operation
@@ -214,7 +215,9 @@ def show(report: dict[str, Any]) -> None:
     counters = ", ".join(f"{name} {value}" for name, value in report["counters"].items())
     click.echo(f"{report['messages']} messages, {report['virtual_ns']} ns of virtual time; {counters}")
     if report["ok"]:
-        click.echo("nothing forbidden was seen" + (f"; saved: {report['saved']}" if report["saved"] else ""))
+        click.echo(
+            "nothing forbidden was seen" + (f"; saved: {visible(report['saved'])}" if report["saved"] else "")
+        )
         return
     found = report["failure"]
     click.echo(f"FORBIDDEN: {report['violation']}")
@@ -223,4 +226,5 @@ def show(report: dict[str, Any]) -> None:
             click.echo(f"{title}:")
             for line in lines:
                 click.echo(f"  {line}")
-    click.echo(f"again: {found['again']}" + (f"; shrunk: {found['replay']}" if found["replay"] else ""))
+    replay = f"; shrunk: {found['replay']}" if found["replay"] else ""
+    click.echo(visible(f"again: {found['again']}{replay}"))

@@ -16,6 +16,7 @@ from hsl._generated.constants import Vc
 from hsl.cli.help_values import HOMES
 from hsl.cli.options import is_quiet, is_verbose
 from hsl.cli.tables import paint, print_table
+from hsl.shown import visible
 
 __all__ = ["print_summary", "show_arrays", "show_demo", "show_node"]
 
@@ -152,7 +153,7 @@ def result_text(result: dict[str, Any] | None, source: str) -> str:
         else f"{value:,} {name}"
         for name, value in result.items()
     ]
-    return ", ".join(parts) + (f" ({Path(source).name})" if source else "")
+    return ", ".join(parts) + (f" ({visible(Path(source).name)})" if source else "")
 
 
 def time_text(clock: str, ns: int, up: int, whose: str) -> str:

@@ -32,7 +32,7 @@ from hsl.transport.faults import Arrival, FaultPlan
 from hsl.transport.loopback import HANDSHAKE_TU, Loopback
 from hsl.transport.node_device import NodeDevice
 
-__all__ = ["Machine"]
+__all__ = ["MAX_VIRTUAL_NS", "Machine"]
 
 MIN_SWEEP: Final = 1 << 12  # open accesses of one agent
 MAX_VIRTUAL_NS: Final = 1 << 60  # no run gets there: T_REQ ends an access that is never answered (5.11)

@@ -33,6 +33,7 @@ from hsl.errors import ConfigError
 from hsl.files import parse_toml, read_file
 from hsl.link.config import PortConfig
 from hsl.nearest import expected
+from hsl.shown import shown
 from hsl.transport.base import Place
 
 __all__ = ["Topology"]
@@ -116,10 +117,10 @@ class Topology:
         for name, (least, greatest) in LIMITS.items():
             value = getattr(self, name)
             if not isinstance(value, int) or isinstance(value, bool) or not least <= value <= greatest:
-                raise ConfigError(f"topology: {name} = {value!r}; expected {least}..{greatest}")
+                raise ConfigError(f"topology: {name} = {shown(value)}; expected {least}..{greatest}")
         for name, value, legal in (("flit", self.flit, list(SIZES)), ("shape", self.shape, SHAPES)):
-            if value not in legal:
-                raise ConfigError(f"topology: {name} = {value!r}; {expected(legal, value)}")
+            if not isinstance(value, str) or value not in legal:
+                raise ConfigError(f"topology: {name} = {shown(value)}; {expected(legal, value)}")
         for name in ("memory_bytes", "device_bytes"):
             if getattr(self, name) % PAGE_BYTES:
                 raise ConfigError(
@@ -135,7 +136,7 @@ class Topology:
     def of(cls, values: dict[str, Any]) -> Topology:
         """A topology from settings by name. Raises ConfigError for a name that is none."""
         legal = {field.name for field in fields(cls)} - {"codec", "atomics"}
-        if unknown := sorted(values.keys() - legal):
+        if unknown := sorted(map(str, values.keys() - legal)):
             raise ConfigError(
                 f"topology: unknown setting {', '.join(unknown)}; {expected(sorted(legal), unknown[0])}"
             )

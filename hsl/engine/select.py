@@ -11,6 +11,7 @@ from typing import Final
 
 from hsl.errors import ConfigError
 from hsl.nearest import expected
+from hsl.shown import quoted
 
 __all__ = ["BUILT", "ENGINES", "LAYERS", "choose", "engines"]
 
@@ -34,8 +35,8 @@ def choose(layer: str, engine: str | None = None) -> str:
     if layer not in BUILT:
         raise ConfigError(f"unknown layer {layer!r}; {expected(LAYERS, layer)}")
     asked = engine if engine is not None else os.environ.get(VARIABLE) or None  # empty is unset
-    if asked is not None and asked not in ENGINES:
-        raise ConfigError(f"unknown engine {asked!r}; {expected(ENGINES)}")
+    if asked is not None and not (isinstance(asked, str) and asked in ENGINES):
+        raise ConfigError(f"unknown engine {quoted(asked)}; {expected(ENGINES)}")
     if asked is None or asked in BUILT[layer]:
         return asked or BUILT[layer][0]
     there = ", ".join(f"{name}: {' or '.join(have)}" for name, have in BUILT.items())

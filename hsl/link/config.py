@@ -31,6 +31,7 @@ from hsl.codec.checks import Negotiated
 from hsl.codec.crc import ENGINES, crc32c
 from hsl.errors import ConfigError
 from hsl.nearest import expected
+from hsl.shown import quoted
 
 __all__ = ["CapsResult", "PortConfig", "below_minima", "invalid_caps", "negotiate", "parse_caps"]
 
@@ -106,7 +107,7 @@ class PortConfig:
             if value is None and name in _OPTIONAL:
                 continue
             if not isinstance(value, int) or not low <= value <= high:
-                raise ConfigError(f"{name} is {value!r}; expected {low}..{high}")
+                raise ConfigError(f"{name} is {quoted(value)}; expected {low}..{high}")
         if self.tu_limit < self.tu_exp:
             raise ConfigError(f"tu_exp_limit {self.tu_limit} is below tu_exp {self.tu_exp}")
         if self.nid_base + self.nid_count > MAX_NID + 1:

@@ -10,7 +10,8 @@ sending end; cpu and gpu of a demo are a and b. `link=N`, and `ns=N` for kinds t
 from __future__ import annotations
 
 import math
-from collections.abc import Callable, Iterable
+import re
+from collections.abc import Callable, Iterable, Mapping
 from dataclasses import dataclass, replace
 from pathlib import Path
 from typing import Any, Final
@@ -18,6 +19,7 @@ from typing import Any, Final
 from hsl._generated.constants import FlitType
 from hsl.errors import ConfigError
 from hsl.nearest import expected, nearest
+from hsl.shown import shown
 from hsl.transport.fault_kinds import KINDS, FaultKind, Outcome
 from hsl.transport.fault_scenario import Row, read_scenario
 
@@ -25,6 +27,7 @@ __all__ = ["MAX_FAULTS", "Fault", "FaultPlan"]
 
 # Length of a delay that does not say its own, in ns: several flits of a slow line.
 DELAY_NS = 10_000
+NUMBER: Final = re.compile(r"[-+]?[0-9.]{1,40}([eE][-+]?[0-9]{1,9})?")
 # Faults of one plan; every flit is compared with each.
 MAX_FAULTS = 64
 # Flits of a burst, and of `xN` and `nth`: what a counter of a report holds without surprise.
@@ -43,6 +46,10 @@ def _between(least: int, most: int) -> Callable[[Any], int | None]:
     return check
 
 
+def _one_of(names: Mapping[str, Any]) -> Callable[[Any], Any]:
+    return lambda value: names.get(value) if isinstance(value, str) else None
+
+
 def _rate(value: Any) -> float | None:
     fits = isinstance(value, int | float) and not isinstance(value, bool) and 0 <= value <= 1
     return float(value) if fits and math.isfinite(value) else None
@@ -52,7 +59,7 @@ TIMED: Final = " ".join(kind for kind, row in KINDS.items() if row.own_time)
 # Names of a scenario: field of Fault, what makes a legal value of it or None, and what is legal.
 SETTINGS: Final[dict[str, tuple[str, Callable[[Any], Any], str]]] = {
     "kind": ("kind", lambda v: FaultKind(v) if v in list(FaultKind) else None, " ".join(FaultKind)),
-    "type": ("only", lambda v: FlitType.__members__.get(str(v)), " ".join(FlitType.__members__)),
+    "type": ("only", _one_of(FlitType.__members__), " ".join(FlitType.__members__)),
     "rate": ("rate", _rate, "0 to 1"),
     "count": ("count", _between(1, MAX_COUNT), f"1 to {MAX_COUNT}"),
     "nth": ("nth", _between(1, MAX_COUNT), f"1 to {MAX_COUNT}"),
@@ -62,7 +69,7 @@ SETTINGS: Final[dict[str, tuple[str, Callable[[Any], Any], str]]] = {
         _between(0, MAX_NS),
         f"0 to {MAX_NS}, of {TIMED}",
     ),
-    "from": ("sender", lambda v: ENDS.get(str(v)), " ".join(ENDS)),
+    "from": ("sender", _one_of(ENDS), " ".join(ENDS)),
     "link": ("link", _between(0, MAX_LINK), f"0 to {MAX_LINK}"),
 }
 OPTIONS: Final = ("nth", "burst", "ns", "from", "link")  # those that the spelling has as NAME=VALUE
@@ -118,7 +125,7 @@ class Fault:
             if fields[field] is None:
                 near = nearest(value, FaultKind) if name == "kind" else ""
                 hint = f"; did you mean {near}?" if near else ""
-                raise ConfigError(f"{name} = {value!r}; expected {words}{hint}")
+                raise ConfigError(f"{name} = {shown(value)}; expected {words}{hint}")
         if "kind" not in fields:
             raise ConfigError(f"kind is missing: one of {' '.join(FaultKind)}")
         kind = KINDS[fields["kind"]]
@@ -173,10 +180,13 @@ def _option(part: str, place: int) -> tuple[str, Any]:
 
 
 def _number(text: str, kind: Callable[[str], Any]) -> Any:
-    """The number in `text`, or the text itself for the check of its setting to refuse."""
+    """The number in `text`, or the text itself for the check of its setting to refuse.
+
+    Python also takes 1_000, blanks, and the digits of other scripts.
+    """
     try:
-        return kind(text)
-    except ValueError:
+        return kind(text) if NUMBER.fullmatch(text) else text
+    except ValueError:  # as in 1.5 where an integer is expected
         return text
 
 

@@ -19,7 +19,7 @@ from pathlib import Path
 from typing import Any, NamedTuple
 
 from hsl.errors import ConfigError
-from hsl.files import parse_toml, read_file
+from hsl.files import TEXT, parse_toml, read_file
 
 __all__ = ["Row", "read_scenario"]
 
@@ -55,7 +55,7 @@ def read_scenario(path: Path) -> list[Row]:
         raise ConfigError(
             f"{path}:1: a scenario is tables [[fault]] and nothing else; it has {sorted(found)}"
         )
-    parts = list(_parts(raw.decode()))
+    parts = list(_parts(raw.decode(TEXT)))
     parts = parts if len(parts) == len(tables) else [[] for _ in tables]  # written as inline tables
     return [Row(path, table, lines) for table, lines in zip(tables, parts, strict=True)]
 

@@ -24,6 +24,7 @@ from hsl.verify.trace_operation import MAX_OPERATIONS, Trace, TraceOperation
 __all__ = ["Seen", "operations_of"]
 
 WORD = 8
+MAX_WORDS = 1 << 23  # that are not judged: 700 MB, of the lines of an input of 64 MiB
 MAX_OPEN = 1 << 16  # requests without completion: what all TXNs of sixteen agents allow
 _ONE_VALUE = (Op.ReadOnce, Op.WriteFull, Op.WritePtl, Op.AtomicLoad)
 
@@ -94,6 +95,8 @@ def _mark(unjudged: dict[int, str], addr: int, why: str) -> None:
     first = addr - addr % LINE_BYTES
     for word in range(first, first + LINE_BYTES, WORD):
         unjudged.setdefault(word, why)
+    if len(unjudged) > MAX_WORDS:
+        raise ConfigError(f"capture: more than {MAX_WORDS} words; give it in parts")
 
 
 def _words(request: _Sent, answer: _Sent, unjudged: dict[int, str]) -> Iterator[TraceOperation]:
@@ -144,6 +147,12 @@ def _atomic(
     yield plain._replace(addr=message.addr, read=read, **kind)
 
 
+def _unwritten(values: list[int]) -> int:
+    """Return the lowest number that was not written."""
+    taken = set(values)
+    return next(number for number in range(len(taken) + 1) if number not in taken)
+
+
 def _judged(found: list[TraceOperation], unjudged: dict[int, str]) -> Seen:
     """Return the words that can be judged: their values tell writes apart and come from these links."""
     written: dict[int, list[int]] = defaultdict(list)
@@ -166,8 +175,6 @@ def _judged(found: list[TraceOperation], unjudged: dict[int, str]) -> Seen:
     if len(kept) > MAX_OPERATIONS:
         raise ConfigError(f"capture: {len(kept)} accesses to judge; expected at most {MAX_OPERATIONS}")
     words = {each.addr for each in kept}
-    free = {
-        addr: next(n for n in range(1 << 64) if n not in written[addr]) for addr in words - initial.keys()
-    }
+    free = {addr: _unwritten(written[addr]) for addr in words - initial.keys()}
     trace = Trace(kept, {addr: value for addr, value in (initial | free).items() if addr in words})
     return Seen(trace, len(words), dict(Counter(unjudged.values())))

@@ -80,7 +80,7 @@ TOKEN = re.compile(r"/\\|\\/|[()=~]|[\w:]+|\S")
 LOCATIONS = re.compile(r"locations\s*\[([^\[\]]*)\]\s*")
 COMMENT = re.compile(r"\(\*|\*\)")
 WORD = r"[a-z]\w*"
-LOCATED = re.compile(rf"({WORD})@P(\d)")
+LOCATED = re.compile(rf"({WORD})@P([0-9])")
 
 
 Values = Mapping[str, int]  # "0:r0" or "x" -> value

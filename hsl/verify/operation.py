@@ -9,6 +9,7 @@ from hsl._generated.constants import LINE_BYTES, Aop
 from hsl.agents.access import KINDS, Access, Order, check_access
 from hsl.errors import ConfigError
 from hsl.nearest import expected
+from hsl.shown import shown
 
 __all__ = [
     "EXACT",
@@ -45,6 +46,7 @@ _FIELDS = {
     "order": int,
     "pasid": int,
 }
+TYPES = {int: "an integer", str: "text"}
 PLACELESS = frozenset({"fence", *(name for name, kind in KINDS.items() if kind.ncr)})  # have no line
 _FLAGS = ("poison", "late")
 _DEFAULT = Access("")
@@ -122,7 +124,7 @@ class Operation(NamedTuple):
         for name, value in values.items():
             if type(value) is not _FIELDS[name]:
                 raise ConfigError(
-                    f"operation {head['id']}: {name} = {value!r}; expected {_FIELDS[name].__name__}"
+                    f"operation {head['id']}: {name} = {shown(value)}; expected {TYPES[_FIELDS[name]]}"
                 )
         if "order" in values:
             values["order"] = _order(values["order"])
@@ -130,7 +132,7 @@ class Operation(NamedTuple):
             data = bytes.fromhex(record.get("data", ""))
         except (TypeError, ValueError):
             raise ConfigError(
-                f"operation {head['id']}: data = {record['data']!r} is not hexadecimal"
+                f"operation {head['id']}: data = {shown(record['data'])} is not hexadecimal"
             ) from None
         if "kind" not in values:
             raise ConfigError(f"operation {head['id']} has no kind")
@@ -141,7 +143,7 @@ class Operation(NamedTuple):
         maps = _maps(record.get("maps", []), access)
         judge: Any = record.get("judge")
         if judge not in JUDGES:
-            raise ConfigError(f"operation {head['id']}: judge {judge!r}; {expected(JUDGES, judge)}")
+            raise ConfigError(f"operation {head['id']}: judge {shown(judge)}; {expected(JUDGES, judge)}")
         if head["gap"] > GAP_LIMIT:
             raise ConfigError(f"operation {head['id']}: gap = {head['gap']}; expected 0..{GAP_LIMIT} ns")
         operation = cls(**head, access=access, **lists, judge=judge, maps=maps, **flags)
@@ -165,21 +167,23 @@ def _judgeable(access: Access) -> bool:
 def _integer(record: dict[str, Any], name: str) -> int:
     value = record.get(name)
     if type(value) is not int or not 0 <= value < 1 << 63:
-        raise ConfigError(f"operation: {name} = {value!r}; expected an integer of 0..2^63-1")
+        raise ConfigError(f"operation: {name} = {shown(value)}; expected an integer of 0..2^63-1")
     return value
 
 
 def _flag(record: dict[str, Any], name: str) -> bool:
     value = record.get(name, False)
     if type(value) is not bool:
-        raise ConfigError(f"operation {record['id']}: {name} = {value!r} must be true or false")
+        raise ConfigError(f"operation {record['id']}: {name} = {shown(value)} must be true or false")
     return value
 
 
 def _maps(values: Any, access: Access) -> tuple[int, ...]:
     good = isinstance(values, list) and all(type(value) is int and value >= 0 for value in values)
     if not good or len(values) != (MAPS if access.kind == "trans_inv" else 0):
-        raise ConfigError(f"operation: maps = {values!r}; a trans_inv needs {MAPS} integers, others none")
+        raise ConfigError(
+            f"operation: maps = {shown(values)}; a trans_inv needs {MAPS} integers, others none"
+        )
     return tuple(values)
 
 
@@ -192,7 +196,7 @@ def _order(value: int) -> Order:
 def _ids(values: Any, before: int) -> tuple[int, ...]:
     legal = isinstance(values, list) and len(values) <= MAX_AFTER
     if not legal or any(type(value) is not int or not 0 <= value < before for value in values):
-        raise ConfigError(f"operation {before}: {values!r}; expected at most {MAX_AFTER} lower ids")
+        raise ConfigError(f"operation {before}: {shown(values)}; expected at most {MAX_AFTER} lower ids")
     return tuple(values)
 
 

@@ -13,6 +13,7 @@ from hsl.engine.select import choose
 from hsl.errors import ConfigError, HslError
 from hsl.link.config import PortConfig
 from hsl.link.port import Port
+from hsl.shown import shown
 from hsl.verify.verdict import Verdict
 
 __all__ = ["CALLS", "make_config", "run_port"]
@@ -104,7 +105,7 @@ def _call(port: Port, record: dict[str, Any], number: int, before: int) -> int:
     now = record.get("at")
     if len(names) != 1 or type(now) is not int or not before <= now < 1 << 63:
         raise ConfigError(
-            f"record {number}: {str(record)[:80]}; expected `at`, an integer of at least {before}, and "
+            f"record {number}: {shown(record)}; expected `at`, an integer of at least {before}, and "
             f"one of {', '.join(CALLS)}"
         )
     try:
@@ -114,7 +115,7 @@ def _call(port: Port, record: dict[str, Any], number: int, before: int) -> int:
     except TooLong as error:
         raise ConfigError(f"record {number}: {names[0]}: {error}") from error
     except (TypeError, ValueError, KeyError, AttributeError) as error:
-        raise ConfigError(f"record {number}: {names[0]}: invalid fields in {str(record)[:80]}") from error
+        raise ConfigError(f"record {number}: {names[0]}: invalid fields in {shown(record)}") from error
     return now
 
 
@@ -128,10 +129,10 @@ def make_config(values: Mapping[str, Any]) -> PortConfig:
         or any(type(epoch) is not int or not 0 < epoch < 1 << 32 for epoch in epochs)
     ):
         raise ConfigError(
-            f"port: epochs = {repr(epochs)[:80]}; expected a list of 1..{MAX_EPOCHS} values of 32 bits"
+            f"port: epochs = {shown(epochs)}; expected a list of 1..{MAX_EPOCHS} values of 32 bits"
         )
     if unknown := sorted(values.keys() - known):
-        raise ConfigError(f"port: no such setting: {', '.join(map(repr, unknown))}")
+        raise ConfigError(f"port: no such setting: {', '.join(map(shown, unknown))}")
     optional = {each.name for each in fields(PortConfig) if each.default is not each.default_factory}
     if missing := sorted(known - optional - values.keys()):
         raise ConfigError(f"port: {', '.join(missing)}: missing")
@@ -139,7 +140,7 @@ def make_config(values: Mapping[str, Any]) -> PortConfig:
         plain = {name: _ENUMS.get(name, _as_it_is)(values[name]) for name in values if name != "epochs"}
         return PortConfig(**plain, epoch=_Epochs(epochs))
     except (TypeError, ValueError, AttributeError) as error:
-        raise ConfigError(f"port: invalid value in {str(dict(values))[:200]}") from error
+        raise ConfigError(f"port: invalid value in {shown(dict(values))}") from error
 
 
 def _as_it_is(value: Any) -> Any:

@@ -15,6 +15,7 @@ from typing import Any, Final, TextIO
 from hsl._generated.constants import PROFILE_NAME, VERSION
 from hsl.errors import ConfigError
 from hsl.files import open_text
+from hsl.shown import shown
 from hsl.verify.given import check_program
 from hsl.verify.json_line import json_object
 from hsl.verify.operation import Operation
@@ -41,7 +42,8 @@ SUFFIX: Final = ".hslr"
 PROFILE: Final = f"{PROFILE_NAME} {VERSION[0]}.{VERSION[1]}"
 MAX_RECORDS: Final = 1 << 20  # about a GB of objects: more than a failure that anybody wants to look at
 MAX_OPERATIONS: Final = MAX_RECORDS - 2  # beside the head and the verdict
-MAX_SIZE: Final = 1 << 28  # bytes of a file: so many records of 256
+MAX_SIZE: Final = 1 << 28  # characters of a file: so many records of 256
+CHARACTER: Final = 4  # bytes of a character of UTF-8, at most
 MAX_LINE: Final = 1 << 20  # characters: the longest record is an operation with all that it waits for
 
 
@@ -72,7 +74,7 @@ def write(recording: Recording, stream: TextIO) -> None:
 
 def read(path: Path) -> Recording:
     """Read a file back. Raises ConfigError with the invalid line and what was expected there."""
-    with open_text(path) as stream:
+    with open_text(path, CHARACTER * MAX_SIZE) as stream:
         lines = list(_lines(path, stream))
     if not lines:
         raise ConfigError(f"{path} is empty; the first line says what runs")
@@ -80,15 +82,15 @@ def read(path: Path) -> Recording:
     if head.get("hslr") != FORMAT:
         raise ConfigError(f"{path}, line 1: hslr = {json.dumps(head.get('hslr'))}; expected {FORMAT}")
     if head.get("profile") != PROFILE:
-        raise ConfigError(f"{path}, line 1: profile {head.get('profile')!r}; this is {PROFILE}")
+        raise ConfigError(f"{path}, line 1: profile {shown(head.get('profile'))}; this is {PROFILE}")
     if str(head.get("target")) not in TARGETS or not isinstance(head.get("config"), dict):
         raise ConfigError(
-            f"{path}, line 1: target {head.get('target')!r}; expected a config, and as target one of "
+            f"{path}, line 1: target {shown(head.get('target'))}; expected a config, and as target one of "
             f"{', '.join(TARGETS)}"
         )
     verdict = records.pop()["verdict"] if records and "verdict" in records[-1] else None
     if verdict is not None and not isinstance(verdict, dict):
-        raise ConfigError(f"{path}: the verdict is {verdict!r}; expected an object")
+        raise ConfigError(f"{path}: the verdict is {shown(verdict)}; expected an object")
     return Recording(target=head["target"], config=head["config"], records=records, verdict=verdict)
 
 
@@ -123,7 +125,7 @@ def plain(verdict: Verdict) -> dict[str, Any]:
 def _stress(recording: Recording, engine: str | None, trace: bool) -> Verdict:
     config = StressConfig.of(recording.config)
     if config.via != recording.target:
-        raise ConfigError(f"target {recording.target!r}, but the config says via {config.via!r}")
+        raise ConfigError(f"target {shown(recording.target)}, but the config says via {shown(config.via)}")
     operations = [_operation(record) for record in recording.records]
     check_program(config, operations)
     return run(config, operations, engine=engine, trace=trace)
@@ -131,7 +133,7 @@ def _stress(recording: Recording, engine: str | None, trace: bool) -> Verdict:
 
 def _operation(record: dict[str, Any]) -> Operation:
     if set(record) != {"operation"} or not isinstance(record["operation"], dict):
-        raise ConfigError(f"record {str(record)[:80]}; expected an operation with this target")
+        raise ConfigError(f"record {shown(record)}; expected an operation with this target")
     return Operation.of(record["operation"])
 
 

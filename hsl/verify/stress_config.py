@@ -7,6 +7,7 @@ from typing import Any, Final
 
 from hsl.errors import ConfigError
 from hsl.nearest import expected
+from hsl.shown import shown
 from hsl.transport.faults import FaultKind, FaultPlan
 
 __all__ = ["ALL", "HOMES", "KINDS", "NONE", "VIA", "StressConfig"]
@@ -72,17 +73,17 @@ class StressConfig:
         for name, (least, most) in LIMITS.items():
             value = getattr(self, name)
             if type(value) is not int or not least <= value <= most:
-                raise ConfigError(f"stress: {name} = {value!r}; expected {least}..{most}")
+                raise ConfigError(f"stress: {name} = {shown(value)}; expected {least}..{most}")
         if type(self.via) is not str or self.via not in VIA:
-            raise ConfigError(f"stress: via {self.via!r}; {expected(VIA, self.via)}")
+            raise ConfigError(f"stress: via {shown(self.via)}; {expected(VIA, self.via)}")
         if type(self.home) is not str or self.home not in HOMES:
-            raise ConfigError(f"stress: home {self.home!r}; {expected(HOMES, self.home)}")
+            raise ConfigError(f"stress: home {shown(self.home)}; {expected(HOMES, self.home)}")
         if self.home != "hostmem" and not self.gpu:
             raise ConfigError(f"stress: --home {self.home} needs at least one gpu")
         if self.cpu + self.gpu < 1:
             raise ConfigError("stress: no cache; cpu + gpu must be at least 1")
         if type(self.faults) is not str:
-            raise ConfigError(f"stress: faults = {self.faults!r}; expected text")
+            raise ConfigError(f"stress: faults = {shown(self.faults)}; expected text")
         plan = FaultPlan.parse(self.faults)
         if plan and self.via != "links":
             raise ConfigError("stress: faults are put on links; say --via links")
@@ -98,7 +99,7 @@ class StressConfig:
         if self.kinds in (ALL, NONE):
             return
         if type(self.kinds) is not str:
-            raise ConfigError(f"stress: kinds = {self.kinds!r} must be text")
+            raise ConfigError(f"stress: kinds = {shown(self.kinds)} must be text")
         for name in self.kinds.split(","):
             if name not in KINDS:
                 raise ConfigError(f"stress: unknown kind {name!r}; {expected([*KINDS, ALL, NONE], name)}")
@@ -123,7 +124,7 @@ class StressConfig:
     def of(cls, values: dict[str, Any]) -> StressConfig:
         """A configuration from its JSON, without `kinds` in earlier ones: NONE. Raises ConfigError."""
         if unknown := sorted(values.keys() - {each.name for each in fields(cls)}):
-            raise ConfigError(f"stress: no such setting: {', '.join(map(repr, unknown))}")
+            raise ConfigError(f"stress: no such setting: {', '.join(map(shown, unknown))}")
         return cls(**({"kinds": NONE} | values))
 
     def record(self) -> dict[str, Any]:

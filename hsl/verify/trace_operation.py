@@ -18,6 +18,7 @@ from typing import Any, NamedTuple
 from hsl._generated.constants import LINE_BYTES
 from hsl.errors import ConfigError
 from hsl.nearest import expected
+from hsl.shown import shown
 from hsl.verify.json_line import json_object
 
 __all__ = [
@@ -32,6 +33,7 @@ MAX_NUMBER = (1 << 64) - 1
 KINDS = ("load", "store", "atomic", "fence", "final")
 FIELDS = {"agent": int, "kind": str, "addr": int, "value": int, "read": int, "acquire": bool, "release": bool,
           "begin": int, "end": int, "flits": list}  # fmt: skip
+TYPES = {int: "an integer", str: "text", bool: "true or false", list: "a list"}
 NEEDS = {"load": ("addr", "read"), "store": ("addr", "value"), "atomic": ("addr", "value", "read"),
          "fence": (), "final": ("addr", "read")}  # fmt: skip
 
@@ -118,7 +120,7 @@ def _header(trace: Trace, document: dict[str, Any], where: str) -> None:
 
 def _number(value: Any, name: str, where: str) -> int:
     if type(value) is not int or not 0 <= value <= MAX_NUMBER:
-        raise ConfigError(f"{where}: {name} = {str(value)[:40]}; expected 0..2^64-1")
+        raise ConfigError(f"{where}: {name} = {shown(value)}; expected 0..2^64-1")
     return value
 
 
@@ -128,7 +130,7 @@ def _of_json(text: str, where: str, number: int) -> TraceOperation:
         raise ConfigError(f"{where}: no such field: {', '.join(unknown)[:80]}")
     for name, value in document.items():
         if type(value) is not FIELDS[name]:
-            raise ConfigError(f"{where}: {name} = {str(value)[:40]}; expected {FIELDS[name].__name__}")
+            raise ConfigError(f"{where}: {name} = {shown(value)}; expected {TYPES[FIELDS[name]]}")
         for each in [value] if type(value) is int else value if type(value) is list else []:
             _number(each, name, where)
     kind = document.get("kind", "")

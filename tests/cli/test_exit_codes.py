@@ -4,10 +4,13 @@ import os
 import subprocess
 import sys
 import sysconfig
+from pathlib import Path
 from typing import NamedTuple
 
 import pytest
+from click.testing import CliRunner
 
+from hsl.cli import main
 from hsl.cli.exits import ExitCode
 
 HSL = sysconfig.get_path("scripts") + "/hsl"
@@ -81,6 +84,58 @@ def test_an_interrupted_command_is_no_verdict() -> None:
 def test_every_code_has_its_command() -> None:
     """No exit code is untested, and none has two meanings."""
     assert {ending.code for ending in ENDINGS.values()} | {ExitCode.INTERRUPTED} == set(ExitCode)
+
+
+@pytest.mark.parametrize(
+    ("arguments", "closed", "code"),
+    [
+        (("demo", "--transport", "loopback", "--input", "/dev/null", "--capture", "-"), (1,), ExitCode.OK),
+        (("telemetry", "broker", "--port", "0", "--time-limit", "0"), (1,), ExitCode.OK),
+        (("telemetry", "watch", "mqtt://127.0.0.1:1"), (1,), ExitCode.PEER_LOST),
+        (("check", "/nonexistent"), (0, 1, 2), ExitCode.USAGE),
+    ],
+)
+def test_closed_streams(arguments: tuple[str, ...], closed: tuple[int, ...], code: ExitCode) -> None:
+    """A command whose streams were closed by its caller works as if they were the null device."""
+    command = [sys.executable, "-m", "hsl", *arguments]
+
+    def close() -> None:
+        for number in closed:
+            os.close(number)
+
+    done = subprocess.run(command, capture_output=True, text=True, timeout=60, check=False, preexec_fn=close)
+    assert done.returncode == code, done.stderr
+
+
+def test_a_file_never_gets_the_number_of_a_closed_stream(tmp_path: Path) -> None:
+    """What is printed to a closed stderr goes nowhere, and not into the first file that is opened."""
+    path = tmp_path / "capture"
+    program = (
+        "import os, sys; from hsl.__main__ import keep_streams; keep_streams(); "
+        "print(os.open(sys.argv[1], os.O_CREAT | os.O_WRONLY))"
+    )
+
+    def close() -> None:
+        os.close(0)
+        os.close(2)
+
+    command = [sys.executable, "-c", program, str(path)]
+    done = subprocess.run(
+        command, stdout=subprocess.PIPE, text=True, timeout=60, check=False, preexec_fn=close
+    )
+    assert int(done.stdout) > 2
+
+
+def test_no_memory_is_no_error_of_ours(monkeypatch: pytest.MonkeyPatch) -> None:
+    """Where memory is used up the command ends in exit code 4, and says so in a line."""
+
+    def full(*arguments: object, **options: object) -> None:
+        raise MemoryError
+
+    monkeypatch.setattr("hsl.cli.check.check_file", full)
+    done = CliRunner().invoke(main, ["check", "x"])
+    words = "there is not enough memory; give less input, or a higher limit (ulimit -v)"
+    assert (done.exit_code, done.stderr) == (ExitCode.USAGE, f"hsl: {words}\n")
 
 
 @pytest.mark.parametrize(("arguments", "code"), [("info", ExitCode.OK), ("bogus", ExitCode.USAGE)])

@@ -3,6 +3,7 @@
 import errno
 import io
 import os
+import re
 import signal
 import threading
 from collections.abc import Iterator
@@ -131,11 +132,39 @@ def test_values_that_no_parser_reads_are_refused(text: str, reader: str, tmp_pat
     refused(reader, path)
 
 
+@pytest.mark.parametrize("name", [".", "/", ".."])
+def test_a_folder_without_a_name_is_no_file(name: str) -> None:
+    """A path whose last part is no name is refused as every folder."""
+    assert os.strerror(errno.EISDIR) in refused("incarnation", Path(name))
+
+
 def test_a_document_that_is_none_names_its_file(tmp_path: Path) -> None:
     """A document of another shape than `codec encode` takes is refused by the name of its file."""
     path = tmp_path / "numbers.json"
     path.write_text("[1]")
     refused("encode", path)
+
+
+# A text of Windows that a command takes -> the command.
+WINDOWS = {
+    '{"schema": "hsl.operations/1"}\r\n{"agent": 0, "kind": "fence"}\r\n': "check",
+    "0: M[0] := 1\r\n": "check",
+    "core_sets = 8\r\n": "perf program trace --topology",
+    "[[fault]]\r\nkind = 'crc'\r\nrate = 0.0\r\n": "link soak --flits 10 --faults",
+    '{"schema": "hsl.codec/1",\r\n"flits": [{"format": "L64", "type": "NOP"}]}\r\n': "codec encode --input",
+    "HSL X\r\n{ }\r\n P0 ;\r\n load r0,x ;\r\nexists (0:r0=0)\r\n": "litmus run --runs 1",
+}
+
+
+@pytest.mark.parametrize("text", WINDOWS)
+def test_a_text_of_windows_is_read(text: str, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    """A byte order mark before a text, and lines that end in CR LF, change nothing."""
+    monkeypatch.chdir(tmp_path)
+    Path("trace").write_text(" L 1000,8\n")
+    name = "file.litmus" if "litmus" in WINDOWS[text] else "file.toml"
+    Path(name).write_bytes(b"\xef\xbb\xbf" + text.encode())
+    done = CliRunner().invoke(main, [*WINDOWS[text].split(), name])
+    assert done.exit_code == ExitCode.OK, done.stderr
 
 
 LONG = "x" * 300  # no file system of ours has such a name
@@ -243,6 +272,17 @@ class Endless(io.BytesIO):
         assert size is not None
         self.most = max(self.most, size)
         return b"x" * min(size, 1000)
+
+
+@pytest.mark.parametrize("line", ["demo --kernel saxpy --topology -", "litmus list -"])
+def test_no_more_of_stdin_is_copied_than_is_taken(line: str, monkeypatch: pytest.MonkeyPatch) -> None:
+    """An endless standard input is copied up to the limit of its reader, and not until the disk is full."""
+    monkeypatch.setattr("hsl.files.MAX_STDIN", 1 << 25)
+    done = CliRunner().invoke(main, line.split(), input=b"x" * ((1 << 25) + 1))
+    assert done.exit_code == ExitCode.USAGE
+    found = re.search(r"-: larger than the limit of (\d+) bytes", done.stderr)
+    assert found, done.stderr
+    assert int(found[1]) <= 1 << 18
 
 
 def test_memory_is_taken_for_what_is_there_and_not_for_what_is_legal() -> None:

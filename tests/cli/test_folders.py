@@ -1,15 +1,21 @@
 """Temporary folders: removed at the end; those of dead owners by the next one, and nothing else."""
 
+import errno
 import os
 import socket
 import subprocess
 import sys
+import tempfile
 from collections.abc import Callable
 from pathlib import Path
 
 import pytest
+from click.testing import CliRunner
 
+from hsl.cli import main
+from hsl.cli.exits import ExitCode
 from hsl.cli.folders import OwnFolder, sweep
+from hsl.errors import ConfigError
 
 NAME = "hsl-x-0123abc_.hsl-own"  # as if a dead owner had left it
 
@@ -22,6 +28,29 @@ def left(parent: Path, name: str = NAME) -> Path:
     with socket.socket(socket.AF_UNIX) as sock:
         sock.bind(str(folder / "link"))
     return folder
+
+
+@pytest.mark.parametrize("line", ["demo --transport unix", "demo --input -", "check -"])
+def test_no_folder_takes_a_temporary_file(line: str, monkeypatch: pytest.MonkeyPatch) -> None:
+    """Where no temporary file can be made the command says so, and what to do, in exit code 4."""
+
+    def nowhere() -> str:
+        raise FileNotFoundError(errno.ENOENT, "No usable temporary directory found in ['/tmp']")
+
+    monkeypatch.setattr(tempfile, "tempdir", None)
+    monkeypatch.setattr(tempfile, "_get_default_tempdir", nowhere)
+    done = CliRunner().invoke(main, line.split(), input="0: M[0] := 1")
+    assert done.exit_code == ExitCode.USAGE
+    assert done.stderr.endswith("no folder takes a temporary file; set TMPDIR to one that does\n")
+
+
+def test_a_folder_that_takes_no_folder_is_named(tmp_path: Path) -> None:
+    """A folder in which no folder can be made is bad input, and is named."""
+    with (
+        pytest.raises(ConfigError, match=f"{tmp_path}/x: {os.strerror(errno.ENOENT)}"),
+        OwnFolder("hsl-", tmp_path / "x"),
+    ):
+        pass
 
 
 def test_a_folder_of_a_dead_owner_is_swept(tmp_path: Path) -> None:

@@ -1,5 +1,6 @@
 """Options without use are refused, and a file that cannot be written is refused before the run."""
 
+import os
 from pathlib import Path
 
 import click
@@ -61,6 +62,44 @@ REFUSED = {
     "perf program - --stay 3": "--stay needs --on both",
     "codec decode --hex 00 --input -": "--input cannot be used with --hex",
 }
+# A command line that would write a file that it reads, or twice -> the line about it.
+OVERWRITTEN = {
+    "demo --input x --capture x": "--capture x: --input is the same file",
+    "demo --input x --out ./x": "--out x: --input is the same file",
+    "demo --input y --capture link": "--capture link: --input is the same file",
+    "demo --topology x --out x": "--out x: --topology is the same file",
+    "demo --faults x.toml --out x.toml": "--out x.toml: --faults is the same file",
+    "demo --out x --capture x": "--capture x: --out is the same file",
+    "perf program x --capture x": "--capture x: the input is the same file",
+    "check x --out x": "--out x: the input is the same file",
+    "litmus run x.litmus --out x.litmus": "--out x.litmus: the input is the same file",
+    "stress --input x --save x": "--save x: --input is the same file",
+    "stress --save new --out new": "--save new: --out is the same file",
+    "codec encode --input x --out x": "--out x: --input is the same file",
+}
+
+
+@pytest.mark.parametrize("line", OVERWRITTEN)
+def test_a_file_that_is_read_is_not_written(
+    line: str, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """An output that is also an input or another output is refused, and the file stays as it was."""
+    monkeypatch.chdir(tmp_path)
+    for name in ("x", "x.toml", "x.litmus", "y"):
+        Path(name).write_text("0: M[0] := 1\n")
+    Path("link").symlink_to("y")
+    done = CliRunner().invoke(main, line.split())
+    assert (done.exit_code, done.stderr) == (ExitCode.USAGE, f"hsl: {OVERWRITTEN[line]}\n")
+    assert {path.name for path in tmp_path.iterdir()} == {"x", "x.toml", "x.litmus", "y", "link"}
+    assert {path.read_text() for path in tmp_path.iterdir()} == {"0: M[0] := 1\n"}
+
+
+def test_the_null_device_is_read_and_written() -> None:
+    """A device is no file that could be lost."""
+    done = CliRunner().invoke(main, ["check", os.devnull, "--out", os.devnull])
+    assert done.exit_code == ExitCode.NOTHING, done.stderr
+
+
 # Options that have a use whatever the others are: `*` for all commands. A seed and an engine are always
 # accepted: they are printed, and a script gives them to every command alike.
 USEFUL = {

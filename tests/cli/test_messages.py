@@ -24,7 +24,7 @@ PYTHON = (
     "Expecting", "could not be cast", "out of range 0-65535", "invalid literal", "object has no attribute",
     "positional argument", "keyword argument", "required keyword", "argument must be", "is not a valid ",
     "unhashable", "NoneType", "not subscriptable", "unpack", "Connect call failed", "label empty", "idna",
-    "(char ", "[code:", "__init__", "Error:",
+    "(char ", "[code:", "__init__", "Error:", "datetime.", "= True", "BOM", "decode using",
 )  # fmt: skip
 
 
@@ -130,6 +130,114 @@ def test_a_topology_with_a_name_that_is_too_long() -> None:
     assert "No such file or directory; expected star, mesh or a file\n" in done.stderr
 
 
+# What a terminal obeys, in names and in contents: the line about it shows escapes, and stays one line.
+OBEYED = "a\x1b[31m\x9b\x07\r\nb"
+SHOWN = r"a\x1b[31m\x9b\x07\r\nb"
+TOML_KEY = r"""a\u001b[31m\u009b\u0007\r\nb"""
+
+
+@pytest.mark.parametrize(
+    "line",
+    [
+        ["check", OBEYED],
+        ["demo", "--topology", OBEYED],
+        ["demo", "--faults", OBEYED],
+        ["demo", "--out", f"{OBEYED}/x"],
+        ["demo", "--capture", f"{OBEYED}/x"],
+        ["litmus", "run", OBEYED],
+        ["perf", "program", OBEYED],
+        ["spec", "path", OBEYED],
+        ["schema", OBEYED],
+        ["help", OBEYED],
+        ["coverage", "link", "--input", OBEYED],
+        ["telemetry", "watch", OBEYED],
+        ["info", OBEYED],
+        ["demo", "--seed", OBEYED],
+        [OBEYED],
+    ],
+    ids=lambda line: " ".join(line[:-1]),
+)
+def test_a_name_does_not_command_the_terminal(line: list[str]) -> None:
+    """A control character of an argument is shown as its escape."""
+    done = CliRunner().invoke(main, line)
+    assert done.exit_code in (ExitCode.USAGE, ExitCode.NOTHING)
+    assert SHOWN in done.stderr
+    assert done.stderr.replace("\n", "").isprintable(), done.stderr
+
+
+@pytest.mark.parametrize(
+    ("line", "text"),
+    [
+        ("demo --kernel saxpy --topology file", f'"{TOML_KEY}" = 1'),
+        ("demo --kernel saxpy --topology file", f'["{TOML_KEY}"]\n["{TOML_KEY}"]'),
+        ("check file", f'{{"schema": "hsl.operations/1"}}\n{{"{TOML_KEY}": 1}}'),
+        ("check file", f'{{"schema": "hsl.operations/1"}}\n{{"addr": "{TOML_KEY}"}}'),
+        (
+            "litmus run file.litmus",
+            f"HSL X\nPlacement={OBEYED[:-3]}b\n{{ }}\n P0 ;\n load r0,x ;\nexists (0:r0=0)",
+        ),
+    ],
+)
+def test_a_file_does_not_command_the_terminal(
+    line: str, text: str, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """A control character of a file is shown as its escape in the line about it."""
+    monkeypatch.chdir(tmp_path)
+    Path(line.split()[-1]).write_text(text)
+    done = CliRunner().invoke(main, line.split())
+    assert done.exit_code == ExitCode.USAGE
+    assert r"a\x1b[31m" in done.stderr
+    assert len([line for line in done.stderr.splitlines() if not line.startswith("seed ")]) == 1
+    assert done.stderr.replace("\n", "").isprintable(), done.stderr
+
+
+@pytest.mark.parametrize(
+    "line", ["demo --transport loopback --input", "demo -v --kernel ring --transport loopback --input"]
+)
+@pytest.mark.parametrize(("name", "shown"), [("n\udcff", r"n\udcff"), ("n\x1b[2J", r"n\x1b[2J")])
+def test_the_name_of_an_input_is_printable(
+    line: str, name: str, shown: str, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """A report shows the name of its input in characters that can be printed, and does nothing else."""
+    monkeypatch.chdir(tmp_path)
+    Path(name).write_text("a b\n")
+    done = CliRunner().invoke(main, [*line.split(), name])
+    assert done.exit_code == ExitCode.OK, done.stderr
+    assert shown in done.stdout
+
+
+def test_the_name_of_a_recording_is_printable(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    """The name of a saved run is shown in characters that can be printed."""
+    monkeypatch.chdir(tmp_path)
+    done = CliRunner().invoke(main, ["stress", "--ops", "2", "--seed", "1", "--save", "n\udcff\x1b"])
+    assert done.exit_code == ExitCode.OK, done.stderr
+    assert r"saved: n\udcff\x1b" in done.stdout
+
+
+def test_a_title_does_not_command_the_terminal(tmp_path: Path) -> None:
+    """The title of a litmus test from a file is shown with escapes."""
+    path = tmp_path / "x.litmus"
+    path.write_text('HSL X\n"a\x1b]0;b\x07"\n{ }\n P0 ;\n load r0,x ;\nexists (0:r0=0)\n')
+    done = CliRunner().invoke(main, ["litmus", "list", str(path)])
+    assert done.exit_code == ExitCode.OK
+    assert r"a\x1b]0;b\x07" in done.stdout
+
+
+def test_a_long_value_is_shown_in_part(tmp_path: Path) -> None:
+    """A message has at most 2000 characters, whatever came: its begin and its end are kept."""
+    path = tmp_path / "file"
+    path.write_text('{"schema": "hsl.operations/1"}\n' + json.dumps({"a" * 9000: 1}))
+    for line in (
+        ["demo", "--faults", "x" * 100_000],
+        ["demo", "--seed", "x" * 100_000],
+        ["check", "y" * 9000],
+    ):
+        done = CliRunner().invoke(main, line)
+        assert done.exit_code == ExitCode.USAGE
+        assert len(done.stderr) < 2500, len(done.stderr)
+        assert " ... " in done.stderr
+
+
 # Texts that no command takes; each is given to every option and argument that reads a file or an address.
 CORPUS = (
     "", "\0", "\x8f", "{", "[", "[]", "{}", "null", "NaN", "1e999", '"', "x = ", "[[a]]\n[a]", "x = 1\nx = 2",
@@ -137,7 +245,9 @@ CORPUS = (
     "[" * 100_000, HSLR % "", HSLR % ', "roles": []', HSLR % ', "guid": "x", "roles": 1, "nid_base": {}, "nid_count": 1',
     HSLR % ', "guid": 1, "roles": 1, "nid_base": 0, "nid_count": 1' + '\n{"at": 0, "receive": {}}',
     '{"schema": "hsl.operations/1"}\n{"agent": "x"}', "[[fault]]\nkind = []", "[[fault]]\nkind = 'crc'\nrate = nan",
-    "gpus = 'x'", "gpus = 1979-05-27", "I  1000,8\n S zz,8",
+    "gpus = 'x'", "gpus = 1979-05-27", "gpus = true", "gpus = 0x" + "f" * 6000, "flit = 0x" + "f" * 6000, "gpus" + ".a" * 3000 + " = 1",
+    "[[fault]]\nkind = 1979-05-27", "[[fault]]\nkind = 'crc'\nrate = 0x" + "f" * 6000, "[[fault]]\nkind" + ".a" * 3000 + " = 1",
+    "\xef\xbb\xbf{}", "[1, NaN]", "I  1000,8\n S zz,8",
 )  # fmt: skip
 READERS = (
     "codec encode --input", "replay", "check", "stress --input", "litmus run", "perf program /dev/null --topology",

@@ -2,8 +2,11 @@
 
 from __future__ import annotations
 
+import time
 from collections.abc import Sequence
 from pathlib import Path
+
+import pytest
 
 from hsl._generated.constants import Aop, FlitType, Op, St
 from hsl.capture import CaptureInfo, Clock, Lane, Sink, Writer
@@ -11,7 +14,8 @@ from hsl.capture.pcapng import Direction, Packet
 from hsl.codec.flit import Flit
 from hsl.codec.message import Message
 from hsl.codec.reference import Packer, encode_flit
-from hsl.verify.capture_operations import CACHED, PARTIAL, TWICE, UNSEEN, Seen, operations_of
+from hsl.errors import ConfigError
+from hsl.verify.capture_operations import CACHED, PARTIAL, TWICE, UNSEEN, Seen, _unwritten, operations_of
 from hsl.verify.checker import CONSISTENT, VIOLATION, check
 
 LANES = [Lane("link", "gpu", "cpu"), Lane("link", "cpu", "gpu")]
@@ -63,6 +67,35 @@ def test_reads_and_writes_of_words(tmp_path: Path) -> None:
         assert (seen.words, seen.unjudged, len(seen.trace.operations)) == (8, {}, 24)
         assert check(seen.trace, "hsl", global_clock=True).verdict == CONSISTENT
     assert seen.trace.initial[8] == 9 * 8 + 1
+
+
+def test_the_initial_value_of_many_writes_is_found_at_once() -> None:
+    """The value that a word had before a hundred thousand writes is the lowest that none of them wrote."""
+    assert _unwritten([2, 0, 1, 4]) == 3
+    values = list(range(100_000))
+    began = time.process_time()
+    assert _unwritten(values) == 100_000
+    assert time.process_time() - began < 1  # a search of the list for each value takes a minute
+
+
+def test_the_words_of_a_capture_are_bounded(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    """A capture of more words than memory should hold is refused: they take 20 times its size."""
+    monkeypatch.setattr("hsl.verify.capture_operations.MAX_WORDS", 16)
+    reads = [Message(Op.ReadShared, GPU, CPU, line, 0, line * 64) for line in range(3)]
+    assert capture(tmp_path / "x", reads[:2]).unjudged == {CACHED: 16}
+    with pytest.raises(ConfigError, match="capture: more than 16 words; give it in parts"):
+        capture(tmp_path / "x", reads)
+
+
+def test_a_comment_that_is_cut_off_says_nothing(tmp_path: Path) -> None:
+    """Half a byte of hex in the comment of a fault is no flit, and no error."""
+    path = tmp_path / "x"
+    writer = Writer(Sink(str(path)), CaptureInfo(clock=Clock.VIRTUAL, seed=0, view="gpu"), LANES)
+    flit = encode_flit(Flit("L64", FlitType.NOP))
+    writer.packet(Packet(1, 0, Direction.UNKNOWN, flit, ("fault: 1 bit flipped, arrives as 051",)))
+    writer.close({})
+    with path.open("rb") as stream:
+        assert operations_of(stream).words == 0
 
 
 def test_violation_has_flit_numbers(tmp_path: Path) -> None:

@@ -29,7 +29,7 @@ def test_every_operation_survives_json() -> None:
     [
         ({"id": -1}, "id = -1"),
         ({"agent": "2"}, "agent = '2'"),
-        ({"gap": True}, "gap = True"),
+        ({"gap": True}, "gap = true"),
         ({"kind": 1}, "kind = 1"),
         ({"kind": "steal"}, "steal"),
         ({"addr": 1.5}, "addr = 1.5"),

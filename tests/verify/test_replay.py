@@ -142,7 +142,7 @@ BYTE = LOAD | {"id": 1, "kind": "store", "size": 1, "data": "00", "judge": "noth
         ([HEAD, *({"operation": LOAD | {"id": n, "thread": n}} for n in range(3))], "at most 2 threads"),
         ([HEAD, {"operation": LOAD}, {"operation": BYTE}], "0x0 is for writes"),
         ([HEAD, {"verdict": 1}], "the verdict is 1"),
-        ([PORT | {"config": {}}], "epochs = None"),
+        ([PORT | {"config": {}}], "epochs = null"),
         ([PORT | {"config": port_config(1) | {"colour": 1}}], "no such setting: .colour"),
         ([PORT | {"config": port_config(1) | {"window": 5000}}], "window"),
         ([PORT | {"config": port_config(1) | {"roles": "many"}}], "port: "),

@@ -1,7 +1,6 @@
 """`hsl link`."""
 
 import re
-from math import nan
 from typing import Any
 
 import click
@@ -10,6 +9,7 @@ from hsl._generated.constants import MAX_LINKS, MAX_WINDOW
 from hsl.cli.help import Branch, Example, Leaf
 from hsl.cli.help_values import MAX_BER, MAX_DELAY_NS, MAX_LANES, MAX_MESSAGES, MAX_RATE, MIN_RATE
 from hsl.cli.options import Choice, Integer, capture, engine, faults, flit, integer, option, output, seed
+from hsl.cli.seconds import decimal
 from hsl.engine.select import ENGINES
 
 __all__ = ["command"]
@@ -102,10 +102,7 @@ class ErrorRate(click.FloatRange):
 
     def convert(self, value: Any, param: click.Parameter | None, ctx: click.Context | None) -> float:
         """Return the rate. Fails as a usage error for a text that is none, or out of range."""
-        try:
-            rate = float(value)
-        except ValueError:
-            rate = nan
+        rate = decimal(value)
         if not 0 <= rate <= MAX_BER:
             self.fail(f"{value!r} is not a bit error rate; expected {self.limits}", param, ctx)
         return rate
