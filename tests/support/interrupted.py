@@ -186,7 +186,7 @@ COMMANDS = {
     "links": (*DEMO, "--input", "{words}", "--transport", "unix", "--links", "2", "--capture", "x.pcapng"),
     "telemetry": (*DEMO, "--transport", "unix", "--telemetry", "mqtt:"),
     "loopback": (*DEMO, "--transport", "loopback"),
-    "matmul": (*DEMO, "--kernel", "matmul", "--size", "64"),
+    "matmul": (*DEMO, "--kernel", "matmul", "--size", "128"),
     "litmus": ("litmus", "run", "--exhaustive", "--seed", "1"),
     "model": ("model", "coherence", "--cache", "cache"),
     "stress": ("stress", "--ops", "1000000", "--seed", "1"),
