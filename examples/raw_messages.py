@@ -211,14 +211,14 @@ def hoard(target: Target) -> None:
 def poison(target: Target) -> None:
     """Give lines that the CPU reads back poisoned."""
     peer = target.up()
-    peer.run(lambda: any(message.name == "NcWrite" for message in peer.inbox), 3.0)
+    peer.run(lambda: any(message.name == "NcWrite" for message in peer.inbox), 10.0)
     for n in target.turns(16):
         addr = SCRATCH + LINE * n
         if peer.load(addr, "ReadUnique"):
             peer.request("WbFull", addr, len=3, data=b"\xee" * LINE, poison=1)
             peer.lines.pop(addr, None)
     interrupt(peer)
-    peer.run(seconds=1.0)
+    peer.run(seconds=10.0)  # ends with the CPU, whose check has read what is poisoned
 
 
 @attack()
