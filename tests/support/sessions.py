@@ -53,10 +53,10 @@ def warnings_of(log: pytest.LogCaptureFixture) -> list[str]:
 
 
 class Unhurried:
-    """A clock that runs at a 64th of its speed until `hurry`: a loaded machine is not a link that fails."""
+    """A clock that runs at a 16th of its speed until `hurry`: a loaded machine is not a link that fails."""
 
     def __init__(self) -> None:
-        self._slow, self._base, self._mark = 64, 0, time.monotonic_ns()
+        self._slow, self._base, self._mark = 16, 0, time.monotonic_ns()
 
     def __call__(self) -> int:
         return self._base + (time.monotonic_ns() - self._mark) // self._slow
