@@ -15,6 +15,7 @@ from examples.raw_peer import HELLO, LINE, OPS, SNP, Message, Peer, reply
 CPU_HOME, CPU_IO, CPU_CORE, GPU_IO = 0, 1, 2, 17  # NIDs
 MEMORY_TARGET, APART = 80, 1 << 38  # the memory node: its NID, its first address
 SCRATCH, DOORBELL = 0x2000, (1 << 40) + 0x1000  # lines that cores write; the first register of the GPU
+BYE = struct.pack("<Q", 2)  # the data of an interrupt: the vector
 NOWHERE = (1 << 52) - LINE  # an address that nobody serves
 
 
@@ -211,14 +212,14 @@ def hoard(target: Target) -> None:
 def poison(target: Target) -> None:
     """Give lines that the CPU reads back poisoned."""
     peer = target.up()
-    peer.run(lambda: any(message.name == "NcWrite" for message in peer.inbox), 3.0)
+    peer.run(lambda: any(message.name == "NcWrite" for message in peer.inbox), 10.0)
     for n in target.turns(16):
         addr = SCRATCH + LINE * n
         if peer.load(addr, "ReadUnique"):
             peer.request("WbFull", addr, len=3, data=b"\xee" * LINE, poison=1)
             peer.lines.pop(addr, None)
     interrupt(peer)
-    peer.run(seconds=1.0)
+    peer.run(seconds=10.0)  # ends with the CPU, whose check has read what is poisoned
 
 
 @attack()
@@ -254,12 +255,15 @@ def cpu_peer(target: Target) -> Peer:
     return peer.up()
 
 
-def serve(peer: Peer, memory: dict[int, bytes], seconds: float) -> None:
-    """Answer the requests of a GPU as a home without a directory does: all lines are free."""
+def serve(peer: Peer, memory: dict[int, bytes], seconds: float) -> bool:
+    """Answer the requests of a GPU as a home without a directory does; True if it has said good-bye."""
     peer.answers |= {"ReadShared": "", "ReadUnique": "", "ReadOnce": ""}
     end = time.monotonic() + seconds
     while time.monotonic() < end:
         message = peer.recv(max(0.0, end - time.monotonic()))
+        if message is not None and message.name == "Intr" and message.data == BYE:
+            peer.step()  # its completion
+            return True
         if message is None or message.vc not in (1, 2):
             continue
         if message.name in ("ReadShared", "ReadUnique", "ReadOnce", "AtomicLoad"):
@@ -270,6 +274,7 @@ def serve(peer: Peer, memory: dict[int, bytes], seconds: float) -> None:
             state = 3 if message.name == "MakeUnique" else 2 if message.name == "Upgrade" else 0
             memory[message.addr] = message.data or memory.get(message.addr, bytes(LINE))
             peer.send(reply(message, "Cmp", st=state, htxn=message.txn if state else 0))
+    return False
 
 
 def ring(peer: Peer, descriptor: int, n: int = 0, register: int = 0) -> None:
@@ -291,15 +296,14 @@ def gpu_doorbells(target: Target) -> None:
     for n in target.turns():
         ring(peer, places[n % len(places)], n)
         serve(peer, {}, 0.01)
-    finish(target, peer)
+    finish(target, peer, 10.0)
 
 
-def finish(target: Target, peer: Peer) -> None:
-    """Ring the exit doorbell, wait for the GPU's good-bye, end the link; count the interrupts by vector."""
+def finish(target: Target, peer: Peer, seconds: float = 2.0) -> None:
+    """Ring the exit doorbell, wait so long for the GPU's good-bye, end the link; count what it has sent."""
     ring(peer, 0, 255, register=8)
     kept: dict[int, bytes] = {}
-    for _ in range(100):
-        serve(peer, kept, 0.02)
+    serve(peer, kept, seconds)
     target.seen["pending"] = len(peer.inbox)
     peer.close(disable=True)
 

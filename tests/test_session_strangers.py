@@ -2,6 +2,7 @@
 
 import asyncio
 import errno
+import itertools
 import random
 import re
 import resource
@@ -183,7 +184,9 @@ def test_refused_stranger_is_told_and_cut() -> None:
         ops = []
         while frame := await reader.read(66):
             ops.append(decode_ctl(decode_flit(frame[2:], "L64").payload).op)
-        assert ops == [CtlOp.HELLO] + [CtlOp.ERR_FATAL] * 3
+        # A loaded machine may let T_HS pass before it reads: HELLO is then repeated.
+        assert [op for op, _ in itertools.groupby(ops)] == [CtlOp.HELLO, CtlOp.ERR_FATAL]
+        assert ops.count(CtlOp.ERR_FATAL) == 3
         writer.close()
         await serves(a)
 

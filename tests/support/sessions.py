@@ -52,6 +52,20 @@ def warnings_of(log: pytest.LogCaptureFixture) -> list[str]:
     return [record.getMessage() for record in log.records if record.levelno >= logging.WARNING]
 
 
+class Unhurried:
+    """A clock that runs at a 16th of its speed until `hurry`: a loaded machine is not a link that fails."""
+
+    def __init__(self) -> None:
+        self._slow, self._base, self._mark = 16, 0, time.monotonic_ns()
+
+    def __call__(self) -> int:
+        return self._base + (time.monotonic_ns() - self._mark) // self._slow
+
+    def hurry(self) -> None:
+        """Run at full speed from now on."""
+        self._slow, self._base, self._mark = 1, self(), time.monotonic_ns()
+
+
 class Running:
     """A session of one link that runs as a task; `end()` gives or raises how it ended."""
 
@@ -92,6 +106,11 @@ class Running:
     @property
     def counters(self) -> LinkCounters:
         return self.device.port.links[0].counters
+
+    @property
+    def resting(self) -> bool:
+        """True if its program has ended and nothing that it sent waits for an acknowledgement."""
+        return self.device.finished and self.device.node.quiesced
 
     async def open(self) -> Running:
         """Wait until its address is known."""

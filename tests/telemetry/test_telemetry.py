@@ -21,6 +21,7 @@ from hsl.telemetry.topics import LEAVES, MAX_PAYLOAD, payload, topic
 from hsl.telemetry.watcher import MAX_LINKS, MAX_NODES
 from tests.cli.test_demo import TEXT, hsl, validate
 from tests.cli.test_node import address, node
+from tests.support.held_port import LOCALHOST, hold_port, port_of
 
 TIMEOUT = 60
 GOOD: dict[str, dict[str, Any]] = {
@@ -41,22 +42,22 @@ def text(tmp_path: Path) -> str:
 @pytest.fixture
 def mosquitto(tmp_path: Path) -> Iterator[str]:
     """The URI of a mosquitto on a port of its own."""
-    with socket.create_server(("127.0.0.1", 0)) as probe:
-        port = probe.getsockname()[1]
     config = tmp_path / "mosquitto.conf"
-    config.write_text(f"listener {port} 127.0.0.1\nallow_anonymous true\npersistence false\n")
     path = os.environ["PATH"] + ":/usr/sbin"
     command = ["mosquitto", "-v", "-c", str(config)]
-    with subprocess.Popen(command, stderr=subprocess.PIPE, text=True, env={"PATH": path}) as process:
-        assert process.stderr is not None
-        for line in process.stderr:
-            if "running" in line:
-                break
-        drain = threading.Thread(target=process.stderr.read)
-        drain.start()
-        yield f"mqtt://127.0.0.1:{port}"
-        process.terminate()
-        drain.join()
+    with hold_port() as held:
+        port = port_of(held)
+        config.write_text(f"listener {port} {LOCALHOST}\nallow_anonymous true\npersistence false\n")
+        with subprocess.Popen(command, stderr=subprocess.PIPE, text=True, env={"PATH": path}) as process:
+            assert process.stderr is not None
+            for line in process.stderr:
+                if "running" in line:
+                    break
+            drain = threading.Thread(target=process.stderr.read)
+            drain.start()
+            yield f"mqtt://{LOCALHOST}:{port}"
+            process.terminate()
+            drain.join()
 
 
 @pytest.fixture
@@ -177,13 +178,13 @@ def test_a_broker_that_never_reads(text: str) -> None:
 
 def test_no_broker(text: str) -> None:
     """With nobody there the demo goes on, and each node says so once."""
-    with socket.create_server(("127.0.0.1", 0)) as probe:
-        uri = f"mqtt://127.0.0.1:{probe.getsockname()[1]}"
-    done = hsl("demo", "--json", "--input", text, "--telemetry", uri)
-    assert done.returncode == 0, done.stderr
-    for name in ("cpu", "gpu"):
-        assert done.stderr.count(f"{name}: hsl: telemetry: no broker at {uri}") == 1
-    assert hsl("telemetry", "watch", uri).returncode == 7
+    with hold_port() as held:
+        uri = f"mqtt://{LOCALHOST}:{port_of(held)}"
+        done = hsl("demo", "--json", "--input", text, "--telemetry", uri)
+        assert done.returncode == 0, done.stderr
+        for name in ("cpu", "gpu"):
+            assert done.stderr.count(f"{name}: hsl: telemetry: no broker at {uri}") == 1
+        assert hsl("telemetry", "watch", uri).returncode == 7
 
 
 def test_a_full_queue_drops_the_oldest() -> None:
