@@ -18,7 +18,7 @@ from hsl.cli import main
 from hsl.cli.exits import ExitCode
 from hsl.cli.meter import ENVIRONMENT
 from hsl.errors import ConfigError
-from hsl.files import create_text, read_at_most, read_file
+from hsl.files import create_text, parse_json, read_at_most, read_file
 
 # A Python exception, its class or its hint, is nothing that a user can act on.
 PYTHON = ("Error", "Errno", "codec can't", "recursion", "set_int_max_str_digits", "internal", "Traceback")
@@ -315,3 +315,10 @@ def write_something(path: Path, end: type[BaseException] | None = None) -> None:
         stream.write("y" * 100_000)
         if end is not None:
             raise end
+
+
+def test_a_key_that_comes_twice_is_named() -> None:
+    """One of its values would be lost; the error names the first such key, and at once."""
+    keys = ", ".join(f'"k{number}": 1' for number in range(100_000))
+    with pytest.raises(ConfigError, match="x: not JSON: key 'k7' comes twice in an object"):
+        parse_json(f'{{"a": [{{{keys}, "k7": 2, "k8": 3}}]}}', "x")
