@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import reprlib
-from datetime import date, datetime, time
 from typing import Any, Final
 
 __all__ = ["quoted", "shown", "visible"]
@@ -38,11 +37,9 @@ class _Shown(_Quoted):
         """Return null."""
         return "null"
 
-    def repr_datetime(self, value: datetime | date | time, level: int) -> str:
-        """Return a date or a time as TOML spells it."""
-        return str(value)
-
-    repr_date = repr_time = repr_datetime
+    def repr_instance(self, value: Any, level: int) -> str:
+        """Return a date or a time as TOML spells it; no other object comes out of a document."""
+        return str(value) if hasattr(value, "isoformat") else super().repr_instance(value, level)
 
 
 _QUOTED: Final = _Quoted()

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import re
+from collections.abc import Iterator
 from pathlib import Path
 
 import pytest
@@ -12,8 +13,9 @@ from tests.support.reader import Reader, renew
 
 
 @pytest.fixture
-def reader(tmp_path: Path) -> Reader:
-    return Reader(tmp_path)
+def reader(tmp_path: Path) -> Iterator[Reader]:
+    with Reader(tmp_path) as opened:
+        yield opened
 
 
 def sh(body: str, **marks: str) -> Block:

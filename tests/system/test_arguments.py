@@ -65,7 +65,7 @@ def test_every_call_checks_its_addresses(s: hsl.System, call: str) -> None:
         ("s.gpu.atomic('add', 0, 1 << 64)", "does not fit 8 bytes"),
         ("s.gpu.atomic('add', 0, 1.5)", "operand 1.5 must be bytes or int"),
         ("s.gpu.atomic('fadd64', 0, 1)", "operand 1 must be bytes or float"),
-        ("s.gpu.atomic('fadd64', 0, 1.5, size=3)", "operand 1.5 does not fit 3 bytes"),
+        ("s.gpu.atomic('fadd64', 0, 1.5, size=3)", "FADD64 of 3 bytes; expected 8"),
         ("s.gpu.atomic('fadd32', 0, 1e300)", r"operand 1e\+300 does not fit 4 bytes"),
         ("s.gpu.atomic('fadd2xfp16', 0, 1)", "operand 1 must be bytes$"),
         ("s.gpu.atomic('fadd2xbf16', 0, 1.5)", "operand 1.5 must be bytes$"),

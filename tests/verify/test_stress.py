@@ -237,7 +237,7 @@ def test_caller_may_stop() -> None:
     ("settings", "said"),
     [
         ({"ops": 0}, "ops = 0"),
-        ({"cpu": True}, "cpu = True"),
+        ({"cpu": True}, "cpu = true"),
         ({"lines": 1 << 20}, "lines"),
         ({"via": "air"}, "via 'air'"),
         ({"cpu": 0, "gpu": 0}, "no cache"),
