@@ -41,6 +41,7 @@ __all__ = [
 TEXT: Final = "utf-8-sig"  # UTF-8, with or without the byte order mark that some editors write
 STDIN: Final = "-"  # standard input, as a name of a file
 MAX_STDIN: Final = 1 << 32  # bytes: the largest file that any command takes
+CHARACTER: Final = 4  # bytes of a character of UTF-8, at most
 CHUNK: Final = 1 << 20  # bytes read at once: a limit of gigabytes is not allocated for a small file
 # What the parser of JSON says -> what we say.
 JSON_ERRORS: Final = {
@@ -86,9 +87,12 @@ def open_stream(path: Path) -> Iterator[BinaryIO]:
 
 
 @contextmanager
-def open_text(path: Path, most: int = MAX_STDIN) -> Iterator[TextIO]:
-    """As open_file, as UTF-8 text with or without a byte order mark; ConfigError also when it is not."""
-    with open_file(path, most=most) as raw, io.TextIOWrapper(raw, encoding=TEXT) as stream:
+def open_text(path: Path, most: int = MAX_STDIN // CHARACTER) -> Iterator[TextIO]:
+    """As open_file, as UTF-8 text with or without a byte order mark; ConfigError also when it is not.
+
+    `most`: characters that are taken of standard input.
+    """
+    with open_file(path, most=CHARACTER * most) as raw, io.TextIOWrapper(raw, encoding=TEXT) as stream:
         yield stream
 
 

@@ -5,8 +5,16 @@ from __future__ import annotations
 import reprlib
 from typing import Any, Final
 
-__all__ = ["quoted", "shown", "visible"]
+__all__ = ["TYPES", "quoted", "shown", "visible"]
 
+# What a document calls a value of a type, as in "expected an integer".
+TYPES: Final[dict[type, str]] = {
+    int: "an integer",
+    str: "text",
+    bool: "true or false",
+    list: "a list",
+    dict: "an object",
+}
 MOST: Final = 80  # characters of one value
 DIGITS: Final = 40  # of a number: Python refuses to print one of thousands
 MAX_MESSAGE: Final = 2000  # characters; the longest of ours without a value has a quarter of it

@@ -24,12 +24,11 @@ from hsl.capture.pcapng import (
 from hsl.capture.sink import Sink
 from hsl.errors import CaptureError
 from hsl.nearest import expected
-from hsl.shown import shown
+from hsl.shown import TYPES, shown
 
 __all__ = ["SCHEMA", "CaptureInfo", "Clock", "Lane", "Reader", "Writer"]
 
 SCHEMA = "hsl.capture/1"
-KIND_NAMES = {str: "text", int: "a number", dict: "an object"}
 PROFILE = f"{PROFILE_NAME} {VERSION[0]}.{VERSION[1]}"
 NAME = re.compile(r"(\S+) (\S+)->(\S+)")
 
@@ -98,9 +97,7 @@ class CaptureInfo:
         kinds = {"clock": str, "seed": int, "view": str, "nodes": dict, "part": int, "profile": str}
         for name, kind in kinds.items():
             if not isinstance(document.get(name), kind):
-                raise CaptureError(
-                    f"section: {name} = {shown(document.get(name))}; expected {KIND_NAMES[kind]}"
-                )
+                raise CaptureError(f"section: {name} = {shown(document.get(name))}; expected {TYPES[kind]}")
         if document["clock"] not in tuple(Clock):
             raise CaptureError(f"section: clock {shown(document['clock'])}; {expected(Clock)}")
         known = {name: document[name] for name in kinds}

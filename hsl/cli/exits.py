@@ -130,7 +130,7 @@ class ExitCodes:
             if isinstance(error, click.exceptions.NoArgsIsHelpError):
                 click.echo(error.message)  # on stdout: `hsl | less` shows it
             elif isinstance(error, click.ClickException):
-                vars(error)["message"] = visible(error.message)  # final for mypy; show() adds the usage
+                error.message = visible(error.message)  # type: ignore[misc]  # show() adds the usage
                 if hint:
                     error = click.UsageError(error.format_message() + hint, getattr(error, "ctx", None))
                 error.show()

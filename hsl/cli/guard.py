@@ -111,7 +111,7 @@ def _check_apart(context: click.Context, options: dict[str, click.Parameter]) ->
         value = context.params.get(each.name or "") if each.opts[0] not in written else None
         for path in value if isinstance(value, tuple) else (value,):
             text = str(path)
-            is_read = isinstance(each.type, File) or each.name == "trace" or text.endswith(READ)
+            is_read = isinstance(each.type, File) or text.endswith(READ)
             if path is not None and text != STDIN and is_read and exists(text):
                 used[os.path.realpath(text)] = each.opts[0] if isinstance(each, click.Option) else "the input"
     for name in written:

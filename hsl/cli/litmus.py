@@ -33,7 +33,6 @@ SCHEMA = "hsl.litmus/1"
 LIST_SCHEMA = "hsl.litmus.list/1"
 LONG_THREADS = 4  # tests of so many threads have thirty times the schedules: only with --long
 SUFFIX = ".litmus"
-CHARACTER = 4  # bytes of a character of UTF-8, at most
 FAULTS = "crc:0.03,drop:0.03"  # of a link: a replay in most runs
 
 
@@ -144,7 +143,7 @@ def unknown(name: str, tests: Sequence[str]) -> str:
 
 def read(path: Path) -> LitmusTest:
     """The test of a file. Raises ConfigError."""
-    with open_text(path, CHARACTER * MAX_BYTES) as stream:
+    with open_text(path, MAX_BYTES) as stream:
         return parse(stream.read(MAX_BYTES + 1), str(path))
 
 

@@ -112,6 +112,10 @@ class File(click.Path):
         super().__init__(path_type=Path)
         self.name = "file"
 
+    def convert(self, value: Any, param: click.Parameter | None, ctx: click.Context | None) -> Path:
+        """Return the name as a path; the file is looked at when it is opened."""
+        return Path(value)
+
 
 def candidates(of: Callable[[], Iterable[str]]) -> Callable[[click.Context, click.Parameter, str], list[str]]:
     """Return the completion of an argument by the names that `of` returns, which only a shell calls."""

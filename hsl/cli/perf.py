@@ -43,12 +43,12 @@ COLUMNS: Final = {
 }
 
 
-def program(trace: str, seed: int | None, out: Path | None, **options: Any) -> int:
+def program(trace: Path, seed: int | None, out: Path | None, **options: Any) -> int:
     """Run `hsl perf program`; its exit code."""
     seed = draw_seed(seed)
     started = time.monotonic()
-    with opened(Path(trace)) as stream:
-        report = {"schema": SCHEMA} | measure(LackeyTrace(stream, trace), size_of(stream), seed, options)
+    with opened(trace) as stream:
+        report = {"schema": SCHEMA} | measure(LackeyTrace(stream, str(trace)), size_of(stream), seed, options)
     seconds = time.monotonic() - started
     report |= {"seconds": round(seconds, 3), "accesses_per_s": round(report["accesses"] / max(seconds, 1e-9))}
     if not report["accesses"] and not report["wrong"]:

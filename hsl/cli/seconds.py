@@ -2,15 +2,14 @@
 
 from __future__ import annotations
 
-import re
 from math import nan
 from typing import Any, Final
 
 import click
 
-__all__ = ["Seconds", "decimal"]
+from hsl.numeral import is_numeral
 
-DECIMAL: Final = re.compile(r"[-+]?[0-9.]{1,40}([eE][-+]?[0-9]{1,9})?")
+__all__ = ["Seconds", "decimal"]
 
 MAX_SECONDS: Final = 366 * 86400  # a year: asyncio and sockets take it
 
@@ -42,6 +41,6 @@ def decimal(value: object) -> float:
     """Return the number that an argument spells in ASCII digits, nan if it spells none."""
     text = str(value).strip()
     try:
-        return float(text) if DECIMAL.fullmatch(text) else nan
+        return float(text) if is_numeral(text) else nan
     except ValueError:  # as 1.2.3
         return nan

@@ -10,7 +10,6 @@ sending end; cpu and gpu of a demo are a and b. `link=N`, and `ns=N` for kinds t
 from __future__ import annotations
 
 import math
-import re
 from collections.abc import Callable, Iterable, Mapping
 from dataclasses import dataclass, replace
 from pathlib import Path
@@ -19,6 +18,7 @@ from typing import Any, Final
 from hsl._generated.constants import FlitType
 from hsl.errors import ConfigError
 from hsl.nearest import expected, nearest
+from hsl.numeral import is_numeral
 from hsl.shown import shown
 from hsl.transport.fault_kinds import KINDS, FaultKind, Outcome
 from hsl.transport.fault_scenario import Row, read_scenario
@@ -27,7 +27,6 @@ __all__ = ["MAX_FAULTS", "Fault", "FaultPlan"]
 
 # Length of a delay that does not say its own, in ns: several flits of a slow line.
 DELAY_NS = 10_000
-NUMBER: Final = re.compile(r"[-+]?[0-9.]{1,40}([eE][-+]?[0-9]{1,9})?")
 # Faults of one plan; every flit is compared with each.
 MAX_FAULTS = 64
 # Flits of a burst, and of `xN` and `nth`: what a counter of a report holds without surprise.
@@ -180,12 +179,9 @@ def _option(part: str, place: int) -> tuple[str, Any]:
 
 
 def _number(text: str, kind: Callable[[str], Any]) -> Any:
-    """The number in `text`, or the text itself for the check of its setting to refuse.
-
-    Python also takes 1_000, blanks, and the digits of other scripts.
-    """
+    """The number in `text`, or the text itself for the check of its setting to refuse."""
     try:
-        return kind(text) if NUMBER.fullmatch(text) else text
+        return kind(text) if is_numeral(text) else text
     except ValueError:  # as in 1.5 where an integer is expected
         return text
 

@@ -9,7 +9,7 @@ from hsl._generated.constants import LINE_BYTES, Aop
 from hsl.agents.access import KINDS, Access, Order, check_access
 from hsl.errors import ConfigError
 from hsl.nearest import expected
-from hsl.shown import shown
+from hsl.shown import TYPES, shown
 
 __all__ = [
     "EXACT",
@@ -46,7 +46,6 @@ _FIELDS = {
     "order": int,
     "pasid": int,
 }
-TYPES = {int: "an integer", str: "text"}
 PLACELESS = frozenset({"fence", *(name for name, kind in KINDS.items() if kind.ncr)})  # have no line
 _FLAGS = ("poison", "late")
 _DEFAULT = Access("")

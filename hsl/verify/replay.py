@@ -43,7 +43,6 @@ PROFILE: Final = f"{PROFILE_NAME} {VERSION[0]}.{VERSION[1]}"
 MAX_RECORDS: Final = 1 << 20  # about a GB of objects: more than a failure that anybody wants to look at
 MAX_OPERATIONS: Final = MAX_RECORDS - 2  # beside the head and the verdict
 MAX_SIZE: Final = 1 << 28  # characters of a file: so many records of 256
-CHARACTER: Final = 4  # bytes of a character of UTF-8, at most
 MAX_LINE: Final = 1 << 20  # characters: the longest record is an operation with all that it waits for
 
 
@@ -74,7 +73,7 @@ def write(recording: Recording, stream: TextIO) -> None:
 
 def read(path: Path) -> Recording:
     """Read a file back. Raises ConfigError with the invalid line and what was expected there."""
-    with open_text(path, CHARACTER * MAX_SIZE) as stream:
+    with open_text(path, MAX_SIZE) as stream:
         lines = list(_lines(path, stream))
     if not lines:
         raise ConfigError(f"{path} is empty; the first line says what runs")

@@ -18,7 +18,7 @@ from typing import Any, NamedTuple
 from hsl._generated.constants import LINE_BYTES
 from hsl.errors import ConfigError
 from hsl.nearest import expected
-from hsl.shown import shown
+from hsl.shown import TYPES, shown
 from hsl.verify.json_line import json_object
 
 __all__ = [
@@ -33,7 +33,6 @@ MAX_NUMBER = (1 << 64) - 1
 KINDS = ("load", "store", "atomic", "fence", "final")
 FIELDS = {"agent": int, "kind": str, "addr": int, "value": int, "read": int, "acquire": bool, "release": bool,
           "begin": int, "end": int, "flits": list}  # fmt: skip
-TYPES = {int: "an integer", str: "text", bool: "true or false", list: "a list"}
 NEEDS = {"load": ("addr", "read"), "store": ("addr", "value"), "atomic": ("addr", "value", "read"),
          "fence": (), "final": ("addr", "read")}  # fmt: skip
 

@@ -214,7 +214,7 @@ def test_transactions_without_end(tmp_path: Path, monkeypatch: pytest.MonkeyPatc
     ],
 )
 def test_comments_of_a_flit(tmp_path: Path, comments: tuple[str, ...], fate: Fate) -> None:
-    """What a comment of a flit says of its way decides its fate, wherever it stands among the others."""
+    """The comment about the way of a flit decides its fate, before or after other comments."""
     capture, _ = run(tmp_path)
     with capture.open("rb") as stream:
         reader = Reader(stream)

@@ -50,7 +50,7 @@ def test_the_documented_example_shows_damage_and_loss(transport: str) -> None:
 
 
 def test_the_default_input_fits_a_line() -> None:
-    """What a demo without --input counts fits 80 columns with its counts."""
+    """The result line of a demo without --input fits 80 columns."""
     prose = (files("hsl._generated") / "prose.txt").read_bytes()
     text = result_text(KERNELS["wordcount"].expected(prose), DEFAULT_INPUT)
     assert text.endswith(" byte values (the specification)")
@@ -321,7 +321,7 @@ def test_a_node_without_a_result_has_no_line_for_it(
 
 
 def test_options_reach_both_processes(monkeypatch: pytest.MonkeyPatch) -> None:
-    """What a demo of processes is told of engine, system and faults, it tells both nodes."""
+    """A demo passes the options of engine, system and faults to both of its processes."""
     lines: list[list[str]] = []
 
     async def note(cpu: list[str], gpu: list[str], start: object, patience: float) -> None:

@@ -108,7 +108,7 @@ def test_closed_streams(arguments: tuple[str, ...], closed: tuple[int, ...], cod
 
 
 def test_a_file_never_gets_the_number_of_a_closed_stream(tmp_path: Path) -> None:
-    """What is printed to a closed stderr goes nowhere, and not into the first file that is opened."""
+    """A message to a closed stderr is lost. The first file that the command opens does not get it."""
     path = tmp_path / "capture"
     program = (
         "import os, sys; from hsl.__main__ import keep_streams; keep_streams(); "

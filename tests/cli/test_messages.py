@@ -70,6 +70,7 @@ CASES = {
     "no test of two": Case("litmus run SB@cpu-gpu qqq*", "", "qqq*: no test has this name; see hsl litmus list", ExitCode.NOTHING),
     "no test to list": Case("litmus list SB@cpu-gpx", "", "SB@cpu-gpx: no test has this name; did you mean SB@cpu-gpu?", ExitCode.NOTHING),
     "a file as test": Case("litmus run file", "x", "file: no test has this name, and a file is read only if its name ends in .litmus", ExitCode.NOTHING),
+    "a file whose name has a NUL": Case("check a\0b", "", "'a\\x00b': not a name of a file"),
     "a directory as test": Case("litmus run .", "x", ".: no test has this name, and a directory is read only if its name ends in .litmus", ExitCode.NOTHING),
     "only long tests": Case("litmus run IRIW*", "", "IRIW*: selects only tests of 4 threads, which need --long", ExitCode.NOTHING),
     "no model fits": Case("model coherence --agents 3 --short", "", "no model fits --short --agents 3", ExitCode.NOTHING),

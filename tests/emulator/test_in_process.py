@@ -1,4 +1,4 @@
-"""What runs of all nodes in one process have in common: wires with faults, counts, EPOCH values."""
+"""Wires with faults, counts and EPOCH values of runs with all nodes in one process."""
 
 from __future__ import annotations
 

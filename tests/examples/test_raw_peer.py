@@ -246,7 +246,7 @@ def victim(request: pytest.FixtureRequest, tmp_path: Path) -> Iterator[str]:
     scheme, *options = request.param
     (tmp_path / "input").write_bytes(INPUT)
     uri = f"unix://{tmp_path}/link" if scheme == "unix" else f"{scheme}://127.0.0.1:0"
-    # With a TU of 4 ms the CPU takes a second of silence for none: the raw peer knows no RECOVERY.
+    # With a TU of 4 ms a second of silence is no RECOVERY, which the raw peer cannot do.
     slow = ("--tu", "22")
     node = Node(tmp_path / "cpu.err", "cpu", "--listen", uri, "--input", "input", *slow, *options)
     try:

@@ -145,7 +145,7 @@ def test_nothing_is_fetched(site: Path) -> None:
 
 
 def test_the_front_page_leads_to_the_index(site: Path) -> None:
-    """Who opens the folder of the site comes to its index page."""
+    """The front page of the site leads to the index page."""
     assert Page((site / "index.html").read_text()).links == {"docs/index.html"}
 
 
@@ -180,7 +180,7 @@ def test_a_dead_link_of_a_page_is_seen(body: str, tmp_path: Path) -> None:
     ],
 )
 def test_what_is_fetched_is_seen(name: str, text: str, tmp_path: Path) -> None:
-    """A script, a style, a picture and a font of another host are found; a link to it is none of them."""
+    """Scripts, styles, pictures and fonts of another host are found. Links to another host are left alone."""
     (tmp_path / "b.html").write_text('<a href="https://none.example/">a</a><img src="data:image/png,x">')
     assert fetched_elsewhere(tmp_path) == []
     (tmp_path / name).write_text(text)

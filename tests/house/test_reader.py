@@ -53,7 +53,7 @@ def test_present_output(reader: Reader) -> None:
 
 
 def test_settings_of_the_host_are_left_out(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
-    """What the host sets for hsl and for the width of a terminal does not reach the commands."""
+    """The commands do not get the settings of the host for hsl and for the width of a terminal."""
     for name in ("HSL_ENGINE", "COLUMNS"):
         monkeypatch.setenv(name, "x")
     block = Block("console", '$ echo "[$HSL_ENGINE$COLUMNS]"\n', {})

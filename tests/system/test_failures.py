@@ -103,10 +103,18 @@ def test_one_link_that_does_not_come_up(monkeypatch: pytest.MonkeyPatch) -> None
         hsl.System(2, topology="mesh", device_bytes=1 << 16)
 
 
-def test_links_that_never_come_up(tmp_path: Path) -> None:
+def test_links_that_never_come_up(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     """Faults that hit every flit are a LinkError of the constructor; the capture of the attempt is whole."""
+    close, closed = machine.Machine.close, []
+
+    def counted(each: machine.Machine) -> None:
+        closed.append(each)
+        close(each)
+
+    monkeypatch.setattr(machine.Machine, "close", counted)
     path = tmp_path / "x.pcapng"
     with pytest.raises(hsl.LinkError, match=r"do not come up with the faults crc:1\.0"):
         hsl.System(faults="crc:1", capture=path)
+    assert len(closed) == 1, "the constructor has closed its machine"
     with path.open("rb") as stream:
         assert len(list(hsl.Reader(stream))) > 10

@@ -122,7 +122,7 @@ def test_many_of_any_size(s: hsl.System) -> None:
 
 
 def expected(op: str, old: bytes, operand: bytes, compare: bytes) -> bytes:
-    """What memory holds after an operation."""
+    """Return the content of memory after an operation."""
     return atomics.apply(OPERATIONS[op], len(old), old, compare + operand)[0]
 
 

@@ -18,7 +18,9 @@ PROGRAM = Leaf(
     A miss waits behind another miss of its line.
     """,
     arguments=[
-        cloup.Argument(["trace"], metavar="FILE", help="Trace to run; - is stdin, and may be a pipe.")
+        cloup.Argument(
+            ["trace"], type=FILE, metavar="FILE", help="Trace to run; - is stdin, and may be a pipe."
+        )
     ],
     options={
         "Workload": [
