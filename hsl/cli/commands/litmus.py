@@ -65,6 +65,11 @@ RUN = Leaf(
                 default="agents",
                 help="Run the agents alone, or over links with faults. Not with --exhaustive.",
             ),
+            flag(
+                "--hand-over/--no-hand-over",
+                default=True,
+                help="Let homes give dirty lines to the next owner by CmpData(M), without a memory write.",
+            ),
             option(
                 "--faults",
                 metavar="FAULTS",
