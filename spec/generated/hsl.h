@@ -706,6 +706,10 @@ enum hsl_ra_state {
 #define HSL_CTL_HELLO_MAX_MAJOR_BYTES 1u
 #define HSL_CTL_HELLO_MAX_MINOR_OFFSET 17u /* highest version spoken */
 #define HSL_CTL_HELLO_MAX_MINOR_BYTES 1u
+#define HSL_CTL_HELLO_ZERO_OFFSET 18u /* sent 0 */
+#define HSL_CTL_HELLO_ZERO_BYTES 2u
+#define HSL_CTL_HELLO_PORT_OFFSET 20u /* incarnation of the port */
+#define HSL_CTL_HELLO_PORT_BYTES 4u
 
 /* CTL_CAPS, 44 bytes. */
 #define HSL_CTL_CAPS_RECORD_OFFSET 0u /* the CAPS record */

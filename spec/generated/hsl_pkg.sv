@@ -649,7 +649,9 @@ package hsl_pkg;
   } ctl_header_t;
 
   typedef struct packed { // 44 bytes
-    logic [207:0] zero_144; // 351:144 sent 0
+    logic [159:0] zero_192; // 351:192 sent 0
+    logic [31:0] port; // 191:160 incarnation of the port
+    logic [15:0] zero; // 159:144 sent 0
     logic [7:0] max_minor; // 143:136 highest version spoken
     logic [7:0] max_major; // 135:128 highest version spoken
     logic [7:0] min_minor; // 127:120 lowest version spoken
