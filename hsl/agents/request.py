@@ -40,6 +40,8 @@ from hsl.codec.message import Message
 from hsl.errors import ConfigError
 
 SNOOPS = {int(op): op.name for op in Op if OPCODES[op].vc == Vc.SNP}
+# Their answers are taken as they come, or a VIRAL node could not be diagnosed. HSL 6.1 [HSL-RAS-015]
+DIAGNOSTIC = frozenset({Op.CfgRead, Op.MgmtMsg})
 COMPLETIONS = {(int(op), int(st)): f"{op.name}_{st.name}" for op in (Op.Cmp, Op.CmpData) for st in St}
 
 
@@ -139,8 +141,8 @@ class RequestAgent:
         finished, self._finished = self._finished, []
         return finished
 
-    def receive(self, message: Message, now: int) -> None:
-        """Take a SNP, RSP or DAT message for this agent; never waits (D3, D4)."""
+    def receive(self, message: Message, now: int, viral: bool = False) -> None:
+        """Take a SNP, RSP or DAT message; never waits (D3, D4). `viral`: its port shows VIRAL."""
         self._now = now
         self._collect()
         if message.src in self.lost:  # 6.2 F6
@@ -148,7 +150,7 @@ class RequestAgent:
         elif message.op in SNOOPS:
             self._snoop(message, now)
         elif message.op in (Op.Cmp, Op.CmpData):
-            self._complete(message, now)
+            self._complete(message, now, viral)
         else:
             self.proto(f"opcode {message.op:#x} is nothing for a request agent", message)
         self._go_on(now)
@@ -314,8 +316,10 @@ class RequestAgent:
         if known:
             self._settle(seen, now)
 
-    def _complete(self, message: Message, now: int) -> None:
+    def _complete(self, message: Message, now: int, viral: bool) -> None:
         request = self._outstanding.find(message.txn)
+        if viral and message.data and request is not None and request.op not in DIAGNOSTIC:
+            message = message._replace(poison=1)  # HSL 6.1 [HSL-RAS-013]
         event = "Cmp_ERR" if message.err else COMPLETIONS.get((message.op, message.st))
         if request is None or request.dst != message.src or event is None:  # T3
             self.proto(

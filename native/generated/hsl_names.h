@@ -380,6 +380,9 @@ enum hsl_requirement {
     HSL_REQ_RAS_004,
     HSL_REQ_RAS_005,
     HSL_REQ_RAS_006,
+    HSL_REQ_RAS_013,
+    HSL_REQ_RAS_014,
+    HSL_REQ_RAS_015,
     HSL_REQ_SEC_001,
     HSL_REQ_SEC_002,
     HSL_REQ_SEC_003,
@@ -531,6 +534,9 @@ enum hsl_requirement {
     "HSL-RAS-004", \
     "HSL-RAS-005", \
     "HSL-RAS-006", \
+    "HSL-RAS-013", \
+    "HSL-RAS-014", \
+    "HSL-RAS-015", \
     "HSL-SEC-001", \
     "HSL-SEC-002", \
     "HSL-SEC-003", \
