@@ -393,6 +393,10 @@ enum hsl_requirement {
     HSL_REQ_SEC_008,
     HSL_REQ_SEC_009,
     HSL_REQ_SEC_010,
+    HSL_REQ_SEC_011,
+    HSL_REQ_SEC_012,
+    HSL_REQ_SEC_013,
+    HSL_REQ_SEC_014,
     HSL_REQ_COUNT,
 };
 
@@ -546,7 +550,11 @@ enum hsl_requirement {
     "HSL-SEC-007", \
     "HSL-SEC-008", \
     "HSL-SEC-009", \
-    "HSL-SEC-010"
+    "HSL-SEC-010", \
+    "HSL-SEC-011", \
+    "HSL-SEC-012", \
+    "HSL-SEC-013", \
+    "HSL-SEC-014"
 
 /* Fields that a fault can be about. */
 enum hsl_field {
