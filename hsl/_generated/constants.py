@@ -265,7 +265,7 @@ class ErrorCode(IntEnum):
     CFG = 10  # configurations do not fit
     MAC = 11  # authentication failed, or plain PROT after IDE, or PROT_S without IDE
     RESERVED_FT = 12  # reserved flit type
-    SRC_SPOOF = 13  # SRC outside the negotiated range
+    SRC_SPOOF = 13  # SRC outside the negotiated range, or a snoop of a node that is not the home
     ACCESS = 14  # access list denies
     RATE = 15  # too many messages
     LOST = 16  # link lost: T_STATE, N_RECOV or bond drop

@@ -382,6 +382,9 @@ enum hsl_requirement {
     HSL_REQ_RAS_004,
     HSL_REQ_RAS_005,
     HSL_REQ_RAS_006,
+    HSL_REQ_RAS_013,
+    HSL_REQ_RAS_014,
+    HSL_REQ_RAS_015,
     HSL_REQ_SEC_001,
     HSL_REQ_SEC_002,
     HSL_REQ_SEC_003,
@@ -392,6 +395,10 @@ enum hsl_requirement {
     HSL_REQ_SEC_008,
     HSL_REQ_SEC_009,
     HSL_REQ_SEC_010,
+    HSL_REQ_SEC_011,
+    HSL_REQ_SEC_012,
+    HSL_REQ_SEC_013,
+    HSL_REQ_SEC_014,
     HSL_REQ_COUNT,
 };
 
@@ -535,6 +542,9 @@ enum hsl_requirement {
     "HSL-RAS-004", \
     "HSL-RAS-005", \
     "HSL-RAS-006", \
+    "HSL-RAS-013", \
+    "HSL-RAS-014", \
+    "HSL-RAS-015", \
     "HSL-SEC-001", \
     "HSL-SEC-002", \
     "HSL-SEC-003", \
@@ -544,7 +554,11 @@ enum hsl_requirement {
     "HSL-SEC-007", \
     "HSL-SEC-008", \
     "HSL-SEC-009", \
-    "HSL-SEC-010"
+    "HSL-SEC-010", \
+    "HSL-SEC-011", \
+    "HSL-SEC-012", \
+    "HSL-SEC-013", \
+    "HSL-SEC-014"
 
 /* Fields that a fault can be about. */
 enum hsl_field {

@@ -284,7 +284,7 @@ enum hsl_error {
     HSL_ERROR_CFG = 0x000A, /* configurations do not fit */
     HSL_ERROR_MAC = 0x000B, /* authentication failed, or plain PROT after IDE, or PROT_S without IDE */
     HSL_ERROR_RESERVED_FT = 0x000C, /* reserved flit type */
-    HSL_ERROR_SRC_SPOOF = 0x000D, /* SRC outside the negotiated range */
+    HSL_ERROR_SRC_SPOOF = 0x000D, /* SRC outside the negotiated range, or a snoop of a node that is not the home */
     HSL_ERROR_ACCESS = 0x000E, /* access list denies */
     HSL_ERROR_RATE = 0x000F, /* too many messages */
     HSL_ERROR_LOST = 0x0010, /* link lost: T_STATE, N_RECOV or bond drop */

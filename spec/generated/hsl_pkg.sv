@@ -282,7 +282,7 @@ package hsl_pkg;
     ERROR_CFG = 16'hA, // configurations do not fit
     ERROR_MAC = 16'hB, // authentication failed, or plain PROT after IDE, or PROT_S without IDE
     ERROR_RESERVED_FT = 16'hC, // reserved flit type
-    ERROR_SRC_SPOOF = 16'hD, // SRC outside the negotiated range
+    ERROR_SRC_SPOOF = 16'hD, // SRC outside the negotiated range, or a snoop of a node that is not the home
     ERROR_ACCESS = 16'hE, // access list denies
     ERROR_RATE = 16'hF, // too many messages
     ERROR_LOST = 16'h10, // link lost: T_STATE, N_RECOV or bond drop
