@@ -140,7 +140,7 @@ class PortConfig:
 
     @property
     def handshake_slow(self) -> int:
-        """The exponent of slow timers until CONFIG is left. HSL 3.1 [HSL-LNK-049]."""
+        """The exponent of slow timers until CONFIG is left. HSL 3.1 [HSL-LNK-051]."""
         return max(self.slow_exp, self.handshake_tu)
 
     @property
@@ -325,6 +325,7 @@ def invalid_caps(record: bytes, result: CapsResult, tu_limit: int) -> str:
     `tu_limit` is that of the port. HSL 3.3.2.
     """
     caps = parse_caps(record)
+    unit = max(caps["tu_exp"], caps["slow_exp"])
     checks = (
         (not caps["flit_sizes"] & FlitSize.L64, "it offers no L64"),
         (not 1 <= caps["window"] <= MAX_WINDOW, f"window is {caps['window']}"),
@@ -334,11 +335,8 @@ def invalid_caps(record: bytes, result: CapsResult, tu_limit: int) -> str:
         (caps["address_bits"] > ADDRESS_BITS, f"address bits are {caps['address_bits']}"),
         (caps["max_links"] == 0, "max links is 0"),
         (not 1 <= caps["max_txn"] <= MAX_TXN, f"max TXN is {caps['max_txn']}"),
-        # That of SLOW_EXP is never below that of TU_EXP. [HSL-LNK-043] [HSL-LNK-050]
-        (
-            result.slow_exp > tu_limit,
-            f"TU exponent {max(caps['tu_exp'], caps['slow_exp'])} is above {tu_limit}",
-        ),
+        # The result of SLOW_EXP is never below that of TU_EXP. [HSL-LNK-043] [HSL-LNK-050]
+        (result.slow_exp > tu_limit, f"TU exponent {unit} is above {tu_limit}"),
         (bool(result.security & Security.IDE_REQUIRED), "it requires IDE"),  # never on: it is not implemented
     )
     return next((text for failed, text in checks if failed), "")

@@ -30,7 +30,7 @@ class TimerSet:
         self.running: dict[str, int] = {}
 
     def scale(self, tu_exp: int, slow_exp: int) -> None:
-        """Set both units, 2^n ns. A timer that runs keeps its deadline. HSL 3.1 [HSL-LNK-049]."""
+        """Set both units, 2^n ns. A timer that runs keeps its deadline. HSL 3.1 [HSL-LNK-051]."""
         self.tu, self.slow = 1 << tu_exp, 1 << slow_exp
 
     def start(self, name: str, now: int) -> None:
