@@ -387,7 +387,7 @@ class LinkState(IntEnum):
 
 
 class Timer(NamedTuple):
-    """A timer: length in TU, field that scales it, scope (link, port, transaction), place in one instant."""
+    """A timer: length, field with its unit, scope (link, port, transaction), place in one instant."""
 
     tu: int
     unit: str
