@@ -389,7 +389,7 @@ class LinkState(IntEnum):
 
 
 class Timer(NamedTuple):
-    """A timer: length, field with its unit, scope (link, port, transaction), place in one instant."""
+    """A timer: length, CAPS field of its unit, scope (link, port, transaction), order."""
 
     tu: int
     unit: str

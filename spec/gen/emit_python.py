@@ -75,7 +75,7 @@ def _link_state(spec: Spec) -> Iterator[str]:
     for code, name in enumerate(spec["link"]["states"]):
         yield f"    {name} = {code}"
     yield "\n\nclass Timer(NamedTuple):"
-    yield '    """A timer: length, field with its unit, scope (link, port, transaction), place in one instant."""\n'
+    yield '    """A timer: length, CAPS field of its unit, scope (link, port, transaction), order."""\n'
     yield "    tu: int\n    unit: str\n    scope: str\n    order: int\n\n"
     yield "TIMERS: Final = {"
     for t in spec["timers"]["timer"]:
