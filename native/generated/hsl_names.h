@@ -307,6 +307,8 @@ enum hsl_requirement {
     HSL_REQ_LNK_041,
     HSL_REQ_LNK_042,
     HSL_REQ_LNK_043,
+    HSL_REQ_LNK_044,
+    HSL_REQ_LNK_045,
     HSL_REQ_BND_001,
     HSL_REQ_BND_002,
     HSL_REQ_BND_003,
@@ -468,6 +470,8 @@ enum hsl_requirement {
     "HSL-LNK-041", \
     "HSL-LNK-042", \
     "HSL-LNK-043", \
+    "HSL-LNK-044", \
+    "HSL-LNK-045", \
     "HSL-BND-001", \
     "HSL-BND-002", \
     "HSL-BND-003", \

@@ -26,6 +26,8 @@ package hsl_pkg;
   localparam logic [31:0] MAX_CCNT = 32'd31; // credits that one flit can return
   localparam logic [31:0] ADDRESS_BITS = 32'd52; // bits of a physical address
   localparam logic [31:0] CTL_REPEATS = 32'd3; // times that ERR_FATAL and DISABLE are sent
+  localparam logic [31:0] BUSY_PAUSE_TU = 32'd64; // TU before an access that ended BUSY is presented again; each further pause is twice as long
+  localparam logic [31:0] BUSY_PAUSE_MOST_TU = 32'd4096; // TU of the longest pause of an access that ended BUSY
   localparam logic [31:0] PM_IDLE_HOLDOFF_TU = 32'd256; // TU for which pm_idle is ignored after PM_NAK
   localparam logic [31:0] STORM_LIMIT = 32'd65; // RETRAIN_REQ and empty NAKs in a window that end the link
   localparam logic [31:0] STORM_WINDOW_TU = 32'd4096; // TU after which STORM is cleared
@@ -142,7 +144,7 @@ package hsl_pkg;
     ERR_PROTO = 8'h4, // request breaks the protocol
     ERR_UNREACH = 8'h5, // time-out or link down
     ERR_UNSUP = 8'h6, // not supported or not negotiated
-    ERR_BUSY = 8'h7 // queue full (NcEnq, PageReq)
+    ERR_BUSY = 8'h7 // no place for it now: nothing happened, and the same request may succeed later
   } err_e;
 
   // role
@@ -647,7 +649,9 @@ package hsl_pkg;
   } ctl_header_t;
 
   typedef struct packed { // 44 bytes
-    logic [207:0] zero_144; // 351:144 sent 0
+    logic [159:0] zero_192; // 351:192 sent 0
+    logic [31:0] port; // 191:160 incarnation of the port
+    logic [15:0] zero; // 159:144 sent 0
     logic [7:0] max_minor; // 143:136 highest version spoken
     logic [7:0] max_major; // 135:128 highest version spoken
     logic [7:0] min_minor; // 127:120 lowest version spoken
