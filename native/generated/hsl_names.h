@@ -380,6 +380,9 @@ enum hsl_requirement {
     HSL_REQ_ATS_001,
     HSL_REQ_ATS_002,
     HSL_REQ_ATS_003,
+    HSL_REQ_ATS_004,
+    HSL_REQ_ATS_005,
+    HSL_REQ_ATS_006,
     HSL_REQ_RAS_001,
     HSL_REQ_RAS_002,
     HSL_REQ_RAS_003,
@@ -544,6 +547,9 @@ enum hsl_requirement {
     "HSL-ATS-001", \
     "HSL-ATS-002", \
     "HSL-ATS-003", \
+    "HSL-ATS-004", \
+    "HSL-ATS-005", \
+    "HSL-ATS-006", \
     "HSL-RAS-001", \
     "HSL-RAS-002", \
     "HSL-RAS-003", \
