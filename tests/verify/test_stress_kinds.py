@@ -27,7 +27,7 @@ from hsl.verify.pages import Pages
 from hsl.verify.poison import mark
 from hsl.verify.replay import Recording, read, replay, same, write
 from hsl.verify.stress import minimize, program, run
-from hsl.verify.stress_config import KINDS, NONE, StressConfig
+from hsl.verify.stress_config import HAND_OVER, KINDS, NONE, StressConfig
 
 Plant = Callable[[], AbstractContextManager[Any]]
 
