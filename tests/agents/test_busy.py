@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+from typing import Any
+
 import pytest
 
 from hsl._generated.constants import LINE_BYTES, N_BUSY, TIMERS, Err, ErrorCode, Op, St
@@ -15,7 +17,7 @@ T_BUSY = TIMERS["T_BUSY"].tu
 OTHER = LINE + LINE_BYTES
 
 
-def requester(**config: int) -> RequestAgent:
+def requester(**config: Any) -> RequestAgent:
     """An agent with a TU of 1 ns."""
     return agent(tu=1, **config)
 

@@ -1,6 +1,7 @@
 """Request agents and the home together, at random: nothing that the judges forbid ever happens."""
 
 from random import Random
+from typing import Any
 
 import pytest
 from hypothesis import given, settings
@@ -14,7 +15,7 @@ from tests.agents.home_rig import NO_HAND
 from tests.support.coherence import FIRST, HOME, Network, agent, random_access
 
 
-def network(seed: int, refuse: float = 0, **config: int) -> Network:
+def network(seed: int, refuse: float = 0, **config: Any) -> Network:
     """Two to four agents with tiny caches and few lines, all from the seed."""
     rng = Random(seed)
     agents = [
