@@ -219,18 +219,18 @@ def fill(rest: bytes, take: Callable[[], Message | None], form: Format) -> tuple
 
 # ---- control flits and capabilities (3.3)
 BODIES = {
-    HELLO: ("<4sQ6B", "magic guid link links min_major min_minor max_major max_minor"),
+    HELLO: ("<4sQ6B2xI", "magic guid link links min_major min_minor max_major max_minor port"),
     CAPS: ("<40sI", "record cfg_hash"), INITFC: ("<7H", "credits"), NAK: ("<H", "exp"),
     PM_REQ: ("<BB", "level tag"), 0x21: ("<BB", "level tag"), PM_NAK: ("<BB", "level tag"),
     RETRAIN_REQ: ("<B", "reason"), RESYNC: ("<HH", "exp rn"), RESYNC_ACK: ("<HH", "exp rn"),
     DISABLE: ("<B", "reason"), ERR_FATAL: ("<HHQ", "error zero info"),
     0x50: ("<BBH16s", "base mask zero exp"), 0x51: ("<BBHI", "base mask count t"), 0x52: ("<BB", "base mask"),
 }  # fmt: skip
-RECORD = struct.Struct("<BBBBHHHBBBBBBBBIHBBHH10x")
+RECORD = struct.Struct("<BBBBHHHBBBBBBBBIHBBHHB9x")
 RECORD_FIELDS = (
     "major", "minor", "flit_sizes", "roles", "nid_base", "nid_count", "window", "n_ack", "tu_exp",
     "address_bits", "atomics", "vc_mask", "security", "max_links", "power", "features", "max_txn",
-    "peer_roles", "zero0", "peer_nid_base", "peer_nid_count",
+    "peer_roles", "zero0", "peer_nid_base", "peer_nid_count", "slow_exp",
 )  # fmt: skip
 
 
@@ -267,6 +267,7 @@ def agree(own: dict[str, int], guid: int, peer: dict[str, int], peer_guid: int) 
     result["flit_sizes"] = 1 << max(result["flit_sizes"].bit_length() - 1, 0)
     result["n_ack"] = min(own["n_ack"], peer["n_ack"], max(1, result["window"] // 4))
     result["tu_exp"] = max(own["tu_exp"], peer["tu_exp"])
+    result["slow_exp"] = max(own["slow_exp"], peer["slow_exp"], result["tu_exp"])
     result["security"] = own["security"] & peer["security"] & ~2 | (own["security"] | peer["security"]) & 2
     result["major"], result["minor"] = min((own["major"], own["minor"]), (peer["major"], peer["minor"]))
     low, high = (own, peer) if guid < peer_guid else (peer, own)
@@ -486,7 +487,7 @@ class Peer:
     def ctl(self, op: int, **fields: Any) -> None:
         """Send a CTL with the EPOCH pair of now; `fields` are those of the pair, of its body and of H0."""
         head = {name: fields.pop(name) for name in Flit._fields if name in fields}
-        fields = {"epoch": self.epoch, "peer": self.peer} | fields
+        fields = {"epoch": self.epoch, "peer": self.peer, "port": self.epoch} | fields
         self.flit(ft=CTL, payload=pack_ctl(op, **fields), **head)
 
     def prot(self, payload: bytes = b"", **head: Any) -> None:
@@ -632,7 +633,7 @@ class Peer:
         self.shake, self.shaken = False, time.monotonic()
         if self.state == "DETECT":
             self.ctl(
-                HELLO, seen=bool(self.peer), magic=b"HSLO", guid=self.guid, links=1, min_major=1, max_major=1
+                HELLO, seen=bool(self.peer), magic=b"HSL1", guid=self.guid, links=1, min_major=1, max_major=1
             )
         elif self.state == "CONFIG":
             self.ctl(CAPS, seen=self.seen, record=pack_record(self.caps), cfg_hash=self.config_hash())

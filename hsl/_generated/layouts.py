@@ -111,7 +111,7 @@ CTL_HEADER = Struct("ctl_op" / Int8ul, "flags" / Int8ul, "zero" / Int16ul, "epoc
 CTL_BODY_OFFSET = 12
 CTL_BODY_BYTES = 44
 CTL_BODIES = {
-    0x01: Struct("magic" / Bytes(4), "guid" / Int64ul, "link" / Int8ul, "links" / Int8ul, "min_major" / Int8ul, "min_minor" / Int8ul, "max_major" / Int8ul, "max_minor" / Int8ul, "rest" / Bytes(26)),
+    0x01: Struct("magic" / Bytes(4), "guid" / Int64ul, "link" / Int8ul, "links" / Int8ul, "min_major" / Int8ul, "min_minor" / Int8ul, "max_major" / Int8ul, "max_minor" / Int8ul, "zero" / Int16ul, "port" / Int32ul, "rest" / Bytes(20)),
     0x02: Struct("record" / Bytes(40), "cfg_hash" / Int32ul),
     0x03: Struct("credits" / Array(7, Int16ul), "rest" / Bytes(30)),
     0x10: Struct("exp" / Int16ul, "rest" / Bytes(42)),
@@ -128,7 +128,7 @@ CTL_BODIES = {
     0x52: Struct("base" / Int8ul, "mask" / Int8ul, "rest" / Bytes(42)),
 }
 CTL_FIELDS = {
-    0x01: ("magic", "guid", "link", "links", "min_major", "min_minor", "max_major", "max_minor",),
+    0x01: ("magic", "guid", "link", "links", "min_major", "min_minor", "max_major", "max_minor", "port",),
     0x02: ("record", "cfg_hash",),
     0x03: ("credits",),
     0x10: ("exp",),
@@ -144,7 +144,7 @@ CTL_FIELDS = {
     0x51: ("base", "mask", "count", "t",),
     0x52: ("base", "mask",),
 }
-CAPS_RECORD = Struct("major" / Int8ul, "minor" / Int8ul, "flit_sizes" / Int8ul, "roles" / Int8ul, "nid_base" / Int16ul, "nid_count" / Int16ul, "window" / Int16ul, "n_ack" / Int8ul, "tu_exp" / Int8ul, "address_bits" / Int8ul, "atomics" / Int8ul, "vc_mask" / Int8ul, "security" / Int8ul, "max_links" / Int8ul, "power" / Int8ul, "features" / Int32ul, "max_txn" / Int16ul, "peer_roles" / Int8ul, "zero0" / Int8ul, "peer_nid_base" / Int16ul, "peer_nid_count" / Int16ul, "zero1" / Bytes(10))
+CAPS_RECORD = Struct("major" / Int8ul, "minor" / Int8ul, "flit_sizes" / Int8ul, "roles" / Int8ul, "nid_base" / Int16ul, "nid_count" / Int16ul, "window" / Int16ul, "n_ack" / Int8ul, "tu_exp" / Int8ul, "address_bits" / Int8ul, "atomics" / Int8ul, "vc_mask" / Int8ul, "security" / Int8ul, "max_links" / Int8ul, "power" / Int8ul, "features" / Int32ul, "max_txn" / Int16ul, "peer_roles" / Int8ul, "zero0" / Int8ul, "peer_nid_base" / Int16ul, "peer_nid_count" / Int16ul, "slow_exp" / Int8ul, "zero1" / Bytes(9))
 CAPS_BYTES = 40
 UDP_FRAME = Struct("magic" / Bytes(4), "version" / Int8ul, "link" / Int8ul, "length" / Int16ul, "incarnation" / Int64ul, "counter" / Int64ul)
 TCP_FRAME = Struct("length" / Int16ul)

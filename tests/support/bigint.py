@@ -66,6 +66,7 @@ CTL: dict[int, tuple[str, Places]] = {
     0x01: ("HELLO", {
         "magic": (0, 4, 1), "guid": (4, 8, 1), "link": (12, 1, 1), "links": (13, 1, 1),
         "min_major": (14, 1, 1), "min_minor": (15, 1, 1), "max_major": (16, 1, 1), "max_minor": (17, 1, 1),
+        "port": (20, 4, 1),
     }),
     0x02: ("CAPS", {"record": (0, 40, 1), "cfg_hash": (40, 4, 1)}),
     0x03: ("INITFC", {"credits": (0, 2, 7)}),
@@ -84,12 +85,12 @@ CTL: dict[int, tuple[str, Places]] = {
 }  # fmt: skip
 BYTES = ("magic", "record")  # fields that are bytes, not numbers
 WITH_SEEN = (0x01, 0x02, 0x03)
-# 3.3.2: field -> (offset in the record, bytes); 24..39 are sent 0.
+# 3.3.2: field -> (offset in the record, bytes); 24..29 and 31..39 are sent 0.
 CAPS = {
     "major": (0, 1), "minor": (1, 1), "flit_sizes": (2, 1), "roles": (3, 1), "nid_base": (4, 2),
     "nid_count": (6, 2), "window": (8, 2), "n_ack": (10, 1), "tu_exp": (11, 1), "address_bits": (12, 1),
     "atomics": (13, 1), "vc_mask": (14, 1), "security": (15, 1), "max_links": (16, 1), "power": (17, 1),
-    "features": (18, 4), "max_txn": (22, 2),
+    "features": (18, 4), "max_txn": (22, 2), "slow_exp": (30, 1),
 }  # fmt: skip
 
 
