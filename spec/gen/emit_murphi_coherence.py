@@ -4,8 +4,8 @@ A model has a line `--@ names` among its types, and a line `--@ ra (PARAMETERS) 
 `--@ ha (PARAMETERS) STATE` where the cells of a table belong: STATE is the variable that holds the state of
 the machine that PARAMETERS name. There it gets a procedure `ra_EVENT` for each event. An action `WORD X Y`
 calls `ra_do_WORD(PARAMETERS, X, Y)`, which the model has; a guard calls `ha_VARIABLE(PARAMETERS)`, which it
-has too. A row that ends in DO sets `follow`. A line `--@ rights` gets a function `needs_R` and `needs_W` of a request,
-from `spec/opcodes.toml`.
+has too. A row that ends in DO sets `follow`. A line `--@ rights` gets the functions `needs_R` and `needs_W`,
+which tell the rights that a request needs by `spec/opcodes.toml`.
 """
 
 from __future__ import annotations
@@ -74,10 +74,13 @@ def _names(table: Mapping[str, Any]) -> Iterator[str]:
 
 
 def _rights(table: Mapping[str, Any]) -> Iterator[str]:
-    """A function for each right that a model tells apart: is it needed by a request?"""
-    rights = {op: "".join(IMPLIES.get(right, right) for right in table["rights"][op]) for op in table["rights"]}
+    """A function for each right that a model tells apart: True if a request needs it."""
     for right in "RW":
-        needed = [f"op = {op}" for op in table["ha"]["ops"] if right in rights.get(op, "")]
+        needed = []
+        for op in table["ha"]["ops"]:
+            rights = table["rights"].get(op, "")
+            if right in rights or any(right in IMPLIES.get(given, "") for given in rights):
+                needed.append(f"op = {op}")
         yield f"function needs_{right}(op: Op): boolean; begin return {' | '.join(needed)}; end;"
 
 
