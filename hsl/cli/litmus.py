@@ -46,7 +46,7 @@ class How(NamedTuple):
     whole: bool
     via: str
     faults: FaultPlan
-    hand_over: bool
+    hand_over: str
 
 
 def list_tests(names: tuple[str, ...], as_json: bool) -> int:
@@ -69,7 +69,7 @@ def run_tests(
     in_order: bool,
     via: str,
     faults: str | None,
-    hand_over: bool,
+    hand_over: str,
     runs: int,
     seed: int | None,
     jobs: int,
@@ -173,7 +173,9 @@ def grouped(chosen: Sequence[LitmusTest]) -> Iterator[list[str]]:
 
 def judge(how: How, texts: list[str]) -> list[dict[str, Any]]:
     """Run tests on the same agents and describe their results."""
-    explorer = Explorer(in_order=how.in_order, reduce=False if how.whole else None, hand_over=how.hand_over)
+    explorer = Explorer(
+        in_order=how.in_order, reduce=False if how.whole else None, hand_over=how.hand_over == "all"
+    )
     tests = [parse(text) for text in texts]
     return [record(run(explorer, test, how)) for test in tests]
 

@@ -65,10 +65,11 @@ RUN = Leaf(
                 default="agents",
                 help="Run the agents alone, or over links with faults. Not with --exhaustive.",
             ),
-            flag(
-                "--hand-over/--no-hand-over",
-                default=True,
-                help="Let homes give dirty lines to the next owner by CmpData(M), without a memory write.",
+            option(
+                "--hand-over",
+                type=Choice(["all", "none"]),
+                default="all",
+                help="Nodes that offer dirty hand-over, the answer CmpData(M): all or none.",
             ),
             option(
                 "--faults",
