@@ -326,6 +326,7 @@ enum hsl_requirement {
     HSL_REQ_TXN_005,
     HSL_REQ_TXN_006,
     HSL_REQ_TXN_007,
+    HSL_REQ_TXN_011,
     HSL_REQ_COH_001,
     HSL_REQ_COH_002,
     HSL_REQ_COH_003,
@@ -489,6 +490,7 @@ enum hsl_requirement {
     "HSL-TXN-005", \
     "HSL-TXN-006", \
     "HSL-TXN-007", \
+    "HSL-TXN-011", \
     "HSL-COH-001", \
     "HSL-COH-002", \
     "HSL-COH-003", \
