@@ -309,6 +309,10 @@ enum hsl_requirement {
     HSL_REQ_LNK_043,
     HSL_REQ_LNK_044,
     HSL_REQ_LNK_045,
+    HSL_REQ_LNK_049,
+    HSL_REQ_LNK_050,
+    HSL_REQ_LNK_051,
+    HSL_REQ_LNK_052,
     HSL_REQ_BND_001,
     HSL_REQ_BND_002,
     HSL_REQ_BND_003,
@@ -473,6 +477,10 @@ enum hsl_requirement {
     "HSL-LNK-043", \
     "HSL-LNK-044", \
     "HSL-LNK-045", \
+    "HSL-LNK-049", \
+    "HSL-LNK-050", \
+    "HSL-LNK-051", \
+    "HSL-LNK-052", \
     "HSL-BND-001", \
     "HSL-BND-002", \
     "HSL-BND-003", \
