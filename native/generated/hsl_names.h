@@ -400,6 +400,7 @@ enum hsl_requirement {
     HSL_REQ_RAS_013,
     HSL_REQ_RAS_014,
     HSL_REQ_RAS_015,
+    HSL_REQ_RAS_016,
     HSL_REQ_SEC_001,
     HSL_REQ_SEC_002,
     HSL_REQ_SEC_003,
@@ -574,6 +575,7 @@ enum hsl_requirement {
     "HSL-RAS-013", \
     "HSL-RAS-014", \
     "HSL-RAS-015", \
+    "HSL-RAS-016", \
     "HSL-SEC-001", \
     "HSL-SEC-002", \
     "HSL-SEC-003", \
