@@ -415,5 +415,5 @@ TIMERS: Final = {
     "T_MEM": Timer(65536, "SLOW_EXP", "transaction", 13),
     "T_CACK": Timer(131072, "SLOW_EXP", "transaction", 14),
     "T_REQ": Timer(1048576, "SLOW_EXP", "transaction", 15),
-    "T_BUSY": Timer(64, "SLOW_EXP", "transaction", 16),
+    "T_BUSY": Timer(64, "TU_EXP", "transaction", 16),
 }
