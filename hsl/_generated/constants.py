@@ -409,8 +409,9 @@ TIMERS: Final = {
     "T_ACK": Timer(4, "TU_EXP", "link", 9),
     "T_CR": Timer(8, "TU_EXP", "port", 10),
     "T_KA": Timer(64, "TU_EXP", "link", 11),
-    "T_SNP": Timer(65536, "SLOW_EXP", "transaction", 12),
-    "T_MEM": Timer(65536, "SLOW_EXP", "transaction", 13),
-    "T_CACK": Timer(131072, "SLOW_EXP", "transaction", 14),
-    "T_REQ": Timer(1048576, "SLOW_EXP", "transaction", 15),
+    "T_SNP": Timer(262144, "SLOW_EXP", "transaction", 12),
+    "T_MEM": Timer(262144, "SLOW_EXP", "transaction", 13),
+    "T_CACK": Timer(524288, "SLOW_EXP", "transaction", 14),
+    "T_REQ": Timer(2097152, "SLOW_EXP", "transaction", 15),
+    "T_LOSS": Timer(12288, "SLOW_EXP", "transaction", 16),
 }

@@ -71,10 +71,11 @@ package hsl_pkg;
   localparam logic [31:0] T_ACK_TU = 32'd4; // TU_EXP; ACK_NOW = 1 (a NOP, or any earlier flit, carries it)
   localparam logic [31:0] T_CR_TU = 32'd8; // TU_EXP; credit-only PROT due
   localparam logic [31:0] T_KA_TU = 32'd64; // TU_EXP; NOP due
-  localparam logic [31:0] T_SNP_TU = 32'h00010000; // SLOW_EXP; fence every node that has not answered; the transaction goes on
-  localparam logic [31:0] T_MEM_TU = 32'h00010000; // SLOW_EXP; fence the memory target
-  localparam logic [31:0] T_CACK_TU = 32'h00020000; // SLOW_EXP; fence the requester
-  localparam logic [31:0] T_REQ_TU = 32'h00100000; // SLOW_EXP; first: report UNREACH; second: the home is lost
+  localparam logic [31:0] T_SNP_TU = 32'h00040000; // SLOW_EXP; fence every node that has not answered; the transaction goes on
+  localparam logic [31:0] T_MEM_TU = 32'h00040000; // SLOW_EXP; fence the memory target
+  localparam logic [31:0] T_CACK_TU = 32'h00080000; // SLOW_EXP; fence the requester
+  localparam logic [31:0] T_REQ_TU = 32'h00200000; // SLOW_EXP; first: report UNREACH; second: the home is lost
+  localparam logic [31:0] T_LOSS_TU = 32'd12288; // SLOW_EXP; the peer can no longer use its copies
 
   // Counts
   localparam logic [31:0] N_ACK = 32'd64; // PROT accepted since the last flit sent that make an ACK due at once; at most max(1, window/4)
