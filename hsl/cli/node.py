@@ -196,6 +196,7 @@ def run(
     attachments = attach(options, name, topology.links)
     logging.basicConfig(format="hsl: %(message)s", level=logging.WARNING)
     seed = draw_seed(options["seed"])
+    click.echo(topology.timers, err=True)
     device = build(topology, lambda: secrets.randbits(EPOCH_BITS), seed)
     gc.freeze()  # what is loaded by now stays; a full collection would stop the link for a third of T_REPLAY
     report = NodeRun(device, attachments, options, seed).run() | {"engines": chosen}
