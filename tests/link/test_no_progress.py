@@ -31,7 +31,7 @@ def answers(pair: Pair, op: CtlOp) -> None:
 
 @pytest.mark.parametrize("op", [CtlOp.RESYNC, CtlOp.NAK, CtlOp.RESYNC_ACK])
 def test_link_without_progress_ends(op: CtlOp) -> None:
-    """A peer that repeats a control flit and acknowledges nothing ends the link, with code 16 [HSL-LNK-053]."""
+    """A peer that repeats a control flit and acknowledges nothing ends the link, code 16 [HSL-LNK-053]."""
     pair = Pair().up()
     pair.b.hook = lambda data: []
     pair.a.port.send(message())
