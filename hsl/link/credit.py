@@ -90,7 +90,7 @@ class Credits:
         self.due = self.owed > 0
 
     def must_return(self) -> bool:
-        """True if a return is due: half of an advertisement, or a full CCNT, is pending, or T_CR expired. F9."""
+        """True if a return is due: half of a VC or a full CCNT is pending, or T_CR expired. F9 (c)."""
         return self.due or self._half != 0
 
     def pick(self) -> tuple[int, int]:
