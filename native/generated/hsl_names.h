@@ -106,6 +106,7 @@ enum hsl_aop {
 #define HSL_FEATURE_NcEnq (1u << 4)
 #define HSL_FEATURE_Viral (1u << 5)
 #define HSL_FEATURE_Recall (1u << 6)
+#define HSL_FEATURE_HandOver (1u << 7)
 #define HSL_FEATURE_UT (1u << 31)
 
 /* Table `error` of spec/errors.toml. */
@@ -376,6 +377,12 @@ enum hsl_requirement {
     HSL_REQ_COH_041,
     HSL_REQ_COH_042,
     HSL_REQ_COH_043,
+    HSL_REQ_COH_044,
+    HSL_REQ_COH_045,
+    HSL_REQ_COH_046,
+    HSL_REQ_COH_047,
+    HSL_REQ_COH_048,
+    HSL_REQ_COH_049,
     HSL_REQ_NCR_001,
     HSL_REQ_NCR_002,
     HSL_REQ_NCR_003,
@@ -383,6 +390,9 @@ enum hsl_requirement {
     HSL_REQ_ATS_001,
     HSL_REQ_ATS_002,
     HSL_REQ_ATS_003,
+    HSL_REQ_ATS_004,
+    HSL_REQ_ATS_005,
+    HSL_REQ_ATS_006,
     HSL_REQ_RAS_001,
     HSL_REQ_RAS_002,
     HSL_REQ_RAS_003,
@@ -543,6 +553,12 @@ enum hsl_requirement {
     "HSL-COH-041", \
     "HSL-COH-042", \
     "HSL-COH-043", \
+    "HSL-COH-044", \
+    "HSL-COH-045", \
+    "HSL-COH-046", \
+    "HSL-COH-047", \
+    "HSL-COH-048", \
+    "HSL-COH-049", \
     "HSL-NCR-001", \
     "HSL-NCR-002", \
     "HSL-NCR-003", \
@@ -550,6 +566,9 @@ enum hsl_requirement {
     "HSL-ATS-001", \
     "HSL-ATS-002", \
     "HSL-ATS-003", \
+    "HSL-ATS-004", \
+    "HSL-ATS-005", \
+    "HSL-ATS-006", \
     "HSL-RAS-001", \
     "HSL-RAS-002", \
     "HSL-RAS-003", \
