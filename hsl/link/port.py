@@ -252,8 +252,7 @@ class Port:
         self._packer = Packer()
         self._unpacker = self.codec.Unpacker()
         self.timers = TimerSet()
-        found = self.result
-        self.timers.scale(*(self.links[0].exponents if found is None else (found.tu_exp, found.slow_exp)))
+        self.timers.scale(*(self.result or self.links[0]).exponents)
         for queue in self._queues.values():
             queue.clear()
         self._waiting = 0
