@@ -387,9 +387,8 @@ class Port:
     def _settle(self, now: int) -> None:
         """Start the work that local calls have made due, as these calls carry no time."""
         if self._returning:
-            self._returning = False
-            owed = self._credits.owed  # none if a PROT took all since
-            if owed and "T_CR" not in self.timers.running and not self._credits.due:
+            self._returning = False  # a PROT may have taken all since
+            if self._credits.owed and "T_CR" not in self.timers.running and not self._credits.due:
                 self.timers.start("T_CR", now)
         if self.bond.report is not None:
             self.bond.propose(now)
