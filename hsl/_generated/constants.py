@@ -42,7 +42,7 @@ N_ACK: Final = 64  # PROT accepted since the last flit sent that make an ACK due
 N_REPLAY: Final = 4  # replay triggers without progress before RECOVERY
 N_RECOV: Final = 3  # recoveries without the link working before DEAD
 N_PM: Final = 4  # times that a PM_REQ is sent
-N_BUSY: Final = 6  # times that T_BUSY doubles for one access, so that it is 4096 TU at most
+N_BUSY: Final = 6  # times that T_BUSY doubles for one access, so that it is 4096 slow TU at most
 TU_EXPONENT_HARDWARE: Final = 6
 TU_EXPONENT_SOFTWARE: Final = 20
 ROUND_TRIP_TU: Final = 16
@@ -411,9 +411,10 @@ TIMERS: Final = {
     "T_ACK": Timer(4, "TU_EXP", "link", 9),
     "T_CR": Timer(8, "TU_EXP", "port", 10),
     "T_KA": Timer(64, "TU_EXP", "link", 11),
-    "T_SNP": Timer(65536, "SLOW_EXP", "transaction", 12),
-    "T_MEM": Timer(65536, "SLOW_EXP", "transaction", 13),
-    "T_CACK": Timer(131072, "SLOW_EXP", "transaction", 14),
-    "T_REQ": Timer(1048576, "SLOW_EXP", "transaction", 15),
-    "T_BUSY": Timer(64, "TU_EXP", "transaction", 16),
+    "T_SNP": Timer(262144, "SLOW_EXP", "transaction", 12),
+    "T_MEM": Timer(262144, "SLOW_EXP", "transaction", 13),
+    "T_CACK": Timer(524288, "SLOW_EXP", "transaction", 14),
+    "T_REQ": Timer(2097152, "SLOW_EXP", "transaction", 15),
+    "T_BUSY": Timer(64, "SLOW_EXP", "transaction", 16),
+    "T_LOSS": Timer(12288, "SLOW_EXP", "transaction", 17),
 }

@@ -155,7 +155,7 @@ class HomeAgent:
 
     # ---- what the node asks and tells
     def set_tu(self, tu: int) -> None:
-        """The largest negotiated TU of the node's ports, in ns. HSL 5.11."""
+        """The largest negotiated slow TU of the node's ports, in ns. HSL 5.11."""
         self._do.t_snp = self.config.timers.get("T_SNP", TIMERS["T_SNP"].tu * tu)
         self._leg.t_mem = self.config.timers.get("T_MEM", TIMERS["T_MEM"].tu * tu)
         self._do.t_cack = self.config.timers.get("T_CACK", TIMERS["T_CACK"].tu * tu)

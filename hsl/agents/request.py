@@ -115,9 +115,14 @@ class RequestAgent:
         self._peers.attach(nids, negotiated)
 
     def set_tu(self, tu: int) -> None:
-        """The largest negotiated TU of the node's ports, in ns: T_REQ of requests from now on. HSL 5.11."""
-        t_req = self.config.t_req
-        self._outstanding.t_req = TIMERS["T_REQ"].tu * tu if t_req is None else t_req
+        """The largest negotiated slow TU of the node's ports, in ns: T_REQ of requests from now on.
+
+        HSL 5.11 [HSL-LNK-055].
+        """
+        t_req = TIMERS["T_REQ"].tu * tu if self.config.t_req is None else self.config.t_req
+        if self.config.t_transaction is not None:
+            t_req = max(t_req, self.config.t_transaction + 2 * TIMERS["T_LOSS"].tu * tu + 1)
+        self._outstanding.t_req = t_req
         self._t_busy = TIMERS["T_BUSY"].tu * tu
 
     def submit(self, access: Access, now: int, *, collected: bool = True) -> Ticket:

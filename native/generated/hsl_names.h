@@ -314,6 +314,9 @@ enum hsl_requirement {
     HSL_REQ_LNK_050,
     HSL_REQ_LNK_051,
     HSL_REQ_LNK_052,
+    HSL_REQ_LNK_053,
+    HSL_REQ_LNK_054,
+    HSL_REQ_LNK_055,
     HSL_REQ_BND_001,
     HSL_REQ_BND_002,
     HSL_REQ_BND_003,
@@ -489,6 +492,9 @@ enum hsl_requirement {
     "HSL-LNK-050", \
     "HSL-LNK-051", \
     "HSL-LNK-052", \
+    "HSL-LNK-053", \
+    "HSL-LNK-054", \
+    "HSL-LNK-055", \
     "HSL-BND-001", \
     "HSL-BND-002", \
     "HSL-BND-003", \

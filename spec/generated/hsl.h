@@ -73,18 +73,19 @@
 #define HSL_T_ACK_TU 4u /* TU_EXP; ACK_NOW = 1 (a NOP, or any earlier flit, carries it) */
 #define HSL_T_CR_TU 8u /* TU_EXP; credit-only PROT due */
 #define HSL_T_KA_TU 64u /* TU_EXP; NOP due */
-#define HSL_T_SNP_TU 0x00010000u /* SLOW_EXP; fence every node that has not answered; the transaction goes on */
-#define HSL_T_MEM_TU 0x00010000u /* SLOW_EXP; fence the memory target */
-#define HSL_T_CACK_TU 0x00020000u /* SLOW_EXP; fence the requester */
-#define HSL_T_REQ_TU 0x00100000u /* SLOW_EXP; first: report UNREACH; second: the home is lost */
-#define HSL_T_BUSY_TU 64u /* TU_EXP; the access is presented again; it doubles for the next BUSY of the same access, N_BUSY times at most */
+#define HSL_T_SNP_TU 0x00040000u /* SLOW_EXP; fence every node that has not answered; the transaction goes on */
+#define HSL_T_MEM_TU 0x00040000u /* SLOW_EXP; fence the memory target */
+#define HSL_T_CACK_TU 0x00080000u /* SLOW_EXP; fence the requester */
+#define HSL_T_REQ_TU 0x00200000u /* SLOW_EXP; first: report UNREACH; second: the home is lost */
+#define HSL_T_BUSY_TU 64u /* SLOW_EXP; the access is presented again; it doubles for the next BUSY of the same access, N_BUSY times at most */
+#define HSL_T_LOSS_TU 12288u /* SLOW_EXP; the peer can no longer use its copies */
 
 /* Counts. */
 #define HSL_N_ACK 64u /* PROT accepted since the last flit sent that make an ACK due at once; at most max(1, window/4) */
 #define HSL_N_REPLAY 4u /* replay triggers without progress before RECOVERY */
 #define HSL_N_RECOV 3u /* recoveries without the link working before DEAD */
 #define HSL_N_PM 4u /* times that a PM_REQ is sent */
-#define HSL_N_BUSY 6u /* times that T_BUSY doubles for one access, so that it is 4096 TU at most */
+#define HSL_N_BUSY 6u /* times that T_BUSY doubles for one access, so that it is 4096 slow TU at most */
 
 /* TU = 2^n ns. */
 #define HSL_TU_EXPONENT_HARDWARE 6u
