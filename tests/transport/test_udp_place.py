@@ -311,6 +311,39 @@ def test_active_link_keeps_the_place() -> None:
     on_bench(test)
 
 
+def test_nothing_is_sent_and_counted_without_a_peer() -> None:
+    """What PAL_TX takes without a peer is dropped: the first datagram has counter 0 [HSL-PAL-010]."""
+
+    async def test(bench: Bench) -> None:
+        bench.link.send(nop(1), 0)
+        bench.link.flush(0)
+        bench.one.send(9, 0, hello())
+        bench.take(0)
+        bench.link.send(nop(2), 0)
+        bench.link.flush(0)
+        found = unpack(bench.one.socket.recv(1000), 0)
+        assert found is not None
+        assert (found.flit, found.counter) == (nop(2), 0), "HSL-PAL-010"
+
+    on_bench(test)
+
+
+@pytest.mark.parametrize(("own", "peer"), [(FAST + 2, 0), (0, FAST + 2)])
+def test_silence_counts_in_slow_tu(own: int, peer: int) -> None:
+    """The binding has the slow TU of the link: the own one, from the end of CONFIG the result [HSL-PAL-009]."""
+
+    async def body() -> None:
+        one = await listening(device(1, tu_exp=FAST, slow_exp=own), "udp://:0", passive=True)
+        assert isinstance(one.link, UdpLink)
+        assert one.link.above() == (LinkState.DETECT, 1 << max(own, FAST)), "HSL-PAL-009: the own one"
+        two = await calling(device(2, tu_exp=FAST, slow_exp=peer), one.uri)
+        await until(lambda: one.device.port.up)
+        assert one.link.above()[1] == 1 << FAST + 2, "HSL-PAL-009: the result"
+        await asyncio.gather(one.end(), two.end())
+
+    run(body())
+
+
 def test_cut_keeps_the_place() -> None:
     """A PAL that a fault takes down leaves the peer its place, so RECOVERY goes on [HSL-PAL-007]."""
 
@@ -439,14 +472,17 @@ def test_stranger_without_a_session_is_followed_by_an_honest_peer() -> None:
     ids=["magic", "version", "link"],
 )
 def test_row_30_judges_the_content_of_a_hello(changes: dict[str, Any], code: ErrorCode) -> None:
-    """A HELLO with wrong content reaches the link: its sender is told the code, and the next is served."""
+    """A HELLO with wrong content reaches the link, which tells its sender the code [HSL-PAL-008].
+
+    The next peer is served.
+    """
 
     async def body() -> None:
         one = await listening(device(1, tu_exp=FAST), "udp://:0", passive=True)
         bad = Source(one.uri)
         bad.send(TOP, TOP, hello(**changes))
         payload = decode_flit(await asyncio.to_thread(bad.heard), "L64").payload
-        assert (payload[0], payload[12]) == (CtlOp.ERR_FATAL, code), "HSL-LNK-004 over udp"
+        assert (payload[0], payload[12]) == (CtlOp.ERR_FATAL, code), "HSL-PAL-008: row 30 judges it"
         await served(one, tu_exp=FAST)
         assert sum(isinstance(event, LinkUp) for event in one.events) == 1
         bad.socket.close()
