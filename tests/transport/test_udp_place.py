@@ -126,6 +126,21 @@ def test_hello_of_either_size_takes_the_place(form: str) -> None:
     on_bench(test)
 
 
+@pytest.mark.parametrize("changes", [{"magic": b"HSLO"}, {"min_major": 9, "max_major": 9}, {"link": 3}])
+def test_content_of_a_hello_is_judged_by_the_link(changes: dict[str, Any]) -> None:
+    """A HELLO that row 30 refuses reaches the link, and its source can be told so [HSL-PAL-008]."""
+    foreign = hello(**changes)
+
+    async def test(bench: Bench) -> None:
+        bench.one.send(9, 0, foreign)
+        assert bench.take(0) == [foreign], "HSL-PAL-008: row 30 judges it"
+        bench.link.send(nop(5), 0)
+        bench.link.flush(0)
+        assert bench.one.heard() == nop(5), "HSL-PAL-008"
+
+    on_bench(test)
+
+
 def test_hello_in_detect_takes_the_place_at_once() -> None:
     """In DETECT a HELLO of another source takes the place without silence [HSL-PAL-005]."""
 
@@ -326,22 +341,6 @@ def test_nothing_is_sent_and_counted_without_a_peer() -> None:
         assert (found.flit, found.counter) == (nop(2), 0), "HSL-PAL-010"
 
     on_bench(test)
-
-
-@pytest.mark.parametrize(("own", "peer"), [(FAST + 2, 0), (0, FAST + 2)])
-def test_silence_counts_in_slow_tu(own: int, peer: int) -> None:
-    """The binding has the slow TU of the link: the own one, from the end of CONFIG the result [HSL-PAL-009]."""
-
-    async def body() -> None:
-        one = await listening(device(1, tu_exp=FAST, slow_exp=own), "udp://:0", passive=True)
-        assert isinstance(one.link, UdpLink)
-        assert one.link.above() == (LinkState.DETECT, 1 << max(own, FAST)), "HSL-PAL-009: the own one"
-        two = await calling(device(2, tu_exp=FAST, slow_exp=peer), one.uri)
-        await until(lambda: one.device.port.up)
-        assert one.link.above()[1] == 1 << FAST + 2, "HSL-PAL-009: the result"
-        await asyncio.gather(one.end(), two.end())
-
-    run(body())
 
 
 def test_cut_keeps_the_place() -> None:
