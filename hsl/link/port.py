@@ -475,7 +475,7 @@ class Port:
     def _merge(self, flit: Flit) -> Input | None:
         """The content of a flit, checked as P7 says; the port-fatal fault, if one. HSL 2.5, 4.4."""
         if flit.ft == FlitType.PROT_S:
-            return Input("merge_fatal", flit, code=ErrorCode.MAC, text="PROT_S without IDE")
+            return Input("merge_fatal", flit, code=ErrorCode.MAC, text="PROT_S, which 1.0 does not have")
         fault = self._credits.take(flit.cvc, flit.ccnt)
         if fault is not None:
             text = f"return of {flit.ccnt} credits of VC {flit.cvc}"

@@ -97,7 +97,7 @@ NAMES = (
     Wrong("opcodes.toml", 'feature = "NcEnq"', 'feature = "NcQueue"', "NcQueue", "opcode: unknown feature NcQueue"),
     Wrong("opcodes.toml", 'right = "RC"', 'right = "RX"', '"RX"', "opcode: unknown right X"),
     Wrong("opcodes.toml", 'align = "atomic"\nx = "size"\naop = "atomic"\ncompletion = ["CmpData"]', 'align = "natural"\nx = "size"\naop = "atomic"\ncompletion = ["CmpData"]', "natural", "opcode: unknown align natural"),
-    Wrong("messages.toml", 'receivers = ["MT", "switch"]', 'receivers = ["MEM", "switch"]', '"MEM", "switch"', "vc: unknown receivers MEM"),
+    Wrong("messages.toml", 'receivers = ["MT"]', 'receivers = ["MEM"]', '"MEM"', "vc: unknown receivers MEM"),
     Wrong("atomics.toml", 'sizes = [4, 8, 16]', 'sizes = [4, 8, 12]', "12]", "aop: unknown sizes 12"),
     Wrong("errors.toml", 'name = "SOM"\nseverity = 4', 'name = "SOM"\nseverity = 9', "severity = 9", "error: unknown severity 9"),
     Wrong("timers.toml", 'tu = 32\nunit = "TU_EXP"\nscope = "link"', 'tu = 32\nunit = "TU_EXP"\nscope = "node"', '"node"', "timer: unknown scope node"),

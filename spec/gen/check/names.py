@@ -89,7 +89,7 @@ WORDS = (  # document, table, key, legal words
     ("non_coherent", "ut_op", "moves", "none write line operand read intr"),
     ("timers", "timer", "scope", "link port transaction"),
     ("timers", "timer", "unit", "TU_EXP SLOW_EXP"),
-    ("requirements", "requirement", "level", "MUST SHOULD MAY"),
+    ("requirements", "requirement", "level", "MUST SHOULD MAY RESERVED"),
     ("requirements", "requirement", "role", "link home cache memory io"),
     ("requirements", "requirement", "control", "C0 C1 C2 C3"),
 )
