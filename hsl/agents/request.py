@@ -11,12 +11,10 @@ be one. Ways and MSHRs are reserved before a request leaves, so completions alwa
 from __future__ import annotations
 
 from collections import Counter, deque
-from heapq import heappop, heappush
 
 from hsl._generated.constants import (
     ERROR_LOG_ENTRIES,
     LINE_BYTES,
-    N_BUSY,
     TIMERS,
     Err,
     ErrorCode,
@@ -29,6 +27,7 @@ from hsl._generated.constants import (
 from hsl._generated.tables import OPCODES, RA_EVENTS, RA_STATES, RA_TABLE
 from hsl.agents import atomics, wire
 from hsl.agents.access import KINDS, Access, Order, Ticket, check_access
+from hsl.agents.back_off import BackOff
 from hsl.agents.cache import OCCUPYING, READABLE, STABLE, Cache, Line
 from hsl.agents.interpreter import Interpreter, Table
 from hsl.agents.ncr import NcrRequests
@@ -76,6 +75,7 @@ class RequestAgent:
         )
         self._sends = {cell: Op[action[1]] for cell, action in sends}
         self._outstanding = Outstanding(config.max_txn)
+        self.back_off = BackOff()
         self.set_tu(config.tu)
         known = LOCAL._replace(atomics=config.atomics & atomics.PERFORMED, max_txn=config.max_txn)
         self._peers = Peers(known)
@@ -85,9 +85,6 @@ class RequestAgent:
         self._mshrs = 0  # in use
         self._leaving: deque[Request] = deque()  # MSHRs whose CmpAck is in the outbox, in its order
         self._starving = Starving()
-        self._backoffs: list[
-            tuple[int, int]
-        ] = []  # a heap: end of T_BUSY and line; at most the pending accesses
         self._finished: list[Ticket] = []
         self._pending = 0  # accesses not finished; with _finished at most config.pending
         self._unperformed = [0] * (Order.ALL + 1)  # accesses begun and not performed, by Order
@@ -125,7 +122,7 @@ class RequestAgent:
         if self.config.t_transaction is not None:
             t_req = max(t_req, self.config.t_transaction + 2 * TIMERS["T_LOSS"].tu * tu + 1)
         self._outstanding.t_req = t_req
-        self._t_busy = TIMERS["T_BUSY"].tu * tu
+        self.back_off.t_busy = TIMERS["T_BUSY"].tu * tu
 
     def submit(self, access: Access, now: int, *, collected: bool = True) -> Ticket:
         """Begin an access; a hit is finished on return. ConfigError for an illegal access, or when `full`.
@@ -177,8 +174,8 @@ class RequestAgent:
         for request in self._outstanding.expired(now):
             if self._outstanding.find(request.txn) is request:  # else a home was lost in this loop
                 self._expire(request, now)
-        while self._backoffs and self._backoffs[0][0] <= now:
-            line = self.cache.line(heappop(self._backoffs)[1])
+        for addr in self.back_off.ended(now):
+            line = self.cache.line(addr)
             line.backing_off = False
             self._settle(line, now)
         self._go_on(now)
@@ -192,11 +189,7 @@ class RequestAgent:
         """The time at which `tick` is due, in ns."""
         if self._leaving and self._gone():
             return self._now
-        first = self._outstanding.next_deadline()
-        if not self._backoffs:
-            return first
-        end = self._backoffs[0][0]
-        return end if first is None else min(first, end)
+        return self.back_off.earliest(self._outstanding.next_deadline())
 
     def home_lost(self, nid: int, now: int) -> None:
         """Fence node `nid`: its lines go to I, its accesses end with UNREACH, it is not heard (6.2 F6)."""
@@ -289,13 +282,6 @@ class RequestAgent:
         if request.reported and request.ticket is not None:
             request.ticket.performed = True
             self._unperformed[KINDS[request.ticket.access.kind].order] -= 1
-
-    def back_off(self, line: Line, ticket: Ticket, now: int) -> None:
-        """Present the oldest access of a line again after T_BUSY, which doubles. HSL 5.4 T4, 5.11."""
-        heappush(self._backoffs, (now + (self._t_busy << min(ticket.refusals, N_BUSY)), line.addr))
-        ticket.refusals += 1
-        self.counters.retries += 1
-        line.backing_off = True
 
     # ---- turns
 
