@@ -84,7 +84,9 @@ class RequestAgent:
         self._mshrs = 0  # in use
         self._leaving: deque[Request] = deque()  # MSHRs whose CmpAck is in the outbox, in its order
         self._starving = Starving()
-        self._busy: list[tuple[int, int]] = []  # a heap: end of T_BUSY and line; at most the pending accesses
+        self._backoffs: list[
+            tuple[int, int]
+        ] = []  # a heap: end of T_BUSY and line; at most the pending accesses
         self._finished: list[Ticket] = []
         self._pending = 0  # accesses not finished; with _finished at most config.pending
         self._unperformed = [0] * (Order.ALL + 1)  # accesses begun and not performed, by Order
@@ -174,8 +176,8 @@ class RequestAgent:
         for request in self._outstanding.expired(now):
             if self._outstanding.find(request.txn) is request:  # else a home was lost in this loop
                 self._expire(request, now)
-        while self._busy and self._busy[0][0] <= now:
-            line = self.cache.line(heappop(self._busy)[1])
+        while self._backoffs and self._backoffs[0][0] <= now:
+            line = self.cache.line(heappop(self._backoffs)[1])
             line.backing_off = False
             self._settle(line, now)
         self._go_on(now)
@@ -190,9 +192,9 @@ class RequestAgent:
         if self._leaving and self._gone():
             return self._now
         first = self._outstanding.next_deadline()
-        if not self._busy:
+        if not self._backoffs:
             return first
-        end = self._busy[0][0]
+        end = self._backoffs[0][0]
         return end if first is None else min(first, end)
 
     def home_lost(self, nid: int, now: int) -> None:
@@ -289,8 +291,9 @@ class RequestAgent:
 
     def back_off(self, line: Line, ticket: Ticket, now: int) -> None:
         """Present the oldest access of a line again after T_BUSY, which doubles. HSL 5.4 T4, 5.11."""
-        heappush(self._busy, (now + (self._t_busy << min(ticket.refusals, N_BUSY)), line.addr))
+        heappush(self._backoffs, (now + (self._t_busy << min(ticket.refusals, N_BUSY)), line.addr))
         ticket.refusals += 1
+        self.counters.retries += 1
         line.backing_off = True
 
     # ---- turns
