@@ -45,7 +45,6 @@ SNOOPS = {int(op): op.name for op in Op if OPCODES[op].vc == Vc.SNP}
 # Their answers are taken as they come, or a VIRAL node could not be diagnosed. HSL 6.1 [HSL-RAS-015]
 DIAGNOSTIC = frozenset({Op.CfgRead, Op.MgmtMsg})
 COMPLETIONS = {(int(op), int(st)): f"{op.name}_{st.name}" for op in (Op.Cmp, Op.CmpData) for st in St}
-
 ERRORS = {int(Err.BUSY): "Cmp_BUSY"}  # the events of completions with ERR, but for Cmp_ERR
 HANDED_OVER = "CmpData_M"
 
@@ -334,8 +333,7 @@ class RequestAgent:
         home = self._home(message.addr) if line is None else self._home_of(line)
         if home != message.src:  # HSL 5.4 T16 [HSL-SEC-011]: as an agent that does not hold the line (T11)
             self.counters.odd += 1
-            text = f"snoop of {message.addr:#x} by node {message.src}; its home is {home}"
-            self.log(ErrorCode.SRC_SPOOF, text, message)
+            self.log(ErrorCode.SRC_SPOOF, f"snoop of {message.addr:#x}; its home is {home}", message)
             self.outbox.append(wire.snoop_answer(message, self.nid, St.I))
             return
         seen = line or Line(message.addr)
@@ -350,9 +348,7 @@ class RequestAgent:
         granted = COMPLETIONS.get((message.op, message.st))
         event = ERRORS.get(message.err, "Cmp_ERR") if message.err else granted
         if request is None or request.dst != message.src or event is None:  # T3, T16 [HSL-SEC-012]
-            self.proto(
-                f"completion of TXN {message.txn} from {message.src}, which is not outstanding", message
-            )
+            self.proto(f"completion of TXN {message.txn} from {message.src}: not outstanding", message)
         elif request.line is None:
             if not self._ncr.complete(request, message, now):
                 self.proto(f"{event} completes no {Op(request.op).name}", message)
