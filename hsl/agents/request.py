@@ -113,10 +113,7 @@ class RequestAgent:
         self._peers.attach(nids, negotiated)
 
     def set_tu(self, tu: int) -> None:
-        """The largest negotiated slow TU of the node's ports, in ns: T_REQ of requests from now on.
-
-        HSL 5.11 [HSL-LNK-055].
-        """
+        """Set the timers from the largest slow TU of the node's ports, in ns. HSL 5.11 [HSL-LNK-055]."""
         t_req = TIMERS["T_REQ"].tu * tu if self.config.t_req is None else self.config.t_req
         if self.config.t_transaction is not None:
             t_req = max(t_req, self.config.t_transaction + 2 * TIMERS["T_LOSS"].tu * tu + 1)
