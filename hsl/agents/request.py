@@ -46,7 +46,6 @@ SNOOPS = {int(op): op.name for op in Op if OPCODES[op].vc == Vc.SNP}
 # Their answers are taken as they come, or a VIRAL node could not be diagnosed. HSL 6.1 [HSL-RAS-015]
 DIAGNOSTIC = frozenset({Op.CfgRead, Op.MgmtMsg})
 COMPLETIONS = {(int(op), int(st)): f"{op.name}_{st.name}" for op in (Op.Cmp, Op.CmpData) for st in St}
-
 ERRORS = {int(Err.BUSY): "Cmp_BUSY"}  # the events of completions with ERR, but for Cmp_ERR
 HANDED_OVER = "CmpData_M"
 
@@ -85,7 +84,9 @@ class RequestAgent:
         self._mshrs = 0  # in use
         self._leaving: deque[Request] = deque()  # MSHRs whose CmpAck is in the outbox, in its order
         self._starving = Starving()
-        self._busy: list[tuple[int, int]] = []  # a heap: end of T_BUSY and line; at most the pending accesses
+        self._backoffs: list[
+            tuple[int, int]
+        ] = []  # a heap: end of T_BUSY and line; at most the pending accesses
         self._finished: list[Ticket] = []
         self._pending = 0  # accesses not finished; with _finished at most config.pending
         self._unperformed = [0] * (Order.ALL + 1)  # accesses begun and not performed, by Order
@@ -175,8 +176,8 @@ class RequestAgent:
         for request in self._outstanding.expired(now):
             if self._outstanding.find(request.txn) is request:  # else a home was lost in this loop
                 self._expire(request, now)
-        while self._busy and self._busy[0][0] <= now:
-            line = self.cache.line(heappop(self._busy)[1])
+        while self._backoffs and self._backoffs[0][0] <= now:
+            line = self.cache.line(heappop(self._backoffs)[1])
             line.backing_off = False
             self._settle(line, now)
         self._go_on(now)
@@ -191,9 +192,9 @@ class RequestAgent:
         if self._leaving and self._gone():
             return self._now
         first = self._outstanding.next_deadline()
-        if not self._busy:
+        if not self._backoffs:
             return first
-        end = self._busy[0][0]
+        end = self._backoffs[0][0]
         return end if first is None else min(first, end)
 
     def home_lost(self, nid: int, now: int) -> None:
@@ -290,8 +291,9 @@ class RequestAgent:
 
     def back_off(self, line: Line, ticket: Ticket, now: int) -> None:
         """Present the oldest access of a line again after T_BUSY, which doubles. HSL 5.4 T4, 5.11."""
-        heappush(self._busy, (now + (self._t_busy << min(ticket.refusals, N_BUSY)), line.addr))
+        heappush(self._backoffs, (now + (self._t_busy << min(ticket.refusals, N_BUSY)), line.addr))
         ticket.refusals += 1
+        self.counters.retries += 1
         line.backing_off = True
 
     # ---- turns
@@ -345,8 +347,7 @@ class RequestAgent:
         home = self._home(message.addr) if line is None else self._home_of(line)
         if home != message.src:  # HSL 5.4 T16 [HSL-SEC-011]: as an agent that does not hold the line (T11)
             self.counters.odd += 1
-            text = f"snoop of {message.addr:#x} by node {message.src}; its home is {home}"
-            self.log(ErrorCode.SRC_SPOOF, text, message)
+            self.log(ErrorCode.SRC_SPOOF, f"snoop of {message.addr:#x}; its home is {home}", message)
             self.outbox.append(wire.snoop_answer(message, self.nid, St.I))
             return
         seen = line or Line(message.addr)
@@ -361,9 +362,7 @@ class RequestAgent:
         granted = COMPLETIONS.get((message.op, message.st))
         event = ERRORS.get(message.err, "Cmp_ERR") if message.err else granted
         if request is None or request.dst != message.src or event is None:  # T3, T16 [HSL-SEC-012]
-            self.proto(
-                f"completion of TXN {message.txn} from {message.src}, which is not outstanding", message
-            )
+            self.proto(f"completion of TXN {message.txn} from {message.src}: not outstanding", message)
         elif request.line is None:
             if not self._ncr.complete(request, message, now):
                 self.proto(f"{event} completes no {Op(request.op).name}", message)
