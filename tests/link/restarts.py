@@ -1,7 +1,8 @@
 """The soak of bonded ports that restart: after each restart both sides come up, and soon stay up.
 
-Each flit is fast or, at random, late by some TU, so HELLOs of a dead session arrive while other links have a new one: what
-the rule of 3.2.3 rows 33 and 34 must bear. `python -m tests.link.restarts --restarts 10000` is the long form.
+Flits are late at random, the first HELLOs of a new EPOCH more than others. So the HELLO of one link arrives
+when the port has a new session on the others, which rows 33 and 34 of 3.2.3 must bear. The long form is
+`python -m tests.link.restarts --restarts 10000`.
 """
 
 from __future__ import annotations
@@ -27,7 +28,7 @@ MOST_FALLS = (
 
 
 class LateWire(Wire):
-    """A wire on which flits are late: the first HELLOs of a new EPOCH often, others with probability `share`."""
+    """A wire on which flits are late: the first HELLOs of a new EPOCH often, others by `share`."""
 
     def __init__(self, rng: random.Random, first: float, share: float) -> None:
         super().__init__()
@@ -39,7 +40,7 @@ class LateWire(Wire):
         self._flit = data
         return [(data, False)]
 
-    @property  # type: ignore[override]
+    @property
     def latency(self) -> int:
         """Ns that the flit which was looked at needs; those behind it wait for it."""
         first = is_ctl(CtlOp.HELLO)(self._flit) and decode_ctl(decode(self._flit).payload).peer == 0
@@ -76,7 +77,7 @@ RESTARTS: tuple[Callable[[Pair, Side], None], ...] = (cold, toggled, declared)
 
 
 class Soak:
-    """Two ports of `links` links; `restart` is one step, `falls` says how often links left ACTIVE after it."""
+    """Two ports of `links` links; `falls` says how often links left ACTIVE after a restart."""
 
     def __init__(self, seed: int, links: int) -> None:
         self.rng = random.Random(seed)
