@@ -142,6 +142,10 @@ class Port:
         """The state of a link."""
         return self._link(link).state
 
+    def exponents(self, link: int) -> tuple[int, int]:
+        """The exponents of TU and of the slow TU in force at a link. HSL 3.1."""
+        return self._link(link).exponents
+
     @property
     def dead(self) -> bool:
         """Every link is DEAD: nothing brings the port up again but its owner."""
@@ -179,8 +183,12 @@ class Port:
 
     @property
     def peer_viral(self) -> bool:
-        """True if the peer has sent VIRAL. HSL 6.1."""
-        return any(link.viral_seen for link in self.links)
+        """True if the peer has sent VIRAL in this session, on any link. HSL 6.1 [HSL-RAS-014]."""
+        return self._viral_seen or any(link.viral_seen for link in self.links)
+
+    def see_viral(self) -> None:
+        """A link of the session has seen VIRAL: it holds until the session ends, though the link may not."""
+        self._viral_seen |= self.bond.alive != 0
 
     # ------------------------------------------------------------------------------------------------- time
 
@@ -225,6 +233,7 @@ class Port:
     def open_session(self) -> None:
         """AM is set: credits, queues and streams begin. HSL 4.1."""
         self._reset(opened=True)
+        self._viral_seen = any(link.viral_seen for link in self.links)
         self._delivered = []
 
     def link_up(self, now: int) -> None:
@@ -236,13 +245,14 @@ class Port:
     def _reset(self, opened: bool) -> None:
         """Credits, arbiter, queues and granule streams of a session that begins, or of none."""
         self.up = False
+        self._viral_seen = False
         self._credits = Credits(self.advertised if opened else _NOTHING, self.granted or _NOTHING)
         self._returning = False  # a credit became returnable: T_CR starts when the time is known
         self._arbiter = Arbiter()
         self._packer = Packer()
         self._unpacker = self.codec.Unpacker()
         self.timers = TimerSet()
-        self.timers.tu = self.links[0].timers.tu if self.result is None else self.result.tu
+        self.timers.scale(*(self.result or self.links[0]).exponents)
         for queue in self._queues.values():
             queue.clear()
         self._waiting = 0
@@ -377,9 +387,8 @@ class Port:
     def _settle(self, now: int) -> None:
         """Start the work that local calls have made due, as these calls carry no time."""
         if self._returning:
-            self._returning = False
-            owed = self._credits.owed  # none if a PROT took all since
-            if owed and "T_CR" not in self.timers.running and not self._credits.due:
+            self._returning = False  # a PROT may have taken all since
+            if self._credits.owed and "T_CR" not in self.timers.running and not self._credits.due:
                 self.timers.start("T_CR", now)
         if self.bond.report is not None:
             self.bond.propose(now)
@@ -466,7 +475,7 @@ class Port:
     def _merge(self, flit: Flit) -> Input | None:
         """The content of a flit, checked as P7 says; the port-fatal fault, if one. HSL 2.5, 4.4."""
         if flit.ft == FlitType.PROT_S:
-            return Input("merge_fatal", flit, code=ErrorCode.MAC, text="PROT_S without IDE")
+            return Input("merge_fatal", flit, code=ErrorCode.MAC, text="PROT_S, which 1.0 does not have")
         fault = self._credits.take(flit.cvc, flit.ccnt)
         if fault is not None:
             text = f"return of {flit.ccnt} credits of VC {flit.cvc}"

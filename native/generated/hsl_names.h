@@ -106,6 +106,7 @@ enum hsl_aop {
 #define HSL_FEATURE_NcEnq (1u << 4)
 #define HSL_FEATURE_Viral (1u << 5)
 #define HSL_FEATURE_Recall (1u << 6)
+#define HSL_FEATURE_HandOver (1u << 7)
 #define HSL_FEATURE_UT (1u << 31)
 
 /* Table `error` of spec/errors.toml. */
@@ -311,6 +312,13 @@ enum hsl_requirement {
     HSL_REQ_LNK_045,
     HSL_REQ_LNK_046,
     HSL_REQ_LNK_047,
+    HSL_REQ_LNK_049,
+    HSL_REQ_LNK_050,
+    HSL_REQ_LNK_051,
+    HSL_REQ_LNK_052,
+    HSL_REQ_LNK_053,
+    HSL_REQ_LNK_054,
+    HSL_REQ_LNK_055,
     HSL_REQ_BND_001,
     HSL_REQ_BND_002,
     HSL_REQ_BND_003,
@@ -332,6 +340,7 @@ enum hsl_requirement {
     HSL_REQ_TXN_005,
     HSL_REQ_TXN_006,
     HSL_REQ_TXN_007,
+    HSL_REQ_TXN_011,
     HSL_REQ_COH_001,
     HSL_REQ_COH_002,
     HSL_REQ_COH_003,
@@ -375,6 +384,12 @@ enum hsl_requirement {
     HSL_REQ_COH_041,
     HSL_REQ_COH_042,
     HSL_REQ_COH_043,
+    HSL_REQ_COH_044,
+    HSL_REQ_COH_045,
+    HSL_REQ_COH_046,
+    HSL_REQ_COH_047,
+    HSL_REQ_COH_048,
+    HSL_REQ_COH_049,
     HSL_REQ_NCR_001,
     HSL_REQ_NCR_002,
     HSL_REQ_NCR_003,
@@ -382,12 +397,19 @@ enum hsl_requirement {
     HSL_REQ_ATS_001,
     HSL_REQ_ATS_002,
     HSL_REQ_ATS_003,
+    HSL_REQ_ATS_004,
+    HSL_REQ_ATS_005,
+    HSL_REQ_ATS_006,
     HSL_REQ_RAS_001,
     HSL_REQ_RAS_002,
     HSL_REQ_RAS_003,
     HSL_REQ_RAS_004,
     HSL_REQ_RAS_005,
     HSL_REQ_RAS_006,
+    HSL_REQ_RAS_013,
+    HSL_REQ_RAS_014,
+    HSL_REQ_RAS_015,
+    HSL_REQ_RAS_016,
     HSL_REQ_SEC_001,
     HSL_REQ_SEC_002,
     HSL_REQ_SEC_003,
@@ -396,6 +418,12 @@ enum hsl_requirement {
     HSL_REQ_SEC_006,
     HSL_REQ_SEC_007,
     HSL_REQ_SEC_008,
+    HSL_REQ_SEC_009,
+    HSL_REQ_SEC_010,
+    HSL_REQ_SEC_011,
+    HSL_REQ_SEC_012,
+    HSL_REQ_SEC_013,
+    HSL_REQ_SEC_014,
     HSL_REQ_COUNT,
 };
 
@@ -468,6 +496,13 @@ enum hsl_requirement {
     "HSL-LNK-045", \
     "HSL-LNK-046", \
     "HSL-LNK-047", \
+    "HSL-LNK-049", \
+    "HSL-LNK-050", \
+    "HSL-LNK-051", \
+    "HSL-LNK-052", \
+    "HSL-LNK-053", \
+    "HSL-LNK-054", \
+    "HSL-LNK-055", \
     "HSL-BND-001", \
     "HSL-BND-002", \
     "HSL-BND-003", \
@@ -489,6 +524,7 @@ enum hsl_requirement {
     "HSL-TXN-005", \
     "HSL-TXN-006", \
     "HSL-TXN-007", \
+    "HSL-TXN-011", \
     "HSL-COH-001", \
     "HSL-COH-002", \
     "HSL-COH-003", \
@@ -532,6 +568,12 @@ enum hsl_requirement {
     "HSL-COH-041", \
     "HSL-COH-042", \
     "HSL-COH-043", \
+    "HSL-COH-044", \
+    "HSL-COH-045", \
+    "HSL-COH-046", \
+    "HSL-COH-047", \
+    "HSL-COH-048", \
+    "HSL-COH-049", \
     "HSL-NCR-001", \
     "HSL-NCR-002", \
     "HSL-NCR-003", \
@@ -539,12 +581,19 @@ enum hsl_requirement {
     "HSL-ATS-001", \
     "HSL-ATS-002", \
     "HSL-ATS-003", \
+    "HSL-ATS-004", \
+    "HSL-ATS-005", \
+    "HSL-ATS-006", \
     "HSL-RAS-001", \
     "HSL-RAS-002", \
     "HSL-RAS-003", \
     "HSL-RAS-004", \
     "HSL-RAS-005", \
     "HSL-RAS-006", \
+    "HSL-RAS-013", \
+    "HSL-RAS-014", \
+    "HSL-RAS-015", \
+    "HSL-RAS-016", \
     "HSL-SEC-001", \
     "HSL-SEC-002", \
     "HSL-SEC-003", \
@@ -552,7 +601,13 @@ enum hsl_requirement {
     "HSL-SEC-005", \
     "HSL-SEC-006", \
     "HSL-SEC-007", \
-    "HSL-SEC-008"
+    "HSL-SEC-008", \
+    "HSL-SEC-009", \
+    "HSL-SEC-010", \
+    "HSL-SEC-011", \
+    "HSL-SEC-012", \
+    "HSL-SEC-013", \
+    "HSL-SEC-014"
 
 /* Fields that a fault can be about. */
 enum hsl_field {
