@@ -26,6 +26,8 @@ MAX_CREDITS: Final = 1023  # largest advertisement of a VC (3.5 F1)
 MAX_CCNT: Final = 31  # credits that one flit can return (2.3)
 ADDRESS_BITS: Final = 52  # bits of a physical address (5.1)
 CTL_REPEATS: Final = 3  # times that ERR_FATAL and DISABLE are sent (3.3.3)
+BUSY_PAUSE_TU: Final = 64  # TU before an access that ended BUSY is presented again; each further pause is twice as long (5.10)
+BUSY_PAUSE_MOST_TU: Final = 4096  # TU of the longest pause of an access that ended BUSY (5.10)
 PM_IDLE_HOLDOFF_TU: Final = 256  # TU for which pm_idle is ignored after PM_NAK (3.7 P3)
 STORM_LIMIT: Final = 65  # RETRAIN_REQ and empty NAKs in a window that end the link (6.3)
 STORM_WINDOW_TU: Final = 4096  # TU after which STORM is cleared (6.3)
@@ -102,7 +104,7 @@ class Err(IntEnum):
     PROTO = 4  # request breaks the protocol
     UNREACH = 5  # time-out or link down
     UNSUP = 6  # not supported or not negotiated
-    BUSY = 7  # queue full (NcEnq, PageReq)
+    BUSY = 7  # no place for it now: nothing happened, and the same request may succeed later
 
 
 class Role(IntFlag):

@@ -388,6 +388,8 @@ enum hsl_requirement {
     HSL_REQ_SEC_006,
     HSL_REQ_SEC_007,
     HSL_REQ_SEC_008,
+    HSL_REQ_SEC_009,
+    HSL_REQ_SEC_010,
     HSL_REQ_COUNT,
 };
 
@@ -536,7 +538,9 @@ enum hsl_requirement {
     "HSL-SEC-005", \
     "HSL-SEC-006", \
     "HSL-SEC-007", \
-    "HSL-SEC-008"
+    "HSL-SEC-008", \
+    "HSL-SEC-009", \
+    "HSL-SEC-010"
 
 /* Fields that a fault can be about. */
 enum hsl_field {

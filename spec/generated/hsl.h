@@ -28,6 +28,8 @@
 #define HSL_MAX_CCNT 31u /* credits that one flit can return */
 #define HSL_ADDRESS_BITS 52u /* bits of a physical address */
 #define HSL_CTL_REPEATS 3u /* times that ERR_FATAL and DISABLE are sent */
+#define HSL_BUSY_PAUSE_TU 64u /* TU before an access that ended BUSY is presented again; each further pause is twice as long */
+#define HSL_BUSY_PAUSE_MOST_TU 4096u /* TU of the longest pause of an access that ended BUSY */
 #define HSL_PM_IDLE_HOLDOFF_TU 256u /* TU for which pm_idle is ignored after PM_NAK */
 #define HSL_STORM_LIMIT 65u /* RETRAIN_REQ and empty NAKs in a window that end the link */
 #define HSL_STORM_WINDOW_TU 4096u /* TU after which STORM is cleared */
@@ -144,7 +146,7 @@ enum hsl_err {
     HSL_ERR_PROTO = 0x04, /* request breaks the protocol */
     HSL_ERR_UNREACH = 0x05, /* time-out or link down */
     HSL_ERR_UNSUP = 0x06, /* not supported or not negotiated */
-    HSL_ERR_BUSY = 0x07, /* queue full (NcEnq, PageReq) */
+    HSL_ERR_BUSY = 0x07, /* no place for it now: nothing happened, and the same request may succeed later */
 };
 
 /* role: masks of 8 bits. */

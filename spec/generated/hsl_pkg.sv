@@ -26,6 +26,8 @@ package hsl_pkg;
   localparam logic [31:0] MAX_CCNT = 32'd31; // credits that one flit can return
   localparam logic [31:0] ADDRESS_BITS = 32'd52; // bits of a physical address
   localparam logic [31:0] CTL_REPEATS = 32'd3; // times that ERR_FATAL and DISABLE are sent
+  localparam logic [31:0] BUSY_PAUSE_TU = 32'd64; // TU before an access that ended BUSY is presented again; each further pause is twice as long
+  localparam logic [31:0] BUSY_PAUSE_MOST_TU = 32'd4096; // TU of the longest pause of an access that ended BUSY
   localparam logic [31:0] PM_IDLE_HOLDOFF_TU = 32'd256; // TU for which pm_idle is ignored after PM_NAK
   localparam logic [31:0] STORM_LIMIT = 32'd65; // RETRAIN_REQ and empty NAKs in a window that end the link
   localparam logic [31:0] STORM_WINDOW_TU = 32'd4096; // TU after which STORM is cleared
@@ -142,7 +144,7 @@ package hsl_pkg;
     ERR_PROTO = 8'h4, // request breaks the protocol
     ERR_UNREACH = 8'h5, // time-out or link down
     ERR_UNSUP = 8'h6, // not supported or not negotiated
-    ERR_BUSY = 8'h7 // queue full (NcEnq, PageReq)
+    ERR_BUSY = 8'h7 // no place for it now: nothing happened, and the same request may succeed later
   } err_e;
 
   // role
