@@ -510,7 +510,7 @@ LINK_ROWS: tuple[LinkRow, ...] = (
         Cell(("E",), LinkState.DEAD),
         Cell(("E",), None),
     )),
-    LinkRow(29, "HELLO_own_or_zero", "hello", "HELLO with own GUID or EPOCH 0", (
+    LinkRow(29, "HELLO_own_or_zero", "hello", "HELLO with own GUID or EPOCH 0, or with PORT 0 and the own magic", (
         Cell(("i",), None),
         Cell(("c",), None),
         Cell(("c",), None),
