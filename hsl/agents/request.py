@@ -190,6 +190,15 @@ class RequestAgent:
         """Hear node `nid` again: both sides have finished the loss procedure (6.2 F5)."""
         self.lost.discard(nid)
 
+    def outdated(self, first: int, last: int) -> bool:
+        """True if a coherent request for a byte range is under way to another home than the map says."""
+        lines = (line for line in self.cache.lines.values() if line.request is not None)
+        return any(
+            line.request.dst != self._home(line.addr)
+            for line in lines
+            if first <= line.addr <= last and line.request
+        )
+
     def state_of(self, addr: int) -> str:
         """The state of the line of a byte address."""
         line = self.cache.lines.get(addr - addr % LINE_BYTES)
