@@ -106,6 +106,7 @@ enum hsl_aop {
 #define HSL_FEATURE_NcEnq (1u << 4)
 #define HSL_FEATURE_Viral (1u << 5)
 #define HSL_FEATURE_Recall (1u << 6)
+#define HSL_FEATURE_HandOver (1u << 7)
 #define HSL_FEATURE_UT (1u << 31)
 
 /* Table `error` of spec/errors.toml. */
@@ -326,6 +327,9 @@ enum hsl_requirement {
     HSL_REQ_TXN_005,
     HSL_REQ_TXN_006,
     HSL_REQ_TXN_007,
+    HSL_REQ_TXN_008,
+    HSL_REQ_TXN_009,
+    HSL_REQ_TXN_010,
     HSL_REQ_COH_001,
     HSL_REQ_COH_002,
     HSL_REQ_COH_003,
@@ -369,6 +373,20 @@ enum hsl_requirement {
     HSL_REQ_COH_041,
     HSL_REQ_COH_042,
     HSL_REQ_COH_043,
+    HSL_REQ_COH_044,
+    HSL_REQ_COH_045,
+    HSL_REQ_COH_046,
+    HSL_REQ_COH_047,
+    HSL_REQ_COH_048,
+    HSL_REQ_COH_049,
+    HSL_REQ_COH_055,
+    HSL_REQ_COH_056,
+    HSL_REQ_COH_057,
+    HSL_REQ_COH_058,
+    HSL_REQ_COH_059,
+    HSL_REQ_COH_060,
+    HSL_REQ_COH_061,
+    HSL_REQ_COH_062,
     HSL_REQ_NCR_001,
     HSL_REQ_NCR_002,
     HSL_REQ_NCR_003,
@@ -486,6 +504,9 @@ enum hsl_requirement {
     "HSL-TXN-005", \
     "HSL-TXN-006", \
     "HSL-TXN-007", \
+    "HSL-TXN-008", \
+    "HSL-TXN-009", \
+    "HSL-TXN-010", \
     "HSL-COH-001", \
     "HSL-COH-002", \
     "HSL-COH-003", \
@@ -529,6 +550,20 @@ enum hsl_requirement {
     "HSL-COH-041", \
     "HSL-COH-042", \
     "HSL-COH-043", \
+    "HSL-COH-044", \
+    "HSL-COH-045", \
+    "HSL-COH-046", \
+    "HSL-COH-047", \
+    "HSL-COH-048", \
+    "HSL-COH-049", \
+    "HSL-COH-055", \
+    "HSL-COH-056", \
+    "HSL-COH-057", \
+    "HSL-COH-058", \
+    "HSL-COH-059", \
+    "HSL-COH-060", \
+    "HSL-COH-061", \
+    "HSL-COH-062", \
     "HSL-NCR-001", \
     "HSL-NCR-002", \
     "HSL-NCR-003", \
