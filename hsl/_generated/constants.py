@@ -42,7 +42,6 @@ N_ACK: Final = 64  # PROT accepted since the last flit sent that make an ACK due
 N_REPLAY: Final = 4  # replay triggers without progress before RECOVERY
 N_RECOV: Final = 3  # recoveries without the link working before DEAD
 N_PM: Final = 4  # times that a PM_REQ is sent
-N_BUSY: Final = 6  # times that T_BUSY doubles for one access, so that it is 4096 TU at most
 TU_EXPONENT_HARDWARE: Final = 6
 TU_EXPONENT_SOFTWARE: Final = 20
 ROUND_TRIP_TU: Final = 16
@@ -415,5 +414,4 @@ TIMERS: Final = {
     "T_MEM": Timer(65536, "transaction", 13),
     "T_CACK": Timer(131072, "transaction", 14),
     "T_REQ": Timer(1048576, "transaction", 15),
-    "T_BUSY": Timer(64, "transaction", 16),
 }

@@ -70,6 +70,10 @@ class Outstanding:
         """The request with this TXN."""
         return self._requests.get(txn)
 
+    def all(self) -> list[Request]:
+        """All requests."""
+        return list(self._requests.values())
+
     def to(self, nid: int) -> list[Request]:
         """The requests to a node, lowest TXN first."""
         return [self._requests[txn] for txn in sorted(self._requests) if self._requests[txn].dst == nid]

@@ -155,7 +155,7 @@ class Registers:
         return Err.OK
 
     def _put_range(self, index: int, data: bytes) -> Later | Err:
-        """An entry of the map. What was sent by the old one must be completed first. HSL 5.1.4 [HSL-COH-061]."""
+        """An entry of the map; what was sent by the old one is completed first. HSL 5.1.4 [HSL-COH-061]."""
         entry = decode_entry(data)
         if entry is not None and not self._services.can_serve(entry):
             return Err.PROTO

@@ -94,7 +94,7 @@ class NodeServices:
         return True
 
     def recall(self, first: int, last: int, now: int) -> Err:
-        """Begin to take all lines of a range back, at every home of the node or at none. HSL 5.1.4, 5.4 T10."""
+        """Begin to take all lines of a range back, at every home of the node or at none. HSL 5.1.4."""
         if not all(home.recalls for home in self._homes.values()):
             return Err.BUSY
         for home in self._homes.values():
