@@ -3,7 +3,7 @@
 An access whose translation is not here waits for a *walk*: TransReq, and when the page may not be had, a
 page request and TransReq again. An invalidation takes entries away at once, makes running walks start anew
 (their answer may be the old one, since it comes on another channel), and ends only when all accesses that
-use an old translation are performed.
+were translated by one of these entries are performed, also those that have sent no request yet.
 """
 
 from __future__ import annotations
@@ -114,8 +114,9 @@ class Atc:
         self._walks: dict[Key, _Walk] = {}
         self._groups: dict[int, PageGroup] = {}
         self._ready: deque[Translated] = deque()  # their walk has ended, but the agent was full
-        # (PASID, access under way): at most the agent's pending accesses, and what ended since `poll`
-        self._users: list[tuple[int | None, Translated]] = []
+        # The accesses under way, each with the PASID (None: of all) and the translation that it uses: at most
+        # the agent's pending accesses, and what ended since `poll`.
+        self._users: list[tuple[int | None, Mapping, Translated]] = []
 
     # ---- the device's programs
     def access(self, pasid: int, access: Access, now: int) -> Translated:
@@ -170,7 +171,7 @@ class Atc:
         if mapping is not None and not translated.needs & ~mapping.perms:
             inside = translated.page & (1 << mapping.size) - 1
             physical = mapping.pa + (inside << PAGE_BITS) + (translated.access.addr & PAGE_MASK)
-            self._users.append((None if mapping.shared else translated.pasid, translated))
+            self._users.append((None if mapping.shared else translated.pasid, mapping, translated))
             if translated.ticket is not None:  # it was in back-off
                 self._agent.present(translated.ticket, physical, now)
                 return
@@ -185,7 +186,7 @@ class Atc:
 
     def poll(self, now: int) -> bool:
         """Handle the messages that arrived; return True if any access moved."""
-        self._users = [(owner, each) for owner, each in self._users if not self._over(each)]
+        self._users = [user for user in self._users if not self._over(user[2])]
         moved = self._present(now)
         for key, walk in list(self._walks.items()):
             moved |= self._step(key, walk, now)
@@ -327,15 +328,16 @@ class Atc:
             del self._entries[key]
         for (_, page), walk in self._walks.items():
             walk.stale |= hit(None, page)  # of any PASID: the answer under way may be a shared one
-        users = [each for owner, each in self._users if hit(owner, each.page)]
-        waiting = self._withdraw([each for each in users if each.ticket is not None])
-        users = [each for each in users if each not in waiting]
-        return lambda: all(self._over(each) for each in users)
+        # Each access that was translated, sent or not, in whatever page of the entry. [HSL-ATS-005]
+        users = [user for owner, each, user in self._users if hit(owner, each.page, each.size)]
+        waiting = self._withdraw(users)
+        users = [user for user in users if user not in waiting]
+        return lambda: all(self._over(user) for user in users)
 
     def _withdraw(self, users: Sequence[Translated]) -> list[Translated]:
-        """Translate again the accesses that are in back-off; return them. HSL 5.4 T4 [HSL-COH-062]."""
-        tickets = {each.ticket: each for each in users if each.ticket is not None}
+        """Translate again those accesses that are in back-off; return them. HSL 5.4 T4 [HSL-COH-062]."""
+        tickets = {user.ticket: user for user in users if user.ticket is not None}
         waiting = [tickets[ticket] for ticket in self._agent.withdraw(tickets)]
-        self._users = [(owner, each) for owner, each in self._users if each not in waiting]
+        self._users = [entry for entry in self._users if entry[2] not in waiting]
         self._ready.extendleft(reversed(waiting))
         return waiting
