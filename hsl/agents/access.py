@@ -68,9 +68,9 @@ class Access(NamedTuple):
 class Ticket:
     """An access on its way.
 
-    `agent`: its NID; `issued`, `finished` in ns; `missed`: it had to wait for a message;
-    `refusals`: times that its home was BUSY; `err`: the Err of its end; `collected`: `completions` gives it
-    out; `performed`: it will have no more effect, which a report of T_REQ does not say (5.9).
+    `agent`: its NID; `issued`, `finished` in ns; `missed`: it had to wait for a message; `refusals`: times
+    that its home was BUSY; `err`: the Err of its end; `collected`: `completions` gives it out;
+    `performed`: it will have no more effect, which a report of T_REQ does not say (5.9).
     """
 
     __slots__ = (

@@ -78,9 +78,7 @@ _HOSTILE: Final = (
         _HOME,
     ),
     Listed("ra", "II_A", "Cmp_ERR", "Evict and a stale WbFull cannot fail", _HOME),
-    Listed(
-        "ra", "MI_A II_A", "Cmp_BUSY", "Evict and WbFull are taken whatever the state of the range", _HOME
-    ),
+    Listed("ra", "MI_A II_A", "Cmp_BUSY", "Evict and WbFull are never BUSY", _HOME),
     Listed("ra", "IN_D", "Cmp_I Cmp_S Cmp_E Cmp_M CmpData_S CmpData_E CmpData_M", _WRONG, _HOME),
     Listed("ha", "IDLE", f"{_ANSWERS} CmpAck {_MEMORY}", "an answer that nobody asked for", _NODE),
     Listed("ha", "SNP", "SnpRsp_M SnpRspData_E", "a dirty line without data, a clean one with", _NODE),
@@ -94,13 +92,9 @@ _KIND = "an error counts as the completion that was asked for"
 _UNREACHABLE: Final = (
     Listed("ra", "I S E M", "t_req", "a stable line has no request whose timer runs"),
     Listed("ha", "DO", " ".join(e for e in HA_EVENTS if e != "go"), "run to completion: go follows at once"),
-    Listed(
-        "ha", "IDLE SNP WB RD WR ACK WACK WBP", "go", "go follows a row that ends in DO, and nothing else"
-    ),
+    Listed("ha", "IDLE SNP WB RD WR ACK WACK WBP", "go", "go follows a row that ends in DO"),
     Listed("ha", "WB RD WR ACK WACK WBP", _ANSWERS, _NO_SNOOP),
-    Listed(
-        "ha", "SNP WB RD WR WBP", "CmpAck", "an HTXN names its line from the grant to the CmpAck: ACK, WACK"
-    ),
+    Listed("ha", "SNP WB RD WR WBP", "CmpAck", "an HTXN names its line in ACK and WACK"),
     Listed("ha", "SNP ACK", _MEMORY, _NO_ACCESS),
     Listed("ha", "WB WR WACK WBP", "MemData_ERR", _KIND),
     Listed("ha", "RD", "MemDone_ERR", _KIND),
