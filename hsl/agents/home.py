@@ -9,7 +9,7 @@ from __future__ import annotations
 from bisect import insort
 from collections import Counter, deque
 from collections.abc import Iterable
-from typing import Final, NamedTuple
+from typing import Final
 
 from hsl._generated.constants import (
     LINE_BYTES,
@@ -32,16 +32,15 @@ from hsl.agents.home_config import HomeConfig
 from hsl.agents.interpreter import Interpreter
 from hsl.agents.memory import Memory
 from hsl.agents.peers import Peers
-from hsl.agents.recall import Recall
-from hsl.agents.shares import Key, Place, Shares
+from hsl.agents.shares import Place, Shares
 from hsl.agents.transaction import GUARDS, NO_NODE, Transaction
+from hsl.agents.waiting import LOST, RECALL, Recall, Waiting
 from hsl.codec.checks import Negotiated, check_request
 from hsl.codec.message import Message
 from hsl.errors import ConfigError
 
 __all__ = ["HomeAgent", "HomeConfig", "Recall"]
 
-RECALL, LOST = "Recall", "lost"
 NAMES: Final = {int(op): op.name for op in Op}
 ANSWERS: Final = {
     (int(op), int(st)): f"{op.name}_{st.name}" for op in (Op.SnpRsp, Op.SnpRspData) for st in St
@@ -52,25 +51,6 @@ LISTING: Final = frozenset(info.name for info in OPCODES.values() if any(info.gr
 RECALL_SRC: Final = MAX_NID + 1  # a recall stands behind all requests of its instant (5.4 T10)
 # Recalls that may be open at once: they come from management software, one range after the other.
 RECALL_LIMIT = 16
-
-
-class Waiting(NamedTuple):
-    """A request in its credited buffer, a recall, or the loss of the node that owns the line."""
-
-    key: Key
-    op: str
-    message: Message
-    recall: Recall | None = None
-
-    @property
-    def src(self) -> int:
-        """The NID of the requester; NO_NODE for a recall and a loss."""
-        return self.message.src if self.request else NO_NODE
-
-    @property
-    def request(self) -> bool:
-        """True for a request of an agent, which has a credit."""
-        return self.op not in (RECALL, LOST)
 
 
 class HomeAgent:
@@ -218,14 +198,14 @@ class HomeAgent:
         refused = viral and message.op not in KEPT  # HSL 6.1 [HSL-RAS-005]
         return Err.DATA if refused else Err.OK
 
-    def _arrive(self, addr: int, op: str, message: Message, now: int, why: Recall | None = None) -> None:
-        """Queue a request or a recall at its line; a busy line's row says `wait`. HSL 5.4 T5 [HSL-COH-038]."""
+    def _arrive(self, addr: int, op: str, message: Message, now: int, recall: Recall | None = None) -> None:
+        """Queue a request or a recall at its line; if that is busy, its row says `wait`. [HSL-COH-038]."""
         line = addr - addr % LINE_BYTES
         self._arrivals += 1
         src = RECALL_SRC if op == RECALL else message.src
         key = (now, message.vc != Vc.RWD, src, self._arrivals)
         queue = self._waiting.setdefault(line, [])
-        insort(queue, waiting := Waiting(key, op, message, why), key=lambda each: each.key)
+        insort(queue, waiting := Waiting(key, op, message, recall), key=lambda each: each.key)
         self._held += waiting.request
         if (busy := self._busy.get(line)) is not None:
             self._step(busy, op)

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections import OrderedDict
+from collections.abc import Callable
 
 from hsl._generated.constants import MAX_TXN
 from hsl.agents.access import Ticket
@@ -70,9 +71,11 @@ class Outstanding:
         """The request with this TXN."""
         return self._requests.get(txn)
 
-    def all(self) -> list[Request]:
-        """All requests."""
-        return list(self._requests.values())
+    def outdated(self, first: int, last: int, home: Callable[[int], int | None]) -> bool:
+        """True if a request for a line of a byte range is under way to another node than its `home`."""
+        lines = ((request.line, request.dst) for request in self._requests.values())
+        sent = ((line.addr, dst) for line, dst in lines if line is not None)
+        return any(first <= addr <= last and home(addr) != dst for addr, dst in sent)
 
     def to(self, nid: int) -> list[Request]:
         """The requests to a node, lowest TXN first."""

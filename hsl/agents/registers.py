@@ -119,7 +119,7 @@ class Registers:
         return encode_entry(entries[index] if index < len(entries) else None)
 
     def write(self, offset: int, data: bytes, now: int) -> Later | Err:
-        """Write registers that exist. Later: an entry of the map, while requests by the old one are under way."""
+        """Write registers that exist. Later: while requests by the old entry of the map are under way."""
         if (entry := self._entry(offset)) is not None:
             return self._put(*entry, data)
         written: dict[str, int] = {}

@@ -156,7 +156,7 @@ class RequestAgent:
         self._go_on(now)
 
     def tick(self, now: int) -> None:
-        """T_REQ, the end of a back-off, and whatever became possible since the outbox was emptied. HSL 5.11."""
+        """T_REQ, back-off, and whatever became possible since the outbox was emptied. HSL 5.11."""
         self._now = now
         self._collect()
         for request in self._outstanding.expired(now):
@@ -197,9 +197,7 @@ class RequestAgent:
 
     def outdated(self, first: int, last: int) -> bool:
         """True if a coherent request for a byte range is under way to another home than the map says."""
-        sent = (request for request in self._outstanding.all() if request.line is not None)
-        inside = ((r.line.addr, r.dst) for r in sent if r.line is not None and first <= r.line.addr <= last)
-        return any(self._home(addr) != dst for addr, dst in inside)
+        return self._outstanding.outdated(first, last, self._home)
 
     def withdraw(self, tickets: Container[Ticket]) -> list[Ticket]:
         """Take back those of the accesses that are in back-off; `present` begins them again. HSL 5.4 T4."""
@@ -357,9 +355,8 @@ class RequestAgent:
             message = message._replace(poison=1)  # HSL 6.1 [HSL-RAS-013]
         event = completion(message)
         if request is None or request.dst != message.src or event is None:  # T3, T16 [HSL-SEC-012]
-            self.proto(
-                f"completion of TXN {message.txn} from {message.src}, which is not outstanding", message
-            )
+            text = f"completion of TXN {message.txn} from {message.src}, which is not outstanding"
+            self.proto(text, message)
         elif request.line is None:
             if not self._ncr.complete(request, message, now):
                 self.proto(f"{event} completes no {Op(request.op).name}", message)
