@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+from typing import Any
+
 import pytest
 
 from hsl._generated.constants import BUSY_PAUSE_MOST_TU, BUSY_PAUSE_TU, Err, Op, St
@@ -23,7 +25,7 @@ def refused(one: RequestAgent, now: int = 0) -> Message:
     return request
 
 
-def asked(access: Access, **config: int) -> tuple[RequestAgent, Ticket]:
+def asked(access: Access, **config: Any) -> tuple[RequestAgent, Ticket]:
     """An agent whose access has ended BUSY once."""
     one = agent(tu=TU, **config)
     ticket = one.submit(access, 0)
