@@ -73,18 +73,19 @@ def test_an_evict_that_comes_first_spares_the_recall() -> None:
 
 
 def test_requests_that_wait_get_entries_in_order() -> None:
-    """Three lines share an entry; the one that waits longest comes first. [HSL-TXN-010]."""
+    """Four lines share an entry; the one that waits longest comes first. [HSL-TXN-010]."""
     rig = Rig(directory_lines=1)
     (grant,) = rig.send(Op.ReadUnique, A)
     assert rig.send(Op.ReadUnique, B, addr=OTHER) == []
     assert rig.send(Op.ReadUnique, C, addr=THIRD) == []
+    assert rig.send(Op.ReadUnique, A, addr=THIRD + LINE_BYTES) == []
     order = [A]
-    for _ in range(2):
+    for _ in range(3):
         (snoop,) = rig.ack(grant)
         (grant,) = rig.send(Op.SnpRsp, snoop.dst, txn=snoop.txn)
         order.append(grant.dst)
     rig.ack(grant)
-    assert order == [A, B, C]
+    assert order == [A, B, C, A]
 
 
 def test_a_busy_line_that_is_always_asked_for_is_a_victim() -> None:
