@@ -184,8 +184,7 @@ class HomeAgent:
         entry = self.config.address_map.lookup(message.addr)
         if entry is None or not entry.coherent:
             return Err.DECODE  # HSL 5.4 T15 [HSL-TXN-004]
-        elsewhere = entry.home_of(message.addr) != self.nid
-        if elsewhere and not entry.quiesced:
+        if entry.home_of(message.addr) != self.nid and not entry.quiesced:
             return Err.DECODE
         if err := check_request(message, self._peers.of(message.src)):
             return err
@@ -193,8 +192,6 @@ class HomeAgent:
             return Err.ACCESS
         if entry.quiesced and message.op not in KEPT:
             return Err.BUSY  # HSL 5.1.4 [HSL-COH-055, HSL-COH-056]
-        if elsewhere:
-            return Err.DECODE
         refused = viral and message.op not in KEPT  # HSL 6.1 [HSL-RAS-005]
         return Err.DATA if refused else Err.OK
 

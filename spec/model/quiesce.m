@@ -125,9 +125,7 @@ rule "completion" !isundefined(done[n]) ==> begin
       if st[n] = SM_A then st[n] := S; else st[n] := I; endif;
       if isundefined(pend[n]) then off[n] := false; else off[n] := true; endif;
     case DECODE:
-      assert "no modified data are dropped" st[n] != MI_A;
-      assert "no access meets DECODE while its range moves" st[n] = II_A;
-      st[n] := I;
+      assert "no request meets DECODE while its range moves" false;
     case Cmp_E: st[n] := E; ack[n] := true;
     else
       from[n] := dst[n];
@@ -213,7 +211,7 @@ ruleset n: Agent do
 rule "request arrives" sent[n] ==> begin -- the checks of T15
   sent[n] := false;
   if quiet[dst[n]] & op[n] != Evict & op[n] != WbFull then complete(dst[n], n, BUSY);
-  elsif entry[dst[n]] != dst[n] then complete(dst[n], n, DECODE);
+  elsif entry[dst[n]] != dst[n] & !quiet[dst[n]] then complete(dst[n], n, DECODE);
   else came[n] := true;
   endif;
 end;
