@@ -262,7 +262,8 @@ class Atc:
             else:
                 translated.err = err
                 if translated.ticket is not None:
-                    self._agent.fail(translated.ticket, err, now)
+                    self._agent.finish(translated.ticket, now, err)
+                    self._agent.tick(now)
         walk.waiting = spared
         if not spared:
             del self._walks[key]

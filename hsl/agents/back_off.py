@@ -5,7 +5,7 @@ from __future__ import annotations
 from collections import deque
 from collections.abc import Container
 
-from hsl._generated.constants import BUSY_PAUSE_MOST_TU, BUSY_PAUSE_TU
+from hsl._generated.constants import N_BUSY, TIMERS
 from hsl.agents.access import Ticket
 from hsl.agents.cache import Cache
 
@@ -27,8 +27,7 @@ class BackOff:
 
     def put(self, addr: int, refusals: int, now: int) -> None:
         """Let a line wait; `refusals`: times that its access ended BUSY before. HSL 5.4 T4 [HSL-COH-060]."""
-        doublings = min(refusals, (BUSY_PAUSE_MOST_TU // BUSY_PAUSE_TU).bit_length() - 1)
-        self._ends[addr] = now + (BUSY_PAUSE_TU << doublings) * self.tu
+        self._ends[addr] = now + (TIMERS["T_BUSY"].tu << min(refusals, N_BUSY)) * self.tu
 
     def withdraw(self, cache: Cache, tickets: Container[Ticket]) -> list[Ticket]:
         """Take some accesses out of the lines that wait; return them, each line in order. [HSL-COH-062]."""

@@ -5,7 +5,7 @@ from __future__ import annotations
 from dataclasses import dataclass
 from typing import Final
 
-from hsl._generated.constants import MAX_NID, MAX_TXN, TU_EXPONENT_SOFTWARE, AtomicClass
+from hsl._generated.constants import MAX_NID, MAX_TXN, TIMERS, TU_EXPONENT_SOFTWARE, AtomicClass
 from hsl.agents.address_map import AddressMap
 from hsl.errors import ConfigError
 
@@ -28,8 +28,10 @@ class RequestConfig:
         pending: accesses taken whose tickets `completions` has not returned
         max_txn: requests under way at a node that no port has negotiated with
         atomics: AtomicClass bits of a node that no port has negotiated with
-        tu: the time unit in ns
+        tu: the slow TU in ns (3.1)
         t_req: T_REQ in ns; None takes that of the profile in units of `tu` (5.11)
+        t_transaction: T_SNP + 4 T_MEM + T_CACK of the homes in ns, where they are not those of the profile:
+            T_REQ is longer than that and 2 T_LOSS, whatever `t_req` is (5.11)
 
     Raises ConfigError for `nid`, `mshrs`, `ncrs`, `pending` or `max_txn` outside its range. A Node raises it
     for `sets` and `ways`.
@@ -47,6 +49,7 @@ class RequestConfig:
     atomics: int = AtomicClass.INT
     tu: int = 1 << TU_EXPONENT_SOFTWARE
     t_req: int | None = None
+    t_transaction: int | None = None
 
     def __post_init__(self) -> None:
         limits = (
@@ -59,3 +62,10 @@ class RequestConfig:
         for name, value, least, most in limits:
             if not least <= value <= most:
                 raise ConfigError(f"request agent: {name} = {value}; expected {least}..{most}")
+
+    def request_time(self, tu: int) -> int:
+        """T_REQ in ns, for slow time units of `tu` ns. HSL 5.11 [HSL-LNK-055]."""
+        t_req = TIMERS["T_REQ"].tu * tu if self.t_req is None else self.t_req
+        if self.t_transaction is None:
+            return t_req
+        return max(t_req, self.t_transaction + 2 * TIMERS["T_LOSS"].tu * tu + 1)

@@ -85,14 +85,6 @@ class NodeServices:
         """True if two nodes are behind one port, or both local."""
         return self._gate(one) is self._gate(other)
 
-    def home_lost(self, src: int, home: int, now: int) -> bool:
-        """ErrMsg FENCED came: believed only of a home behind the port that it came by. HSL 6.2 F4, F6."""
-        if self._gate(src) is None or not self.together(src, home):
-            return False
-        for agent in self._agents.values():
-            agent.home_lost(home, now)
-        return True
-
     def recall(self, first: int, last: int, now: int) -> Err:
         """Begin to take all lines of a range back, at every home of the node or at none. HSL 5.1.4."""
         if not all(home.recalls for home in self._homes.values()):

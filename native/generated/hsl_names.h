@@ -314,6 +314,9 @@ enum hsl_requirement {
     HSL_REQ_LNK_050,
     HSL_REQ_LNK_051,
     HSL_REQ_LNK_052,
+    HSL_REQ_LNK_053,
+    HSL_REQ_LNK_054,
+    HSL_REQ_LNK_055,
     HSL_REQ_BND_001,
     HSL_REQ_BND_002,
     HSL_REQ_BND_003,
@@ -334,6 +337,7 @@ enum hsl_requirement {
     HSL_REQ_TXN_008,
     HSL_REQ_TXN_009,
     HSL_REQ_TXN_010,
+    HSL_REQ_TXN_011,
     HSL_REQ_COH_001,
     HSL_REQ_COH_002,
     HSL_REQ_COH_003,
@@ -410,6 +414,7 @@ enum hsl_requirement {
     HSL_REQ_RAS_013,
     HSL_REQ_RAS_014,
     HSL_REQ_RAS_015,
+    HSL_REQ_RAS_016,
     HSL_REQ_SEC_001,
     HSL_REQ_SEC_002,
     HSL_REQ_SEC_003,
@@ -498,6 +503,9 @@ enum hsl_requirement {
     "HSL-LNK-050", \
     "HSL-LNK-051", \
     "HSL-LNK-052", \
+    "HSL-LNK-053", \
+    "HSL-LNK-054", \
+    "HSL-LNK-055", \
     "HSL-BND-001", \
     "HSL-BND-002", \
     "HSL-BND-003", \
@@ -518,6 +526,7 @@ enum hsl_requirement {
     "HSL-TXN-008", \
     "HSL-TXN-009", \
     "HSL-TXN-010", \
+    "HSL-TXN-011", \
     "HSL-COH-001", \
     "HSL-COH-002", \
     "HSL-COH-003", \
@@ -594,6 +603,7 @@ enum hsl_requirement {
     "HSL-RAS-013", \
     "HSL-RAS-014", \
     "HSL-RAS-015", \
+    "HSL-RAS-016", \
     "HSL-SEC-001", \
     "HSL-SEC-002", \
     "HSL-SEC-003", \

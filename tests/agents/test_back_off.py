@@ -6,7 +6,7 @@ from typing import Any
 
 import pytest
 
-from hsl._generated.constants import BUSY_PAUSE_MOST_TU, BUSY_PAUSE_TU, Err, Op, St
+from hsl._generated.constants import N_BUSY, TIMERS, Err, Op, St
 from hsl.agents.access import Access, Order, Ticket
 from hsl.agents.address_map import AddressMap, SamEntry
 from hsl.agents.request import RequestAgent
@@ -15,7 +15,9 @@ from tests.support.agents import NEW, A, B, C, complete, drain, holding, line_of
 from tests.support.coherence import BASE, HOME, agent
 
 TU = 10
-FIRST_PAUSE = BUSY_PAUSE_TU * TU
+PAUSE_TU = TIMERS["T_BUSY"].tu
+MOST_TU = 4096
+FIRST_PAUSE = PAUSE_TU * TU
 
 
 def refused(one: RequestAgent, now: int = 0) -> Message:
@@ -45,8 +47,8 @@ def test_the_pauses_double_up_to_a_limit() -> None:
         now = due
         one.tick(now)
         refused(one, now)
-    doubled = [BUSY_PAUSE_TU << n for n in range(7)]
-    assert (pauses, doubled[-1]) == ([*doubled, BUSY_PAUSE_MOST_TU, BUSY_PAUSE_MOST_TU], BUSY_PAUSE_MOST_TU)
+    doubled = [PAUSE_TU << n for n in range(N_BUSY + 1)]
+    assert (pauses, doubled[-1]) == ([*doubled, MOST_TU, MOST_TU], MOST_TU)
     assert not ticket.done
 
 
@@ -183,7 +185,7 @@ def test_only_accesses_in_back_off_are_withdrawn() -> None:
     behind = one.submit(load(A), 0)
     under_way = one.submit(load(B), 0)
     assert one.withdraw({behind, under_way, first}) == [first, behind]
-    one.fail(first, Err.ACCESS, 3)
+    one.finish(first, 3, Err.ACCESS)
     assert (first.err, first.performed, behind.done) == (Err.ACCESS, True, False)
     one.present(behind, A, 3)
     assert {message.addr for message in drain(one, 3)} == {A, B}

@@ -16,7 +16,7 @@ HOMES = (0, 1)
 
 
 class Moving(Network):
-    """Two homes of one memory and three agents, each with a map of its own, and software that moves the range."""
+    """Two homes of one memory and three agents, each with a map of its own; software moves the range."""
 
     def __init__(self, rng: Random, directory_lines: int, tshrs: int) -> None:
         agents = [agent(FIRST + i, amap=AMAP.copy(), tu=1) for i in range(3)]
