@@ -16,7 +16,6 @@ from collections.abc import Container
 from hsl._generated.constants import (
     ERROR_LOG_ENTRIES,
     LINE_BYTES,
-    TIMERS,
     Err,
     ErrorCode,
     Feature,
