@@ -456,8 +456,7 @@ class RequestAgent:
     # ---- program order
 
     def _begin(self, ticket: Ticket, now: int) -> None:
-        access = ticket.access
-        kind = KINDS[access.kind]
+        access, kind = ticket.access, KINDS[ticket.access.kind]
         self._unperformed[kind.order] += 1
         if access.kind == "fence":
             self._fence = ticket

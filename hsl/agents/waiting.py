@@ -1,4 +1,4 @@
-"""What waits for a line at its home: requests, recalls, the loss of an owner (HSL 5.4 T5, T10)."""
+"""Requests, recalls and losses of an owner that wait for a line at its home (HSL 5.4 T5, T10)."""
 
 from __future__ import annotations
 
