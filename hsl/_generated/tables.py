@@ -87,9 +87,9 @@ class CoherenceRow(NamedTuple):
 
 OPCODES: dict[int, OpInfo] = {
     0x20: OpInfo(32, "ReadShared", 1, False, (3,), "0", "line", "zero", "zero", (160,), (1, 2), 0, "RC"),
-    0x21: OpInfo(33, "ReadUnique", 1, False, (3,), "0", "line", "zero", "zero", (160,), (2,), 0, "RWC"),
+    0x21: OpInfo(33, "ReadUnique", 1, False, (3,), "0", "line", "zero", "zero", (160,), (2, 3), 0, "RWC"),
     0x22: OpInfo(34, "MakeUnique", 1, False, (3,), "0", "line", "zero", "zero", (128,), (3,), 0, "WC"),
-    0x23: OpInfo(35, "Upgrade", 1, False, (3,), "0", "line", "zero", "zero", (128, 160), (2,), 0, "RWC"),
+    0x23: OpInfo(35, "Upgrade", 1, False, (3,), "0", "line", "zero", "zero", (128, 160), (2, 3), 0, "RWC"),
     0x24: OpInfo(36, "ReadOnce", 1, False, (3,), "0", "line", "zero", "zero", (160,), (0,), 0, "R"),
     0x25: OpInfo(37, "Flush", 1, False, (3,), "0", "line", "zero", "zero", (128,), (0,), 0, "W"),
     0x26: OpInfo(38, "Evict", 1, False, (3,), "0", "line", "zero", "zero", (128,), (0,), 0, ""),

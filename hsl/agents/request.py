@@ -286,9 +286,10 @@ class RequestAgent:
             self._unperformed[KINDS[request.ticket.access.kind].order] -= 1
 
     def back_off(self, line: Line, ticket: Ticket, now: int) -> None:
-        """Present the oldest access of a line again after a pause. HSL 5.4 T4 [HSL-TXN-008]."""
+        """Present the oldest access of a line again after T_BUSY, which doubles. HSL 5.4 T4 [HSL-TXN-008]."""
         self._back_off.put(line.addr, ticket.refusals, now)
         ticket.refusals += 1
+        self.counters.retries += 1
 
     # ---- turns
 
@@ -341,8 +342,7 @@ class RequestAgent:
         home = self._home(message.addr) if line is None else self._home_of(line)
         if home != message.src:  # HSL 5.4 T16 [HSL-SEC-011]: as an agent that does not hold the line (T11)
             self.counters.odd += 1
-            text = f"snoop of {message.addr:#x} by node {message.src}; its home is {home}"
-            self.log(ErrorCode.SRC_SPOOF, text, message)
+            self.log(ErrorCode.SRC_SPOOF, f"snoop of {message.addr:#x}; its home is {home}", message)
             self.outbox.append(wire.snoop_answer(message, self.nid, St.I))
             return
         seen = line or Line(message.addr)
@@ -356,8 +356,7 @@ class RequestAgent:
             message = message._replace(poison=1)  # HSL 6.1 [HSL-RAS-013]
         event = completion(message)
         if request is None or request.dst != message.src or event is None:  # T3, T16 [HSL-SEC-012]
-            text = f"completion of TXN {message.txn} from {message.src}, which is not outstanding"
-            self.proto(text, message)
+            self.proto(f"completion of TXN {message.txn} from {message.src}: not outstanding", message)
         elif request.line is None:
             if not self._ncr.complete(request, message, now):
                 self.proto(f"{event} completes no {Op(request.op).name}", message)

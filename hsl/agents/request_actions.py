@@ -168,6 +168,7 @@ def fill(turn: Turn) -> None:
     turn.line.data = bytearray(turn.cause.data)
     turn.line.poison = bool(turn.cause.poison)
     turn.agent.counters.fills += 1
+    turn.agent.counters.handed += turn.cause.st == St.M
 
 
 def ack(turn: Turn) -> None:
