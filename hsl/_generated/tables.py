@@ -156,6 +156,7 @@ REGISTERS: dict[int, RegisterInfo] = {
     0x0038: RegisterInfo("RECALL", 1, 0xFFFFFFFFFFFFF),
     0x0040: RegisterInfo("RATE", 0, 0xFFFFFFFFFFFFFFFF),
     0x0048: RegisterInfo("CFGMASTER", 0, 0x7FF),
+    0x0050: RegisterInfo("RECALLING", 0, 0x0),
 }
 # Operation of the upper tester: kind of access, what it moves.
 UT_OPS: dict[int, tuple[str, str]] = {

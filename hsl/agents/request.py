@@ -11,18 +11,17 @@ be one. Ways and MSHRs are reserved before a request leaves, so completions alwa
 from __future__ import annotations
 
 from collections import Counter, deque
+from collections.abc import Container
 
 from hsl._generated.constants import (
     ERROR_LOG_ENTRIES,
     LINE_BYTES,
-    TIMERS,
     Err,
     ErrorCode,
     Feature,
     Op,
     SamType,
     St,
-    Vc,
 )
 from hsl._generated.tables import OPCODES, RA_EVENTS, RA_STATES, RA_TABLE
 from hsl.agents import atomics, wire
@@ -36,17 +35,11 @@ from hsl.agents.peers import LOCAL, Peers
 from hsl.agents.request_actions import ACTIONS, Turn
 from hsl.agents.request_config import RequestConfig
 from hsl.agents.request_counters import RequestCounters
+from hsl.agents.request_events import DIAGNOSTIC, HANDED_OVER, SNOOPS, completion
 from hsl.agents.starving import MSHR, Lack, Starving
 from hsl.codec.checks import Negotiated
 from hsl.codec.message import Message
 from hsl.errors import ConfigError
-
-SNOOPS = {int(op): op.name for op in Op if OPCODES[op].vc == Vc.SNP}
-# Their answers are taken as they come, or a VIRAL node could not be diagnosed. HSL 6.1 [HSL-RAS-015]
-DIAGNOSTIC = frozenset({Op.CfgRead, Op.MgmtMsg})
-COMPLETIONS = {(int(op), int(st)): f"{op.name}_{st.name}" for op in (Op.Cmp, Op.CmpData) for st in St}
-ERRORS = {int(Err.BUSY): "Cmp_BUSY"}  # the events of completions with ERR, but for Cmp_ERR
-HANDED_OVER = "CmpData_M"
 
 
 class RequestAgent:
@@ -74,7 +67,7 @@ class RequestAgent:
         )
         self._sends = {cell: Op[action[1]] for cell, action in sends}
         self._outstanding = Outstanding(config.max_txn)
-        self.back_off = BackOff()
+        self._back_off = BackOff()
         self.set_tu(config.tu)
         known = LOCAL._replace(atomics=config.atomics & atomics.PERFORMED, max_txn=config.max_txn)
         self._peers = Peers(known)
@@ -113,12 +106,12 @@ class RequestAgent:
         self._peers.attach(nids, negotiated)
 
     def set_tu(self, tu: int) -> None:
-        """Set the timers from the largest slow TU of the node's ports, in ns. HSL 5.11 [HSL-LNK-055]."""
-        t_req = TIMERS["T_REQ"].tu * tu if self.config.t_req is None else self.config.t_req
-        if self.config.t_transaction is not None:
-            t_req = max(t_req, self.config.t_transaction + 2 * TIMERS["T_LOSS"].tu * tu + 1)
-        self._outstanding.t_req = t_req
-        self.back_off.t_busy = TIMERS["T_BUSY"].tu * tu
+        """The largest negotiated slow TU of the node's ports, in ns: T_REQ of requests from now on.
+
+        HSL 5.11 [HSL-LNK-055].
+        """
+        self._outstanding.t_req = self.config.request_time(tu)
+        self._back_off.tu = tu
 
     def submit(self, access: Access, now: int, *, collected: bool = True) -> Ticket:
         """Begin an access; a hit is finished on return. ConfigError for an illegal access, or when `full`.
@@ -164,16 +157,14 @@ class RequestAgent:
         self._go_on(now)
 
     def tick(self, now: int) -> None:
-        """T_REQ, T_BUSY, and whatever became possible since the outbox was emptied. HSL 5.11."""
+        """T_REQ, back-off, and whatever became possible since the outbox was emptied. HSL 5.11."""
         self._now = now
         self._collect()
         for request in self._outstanding.expired(now):
             if self._outstanding.find(request.txn) is request:  # else a home was lost in this loop
                 self._expire(request, now)
-        for addr in self.back_off.ended(now):
-            line = self.cache.line(addr)
-            line.backing_off = False
-            self._settle(line, now)
+        for addr in self._back_off.due(now) if self._back_off else ():
+            self._settle(self.cache.line(addr), now)
         self._go_on(now)
 
     @staticmethod
@@ -185,7 +176,8 @@ class RequestAgent:
         """The time at which `tick` is due, in ns."""
         if self._leaving and self._gone():
             return self._now
-        return self.back_off.earliest(self._outstanding.next_deadline())
+        ends = (self._outstanding.next_deadline(), self._back_off.next_deadline())
+        return min((end for end in ends if end is not None), default=None)
 
     def home_lost(self, nid: int, now: int) -> None:
         """Fence node `nid`: its lines go to I, its accesses end with UNREACH, it is not heard (6.2 F6)."""
@@ -208,6 +200,20 @@ class RequestAgent:
     def readmit(self, nid: int) -> None:
         """Hear node `nid` again: both sides have finished the loss procedure (6.2 F5)."""
         self.lost.discard(nid)
+
+    def outdated(self, first: int, last: int) -> bool:
+        """True if a coherent request for a byte range is under way to another home than the map says."""
+        return self._outstanding.outdated(first, last, self._home)
+
+    def withdraw(self, tickets: Container[Ticket]) -> list[Ticket]:
+        """Take back those of the accesses that are in back-off; `present` begins them again. HSL 5.4 T4."""
+        return self._back_off.withdraw(self.cache, tickets)
+
+    def present(self, ticket: Ticket, addr: int, now: int) -> None:
+        """Begin an access that was withdrawn at the address that its translation gives now."""
+        self._now = now
+        ticket.access = ticket.access._replace(addr=addr)
+        self._enter(ticket, now)
 
     def state_of(self, addr: int) -> str:
         """The state of the line of a byte address."""
@@ -279,6 +285,12 @@ class RequestAgent:
             request.ticket.performed = True
             self._unperformed[KINDS[request.ticket.access.kind].order] -= 1
 
+    def back_off(self, line: Line, ticket: Ticket, now: int) -> None:
+        """Present the oldest access of a line again after T_BUSY, which doubles. HSL 5.4 T4 [HSL-TXN-008]."""
+        self._back_off.put(line.addr, ticket.refusals, now)
+        ticket.refusals += 1
+        self.counters.retries += 1
+
     # ---- turns
 
     def _home(self, addr: int) -> int | None:
@@ -297,7 +309,7 @@ class RequestAgent:
 
     def _settle(self, line: Line, now: int) -> None:
         """Present what waits, oldest first, while the line is stable (T13); forget a line of no use."""
-        while line.waiting and line.state in STABLE and not line.backing_off:
+        while line.waiting and line.state in STABLE and line.addr not in self._back_off:
             if self._present(line, line.waiting[0], now):
                 return
             line.waiting.popleft()
@@ -342,8 +354,7 @@ class RequestAgent:
         request = self._outstanding.find(message.txn)
         if viral and message.data and request is not None and request.op not in DIAGNOSTIC:
             message = message._replace(poison=1)  # HSL 6.1 [HSL-RAS-013]
-        granted = COMPLETIONS.get((message.op, message.st))
-        event = ERRORS.get(message.err, "Cmp_ERR") if message.err else granted
+        event = completion(message)
         if request is None or request.dst != message.src or event is None:  # T3, T16 [HSL-SEC-012]
             self.proto(f"completion of TXN {message.txn} from {message.src}: not outstanding", message)
         elif request.line is None:
@@ -403,7 +414,7 @@ class RequestAgent:
             return lack
         if any(OPCODES[op].grants) and not line.way:
             if not self.cache.has_room(line.addr):
-                victim = self.cache.victim(line.addr)
+                victim = self.cache.victim(line.addr, self._back_off)
                 if victim is None or self._no_request(victim):
                     return "way", self.cache.index(line.addr)
                 self.counters.evictions += 1
@@ -428,7 +439,7 @@ class RequestAgent:
         while not self._no_mshr() and (addr := self._starving.oldest(missing)) is not None:
             line = self.cache.line(addr)
             self._settle(line, now)
-            if line.waiting and line.state in STABLE and not line.backing_off:
+            if line.waiting and line.state in STABLE and line.addr not in self._back_off:
                 missing.add(self._starving.lack(addr))
             else:
                 self._starving.drop(addr)
@@ -444,8 +455,7 @@ class RequestAgent:
     # ---- program order
 
     def _begin(self, ticket: Ticket, now: int) -> None:
-        access = ticket.access
-        kind = KINDS[access.kind]
+        access, kind = ticket.access, KINDS[ticket.access.kind]
         self._unperformed[kind.order] += 1
         if access.kind == "fence":
             self._fence = ticket
@@ -457,15 +467,18 @@ class RequestAgent:
         elif kind.atomic and not self._performs(access):
             self.finish(ticket, now, Err.UNSUP)
         else:
-            line = self.cache.line(access.addr - access.addr % LINE_BYTES)
-            if line.waiting or self._present(line, ticket, now):  # F2: behind what waits already
-                line.waiting.append(ticket)
-            elif line.state == "I":
-                self._settle(line, now)
+            self._enter(ticket, now)
             if ticket.finished is None:
                 self.counters.misses += 1
             else:
                 self.counters.hits += 1
+
+    def _enter(self, ticket: Ticket, now: int) -> None:
+        line = self.cache.line(ticket.access.addr - ticket.access.addr % LINE_BYTES)
+        if line.waiting or self._present(line, ticket, now):  # F2: behind what waits already
+            line.waiting.append(ticket)
+        elif line.state == "I":
+            self._settle(line, now)
 
     def _performs(self, access: Access) -> bool:
         """True if the class of an atomic was negotiated with the home of its address."""

@@ -239,8 +239,7 @@ def retry(turn: Turn) -> None:
     if ticket is not None and not request.reported:
         if not line.waiting or line.waiting[0] is not ticket:
             line.waiting.appendleft(ticket)
-        turn.agent.back_off.begin(line, ticket, turn.now)
-        turn.agent.counters.retries += 1
+        turn.agent.back_off(line, ticket, turn.now)
 
 
 def report_unreach(turn: Turn) -> None:

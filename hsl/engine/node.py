@@ -182,8 +182,12 @@ class Node:
     def recall(self, first: int, last: int, now: int) -> list[Recall]:
         """Take the lines of a byte range that are homed here from their holders. HSL 5.4 T10.
 
-        Gives what each home does. ConfigError when one of them has too many open already.
+        Returns a Recall of each home. Raises ConfigError if the range is not quiesced, or if one of the homes
+        has too many open already.
         """
+        for home in self.homes.values():
+            if not home.config.address_map.quiesced(first, last):
+                raise ConfigError(f"recall of {first:#x}..{last:#x}: the range is not quiesced (5.1.4)")
         return [home.recall(first, last, now) for home in self.homes.values()]
 
     def fence(self, nid: int, now: int) -> Ticket:

@@ -313,7 +313,6 @@ enum hsl_requirement {
     HSL_REQ_LNK_043,
     HSL_REQ_LNK_044,
     HSL_REQ_LNK_045,
-    HSL_REQ_LNK_046,
     HSL_REQ_LNK_047,
     HSL_REQ_LNK_049,
     HSL_REQ_LNK_050,
@@ -343,6 +342,9 @@ enum hsl_requirement {
     HSL_REQ_TXN_005,
     HSL_REQ_TXN_006,
     HSL_REQ_TXN_007,
+    HSL_REQ_TXN_008,
+    HSL_REQ_TXN_009,
+    HSL_REQ_TXN_010,
     HSL_REQ_TXN_011,
     HSL_REQ_COH_001,
     HSL_REQ_COH_002,
@@ -393,6 +395,14 @@ enum hsl_requirement {
     HSL_REQ_COH_047,
     HSL_REQ_COH_048,
     HSL_REQ_COH_049,
+    HSL_REQ_COH_055,
+    HSL_REQ_COH_056,
+    HSL_REQ_COH_057,
+    HSL_REQ_COH_058,
+    HSL_REQ_COH_059,
+    HSL_REQ_COH_060,
+    HSL_REQ_COH_061,
+    HSL_REQ_COH_062,
     HSL_REQ_NCR_001,
     HSL_REQ_NCR_002,
     HSL_REQ_NCR_003,
@@ -500,7 +510,6 @@ enum hsl_requirement {
     "HSL-LNK-043", \
     "HSL-LNK-044", \
     "HSL-LNK-045", \
-    "HSL-LNK-046", \
     "HSL-LNK-047", \
     "HSL-LNK-049", \
     "HSL-LNK-050", \
@@ -530,6 +539,9 @@ enum hsl_requirement {
     "HSL-TXN-005", \
     "HSL-TXN-006", \
     "HSL-TXN-007", \
+    "HSL-TXN-008", \
+    "HSL-TXN-009", \
+    "HSL-TXN-010", \
     "HSL-TXN-011", \
     "HSL-COH-001", \
     "HSL-COH-002", \
@@ -580,6 +592,14 @@ enum hsl_requirement {
     "HSL-COH-047", \
     "HSL-COH-048", \
     "HSL-COH-049", \
+    "HSL-COH-055", \
+    "HSL-COH-056", \
+    "HSL-COH-057", \
+    "HSL-COH-058", \
+    "HSL-COH-059", \
+    "HSL-COH-060", \
+    "HSL-COH-061", \
+    "HSL-COH-062", \
     "HSL-NCR-001", \
     "HSL-NCR-002", \
     "HSL-NCR-003", \

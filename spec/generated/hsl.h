@@ -325,9 +325,10 @@ enum hsl_register {
     HSL_REGISTER_ERRDST = 0x18, /* 9:0 NID for ErrMsg ERROR, 10 on */
     HSL_REGISTER_FENCE = 0x20, /* 9:0 NID, 17:16 command: 1 fence, 2 re-admit, 3 lift the fence of an MT */
     HSL_REGISTER_DRAIN = 0x28, /* reserved for 1.1: DECODE */
-    HSL_REGISTER_RECALL = 0x30, /* D0 first, D1 last address; Cmp when no line of the range is listed */
+    HSL_REGISTER_RECALL = 0x30, /* D0 first, D1 last address: take back the lines of a quiesced range */
     HSL_REGISTER_RATE = 0x40, /* 31:0 messages per 1024 TU, 63:32 bucket size; 0 = off */
     HSL_REGISTER_CFGMASTER = 0x48, /* 9:0 NID, 10 on: CfgWrite of any other SRC ends with ERR=ACCESS */
+    HSL_REGISTER_RECALLING = 0x50, /* 31:0 lines that RECALL has still to take */
 };
 
 /* err_msg: values of 8 bits. */
@@ -504,6 +505,8 @@ enum hsl_ra_state {
 #define HSL_SAM_D0_VALID_MASK 0x0000000000000001ull
 #define HSL_SAM_D0_TYPE_SHIFT 1u /* type of the range */
 #define HSL_SAM_D0_TYPE_MASK 0x0000000000000007ull
+#define HSL_SAM_D0_QUIESCED_SHIFT 4u /* new requests end with BUSY */
+#define HSL_SAM_D0_QUIESCED_MASK 0x0000000000000001ull
 #define HSL_SAM_D0_BASE_SHIFT 12u /* first page */
 #define HSL_SAM_D0_BASE_MASK 0x000000FFFFFFFFFFull
 
@@ -590,6 +593,10 @@ enum hsl_ra_state {
 #define HSL_CFGMASTER_D0_NID_MASK 0x00000000000003FFull
 #define HSL_CFGMASTER_D0_ON_SHIFT 10u /* nobody else may */
 #define HSL_CFGMASTER_D0_ON_MASK 0x0000000000000001ull
+
+/* RECALLING_D0, 8 bytes. */
+#define HSL_RECALLING_D0_LINES_SHIFT 0u /* lines that RECALL has still to take */
+#define HSL_RECALLING_D0_LINES_MASK 0x00000000FFFFFFFFull
 
 /* INTR_D0, 8 bytes. */
 #define HSL_INTR_D0_VECTOR_SHIFT 0u /* which interrupt */

@@ -24,16 +24,15 @@ def test_a_recall_begins_at_all_homes_of_a_node_or_at_none() -> None:
     for _ in range(RECALL_LIMIT):
         full.home.recall(0, LINE, 0)
     services = NodeServices({}, {HOME: free.home, HOME + 1: full.home}, (), ErrorLog())
-    assert services.recall(0, LINE, 0) is None
+    assert services.recall(0, LINE, 0) == Err.BUSY
     assert free.home.idle
     (snoop,) = full.sent()
     full.send(Op.SnpRsp, B, txn=snoop.txn)
-    done = services.recall(0, LINE, 0)
-    assert done is not None
+    assert services.recall(0, LINE, 0) == Err.OK
     (snoop,) = free.sent()
-    assert not done()
+    assert services.recalling() == 1
     free.send(Op.SnpRsp, B, txn=snoop.txn)
-    assert done()
+    assert services.recalling() == 0
 
 
 def fence(rig: Rig, nid: int) -> list[Message]:

@@ -133,7 +133,7 @@ def test_epoch_source_must_be_usable() -> None:
 
 
 def test_reserved_caps_bytes_count_as_0() -> None:
-    """The reserved bytes of the peer's CAPS are 0 in the result, whatever the peer sent [HSL-LNK-046]."""
+    """The reserved bytes of the peer's CAPS are 0 in the result, whatever the peer sent [HSL-LNK-052]."""
     own, peer = bytearray(config(1).record()), bytearray(config(2).record())
     clean = negotiate(bytes(own), 1, bytes(peer), 2)
     for name in (name for name, rule in CAPS_RULES.items() if rule == "zero"):
@@ -145,7 +145,7 @@ def test_reserved_caps_bytes_count_as_0() -> None:
 
 
 def test_reserved_caps_bytes_do_not_hinder_a_session() -> None:
-    """A peer that sends all reserved bytes of CAPS as ones comes up with the same result [HSL-LNK-046]."""
+    """A peer that sends all reserved bytes of CAPS as ones comes up with the same result [HSL-LNK-052]."""
     pair = Pair()
     clean = Pair().up().a.port.result
     pair.b.hook = with_reserved_caps
