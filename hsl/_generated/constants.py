@@ -410,4 +410,5 @@ TIMERS: Final = {
     "T_MEM": Timer(65536, "transaction", 13),
     "T_CACK": Timer(131072, "transaction", 14),
     "T_REQ": Timer(1048576, "transaction", 15),
+    "T_LOSS": Timer(12288, "port", 16),
 }

@@ -12,7 +12,8 @@ from collections import Counter, deque
 from collections.abc import Callable, Iterator, Mapping
 from typing import Final
 
-from hsl._generated.constants import TIMERS, ErrorCode, FlitType, LinkState, Vc
+from hsl._generated.constants import ROUND_TRIP_TU, TIMERS, ErrorCode, FlitType, LinkState, Vc
+from hsl.codec.ctl import Ctl
 from hsl.codec.engines import engine
 from hsl.codec.flit import FORMATS, Flit
 from hsl.codec.message import Message
@@ -23,8 +24,9 @@ from hsl.link.classify import ENDED_STATES, SESSION_STATES, Input
 from hsl.link.config import CapsResult, PortConfig
 from hsl.link.credit import Arbiter, Credits
 from hsl.link.epoch import links_of
-from hsl.link.events import Event, LinkDown, LinkUp
+from hsl.link.events import Event, LinkDown, LinkUp, PeerGone
 from hsl.link.link import Link
+from hsl.link.loss import Loss
 from hsl.link.timers import NEVER, TIMER_ORDER, TimerSet
 
 __all__ = ["EVENT_CAP", "Port"]
@@ -32,6 +34,7 @@ __all__ = ["EVENT_CAP", "Port"]
 # Events kept for an owner that does not fetch them: a peer can cause any number. LINK_UP and LINK_DOWN, of
 # which there are at most two before the owner has to act, are kept beyond it.
 EVENT_CAP: Final = 4096
+_ENDING: Final = ("T_STATE", "T_DEADKA")
 _NOTHING: Final = (0,) * len(Vc)
 MERGED_STATES: Final = SESSION_STATES | {LinkState.DEAD}  # where row 28 has a cell
 
@@ -60,6 +63,7 @@ class Port:
         self._queues: dict[int, deque[tuple[int, bytes]]] = {int(vc): deque() for vc in Vc}
         self._waiting = 0  # messages in the queues
         self.timers = TimerSet()
+        self.loss = Loss(self)
         self.bond = Bond(self)
         self.links = [Link(self, index, config) for index in range(config.links)]
         self._reset(opened=False)
@@ -130,6 +134,8 @@ class Port:
     def receive(self, link: int, data: bytes, now: int, error: bool = False) -> None:
         """One frame of the PAL, whatever its bytes are; while the PAL is down it is dropped."""
         target = self._link(link)
+        if self.bond.alive:
+            self._judge_stall(now)
         if target.pal:
             target.receive(data, now, error)
 
@@ -159,7 +165,7 @@ class Port:
 
     def tell(self, event: Event) -> None:
         """Add an event."""
-        if len(self._events) < EVENT_CAP or isinstance(event, LinkUp | LinkDown):
+        if len(self._events) < EVENT_CAP or isinstance(event, LinkUp | LinkDown | PeerGone):
             self._events.append(event)
         else:
             self.events_dropped += 1
@@ -186,7 +192,7 @@ class Port:
 
     def next_deadline(self) -> int | None:
         """The time at which `tick` is due, in ns; None for never."""
-        deadline = self.timers.next()
+        deadline = min(self.timers.next(), self.loss.deadline)
         for link in self.links:
             deadline = min(deadline, link.timers.next())
         return None if deadline >= NEVER else deadline
@@ -196,7 +202,11 @@ class Port:
         deadline = self.next_deadline()
         if deadline is None or deadline > now:
             return
+        if self.loss.expire(now):
+            self._tell_proof(now)
         for name in TIMER_ORDER:
+            if name == "T_LOSS":
+                continue
             if TIMERS[name].scope == "port":
                 if self.timers.expired(name, now):
                     _PORT_TIMERS[name](self, now)
@@ -204,6 +214,37 @@ class Port:
             for link in self.links:
                 if link.timers.expired(name, now):
                     link.handle(Input(name), now)
+
+    def _judge_stall(self, now: int) -> None:
+        """After a stall: what ends a session is judged at its own time, before flits that waited [HSL-LNK-058]."""
+        late = now - ROUND_TRIP_TU * self.links[0].timers.tu
+        while True:
+            first = min((link.timers.running.get(name, NEVER), place, link.index, name)
+                        for link in self.links for place, name in enumerate(_ENDING))
+            at, _, index, name = first
+            if at >= late:
+                return
+            self.links[index].timers.expired(name, at)
+            self.links[index].handle(Input(name), at)
+            late = now + 1
+
+    def see(self, link: Link, ctl: Ctl, now: int) -> None:
+        """Look at a CTL flit for proof that a peer that was lost is gone. HSL 6.2 F4."""
+        self.loss.see(link, ctl)
+        self._tell_proof(now)
+
+    def _tell_proof(self, now: int) -> None:
+        if self.loss.open and self.loss.proof:
+            self.loss.open = False
+            self.tell(PeerGone(proof=self.loss.proof, now=now))
+
+    def leased(self, now: int) -> bool:
+        """True if copies of lines that are homed behind this port may be used. HSL 3.7.5 [HSL-LNK-057]."""
+        return not self.up or any(link.leased(now) for link in self.members)
+
+    def wake(self) -> None:
+        """Wake the port from L1 with the next `transmit`."""
+        self._woken = True
 
     def expire_port(self, now: int) -> None:
         """T_PORT. HSL 4.1."""
@@ -222,10 +263,11 @@ class Port:
 
     # ------------------------------------------------------------------------------------------ the session
 
-    def open_session(self) -> None:
+    def open_session(self, now: int) -> None:
         """AM is set: credits, queues and streams begin. HSL 4.1."""
         self._reset(opened=True)
         self._delivered = []
+        self.loss.begin(now)
 
     def link_up(self, now: int) -> None:
         """Both epochs are the alive mask: LINK_UP, the first time. HSL 4.1."""
@@ -238,6 +280,7 @@ class Port:
         self.up = False
         self._credits = Credits(self.advertised if opened else _NOTHING, self.granted or _NOTHING)
         self._returning = False  # a credit became returnable: T_CR starts when the time is known
+        self._woken = False
         self._arbiter = Arbiter()
         self._packer = Packer()
         self._unpacker = self.codec.Unpacker()
@@ -258,6 +301,8 @@ class Port:
         if told:
             self.hold = True
             self.tell(LinkDown(cause=cause, now=now))
+            self.loss.end()
+            self._tell_proof(now)
         return True
 
     def tell_others(self, link: Link, event: str, now: int, code: ErrorCode | None = None) -> None:
@@ -334,23 +379,23 @@ class Port:
     @property
     def idle(self) -> bool:
         """Idle as in 3.7, whether L1 was negotiated or not; a port that is down is idle."""
-        return self.quiet and (self.bond.idle or not self.up) and all(link.settled for link in self._members)
+        return self.quiet and (self.bond.idle or not self.up) and all(link.settled for link in self.members)
 
     @property
-    def _members(self) -> list[Link]:
+    def members(self) -> list[Link]:
         """The links of the alive mask; all before it is set."""
         return [self.links[index] for index in links_of(self.bond.alive)] or self.links
 
     def idle_but(self, link: Link) -> bool:
         """Idle but for what `link` has not acknowledged or received. HSL 3.7."""
-        others = all(other.settled for other in self._members if other is not link)
+        others = all(other.settled for other in self.members if other is not link)
         return self.quiet and self.bond.idle and others
 
     @property
     def quiesced(self) -> bool:
         """Idle, no ACK due, and the peer has returned all credits; a port that is down is quiesced."""
         # An ACK that is due in L1 says nothing new: the peer had all its flits acknowledged. HSL 3.7
-        awake = [link for link in self._members if link.state is not LinkState.L1]
+        awake = [link for link in self.members if link.state is not LinkState.L1]
         acked = not any(link.ack_due or link.ack_now for link in awake)
         return not self.up or (self.idle and acked and self._credits.home and not self.bond.rx.held)
 
@@ -384,8 +429,9 @@ class Port:
         if self.bond.report is not None:
             self.bond.propose(now)
         turn = self.links[self.bond.tx.turn]
-        if turn.state is LinkState.L1 and self.turn(turn) and self.has_content:
+        if turn.state is LinkState.L1 and (self._woken or (self.turn(turn) and self.has_content)):
             turn.handle(Input("tx_work"), now)
+        self._woken = False
         lowest = self.bond.lowest if self.bond.due else None
         if lowest is not None and lowest.state is LinkState.L1:
             lowest.handle(Input("tx_work"), now)

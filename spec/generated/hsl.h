@@ -75,6 +75,7 @@
 #define HSL_T_MEM_TU 0x00010000u /* fence the memory target */
 #define HSL_T_CACK_TU 0x00020000u /* fence the requester */
 #define HSL_T_REQ_TU 0x00100000u /* first: report UNREACH; second: the home is lost */
+#define HSL_T_LOSS_TU 12288u /* proof (6.2 F4) */
 
 /* Counts. */
 #define HSL_N_ACK 64u /* PROT accepted since the last flit sent that make an ACK due at once; at most max(1, window/4) */

@@ -73,6 +73,7 @@ package hsl_pkg;
   localparam logic [31:0] T_MEM_TU = 32'h00010000; // fence the memory target
   localparam logic [31:0] T_CACK_TU = 32'h00020000; // fence the requester
   localparam logic [31:0] T_REQ_TU = 32'h00100000; // first: report UNREACH; second: the home is lost
+  localparam logic [31:0] T_LOSS_TU = 32'd12288; // proof (6.2 F4)
 
   // Counts
   localparam logic [31:0] N_ACK = 32'd64; // PROT accepted since the last flit sent that make an ACK due at once; at most max(1, window/4)

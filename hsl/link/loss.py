@@ -1,0 +1,90 @@
+"""Proof that the peer of a session that is over can no longer use copies of lines that are homed here (HSL 6.2 F4).
+
+A home completes nothing that contradicts a copy before that. Proof is what the peer says itself, in any state of
+the link, or that T_LOSS has passed since its last flit.
+"""
+
+from __future__ import annotations
+
+from typing import TYPE_CHECKING, Final
+
+from hsl._generated.constants import TIMERS, CtlOp, Severity
+from hsl._generated.tables import ERROR_SEVERITY
+from hsl.codec.ctl import Ctl
+from hsl.link.timers import NEVER
+
+if TYPE_CHECKING:
+    from hsl.link.link import Link
+    from hsl.link.port import Port
+
+__all__ = ["Loss"]
+
+_LAST_WORDS: Final = frozenset({CtlOp.DISABLE, CtlOp.ERR_FATAL})
+
+
+class Loss:
+    """What a port knows of its session, and of the end of it."""
+
+    def __init__(self, port: Port) -> None:
+        self._port = port
+        self._pairs: dict[int, tuple[int, int]] = {}  # by link: EPOCH of the peer, own EPOCH
+        self._peer_port = 0
+        self._guid: int | None = None
+        self._ended: set[int] = set()  # links on which the peer has said DISABLE or ERR_FATAL
+        self._heard = 0  # when a flit of the session came last
+        self._tu = 1
+        self.proof = ""  # what has shown that the peer is gone
+        self.open = False  # the session is over, and its owner was not told of a proof
+
+    def begin(self, now: int) -> None:
+        """AM is set: a session begins."""
+        links = self._port.members
+        self._pairs = {link.index: (link.peer, link.epoch) for link in links}
+        self._peer_port, self._guid = links[0].peer_port, links[0].peer_guid
+        self._ended.clear()
+        self._heard = now
+        self.open = False
+        self.proof = ""
+        result = self._port.result
+        self._tu = links[0].timers.tu if result is None else result.tu
+
+    def heard(self, now: int) -> None:
+        """A flit of the session has come, other than HELLO. What comes after its end changes nothing."""
+        self._heard = now
+
+    def end(self) -> None:
+        """LINK_DOWN."""
+        self.open = True
+        for link in self._port.links:
+            link.new_since_loss = False
+
+    @property
+    def deadline(self) -> int:
+        """When T_LOSS expires, in ns; NEVER while nothing is lost."""
+        return self._heard + TIMERS["T_LOSS"].tu * self._tu if self.open else NEVER
+
+    def expire(self, now: int) -> bool:
+        """True if T_LOSS has expired: proof."""
+        if self.deadline > now:
+            return False
+        self.proof = "T_LOSS"
+        return True
+
+    def see(self, link: Link, ctl: Ctl) -> None:
+        """Look at a CTL flit, whatever the state of the link; the one that has ended the session too."""
+        if self.proof or not self._pairs:
+            return
+        known = self._pairs.get(link.index)
+        if ctl.op == CtlOp.HELLO:
+            if self.open and ctl.body["guid"] == self._guid:
+                other = known is None or ctl.epoch != known[0]
+                if other and ctl.body["port"] != self._peer_port:
+                    self.proof = "HELLO of another incarnation"
+                elif link.new_since_loss and ctl.peer == link.epoch:
+                    self.proof = "HELLO that answers"
+        elif ctl.op in _LAST_WORDS and known == (ctl.epoch, ctl.peer):
+            self._ended.add(link.index)
+            code = ctl.body.get("error", 0)
+            fatal = ctl.op == CtlOp.ERR_FATAL and ERROR_SEVERITY.get(code) == Severity.port_fatal
+            if fatal or len(self._ended) == len(self._port.links):
+                self.proof = CtlOp(ctl.op).name
