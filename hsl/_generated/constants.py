@@ -40,6 +40,7 @@ N_ACK: Final = 64  # PROT accepted since the last flit sent that make an ACK due
 N_REPLAY: Final = 4  # replay triggers without progress before RECOVERY
 N_RECOV: Final = 3  # recoveries without the link working before DEAD
 N_PM: Final = 4  # times that a PM_REQ is sent
+N_BUSY: Final = 6  # times that T_BUSY doubles for one access, so that it is 4096 TU at most
 TU_EXPONENT_HARDWARE: Final = 6
 TU_EXPONENT_SOFTWARE: Final = 20
 ROUND_TRIP_TU: Final = 16
@@ -235,6 +236,7 @@ class Feature(IntFlag):
     NcEnq = 1 << 4  # shared queues
     Viral = 1 << 5  # viral containment
     Recall = 1 << 6  # recall of lines
+    HandOver = 1 << 7  # dirty lines are handed over: CmpData(M)
     UT = 1 << 31  # upper tester
 
 
@@ -410,5 +412,6 @@ TIMERS: Final = {
     "T_MEM": Timer(65536, "transaction", 13),
     "T_CACK": Timer(131072, "transaction", 14),
     "T_REQ": Timer(1048576, "transaction", 15),
-    "T_LOSS": Timer(12288, "port", 16),
+    "T_BUSY": Timer(64, "transaction", 16),
+    "T_LOSS": Timer(8192, "port", 17),
 }

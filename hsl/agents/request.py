@@ -11,13 +11,16 @@ be one. Ways and MSHRs are reserved before a request leaves, so completions alwa
 from __future__ import annotations
 
 from collections import Counter, deque
+from heapq import heappop, heappush
 
 from hsl._generated.constants import (
     ERROR_LOG_ENTRIES,
     LINE_BYTES,
+    N_BUSY,
     TIMERS,
     Err,
     ErrorCode,
+    Feature,
     Op,
     SamType,
     St,
@@ -41,6 +44,9 @@ from hsl.errors import ConfigError
 
 SNOOPS = {int(op): op.name for op in Op if OPCODES[op].vc == Vc.SNP}
 COMPLETIONS = {(int(op), int(st)): f"{op.name}_{st.name}" for op in (Op.Cmp, Op.CmpData) for st in St}
+
+ERRORS = {int(Err.BUSY): "Cmp_BUSY"}  # the events of completions with ERR, but for Cmp_ERR
+HANDED_OVER = "CmpData_M"
 
 
 class RequestAgent:
@@ -77,6 +83,7 @@ class RequestAgent:
         self._mshrs = 0  # in use
         self._leaving: deque[Request] = deque()  # MSHRs whose CmpAck is in the outbox, in its order
         self._starving = Starving()
+        self._busy: list[tuple[int, int]] = []  # a heap: end of T_BUSY and line; at most the pending accesses
         self._finished: list[Ticket] = []
         self._pending = 0  # accesses not finished; with _finished at most config.pending
         self._unperformed = [0] * (Order.ALL + 1)  # accesses begun and not performed, by Order
@@ -109,6 +116,7 @@ class RequestAgent:
         """The largest negotiated TU of the node's ports, in ns: T_REQ of requests from now on. HSL 5.11."""
         t_req = self.config.t_req
         self._outstanding.t_req = TIMERS["T_REQ"].tu * tu if t_req is None else t_req
+        self._t_busy = TIMERS["T_BUSY"].tu * tu
 
     def submit(self, access: Access, now: int, *, collected: bool = True) -> Ticket:
         """Begin an access; a hit is finished on return. ConfigError for an illegal access, or when `full`.
@@ -154,17 +162,27 @@ class RequestAgent:
         self._go_on(now)
 
     def tick(self, now: int) -> None:
-        """T_REQ, and whatever became possible since the outbox was emptied. HSL 5.11."""
+        """T_REQ, T_BUSY, and whatever became possible since the outbox was emptied. HSL 5.11."""
         self._now = now
         self._collect()
         for request in self._outstanding.expired(now):
             if self._outstanding.find(request.txn) is request:  # else a home was lost in this loop
                 self._expire(request, now)
+        while self._busy and self._busy[0][0] <= now:
+            line = self.cache.line(heappop(self._busy)[1])
+            line.backing_off = False
+            self._settle(line, now)
         self._go_on(now)
 
     def next_deadline(self) -> int | None:
         """The time at which `tick` is due, in ns."""
-        return self._now if self._leaving and self._gone() else self._outstanding.next_deadline()
+        if self._leaving and self._gone():
+            return self._now
+        first = self._outstanding.next_deadline()
+        if not self._busy:
+            return first
+        end = self._busy[0][0]
+        return end if first is None else min(first, end)
 
     def home_lost(self, nid: int, now: int) -> None:
         """Fence node `nid`: its lines go to I, its accesses end with UNREACH, it is not heard (6.2 F6)."""
@@ -258,6 +276,12 @@ class RequestAgent:
             request.ticket.performed = True
             self._unperformed[KINDS[request.ticket.access.kind].order] -= 1
 
+    def back_off(self, line: Line, ticket: Ticket, now: int) -> None:
+        """Present the oldest access of a line again after T_BUSY, which doubles. HSL 5.4 T4, 5.11."""
+        heappush(self._busy, (now + (self._t_busy << min(ticket.refusals, N_BUSY)), line.addr))
+        ticket.refusals += 1
+        line.backing_off = True
+
     # ---- turns
 
     def _home(self, addr: int) -> int | None:
@@ -276,7 +300,7 @@ class RequestAgent:
 
     def _settle(self, line: Line, now: int) -> None:
         """Present what waits, oldest first, while the line is stable (T13); forget a line of no use."""
-        while line.waiting and line.state in STABLE:
+        while line.waiting and line.state in STABLE and not line.backing_off:
             if self._present(line, line.waiting[0], now):
                 return
             line.waiting.popleft()
@@ -316,7 +340,8 @@ class RequestAgent:
 
     def _complete(self, message: Message, now: int) -> None:
         request = self._outstanding.find(message.txn)
-        event = "Cmp_ERR" if message.err else COMPLETIONS.get((message.op, message.st))
+        granted = COMPLETIONS.get((message.op, message.st))
+        event = ERRORS.get(message.err, "Cmp_ERR") if message.err else granted
         if request is None or request.dst != message.src or event is None:  # T3
             self.proto(
                 f"completion of TXN {message.txn} from {message.src}, which is not outstanding", message
@@ -326,6 +351,8 @@ class RequestAgent:
                 self.proto(f"{event} completes no {Op(request.op).name}", message)
         elif message.op == Op.CmpData and not message.err and message.len != request.len:  # 5.12
             self.proto(f"CmpData with LEN {message.len} for a request of LEN {request.len}", message)
+        elif event == HANDED_OVER and not self._peers.of(message.src).features & Feature.HandOver:
+            self.proto("CmpData(M), but HandOver is not agreed with the port of the home", message)
         else:
             line = request.line
             self._run(Turn(self, line, event, now, message=message))
@@ -401,7 +428,7 @@ class RequestAgent:
         while not self._no_mshr() and (addr := self._starving.oldest(missing)) is not None:
             line = self.cache.line(addr)
             self._settle(line, now)
-            if line.waiting and line.state in STABLE:
+            if line.waiting and line.state in STABLE and not line.backing_off:
                 missing.add(self._starving.lack(addr))
             else:
                 self._starving.drop(addr)

@@ -43,8 +43,8 @@ class NodeServices:
     def status(self) -> int:
         """The STATUS register."""
         logged = any(len(log) for log in [gate.log for gate in self._gates] or [self._own_log])
-        lost = any(home.viral for home in self._homes.values())
-        fields = {"viral": int(self.viral or lost), "lost": int(lost), "log": int(logged)}
+        lost = any(home.overflow for home in self._homes.values())
+        fields = {"viral": int(self.viral), "lost": int(lost), "log": int(logged)}
         return int.from_bytes(STATUS_D0.build(fields), "little")
 
     # ---- fences

@@ -408,9 +408,6 @@ class Node:
             if home.fences:
                 sent = True
                 self._fence(home, now)
-            if home.viral:  # HSL 5.6 M3, 6.1
-                for port in self.ports:
-                    port.viral = True
         return sent
 
     def _free(self) -> None:

@@ -106,6 +106,7 @@ enum hsl_aop {
 #define HSL_FEATURE_NcEnq (1u << 4)
 #define HSL_FEATURE_Viral (1u << 5)
 #define HSL_FEATURE_Recall (1u << 6)
+#define HSL_FEATURE_HandOver (1u << 7)
 #define HSL_FEATURE_UT (1u << 31)
 
 /* Table `error` of spec/errors.toml. */
@@ -369,6 +370,12 @@ enum hsl_requirement {
     HSL_REQ_COH_041,
     HSL_REQ_COH_042,
     HSL_REQ_COH_043,
+    HSL_REQ_COH_044,
+    HSL_REQ_COH_045,
+    HSL_REQ_COH_046,
+    HSL_REQ_COH_047,
+    HSL_REQ_COH_048,
+    HSL_REQ_COH_049,
     HSL_REQ_NCR_001,
     HSL_REQ_NCR_002,
     HSL_REQ_NCR_003,
@@ -520,6 +527,12 @@ enum hsl_requirement {
     "HSL-COH-041", \
     "HSL-COH-042", \
     "HSL-COH-043", \
+    "HSL-COH-044", \
+    "HSL-COH-045", \
+    "HSL-COH-046", \
+    "HSL-COH-047", \
+    "HSL-COH-048", \
+    "HSL-COH-049", \
     "HSL-NCR-001", \
     "HSL-NCR-002", \
     "HSL-NCR-003", \

@@ -75,13 +75,15 @@
 #define HSL_T_MEM_TU 0x00010000u /* fence the memory target */
 #define HSL_T_CACK_TU 0x00020000u /* fence the requester */
 #define HSL_T_REQ_TU 0x00100000u /* first: report UNREACH; second: the home is lost */
-#define HSL_T_LOSS_TU 12288u /* proof (6.2 F4) */
+#define HSL_T_BUSY_TU 64u /* the access is presented again; it doubles for the next BUSY of the same access, N_BUSY times at most */
+#define HSL_T_LOSS_TU 8192u /* proof (6.2 F4) */
 
 /* Counts. */
 #define HSL_N_ACK 64u /* PROT accepted since the last flit sent that make an ACK due at once; at most max(1, window/4) */
 #define HSL_N_REPLAY 4u /* replay triggers without progress before RECOVERY */
 #define HSL_N_RECOV 3u /* recoveries without the link working before DEAD */
 #define HSL_N_PM 4u /* times that a PM_REQ is sent */
+#define HSL_N_BUSY 6u /* times that T_BUSY doubles for one access, so that it is 4096 TU at most */
 
 /* TU = 2^n ns. */
 #define HSL_TU_EXPONENT_HARDWARE 6u
@@ -258,6 +260,7 @@ enum hsl_ctl {
 #define HSL_FEATURE_NcEnq 16u /* shared queues */
 #define HSL_FEATURE_Viral 32u /* viral containment */
 #define HSL_FEATURE_Recall 64u /* recall of lines */
+#define HSL_FEATURE_HandOver 128u /* dirty lines are handed over: CmpData(M) */
 #define HSL_FEATURE_UT 0x80000000u /* upper tester */
 
 /* severity: values of 8 bits. */

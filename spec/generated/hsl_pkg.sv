@@ -73,13 +73,15 @@ package hsl_pkg;
   localparam logic [31:0] T_MEM_TU = 32'h00010000; // fence the memory target
   localparam logic [31:0] T_CACK_TU = 32'h00020000; // fence the requester
   localparam logic [31:0] T_REQ_TU = 32'h00100000; // first: report UNREACH; second: the home is lost
-  localparam logic [31:0] T_LOSS_TU = 32'd12288; // proof (6.2 F4)
+  localparam logic [31:0] T_BUSY_TU = 32'd64; // the access is presented again; it doubles for the next BUSY of the same access, N_BUSY times at most
+  localparam logic [31:0] T_LOSS_TU = 32'd8192; // proof (6.2 F4)
 
   // Counts
   localparam logic [31:0] N_ACK = 32'd64; // PROT accepted since the last flit sent that make an ACK due at once; at most max(1, window/4)
   localparam logic [31:0] N_REPLAY = 32'd4; // replay triggers without progress before RECOVERY
   localparam logic [31:0] N_RECOV = 32'd3; // recoveries without the link working before DEAD
   localparam logic [31:0] N_PM = 32'd4; // times that a PM_REQ is sent
+  localparam logic [31:0] N_BUSY = 32'd6; // times that T_BUSY doubles for one access, so that it is 4096 TU at most
 
   // TU = 2^n ns
   localparam logic [31:0] TU_EXPONENT_HARDWARE = 32'd6;
@@ -256,6 +258,7 @@ package hsl_pkg;
   localparam logic [31:0] FEATURE_NcEnq = 32'd16; // shared queues
   localparam logic [31:0] FEATURE_Viral = 32'd32; // viral containment
   localparam logic [31:0] FEATURE_Recall = 32'd64; // recall of lines
+  localparam logic [31:0] FEATURE_HandOver = 32'd128; // dirty lines are handed over: CmpData(M)
   localparam logic [31:0] FEATURE_UT = 32'h80000000; // upper tester
 
   // severity

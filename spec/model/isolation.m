@@ -6,7 +6,7 @@ const -- what a run explores; coherence-models.toml sets other values
   STATE:  1; -- T_STATE, in ticks
   LIFE:   1; -- T_DEADKA and T_STATE: so long a link end goes on without a flit of its peer
   WIRE:   0; -- the longest time that a flit is under way
-  LOSS:   3; -- T_LOSS
+  LOSS:   2; -- T_LOSS
   LEASE:  1; -- T_STATE in L1
   SLEEP:  0; -- L1 is used
   FAULTS: 1; -- T_SNP, sw_disable, port-fatal errors, another node in the place of the peer: so many together
@@ -37,8 +37,8 @@ var
   own:    array [Side] of array [Link] of Epoch;
   theirs: array [Side] of Port;                  -- PORT of the peer
   bye:    array [Side] of array [Link] of boolean; -- DISABLE or ERR_FATAL has come
-  quiet:  array [Side] of 0..LOSS;               -- since the last flit of it, while the peer is listed
   -- its loss
+  since:  array [Side] of 0..LOSS;               -- LINK_DOWN, in HOLD
   held:   array [Side] of boolean;               -- HOLD: the home isolates, it waits for proof
   new:    array [Side] of array [Link] of boolean; -- EPOCH was chosen after the loss
   clean:  array [Side] of boolean;               -- the agents have dropped their copies
@@ -111,7 +111,7 @@ begin
 end;
 
 procedure forget(s: Side); begin -- nothing is asked any more about the session that was lost
-  undefine theirs[s]; undefine quiet[s];
+  undefine theirs[s]; undefine since[s];
   for l: Link do its[s][l] := 0; own[s][l] := 0; bye[s][l] := false; new[s][l] := false; endfor;
 end;
 
@@ -125,7 +125,7 @@ procedure link_down(s: Side); begin -- AM is unset
   clean[s] := copy[s] = NONE;
   for l: Link do new[s][l] := false; endfor;
   held[s] := listed[s];
-  if !listed[s] then forget(s); endif;
+  if listed[s] then since[s] := 0; else forget(s); endif;
 end;
 
 procedure at_rest(s: Side; l: Link); begin
@@ -229,7 +229,6 @@ ruleset s: Side; l: Link do
     if k = HELLO then p := f_port[s][l]; endif;
     undefine kind[s][l]; undefine f_from[s][l]; undefine f_to[s][l]; undefine f_port[s][l]; undefine late[s][l];
     lost := k != HELLO & from != 0 & from = its[s][l] & to_ = own[s][l]; -- of the session that the port has, or has lost
-    if lost & alive(s) & !isundefined(quiet[s]) then quiet[s] := 0; endif; -- what comes after the loss changes nothing
     if lost & (k = BYE | k = FATAL) then bye[s][l] := true; endif;
     was := alive(s);
     if k = HELLO then on_hello(s, l, from, to_, p);
@@ -345,7 +344,7 @@ ruleset s: Side do
     clean[s] := true;
   end;
 
-  rule "T_LOSS" held[s] & quiet[s] = LOSS ==> begin walk(s); tidy(); end;
+  rule "T_LOSS" held[s] & since[s] = LOSS ==> begin walk(s); tidy(); end;
 
   rule "T_SNP" !calm & faults > 0 & alive(s) & listed[s] & ((w = FIRST & s = first) | (w = SECOND & s != first)) ==> begin
     faults := faults - 1;
@@ -358,14 +357,12 @@ ruleset s: Side do
 
   rule "the other side fetches a copy" w = IDLE & agree() & !listed[s] & copy[other(s)] = NONE ==> begin
     listed[s] := true;
-    quiet[s] := 0;
     copy[other(s)] := FRESH;
   end;
 
   rule "a snoop is answered" agree() & listed[s] & ((w = FIRST & s = first) | (w = SECOND & s != first)) ==> begin
     copy[other(s)] := NONE;
     listed[s] := false;
-    undefine quiet[s];
   end;
 
   rule "the third node stores a line" w = IDLE ==> begin w := FIRST; first := s; end;
@@ -395,7 +392,7 @@ rule "a tick"
   endforall endforall
 ==> begin
   for s: Side do
-    if !isundefined(quiet[s]) then if quiet[s] < LOSS then quiet[s] := quiet[s] + 1; endif; endif; -- whatever a stranger sends
+    if held[s] then if since[s] < LOSS then since[s] := since[s] + 1; endif; endif; -- whatever a stranger sends
     for l: Link do
       if st[s][l] = UP then age[s][l] := age[s][l] + 1; endif;
       if !isundefined(rest[s][l]) then if rest[s][l] <= LEASE then rest[s][l] := rest[s][l] + 1; endif; endif;
@@ -413,7 +410,7 @@ end;
 rule "faults end" !calm ==> begin calm := true; faults := 0; end;
 
 startstate begin
-  undefine named; undefine age; undefine rest; undefine theirs; undefine quiet; undefine first;
+  undefine named; undefine age; undefine rest; undefine theirs; undefine since; undefine first;
   undefine kind; undefine f_from; undefine f_to; undefine f_port; undefine late;
   for s: Side do
     port[s] := 1;
