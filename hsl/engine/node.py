@@ -9,7 +9,7 @@ from functools import partial
 from itertools import product
 from typing import Final
 
-from hsl._generated.constants import Err, ErrMsgKind, ErrorCode, Op, SamType, Vc
+from hsl._generated.constants import Err, ErrMsgKind, ErrorCode, LinkState, Op, SamType, Vc
 from hsl.agents.access import Access, Ticket
 from hsl.agents.atc import Atc
 from hsl.agents.home import HomeAgent, Recall
@@ -26,7 +26,7 @@ from hsl.engine.idle_watch import IdleWatch
 from hsl.engine.management import NodeServices
 from hsl.engine.own_maps import OwnMaps
 from hsl.errors import ConfigError
-from hsl.link.events import ErrorLogged, Event, LinkDown, LinkUp
+from hsl.link.events import ErrorLogged, Event, LinkDown, LinkUp, PeerGone, StateChanged
 from hsl.link.port import Port
 
 __all__ = ["EVENT_LIMIT", "Node", "NodeConfig"]
@@ -58,6 +58,9 @@ class Node:
         self.homes = {home.nid: HomeAgent(mine.of(home), memory) for home, memory in config.homes}
         for agent, nid in product(self.agents.values(), self.homes):
             agent.attach(range(nid, nid + 1), LOCAL)
+        if any(port.power for port in config.ports):
+            for agent in self.agents.values():
+                agent.lease = self._lease
         self.targets = {
             target.nid: MemoryTarget(mine.of(target), memory) for target, memory in config.targets
         }
@@ -427,6 +430,12 @@ class Node:
                 self._up(gate, now)
             elif isinstance(event, LinkDown):
                 self._down(gate, now)
+            elif isinstance(event, PeerGone):
+                self._gone(gate, now)
+            elif gate.sleeper and isinstance(event, StateChanged) and event.new is LinkState.ACTIVE:
+                gate.sleeper = False
+                for agent in self.agents.values():
+                    agent.tick(now)  # accesses that waited for the lease go on
             elif isinstance(event, ErrorLogged):
                 gate.log.add(event.now, event.code, event.text, link=event.link, data=event.data)
 
@@ -454,18 +463,39 @@ class Node:
     def _down(self, gate: Gate, now: int) -> None:
         """LINK_DOWN: the nodes behind the port are lost. HSL 6.2 F1, F6, F7 [HSL-RAS-003, HSL-RAS-004]."""
         self._free()
-        nids = gate.nids
+        gate.lost = gate.nids
         gate.close()
-        for nid in nids:
+        waits = False
+        for nid in gate.lost:
             for home in self.homes.values():
-                home.fence(nid, now)
+                waits = home.isolate(nid, now) or waits
             for served in (self.io, self.atc):
                 if served is not None:
                     served.lost(nid)
             for agent in self.agents.values():
                 agent.home_lost(nid, now)
         self._free()  # of the lost nodes; their gate is closed, so no credit is returned
+        if not waits:
+            self._gone(gate, now)
+
+    def _gone(self, gate: Gate, now: int) -> None:
+        """The nodes that were behind the port cannot use their copies any more: walk their lines. HSL 6.2 F4."""
+        if not gate.port.hold:
+            return
+        for nid in gate.lost:
+            for home in self.homes.values():
+                home.fence(nid, now)
+        self._free()
         gate.port.link_down_done(now)
+
+    def _lease(self, nid: int, now: int) -> bool:
+        """True if a copy of a line of home `nid` may be used; else its port wakes from L1. HSL 3.7.5."""
+        gate = self._gate(nid)
+        if gate is None or gate.port.leased(now):
+            return True
+        gate.sleeper = True
+        gate.port.wake()
+        return False
 
     def _fence(self, home: HomeAgent, now: int) -> None:
         """Make the nodes know that a timer of the home declared lost. HSL 6.2 F4."""

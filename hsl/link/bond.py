@@ -119,7 +119,7 @@ class Bond:
         self.alive = mask
         if single:
             self.tx, self.rx = TransmitEpoch(mask), ReceiveEpoch(mask)
-        self.port.open_session(now)
+        self.port.open_session()
         for link in self.port.links:
             if not mask >> link.index & 1:
                 link.handle(Input("bond_drop"), now)

@@ -224,8 +224,6 @@ class Link:
         if got.event.startswith("ERR_FATAL") and self.state not in ENDED_STATES:
             assert got.ctl is not None
             self.port.tell(FatalReceived(link=self.index, code=got.ctl.body["error"], now=now))
-        if not got.event.startswith("HELLO"):
-            self.port.loss.heard(now)
         self.taken = False
         self.handle(got, now)
         if self.taken and self.state is LinkState.ACTIVE:

@@ -1,7 +1,7 @@
 """Proof that the peer of a session that is over can no longer use copies of lines that are homed here (HSL 6.2 F4).
 
 A home completes nothing that contradicts a copy before that. Proof is what the peer says itself, in any state of
-the link, or that T_LOSS has passed since its last flit.
+the link, or that T_LOSS has passed since LINK_DOWN: nothing was sent to it since, and without that its own session has ended.
 """
 
 from __future__ import annotations
@@ -31,37 +31,30 @@ class Loss:
         self._peer_port = 0
         self._guid: int | None = None
         self._ended: set[int] = set()  # links on which the peer has said DISABLE or ERR_FATAL
-        self._heard = 0  # when a flit of the session came last
-        self._tu = 1
+        self._end = NEVER  # when T_LOSS expires, in ns
         self.proof = ""  # what has shown that the peer is gone
         self.open = False  # the session is over, and its owner was not told of a proof
 
-    def begin(self, now: int) -> None:
+    def begin(self) -> None:
         """AM is set: a session begins."""
         links = self._port.members
         self._pairs = {link.index: (link.peer, link.epoch) for link in links}
         self._peer_port, self._guid = links[0].peer_port, links[0].peer_guid
         self._ended.clear()
-        self._heard = now
         self.open = False
         self.proof = ""
-        result = self._port.result
-        self._tu = links[0].timers.tu if result is None else result.tu
 
-    def heard(self, now: int) -> None:
-        """A flit of the session has come, other than HELLO. What comes after its end changes nothing."""
-        self._heard = now
-
-    def end(self) -> None:
-        """LINK_DOWN."""
+    def end(self, tu: int, now: int) -> None:
+        """LINK_DOWN; `tu` in ns."""
         self.open = True
+        self._end = now + TIMERS["T_LOSS"].tu * tu
         for link in self._port.links:
             link.new_since_loss = False
 
     @property
     def deadline(self) -> int:
         """When T_LOSS expires, in ns; NEVER while nothing is lost."""
-        return self._heard + TIMERS["T_LOSS"].tu * self._tu if self.open else NEVER
+        return self._end if self.open else NEVER
 
     def expire(self, now: int) -> bool:
         """True if T_LOSS has expired: proof."""

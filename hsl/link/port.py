@@ -202,6 +202,8 @@ class Port:
         deadline = self.next_deadline()
         if deadline is None or deadline > now:
             return
+        if self.bond.alive:
+            self._judge_stall(now)
         if self.loss.expire(now):
             self._tell_proof(now)
         for name in TIMER_ORDER:
@@ -263,11 +265,11 @@ class Port:
 
     # ------------------------------------------------------------------------------------------ the session
 
-    def open_session(self, now: int) -> None:
+    def open_session(self) -> None:
         """AM is set: credits, queues and streams begin. HSL 4.1."""
         self._reset(opened=True)
         self._delivered = []
-        self.loss.begin(now)
+        self.loss.begin()
 
     def link_up(self, now: int) -> None:
         """Both epochs are the alive mask: LINK_UP, the first time. HSL 4.1."""
@@ -294,14 +296,14 @@ class Port:
         """Take the port down, if AM was set; emit LINK_DOWN if LINK_UP was. HSL 3.2.3, code L."""
         if not self.bond.alive:
             return False
-        told = self.up
+        told, tu = self.up, max(link.timers.tu for link in self.members)
         self.granted = None
         self._reset(opened=False)
         self.bond.close()
         if told:
             self.hold = True
             self.tell(LinkDown(cause=cause, now=now))
-            self.loss.end()
+            self.loss.end(tu, now)
             self._tell_proof(now)
         return True
 

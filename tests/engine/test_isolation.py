@@ -4,8 +4,8 @@ from __future__ import annotations
 
 from hsl._generated.constants import TIMERS, Err, Op
 from hsl.agents.access import Access
-#from hsl.agents.home import HomeAgent
-#from hsl.link.events import PeerGone
+from hsl.agents.home import HomeAgent
+from hsl.link.events import PeerGone
 from tests.engine.cluster import HOST, MESH, TU_EXPONENT, Cluster, base, homed
 
 H1, B, C = 0, 1, 2  # the home of x, the slow node, the writer that is the home of y
