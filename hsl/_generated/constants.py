@@ -22,10 +22,12 @@ TU_EXP_LIMIT: Final = 22  # largest TU exponent that a port accepts by default; 
 MAX_LINKS: Final = 8  # links of a port (4.1)
 MAX_NID: Final = 1023  # largest node id (1)
 MAX_TXN: Final = 4096  # largest number of outstanding requests of an agent (3.3.2)
-MAX_CREDITS: Final = 1023  # largest advertisement of a VC (3.5 F1)
+MAX_CREDITS: Final = 65535  # largest advertisement of a VC (3.5 F1)
 MAX_CCNT: Final = 31  # credits that one flit can return (2.3)
 ADDRESS_BITS: Final = 52  # bits of a physical address (5.1)
 CTL_REPEATS: Final = 3  # times that ERR_FATAL and DISABLE are sent (3.3.3)
+BUSY_PAUSE_TU: Final = 64  # TU before an access that ended BUSY is presented again; each further pause is twice as long (5.10)
+BUSY_PAUSE_MOST_TU: Final = 4096  # TU of the longest pause of an access that ended BUSY (5.10)
 PM_IDLE_HOLDOFF_TU: Final = 256  # TU for which pm_idle is ignored after PM_NAK (3.7 P3)
 STORM_LIMIT: Final = 65  # RETRAIN_REQ and empty NAKs in a window that end the link (6.3)
 STORM_WINDOW_TU: Final = 4096  # TU after which STORM is cleared (6.3)
@@ -103,7 +105,7 @@ class Err(IntEnum):
     PROTO = 4  # request breaks the protocol
     UNREACH = 5  # time-out or link down
     UNSUP = 6  # not supported or not negotiated
-    BUSY = 7  # queue full (NcEnq, PageReq)
+    BUSY = 7  # no place for it now: nothing happened, and the same request may succeed later
 
 
 class Role(IntFlag):
@@ -265,7 +267,7 @@ class ErrorCode(IntEnum):
     CFG = 10  # configurations do not fit
     MAC = 11  # authentication failed, or plain PROT after IDE, or PROT_S without IDE
     RESERVED_FT = 12  # reserved flit type
-    SRC_SPOOF = 13  # SRC outside the negotiated range
+    SRC_SPOOF = 13  # SRC outside the negotiated range, or a snoop of a node that is not the home
     ACCESS = 14  # access list denies
     RATE = 15  # too many messages
     LOST = 16  # link lost: T_STATE, N_RECOV or bond drop
@@ -389,29 +391,29 @@ class LinkState(IntEnum):
 
 
 class Timer(NamedTuple):
-    """A timer: length in TU, scope (link, port, transaction), place in one instant."""
+    """A timer: length, CAPS field of its unit, scope (link, port, transaction), order."""
 
     tu: int
+    unit: str
     scope: str
     order: int
 
 
 TIMERS: Final = {
-    "T_STATE": Timer(4096, "link", 1),
-    "T_PORT": Timer(4096, "port", 2),
-    "T_DEADKA": Timer(256, "link", 3),
-    "T_REPLAY": Timer(64, "link", 4),
-    "T_NAK": Timer(32, "link", 5),
-    "T_HS": Timer(16, "link", 6),
-    "T_PM": Timer(16, "link", 7),
-    "T_BOND": Timer(16, "port", 8),
-    "T_ACK": Timer(4, "link", 9),
-    "T_CR": Timer(8, "port", 10),
-    "T_KA": Timer(64, "link", 11),
-    "T_SNP": Timer(65536, "transaction", 12),
-    "T_MEM": Timer(65536, "transaction", 13),
-    "T_CACK": Timer(131072, "transaction", 14),
-    "T_REQ": Timer(1048576, "transaction", 15),
-    "T_BUSY": Timer(64, "transaction", 16),
-    "T_LOSS": Timer(8192, "port", 17),
+    "T_STATE": Timer(4096, "SLOW_EXP", "link", 1),
+    "T_PORT": Timer(4096, "SLOW_EXP", "port", 2),
+    "T_DEADKA": Timer(256, "SLOW_EXP", "link", 3),
+    "T_REPLAY": Timer(64, "TU_EXP", "link", 4),
+    "T_NAK": Timer(32, "TU_EXP", "link", 5),
+    "T_HS": Timer(16, "TU_EXP", "link", 6),
+    "T_PM": Timer(16, "TU_EXP", "link", 7),
+    "T_BOND": Timer(16, "TU_EXP", "port", 8),
+    "T_ACK": Timer(4, "TU_EXP", "link", 9),
+    "T_CR": Timer(8, "TU_EXP", "port", 10),
+    "T_KA": Timer(64, "TU_EXP", "link", 11),
+    "T_SNP": Timer(65536, "SLOW_EXP", "transaction", 12),
+    "T_MEM": Timer(65536, "SLOW_EXP", "transaction", 13),
+    "T_CACK": Timer(131072, "SLOW_EXP", "transaction", 14),
+    "T_REQ": Timer(1048576, "SLOW_EXP", "transaction", 15),
+    "T_BUSY": Timer(64, "TU_EXP", "transaction", 16),
 }

@@ -3,7 +3,7 @@
 An access whose translation is not here waits for a *walk*: TransReq, and when the page may not be had, a
 page request and TransReq again. An invalidation takes entries away at once, makes running walks start anew
 (their answer may be the old one, since it comes on another channel), and ends only when all accesses that
-use an old translation are performed.
+were translated by one of these entries are performed, also those that have sent no request yet.
 """
 
 from __future__ import annotations
@@ -114,8 +114,9 @@ class Atc:
         self._walks: dict[Key, _Walk] = {}
         self._groups: dict[int, PageGroup] = {}
         self._ready: deque[Translated] = deque()  # their walk has ended, but the agent was full
-        # (PASID, page, access under way): at most the agent's pending accesses, and what ended since `poll`
-        self._users: list[tuple[int | None, int, Ticket]] = []
+        # The accesses under way, each with the PASID (None: of all) and the translation that it uses: at most
+        # the agent's pending accesses, and what ended since `poll`.
+        self._users: list[tuple[int | None, Mapping, Ticket]] = []
 
     # ---- the device's programs
     def access(self, pasid: int, access: Access, now: int) -> Translated:
@@ -177,7 +178,7 @@ class Atc:
                 return
             translated.ticket = ticket
             owner = None if mapping.shared else translated.pasid
-            self._users.append((owner, translated.page, ticket))
+            self._users.append((owner, mapping, ticket))
             return
         self._walks.setdefault((translated.pasid, translated.page), _Walk()).waiting.append(translated)
 
@@ -319,5 +320,6 @@ class Atc:
             del self._entries[key]
         for (_, page), walk in self._walks.items():
             walk.stale |= hit(None, page)  # of any PASID: the answer under way may be a shared one
-        users = [ticket for owner, page, ticket in self._users if hit(owner, page)]
+        # Each access that was translated, sent or not, in whatever page of the entry. [HSL-ATS-005]
+        users = [ticket for owner, each, ticket in self._users if hit(owner, each.page, each.size)]
         return lambda: all(ticket.performed for ticket in users)

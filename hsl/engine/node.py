@@ -346,7 +346,7 @@ class Node:
         if (home := self.homes.get(message.dst)) is not None:
             home.receive(message, now, gate is not None and gate.port.peer_viral)
         elif (agent := self.agents.get(message.dst)) is not None:
-            agent.receive(message, now)
+            agent.receive(message, now, gate is not None and gate.port.peer_viral)
         elif (target := self.targets.get(message.dst)) is not None:
             target.answered(message)
         else:
@@ -456,7 +456,7 @@ class Node:
             agent.attach(result.peer_nids, result.negotiated)
         coherent: list[HomeAgent | RequestAgent] = [*self.homes.values(), *self.agents.values()]
         for each_agent in coherent:
-            each_agent.set_tu(max(each.tu for each in up))
+            each_agent.set_tu(max(each.slow_tu for each in up))  # HSL 5.11 [HSL-LNK-051]
             for nid in result.peer_nids:
                 each_agent.readmit(nid)
 

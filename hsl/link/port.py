@@ -148,6 +148,10 @@ class Port:
         """The state of a link."""
         return self._link(link).state
 
+    def exponents(self, link: int) -> tuple[int, int]:
+        """The exponents of TU and of the slow TU in force at a link. HSL 3.1."""
+        return self._link(link).exponents
+
     @property
     def dead(self) -> bool:
         """Every link is DEAD: nothing brings the port up again but its owner."""
@@ -185,8 +189,12 @@ class Port:
 
     @property
     def peer_viral(self) -> bool:
-        """True if the peer has sent VIRAL. HSL 6.1."""
-        return any(link.viral_seen for link in self.links)
+        """True if the peer has sent VIRAL in this session, on any link. HSL 6.1 [HSL-RAS-014]."""
+        return self._viral_seen or any(link.viral_seen for link in self.links)
+
+    def see_viral(self) -> None:
+        """A link of the session has seen VIRAL: it holds until the session ends, though the link may not."""
+        self._viral_seen |= self.bond.alive != 0
 
     # ------------------------------------------------------------------------------------------------- time
 
@@ -268,6 +276,7 @@ class Port:
     def open_session(self) -> None:
         """AM is set: credits, queues and streams begin. HSL 4.1."""
         self._reset(opened=True)
+        self._viral_seen = any(link.viral_seen for link in self.links)
         self._delivered = []
         self.loss.begin()
 
@@ -280,6 +289,7 @@ class Port:
     def _reset(self, opened: bool) -> None:
         """Credits, arbiter, queues and granule streams of a session that begins, or of none."""
         self.up = False
+        self._viral_seen = False
         self._credits = Credits(self.advertised if opened else _NOTHING, self.granted or _NOTHING)
         self._returning = False  # a credit became returnable: T_CR starts when the time is known
         self._woken = False
@@ -287,7 +297,8 @@ class Port:
         self._packer = Packer()
         self._unpacker = self.codec.Unpacker()
         self.timers = TimerSet()
-        self.timers.tu = self.links[0].timers.tu if self.result is None else self.result.tu
+        found = self.result
+        self.timers.scale(*(self.links[0].exponents if found is None else (found.tu_exp, found.slow_exp)))
         for queue in self._queues.values():
             queue.clear()
         self._waiting = 0

@@ -310,6 +310,10 @@ enum hsl_requirement {
     HSL_REQ_LNK_043,
     HSL_REQ_LNK_044,
     HSL_REQ_LNK_045,
+    HSL_REQ_LNK_049,
+    HSL_REQ_LNK_050,
+    HSL_REQ_LNK_051,
+    HSL_REQ_LNK_052,
     HSL_REQ_BND_001,
     HSL_REQ_BND_002,
     HSL_REQ_BND_003,
@@ -383,12 +387,18 @@ enum hsl_requirement {
     HSL_REQ_ATS_001,
     HSL_REQ_ATS_002,
     HSL_REQ_ATS_003,
+    HSL_REQ_ATS_004,
+    HSL_REQ_ATS_005,
+    HSL_REQ_ATS_006,
     HSL_REQ_RAS_001,
     HSL_REQ_RAS_002,
     HSL_REQ_RAS_003,
     HSL_REQ_RAS_004,
     HSL_REQ_RAS_005,
     HSL_REQ_RAS_006,
+    HSL_REQ_RAS_013,
+    HSL_REQ_RAS_014,
+    HSL_REQ_RAS_015,
     HSL_REQ_SEC_001,
     HSL_REQ_SEC_002,
     HSL_REQ_SEC_003,
@@ -397,6 +407,12 @@ enum hsl_requirement {
     HSL_REQ_SEC_006,
     HSL_REQ_SEC_007,
     HSL_REQ_SEC_008,
+    HSL_REQ_SEC_009,
+    HSL_REQ_SEC_010,
+    HSL_REQ_SEC_011,
+    HSL_REQ_SEC_012,
+    HSL_REQ_SEC_013,
+    HSL_REQ_SEC_014,
     HSL_REQ_COUNT,
 };
 
@@ -467,6 +483,10 @@ enum hsl_requirement {
     "HSL-LNK-043", \
     "HSL-LNK-044", \
     "HSL-LNK-045", \
+    "HSL-LNK-049", \
+    "HSL-LNK-050", \
+    "HSL-LNK-051", \
+    "HSL-LNK-052", \
     "HSL-BND-001", \
     "HSL-BND-002", \
     "HSL-BND-003", \
@@ -540,12 +560,18 @@ enum hsl_requirement {
     "HSL-ATS-001", \
     "HSL-ATS-002", \
     "HSL-ATS-003", \
+    "HSL-ATS-004", \
+    "HSL-ATS-005", \
+    "HSL-ATS-006", \
     "HSL-RAS-001", \
     "HSL-RAS-002", \
     "HSL-RAS-003", \
     "HSL-RAS-004", \
     "HSL-RAS-005", \
     "HSL-RAS-006", \
+    "HSL-RAS-013", \
+    "HSL-RAS-014", \
+    "HSL-RAS-015", \
     "HSL-SEC-001", \
     "HSL-SEC-002", \
     "HSL-SEC-003", \
@@ -553,7 +579,13 @@ enum hsl_requirement {
     "HSL-SEC-005", \
     "HSL-SEC-006", \
     "HSL-SEC-007", \
-    "HSL-SEC-008"
+    "HSL-SEC-008", \
+    "HSL-SEC-009", \
+    "HSL-SEC-010", \
+    "HSL-SEC-011", \
+    "HSL-SEC-012", \
+    "HSL-SEC-013", \
+    "HSL-SEC-014"
 
 /* Fields that a fault can be about. */
 enum hsl_field {

@@ -24,10 +24,12 @@
 #define HSL_MAX_LINKS 8u /* links of a port */
 #define HSL_MAX_NID 1023u /* largest node id */
 #define HSL_MAX_TXN 4096u /* largest number of outstanding requests of an agent */
-#define HSL_MAX_CREDITS 1023u /* largest advertisement of a VC */
+#define HSL_MAX_CREDITS 65535u /* largest advertisement of a VC */
 #define HSL_MAX_CCNT 31u /* credits that one flit can return */
 #define HSL_ADDRESS_BITS 52u /* bits of a physical address */
 #define HSL_CTL_REPEATS 3u /* times that ERR_FATAL and DISABLE are sent */
+#define HSL_BUSY_PAUSE_TU 64u /* TU before an access that ended BUSY is presented again; each further pause is twice as long */
+#define HSL_BUSY_PAUSE_MOST_TU 4096u /* TU of the longest pause of an access that ended BUSY */
 #define HSL_PM_IDLE_HOLDOFF_TU 256u /* TU for which pm_idle is ignored after PM_NAK */
 #define HSL_STORM_LIMIT 65u /* RETRAIN_REQ and empty NAKs in a window that end the link */
 #define HSL_STORM_WINDOW_TU 4096u /* TU after which STORM is cleared */
@@ -60,23 +62,22 @@
 #define HSL_CRC64XZ_CHECK 0x995DC9BBDF1939FAull /* of "123456789" */
 
 /* Timers, in TU. */
-#define HSL_T_STATE_TU 4096u /* row 13 */
-#define HSL_T_PORT_TU 4096u /* 4.1: the port starts with the links that are up */
-#define HSL_T_DEADKA_TU 256u /* RECOVERY trigger */
-#define HSL_T_REPLAY_TU 64u /* replay trigger */
-#define HSL_T_NAK_TU 32u /* NAK due again */
-#define HSL_T_HS_TU 16u /* the CTL of the state is due */
-#define HSL_T_PM_TU 16u /* PM_REQ due again; after N_PM sends: give up */
-#define HSL_T_BOND_TU 16u /* BOND_FAIL and, if one is open, BOND_RESUME due (also at the start) */
-#define HSL_T_ACK_TU 4u /* ACK_NOW = 1 (a NOP, or any earlier flit, carries it) */
-#define HSL_T_CR_TU 8u /* credit-only PROT due */
-#define HSL_T_KA_TU 64u /* NOP due */
-#define HSL_T_SNP_TU 0x00010000u /* fence every node that has not answered; the transaction goes on */
-#define HSL_T_MEM_TU 0x00010000u /* fence the memory target */
-#define HSL_T_CACK_TU 0x00020000u /* fence the requester */
-#define HSL_T_REQ_TU 0x00100000u /* first: report UNREACH; second: the home is lost */
-#define HSL_T_BUSY_TU 64u /* the access is presented again; it doubles for the next BUSY of the same access, N_BUSY times at most */
-#define HSL_T_LOSS_TU 8192u /* proof (6.2 F4) */
+#define HSL_T_STATE_TU 4096u /* SLOW_EXP; row 13 */
+#define HSL_T_PORT_TU 4096u /* SLOW_EXP; 4.1: the port starts with the links that are up */
+#define HSL_T_DEADKA_TU 256u /* SLOW_EXP; RECOVERY trigger */
+#define HSL_T_REPLAY_TU 64u /* TU_EXP; replay trigger */
+#define HSL_T_NAK_TU 32u /* TU_EXP; NAK due again */
+#define HSL_T_HS_TU 16u /* TU_EXP; the CTL of the state is due */
+#define HSL_T_PM_TU 16u /* TU_EXP; PM_REQ due again; after N_PM sends: give up */
+#define HSL_T_BOND_TU 16u /* TU_EXP; BOND_FAIL and, if one is open, BOND_RESUME due (also at the start) */
+#define HSL_T_ACK_TU 4u /* TU_EXP; ACK_NOW = 1 (a NOP, or any earlier flit, carries it) */
+#define HSL_T_CR_TU 8u /* TU_EXP; credit-only PROT due */
+#define HSL_T_KA_TU 64u /* TU_EXP; NOP due */
+#define HSL_T_SNP_TU 0x00010000u /* SLOW_EXP; fence every node that has not answered; the transaction goes on */
+#define HSL_T_MEM_TU 0x00010000u /* SLOW_EXP; fence the memory target */
+#define HSL_T_CACK_TU 0x00020000u /* SLOW_EXP; fence the requester */
+#define HSL_T_REQ_TU 0x00100000u /* SLOW_EXP; first: report UNREACH; second: the home is lost */
+#define HSL_T_BUSY_TU 64u /* TU_EXP; the access is presented again; it doubles for the next BUSY of the same access, N_BUSY times at most */
 
 /* Counts. */
 #define HSL_N_ACK 64u /* PROT accepted since the last flit sent that make an ACK due at once; at most max(1, window/4) */
@@ -147,7 +148,7 @@ enum hsl_err {
     HSL_ERR_PROTO = 0x04, /* request breaks the protocol */
     HSL_ERR_UNREACH = 0x05, /* time-out or link down */
     HSL_ERR_UNSUP = 0x06, /* not supported or not negotiated */
-    HSL_ERR_BUSY = 0x07, /* queue full (NcEnq, PageReq) */
+    HSL_ERR_BUSY = 0x07, /* no place for it now: nothing happened, and the same request may succeed later */
 };
 
 /* role: masks of 8 bits. */
@@ -286,7 +287,7 @@ enum hsl_error {
     HSL_ERROR_CFG = 0x000A, /* configurations do not fit */
     HSL_ERROR_MAC = 0x000B, /* authentication failed, or plain PROT after IDE, or PROT_S without IDE */
     HSL_ERROR_RESERVED_FT = 0x000C, /* reserved flit type */
-    HSL_ERROR_SRC_SPOOF = 0x000D, /* SRC outside the negotiated range */
+    HSL_ERROR_SRC_SPOOF = 0x000D, /* SRC outside the negotiated range, or a snoop of a node that is not the home */
     HSL_ERROR_ACCESS = 0x000E, /* access list denies */
     HSL_ERROR_RATE = 0x000F, /* too many messages */
     HSL_ERROR_LOST = 0x0010, /* link lost: T_STATE, N_RECOV or bond drop */
@@ -844,8 +845,10 @@ enum hsl_ra_state {
 #define HSL_CAPS_PEER_NID_BASE_BYTES 2u
 #define HSL_CAPS_PEER_NID_COUNT_OFFSET 28u /* result only: of the higher GUID */
 #define HSL_CAPS_PEER_NID_COUNT_BYTES 2u
-#define HSL_CAPS_ZERO1_OFFSET 30u /* 0 */
-#define HSL_CAPS_ZERO1_BYTES 10u
+#define HSL_CAPS_SLOW_EXP_OFFSET 30u /* slow TU = 2^n ns, 0 = as TU_EXP */
+#define HSL_CAPS_SLOW_EXP_BYTES 1u
+#define HSL_CAPS_ZERO1_OFFSET 31u /* 0 */
+#define HSL_CAPS_ZERO1_BYTES 9u
 
 /* X(name, code, VC, granules of the header, 1 if 8 << LEN bytes follow, mask of legal LEN). */
 #define HSL_OPCODES(X) \
