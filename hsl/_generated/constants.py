@@ -416,4 +416,5 @@ TIMERS: Final = {
     "T_CACK": Timer(131072, "SLOW_EXP", "transaction", 14),
     "T_REQ": Timer(1048576, "SLOW_EXP", "transaction", 15),
     "T_BUSY": Timer(64, "TU_EXP", "transaction", 16),
+    "T_LOSS": Timer(8192, "SLOW_EXP", "port", 17),
 }

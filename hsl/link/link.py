@@ -149,7 +149,7 @@ class Link:
             self._activate(old, now)
             return
         if state is LinkState.L1:
-            self.lease_until = now + TIMERS["T_STATE"].tu * self.timers.tu
+            self.lease_until = now + TIMERS["T_STATE"].tu * self.timers.slow
         if state in _HAND:
             self.seen = False
         if state in _HAND or state is LinkState.RECOVERY:

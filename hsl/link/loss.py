@@ -45,7 +45,7 @@ class Loss:
         self.proof = ""
 
     def end(self, tu: int, now: int) -> None:
-        """LINK_DOWN; `tu` in ns."""
+        """LINK_DOWN; `tu`: the slow one, in ns."""
         self.open = True
         self._end = now + TIMERS["T_LOSS"].tu * tu
         for link in self._port.links:

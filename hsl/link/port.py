@@ -307,7 +307,7 @@ class Port:
         """Take the port down, if AM was set; emit LINK_DOWN if LINK_UP was. HSL 3.2.3, code L."""
         if not self.bond.alive:
             return False
-        told, tu = self.up, max(link.timers.tu for link in self.members)
+        told, tu = self.up, max(link.timers.slow for link in self.members)
         self.granted = None
         self._reset(opened=False)
         self.bond.close()
