@@ -11,6 +11,7 @@ be one. Ways and MSHRs are reserved before a request leaves, so completions alwa
 from __future__ import annotations
 
 from collections import Counter, deque
+from collections.abc import Callable
 from heapq import heappop, heappush
 
 from hsl._generated.constants import (

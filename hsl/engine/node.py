@@ -479,7 +479,7 @@ class Node:
             self._gone(gate, now)
 
     def _gone(self, gate: Gate, now: int) -> None:
-        """The nodes that were behind the port cannot use their copies any more: walk their lines. HSL 6.2 F4."""
+        """Who was behind the port cannot use copies any more: walk the lines. HSL 6.2 F2, F4."""
         if not gate.port.hold:
             return
         for nid in gate.lost:
@@ -507,6 +507,7 @@ class Node:
                 agent.home_lost(home.nid, now)
                 pair = {nid, home.nid}
                 self._local = deque(m for m in self._local if {m.src, m.dst} != pair)
+                home.fence(nid, now)
                 agent.readmit(home.nid)
                 home.readmit(nid)
 

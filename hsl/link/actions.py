@@ -61,8 +61,8 @@ def drop_session(link: Link, got: Input, now: int) -> End:
 def take_peer(link: Link, got: Input, now: int) -> End:
     """`V`: PEER.
 
-    Not while the owner has not finished the loss of the last session (HOLD, 6.2 F5), nor beside a session: the
-    peer would take its own EPOCH in our HELLO as a sign that the session is over [HSL-LNK-059].
+    Not while the owner has not finished the loss of the last session (HOLD, 6.2 F5), nor beside a session:
+    the peer would take its own EPOCH in our HELLO as a sign that the session is over [HSL-LNK-059].
     """
     assert got.ctl is not None
     if link.port.hold or link.port.bond.alive:

@@ -1,7 +1,8 @@
-"""Proof that the peer of a session that is over can no longer use copies of lines that are homed here (HSL 6.2 F4).
+"""Proof that the peer of a lost session can no longer use copies of lines that are homed here (HSL 6.2 F4).
 
-A home completes nothing that contradicts a copy before that. Proof is what the peer says itself, in any state of
-the link, or that T_LOSS has passed since LINK_DOWN: nothing was sent to it since, and without that its own session has ended.
+A home completes nothing that contradicts such a copy before. Proof is what the peer says itself, in any state
+of the link; or that T_LOSS has passed since LINK_DOWN. Nothing of the session was sent to the peer since then,
+and without that its own timers have ended it.
 """
 
 from __future__ import annotations
@@ -56,12 +57,10 @@ class Loss:
         """When T_LOSS expires, in ns; NEVER while nothing is lost."""
         return self._end if self.open else NEVER
 
-    def expire(self, now: int) -> bool:
-        """True if T_LOSS has expired: proof."""
-        if self.deadline > now:
-            return False
-        self.proof = "T_LOSS"
-        return True
+    def expire(self, now: int) -> None:
+        """T_LOSS, if it has expired, is proof [HSL-RAS-010]."""
+        if self.deadline <= now:
+            self.proof = self.proof or "T_LOSS"
 
     def see(self, link: Link, ctl: Ctl) -> None:
         """Look at a CTL flit, whatever the state of the link; the one that has ended the session too."""

@@ -212,10 +212,10 @@ class Port:
             return
         if self.bond.alive:
             self._judge_stall(now)
-        if self.loss.expire(now):
-            self._tell_proof(now)
         for name in TIMER_ORDER:
-            if name == "T_LOSS":
+            if name == "T_LOSS":  # the last of the table; it belongs to no session
+                self.loss.expire(now)
+                self._tell_proof(now)
                 continue
             if TIMERS[name].scope == "port":
                 if self.timers.expired(name, now):
@@ -226,11 +226,14 @@ class Port:
                     link.handle(Input(name), now)
 
     def _judge_stall(self, now: int) -> None:
-        """After a stall: what ends a session is judged at its own time, before flits that waited [HSL-LNK-058]."""
+        """After a stall: what ends a session comes at its own time, before flits that waited [HSL-LNK-058]."""
         late = now - ROUND_TRIP_TU * self.links[0].timers.tu
         while True:
-            first = min((link.timers.running.get(name, NEVER), place, link.index, name)
-                        for link in self.links for place, name in enumerate(_ENDING))
+            first = min(
+                (link.timers.running.get(name, NEVER), place, link.index, name)
+                for link in self.links
+                for place, name in enumerate(_ENDING)
+            )
             at, _, index, name = first
             if at >= late:
                 return

@@ -314,6 +314,10 @@ enum hsl_requirement {
     HSL_REQ_LNK_050,
     HSL_REQ_LNK_051,
     HSL_REQ_LNK_052,
+    HSL_REQ_LNK_056,
+    HSL_REQ_LNK_057,
+    HSL_REQ_LNK_058,
+    HSL_REQ_LNK_059,
     HSL_REQ_BND_001,
     HSL_REQ_BND_002,
     HSL_REQ_BND_003,
@@ -380,6 +384,9 @@ enum hsl_requirement {
     HSL_REQ_COH_047,
     HSL_REQ_COH_048,
     HSL_REQ_COH_049,
+    HSL_REQ_COH_050,
+    HSL_REQ_COH_051,
+    HSL_REQ_COH_052,
     HSL_REQ_NCR_001,
     HSL_REQ_NCR_002,
     HSL_REQ_NCR_003,
@@ -396,6 +403,12 @@ enum hsl_requirement {
     HSL_REQ_RAS_004,
     HSL_REQ_RAS_005,
     HSL_REQ_RAS_006,
+    HSL_REQ_RAS_007,
+    HSL_REQ_RAS_008,
+    HSL_REQ_RAS_009,
+    HSL_REQ_RAS_010,
+    HSL_REQ_RAS_011,
+    HSL_REQ_RAS_012,
     HSL_REQ_RAS_013,
     HSL_REQ_RAS_014,
     HSL_REQ_RAS_015,
@@ -487,6 +500,10 @@ enum hsl_requirement {
     "HSL-LNK-050", \
     "HSL-LNK-051", \
     "HSL-LNK-052", \
+    "HSL-LNK-056", \
+    "HSL-LNK-057", \
+    "HSL-LNK-058", \
+    "HSL-LNK-059", \
     "HSL-BND-001", \
     "HSL-BND-002", \
     "HSL-BND-003", \
@@ -553,6 +570,9 @@ enum hsl_requirement {
     "HSL-COH-047", \
     "HSL-COH-048", \
     "HSL-COH-049", \
+    "HSL-COH-050", \
+    "HSL-COH-051", \
+    "HSL-COH-052", \
     "HSL-NCR-001", \
     "HSL-NCR-002", \
     "HSL-NCR-003", \
@@ -569,6 +589,12 @@ enum hsl_requirement {
     "HSL-RAS-004", \
     "HSL-RAS-005", \
     "HSL-RAS-006", \
+    "HSL-RAS-007", \
+    "HSL-RAS-008", \
+    "HSL-RAS-009", \
+    "HSL-RAS-010", \
+    "HSL-RAS-011", \
+    "HSL-RAS-012", \
     "HSL-RAS-013", \
     "HSL-RAS-014", \
     "HSL-RAS-015", \

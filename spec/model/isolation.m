@@ -9,6 +9,9 @@ const -- what a run explores; coherence-models.toml sets other values
   LOSS:   2; -- T_LOSS
   LEASE:  1; -- T_STATE in L1
   SLEEP:  0; -- L1 is used
+  JOINED: 0; -- the port is up when the run begins
+  LOSSY:  1; -- flits may be lost; with 0 a side may be silent for any time, but what it sends arrives
+  BOTH:   1; -- both sides hold copies at a time; with 0 one does
   FAULTS: 1; -- T_SNP, sw_disable, port-fatal errors, another node in the place of the peer: so many together
   EPOCHS: 7; -- of a link end: one more than may be known at once
   PORTS:  7;  -- of a side
@@ -263,7 +266,7 @@ ruleset s: Side; l: Link do
     endif;
   end;
 
-  rule "lose a flit" !calm & !isundefined(kind[s][l]) ==> begin
+  rule "lose a flit" LOSSY = 1 & !calm & !isundefined(kind[s][l]) ==> begin
     undefine kind[s][l]; undefine f_from[s][l]; undefine f_to[s][l]; undefine f_port[s][l]; undefine late[s][l];
     tidy();
   end;
@@ -355,7 +358,7 @@ ruleset s: Side do
     tidy();
   end;
 
-  rule "the other side fetches a copy" w = IDLE & agree() & !listed[s] & copy[other(s)] = NONE ==> begin
+  rule "the other side fetches a copy" w = IDLE & agree() & (BOTH = 1 | forall o: Side do !listed[o] endforall) & !listed[s] & copy[other(s)] = NONE ==> begin
     listed[s] := true;
     copy[other(s)] := FRESH;
   end;
@@ -425,6 +428,14 @@ startstate begin
   stranger := false;
   faults := FAULTS;
   calm := false;
+--@ where JOINED
+  for s: Side do
+    theirs[s] := 1;
+    for l: Link do
+      st[s][l] := UP; peer[s][l] := 1; named[s][l] := 1; am[s][l] := true; age[s][l] := 0; its[s][l] := 1; own[s][l] := 1;
+    endfor;
+  endfor;
+--@ end
 end;
 
 -- From every state, also with no fault from there on (`calm`), this is reachable.
