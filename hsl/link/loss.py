@@ -1,7 +1,7 @@
 """Proof that the peer of a lost session can no longer use copies of lines that are homed here (HSL 6.2 F4).
 
-A home completes nothing that contradicts such a copy before. Proof is what the peer says itself, in any state
-of the link; or that T_LOSS has passed since LINK_DOWN. Nothing of the session was sent to the peer since then,
+A home completes nothing that contradicts such a copy before. Proof is what the peer says itself, in any
+state of the link; or that T_LOSS has passed since LINK_DOWN. Nothing of the session was sent to it since,
 and without that its own timers have ended it.
 """
 

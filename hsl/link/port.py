@@ -56,6 +56,7 @@ class Port:
         self.credits_received: Counter[int] = Counter()  # returned by the peer, by VC
         self.credit_waits: Counter[int] = Counter()  # messages that found no credit when they were queued
         self.events_dropped = 0
+        self._seen = 0  # when the port ran last, in ns
         self.links: list[Link] = []
         self._events: list[Event] = []
         self._delivered: list[Message] = []  # capped by the credits of the session
@@ -226,8 +227,11 @@ class Port:
                     link.handle(Input(name), now)
 
     def _judge_stall(self, now: int) -> None:
-        """After a stall: what ends a session comes at its own time, before flits that waited [HSL-LNK-058]."""
+        """After a stall: what ends a session comes at its time, before flits that waited [HSL-LNK-058]."""
         late = now - ROUND_TRIP_TU * self.links[0].timers.tu
+        seen, self._seen = self._seen, now
+        if seen >= late:
+            return
         while True:
             first = min(
                 (link.timers.running.get(name, NEVER), place, link.index, name)
