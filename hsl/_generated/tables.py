@@ -178,7 +178,7 @@ UT_OPS: dict[int, tuple[str, str]] = {
 }
 ARBITER_WHEEL: tuple[int, ...] = (4, 5, 3, 4, 5, 1, 4, 5, 2, 4, 5, 6, 4, 5, 7)
 CREDIT_MINIMA: dict[int, int] = {1: 4, 2: 4, 3: 4, 4: 8, 5: 8, 6: 4, 7: 4}  # VC: least advertisement of a receiver
-VC_RECEIVERS: dict[int, int] = {1: 10, 2: 10, 3: 9, 4: 27, 5: 27, 6: 12, 7: 24}  # VC: roles that receive on it
+VC_RECEIVERS: dict[int, int] = {1: 2, 2: 2, 3: 1, 4: 19, 5: 19, 6: 4, 7: 16}  # VC: roles that receive on it
 VC_HEADER: dict[int, str] = {1: "A", 2: "A", 3: "A", 4: "B", 5: "B", 6: "A", 7: "A"}  # VC: class of its message header
 UNANSWERED: frozenset[int] = frozenset({3, 4, 5})  # VCs that have no completion that could carry an error
 UNKNOWN_WITH_DATA: frozenset[int] = frozenset({2, 6, 7})  # VCs that carry data with an unknown opcode

@@ -30,7 +30,7 @@ from hsl.agents.directory import Holders
 from hsl.agents.home_actions import ErrorEntry, HomeActions
 from hsl.agents.interpreter import Interpreter
 from hsl.agents.memory import Memory
-from hsl.agents.memory_leg import LOST_LIMIT
+from hsl.agents.memory_leg import GONE, LINE_LEN, LOST_LIMIT
 from hsl.agents.peers import LOCAL, Peers
 from hsl.agents.shares import Key, Place, Shares
 from hsl.agents.transaction import GUARDS, NO_NODE, Transaction
@@ -158,7 +158,7 @@ class HomeAgent:
 
     # ---- what the node asks and tells
     def set_tu(self, tu: int) -> None:
-        """The largest negotiated TU of the node's ports, in ns. HSL 5.11."""
+        """The largest negotiated slow TU of the node's ports, in ns. HSL 5.11."""
         self._do.t_snp = self.config.timers.get("T_SNP", TIMERS["T_SNP"].tu * tu)
         self._leg.t_mem = self.config.timers.get("T_MEM", TIMERS["T_MEM"].tu * tu)
         self._do.t_cack = self.config.timers.get("T_CACK", TIMERS["T_CACK"].tu * tu)
@@ -223,8 +223,8 @@ class HomeAgent:
         self._serve()
 
     def _request(self, message: Message, now: int, viral: bool) -> None:
-        if viral and message.op == Op.WbFull:
-            message = message._replace(poison=1)  # HSL 5.4 T14
+        if message.op == Op.Evict or (viral and message.op == Op.WbFull):
+            message = message._replace(poison=int(viral))  # HSL 5.4 T14; in an Evict the wire has no such bit
         err = self._check(message, viral)
         outstanding = self._do.outstanding.setdefault(message.src, set())
         if err:
@@ -265,8 +265,8 @@ class HomeAgent:
 
     def _answer(self, message: Message, viral: bool) -> None:
         """An answer of an RA: CmpAck, SnpRsp, SnpRspData; or one that no home asked for."""
-        if message.op == Op.SnpRspData and viral:
-            message = message._replace(poison=1)  # HSL 5.4 T14
+        if viral:
+            message = self._distrusted(message)
         if (answer := ANSWERS.get((message.op, message.st))) is not None:
             t, event = self._do.snoops.get(message.txn), answer
         elif message.op == Op.CmpAck:
@@ -282,6 +282,17 @@ class HomeAgent:
             self._do.error(ErrorCode.PROTO, f"home {self.nid} takes no such message", message)
             return
         self._step(t or self._stray(0, message), event, message)
+
+    def _distrusted(self, message: Message) -> Message:
+        """An answer that came over a VIRAL port: data are poison, and an owner without data has lost them.
+
+        HSL 5.4 T14, 6.1 [HSL-RAS-013, HSL-RAS-016].
+        """
+        t = self._do.snoops.get(message.txn) if message.op == Op.SnpRsp else None
+        if t is None or t.holders.role(message.src) != "owner" or message.src not in t.pending:
+            return message._replace(poison=1) if message.data else message
+        kept = message.st if t.snp != "SnpCur" else St.M if message.st in (St.I, St.E) else St.I
+        return message._replace(op=Op.SnpRspData, st=kept, len=LINE_LEN, data=GONE[0], poison=1)
 
     def _stray(self, line: int, message: Message) -> Transaction:
         """Return the transaction that an event of an idle line runs on."""
@@ -312,6 +323,8 @@ class HomeAgent:
             waiting = queue.pop(0)
             self._shares.take(waiting.src)
             event, message = waiting.op, waiting.message
+            if event == "Evict" and message.poison and self.directory_of(line).role(message.src) == "owner":
+                event, message = "WbFull", message._replace(data=GONE[0])  # HSL 6.1 [HSL-RAS-016]
             t = self._busy[line] = Transaction(self._do, line, RECALL if event == LOST else event, message)
             self.counters[event] += 1
             if event == LOST:

@@ -33,7 +33,7 @@ from hsl.agents.access import KINDS, Access, Order, Ticket, check_access
 from hsl.agents.cache import OCCUPYING, READABLE, STABLE, Cache, Line
 from hsl.agents.interpreter import Interpreter, Table
 from hsl.agents.ncr import NcrRequests
-from hsl.agents.outstanding import Outstanding, Request
+from hsl.agents.outstanding import Outstanding, Request, acked
 from hsl.agents.peers import LOCAL, Peers
 from hsl.agents.request_actions import ACTIONS, Turn
 from hsl.agents.request_config import RequestConfig
@@ -56,8 +56,8 @@ class RequestAgent:
     """The request agent of one NID.
 
     `outbox` holds messages in the order they must leave, per VC; the node takes them out and then calls
-    `tick` (or honours `next_deadline`, which is due at once): an MSHR is free only when its CmpAck has left
-    (D4). `errors` holds (code, text, message) for the error log.
+    `tick` (or honours `next_deadline`, which is due at once): an MSHR is free only when its CmpAck is in a
+    flit (D4), which `unsent_acks` tells. `errors` holds (code, text, message) for the error log.
     """
 
     def __init__(self, config: RequestConfig, table: Table = RA_TABLE) -> None:
@@ -118,9 +118,14 @@ class RequestAgent:
         self._peers.attach(nids, negotiated)
 
     def set_tu(self, tu: int) -> None:
-        """The largest negotiated TU of the node's ports, in ns: T_REQ of requests from now on. HSL 5.11."""
-        t_req = self.config.t_req
-        self._outstanding.t_req = TIMERS["T_REQ"].tu * tu if t_req is None else t_req
+        """The largest negotiated slow TU of the node's ports, in ns: T_REQ of requests from now on.
+
+        HSL 5.11 [HSL-LNK-055].
+        """
+        t_req = TIMERS["T_REQ"].tu * tu if self.config.t_req is None else self.config.t_req
+        if self.config.t_transaction is not None:
+            t_req = max(t_req, self.config.t_transaction + 2 * TIMERS["T_LOSS"].tu * tu + 1)
+        self._outstanding.t_req = t_req
         self._t_busy = TIMERS["T_BUSY"].tu * tu
 
     def submit(self, access: Access, now: int, *, collected: bool = True) -> Ticket:
@@ -178,6 +183,11 @@ class RequestAgent:
             line.backing_off = False
             self._settle(line, now)
         self._go_on(now)
+
+    @staticmethod
+    def unsent_acks(home: int) -> int:
+        """The CmpAcks to a home that were taken out and are in no flit yet; a Node with ports replaces it."""
+        return 0
 
     def next_deadline(self) -> int | None:
         """The time at which `tick` is due, in ns."""
@@ -392,14 +402,14 @@ class RequestAgent:
 
     # ---- MSHRs and ways
 
-    def _gone(self) -> int:
-        """CmpAcks that have left the outbox and whose MSHRs are not yet free."""
-        return len(self._leaving) - sum(message.op == Op.CmpAck for message in self.outbox)
+    def _gone(self) -> list[Request]:
+        """Return the requests whose CmpAck is in a flit and whose MSHR is not yet free."""
+        return acked(self._leaving, self.outbox, self.unsent_acks)
 
     def _collect(self) -> None:
-        """Free the MSHRs whose CmpAck has left (D4)."""
-        for _ in range(self._gone() if self._leaving else 0):
-            request = self._leaving.popleft()
+        """Free the MSHRs whose CmpAck is in a flit (D4)."""
+        for request in self._gone() if self._leaving else ():
+            self._leaving.remove(request)
             line = request.line
             self.close(request)
             if line is not None and line.state == "I" and not line.waiting:

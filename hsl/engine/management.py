@@ -85,14 +85,6 @@ class NodeServices:
         """True if two nodes are behind one port, or both local."""
         return self._gate(one) is self._gate(other)
 
-    def home_lost(self, src: int, home: int, now: int) -> bool:
-        """ErrMsg FENCED came: believed only of a home behind the port that it came by. HSL 6.2 F4, F6."""
-        if self._gate(src) is None or not self.together(src, home):
-            return False
-        for agent in self._agents.values():
-            agent.home_lost(home, now)
-        return True
-
     def recall(self, first: int, last: int, now: int) -> Callable[[], bool] | None:
         """Take all lines of a range back, from every home of the node. HSL 5.4 T10."""
         if not all(home.recalls for home in self._homes.values()):  # at every home or at none

@@ -163,7 +163,7 @@ class Link:
         """The exponents of both units in force: until CONFIG is left each side uses its own. HSL 3.1."""
         if self.result is None or self.state in DEFAULT_TU_STATES:
             return self.config.handshake_tu, self.config.handshake_slow
-        return self.result.tu_exp, self.result.slow_exp
+        return self.result.exponents
 
     def _activate(self, old: LinkState, now: int) -> None:
         self.ack_now = True

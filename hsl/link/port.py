@@ -304,8 +304,7 @@ class Port:
         self._packer = Packer()
         self._unpacker = self.codec.Unpacker()
         self.timers = TimerSet()
-        found = self.result
-        self.timers.scale(*(self.links[0].exponents if found is None else (found.tu_exp, found.slow_exp)))
+        self.timers.scale(*(self.result or self.links[0]).exponents)
         for queue in self._queues.values():
             queue.clear()
         self._waiting = 0
@@ -442,9 +441,8 @@ class Port:
     def _settle(self, now: int) -> None:
         """Start the work that local calls have made due, as these calls carry no time."""
         if self._returning:
-            self._returning = False
-            owed = self._credits.owed  # none if a PROT took all since
-            if owed and "T_CR" not in self.timers.running and not self._credits.due:
+            self._returning = False  # a PROT may have taken all since
+            if self._credits.owed and "T_CR" not in self.timers.running and not self._credits.due:
                 self.timers.start("T_CR", now)
         if self.bond.report is not None:
             self.bond.propose(now)
@@ -532,7 +530,7 @@ class Port:
     def _merge(self, flit: Flit) -> Input | None:
         """The content of a flit, checked as P7 says; the port-fatal fault, if one. HSL 2.5, 4.4."""
         if flit.ft == FlitType.PROT_S:
-            return Input("merge_fatal", flit, code=ErrorCode.MAC, text="PROT_S without IDE")
+            return Input("merge_fatal", flit, code=ErrorCode.MAC, text="PROT_S, which 1.0 does not have")
         fault = self._credits.take(flit.cvc, flit.ccnt)
         if fault is not None:
             text = f"return of {flit.ccnt} credits of VC {flit.cvc}"

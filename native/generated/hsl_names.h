@@ -314,6 +314,9 @@ enum hsl_requirement {
     HSL_REQ_LNK_050,
     HSL_REQ_LNK_051,
     HSL_REQ_LNK_052,
+    HSL_REQ_LNK_053,
+    HSL_REQ_LNK_054,
+    HSL_REQ_LNK_055,
     HSL_REQ_LNK_056,
     HSL_REQ_LNK_057,
     HSL_REQ_LNK_058,
@@ -335,6 +338,7 @@ enum hsl_requirement {
     HSL_REQ_TXN_005,
     HSL_REQ_TXN_006,
     HSL_REQ_TXN_007,
+    HSL_REQ_TXN_011,
     HSL_REQ_COH_001,
     HSL_REQ_COH_002,
     HSL_REQ_COH_003,
@@ -386,7 +390,6 @@ enum hsl_requirement {
     HSL_REQ_COH_049,
     HSL_REQ_COH_050,
     HSL_REQ_COH_051,
-    HSL_REQ_COH_052,
     HSL_REQ_NCR_001,
     HSL_REQ_NCR_002,
     HSL_REQ_NCR_003,
@@ -412,6 +415,7 @@ enum hsl_requirement {
     HSL_REQ_RAS_013,
     HSL_REQ_RAS_014,
     HSL_REQ_RAS_015,
+    HSL_REQ_RAS_016,
     HSL_REQ_SEC_001,
     HSL_REQ_SEC_002,
     HSL_REQ_SEC_003,
@@ -500,6 +504,9 @@ enum hsl_requirement {
     "HSL-LNK-050", \
     "HSL-LNK-051", \
     "HSL-LNK-052", \
+    "HSL-LNK-053", \
+    "HSL-LNK-054", \
+    "HSL-LNK-055", \
     "HSL-LNK-056", \
     "HSL-LNK-057", \
     "HSL-LNK-058", \
@@ -521,6 +528,7 @@ enum hsl_requirement {
     "HSL-TXN-005", \
     "HSL-TXN-006", \
     "HSL-TXN-007", \
+    "HSL-TXN-011", \
     "HSL-COH-001", \
     "HSL-COH-002", \
     "HSL-COH-003", \
@@ -572,7 +580,6 @@ enum hsl_requirement {
     "HSL-COH-049", \
     "HSL-COH-050", \
     "HSL-COH-051", \
-    "HSL-COH-052", \
     "HSL-NCR-001", \
     "HSL-NCR-002", \
     "HSL-NCR-003", \
@@ -598,6 +605,7 @@ enum hsl_requirement {
     "HSL-RAS-013", \
     "HSL-RAS-014", \
     "HSL-RAS-015", \
+    "HSL-RAS-016", \
     "HSL-SEC-001", \
     "HSL-SEC-002", \
     "HSL-SEC-003", \

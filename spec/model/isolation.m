@@ -6,7 +6,7 @@ const -- what a run explores; coherence-models.toml sets other values
   STATE:  1; -- T_STATE, in ticks
   LIFE:   1; -- T_DEADKA and T_STATE: so long a link end goes on without a flit of its peer
   WIRE:   0; -- the longest time that a flit is under way
-  LOSS:   2; -- T_LOSS
+  LOSS:   2; -- T_LOSS: the least that is more than WIRE and LIFE
   LEASE:  1; -- T_STATE in L1
   SLEEP:  0; -- L1 is used
   JOINED: 0; -- the port is up when the run begins
