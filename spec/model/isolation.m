@@ -1,9 +1,8 @@
 -- Isolate before complete (HSL 6.2): two nodes, each the home of one line, of which the other caches a copy, and a third node that
--- stores both lines, one after the other. The port between the two is lost and comes back; time is counted in ticks.
+-- stores both lines, one after the other. The port between the two is lost and comes back; time is counted in ticks of T_STATE or a part of it.
 
 const -- what a run explores; coherence-models.toml sets other values
   LINKS:  1; -- of the port between the two
-  STATE:  1; -- T_STATE, in ticks
   LIFE:   1; -- T_DEADKA and T_STATE: so long a link end goes on without a flit of its peer
   WIRE:   0; -- the longest time that a flit is under way
   LOSS:   2; -- T_LOSS: the least that is more than WIRE and LIFE
@@ -14,7 +13,7 @@ const -- what a run explores; coherence-models.toml sets other values
   BOTH:   1; -- both sides hold copies at a time; with 0 one does
   FAULTS: 1; -- T_SNP, sw_disable, port-fatal errors, another node in the place of the peer: so many together
   EPOCHS: 7; -- of a link end: one more than may be known at once
-  PORTS:  7;  -- of a side
+  PORTS:  7; -- of a side
 
 type
   Side:  scalarset(2);
