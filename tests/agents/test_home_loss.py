@@ -240,7 +240,7 @@ def isolate(rig: Rig, nid: int) -> list[Message]:
 def test_requests_for_lines_of_a_node_under_isolation_wait() -> None:
     """Lines that list the lost node wait for the walk; all others are served, and nothing of it is heard.
 
-    [HSL-RAS-008].
+    After the walk no snoop goes to it [HSL-RAS-008] [HSL-COH-050].
     """
     rig = Rig()
     rig.hold(B, Op.ReadShared)

@@ -2,11 +2,11 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable
+from collections.abc import Callable, Iterator
 from functools import partial
 from typing import Any
 
-from hsl._generated.constants import TIMERS, Err, LinkState, Op
+from hsl._generated.constants import TIMERS, CtlOp, Err, FlitType, LinkState, Op
 from hsl.agents.access import Access, Ticket
 from hsl.codec.message import Message
 from hsl.engine.node import Node
@@ -108,3 +108,21 @@ def test_an_access_whose_lease_has_ended_wakes_the_link() -> None:
     wire.finish(late)
     assert late.result() == OLD
     assert right.ports[0].state(0) is LinkState.ACTIVE
+
+
+def test_copies_are_dropped_before_the_first_hello() -> None:
+    """What a node says after the end of a session is said without copies of its lines [HSL-RAS-011]."""
+    mesh = held()
+    slow, said = mesh.nodes[B], list[tuple[int, str]]()
+    transmit, agent = slow.transmit, slow.agents[base(B) + 2]
+
+    def spied(*args: Any) -> Iterator[tuple[int, int, bytes]]:
+        for port, link, flit in transmit(*args):
+            if port == 0 and flit[0] & 7 == FlitType.CTL:
+                said.append((flit[4], agent.state_of(X)))
+            yield port, link, flit
+
+    slow.transmit = spied  # type: ignore[method-assign,assignment]
+    mesh.submit(C, Access("store", X, len(NEW), NEW))
+    mesh.run(lambda: any(op == CtlOp.HELLO for op, _ in said))
+    assert {state for op, state in said if op == CtlOp.HELLO} == {"I"}
