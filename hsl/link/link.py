@@ -250,7 +250,7 @@ class Link:
         foreign = got.event == "CTL_stale" or got.event.startswith("HELLO")
         if not self.viral_seen and not foreign and (joins or self.state in SESSION_STATES):
             self.viral_seen = True
-            self.port.see_viral()
+            self.port.viral_seen |= self.port.bond.alive != 0
             self.log(ErrorCode.VIRAL, "the peer is in viral containment", now, got.data)
 
     def progressed(self, now: int) -> None:

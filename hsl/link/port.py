@@ -191,11 +191,7 @@ class Port:
     @property
     def peer_viral(self) -> bool:
         """True if the peer has sent VIRAL in this session, on any link. HSL 6.1 [HSL-RAS-014]."""
-        return self._viral_seen or any(link.viral_seen for link in self.links)
-
-    def see_viral(self) -> None:
-        """A link of the session has seen VIRAL: it holds until the session ends, though the link may not."""
-        self._viral_seen |= self.bond.alive != 0
+        return self.viral_seen or any(link.viral_seen for link in self.links)
 
     # ------------------------------------------------------------------------------------------------- time
 
@@ -283,7 +279,7 @@ class Port:
     def open_session(self) -> None:
         """AM is set: credits, queues and streams begin. HSL 4.1."""
         self._reset(opened=True)
-        self._viral_seen = any(link.viral_seen for link in self.links)
+        self.viral_seen = any(link.viral_seen for link in self.links)
         self._delivered = []
         self.loss.begin()
 
@@ -296,7 +292,7 @@ class Port:
     def _reset(self, opened: bool) -> None:
         """Credits, arbiter, queues and granule streams of a session that begins, or of none."""
         self.up = False
-        self._viral_seen = False
+        self.viral_seen = False  # on a link of the session, which may have ended since
         self._credits = Credits(self.advertised if opened else _NOTHING, self.granted or _NOTHING)
         self._returning = False  # a credit became returnable: T_CR starts when the time is known
         self._woken = False

@@ -265,6 +265,9 @@ enum hsl_requirement {
     HSL_REQ_PAL_005,
     HSL_REQ_PAL_006,
     HSL_REQ_PAL_007,
+    HSL_REQ_PAL_008,
+    HSL_REQ_PAL_009,
+    HSL_REQ_PAL_010,
     HSL_REQ_LNK_001,
     HSL_REQ_LNK_002,
     HSL_REQ_LNK_003,
@@ -455,6 +458,9 @@ enum hsl_requirement {
     "HSL-PAL-005", \
     "HSL-PAL-006", \
     "HSL-PAL-007", \
+    "HSL-PAL-008", \
+    "HSL-PAL-009", \
+    "HSL-PAL-010", \
     "HSL-LNK-001", \
     "HSL-LNK-002", \
     "HSL-LNK-003", \
