@@ -416,5 +416,5 @@ TIMERS: Final = {
     "T_CACK": Timer(524288, "SLOW_EXP", "transaction", 14),
     "T_REQ": Timer(2097152, "SLOW_EXP", "transaction", 15),
     "T_BUSY": Timer(64, "SLOW_EXP", "transaction", 16),
-    "T_LOSS": Timer(12288, "SLOW_EXP", "port", 17),
+    "T_LOSS": Timer(12288, "SLOW_EXP", "transaction", 17),
 }

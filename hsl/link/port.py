@@ -101,7 +101,7 @@ class Port:
 
     def link_down_done(self, now: int) -> None:
         """The loss procedure after LINK_DOWN is finished. HSL 6.2 F5 (2)."""
-        self.hold = False
+        self.hold = self.loss.open = False
         self.bond.form(now)
 
     def _new_incarnation(self) -> None:
@@ -210,10 +210,6 @@ class Port:
         if self.bond.alive:
             self._judge_stall(now)
         for name in TIMER_ORDER:
-            if name == "T_LOSS":  # the last of the table; it belongs to no session
-                self.loss.expire(now)
-                self._tell_proof(now)
-                continue
             if TIMERS[name].scope == "port":
                 if self.timers.expired(name, now):
                     _PORT_TIMERS[name](self, now)
@@ -221,6 +217,8 @@ class Port:
             for link in self.links:
                 if link.timers.expired(name, now):
                     link.handle(Input(name), now)
+        self.loss.expire(now)
+        self._tell_proof(now)
 
     def _judge_stall(self, now: int) -> None:
         """After a stall: what ends a session comes at its time, before flits that waited [HSL-LNK-058]."""
