@@ -8,8 +8,7 @@ from __future__ import annotations
 
 from bisect import insort
 from collections import Counter, deque
-from collections.abc import Iterable, Mapping
-from dataclasses import dataclass, field
+from collections.abc import Iterable
 from typing import Final, NamedTuple
 
 from hsl._generated.constants import (
@@ -25,13 +24,14 @@ from hsl._generated.constants import (
     Vc,
 )
 from hsl._generated.tables import HA_EVENTS, HA_GUARDS, HA_STATES, HA_TABLE, OPCODES
-from hsl.agents.address_map import AddressMap, SamEntry
+from hsl.agents.address_map import SamEntry
 from hsl.agents.directory import Holders
 from hsl.agents.home_actions import ErrorEntry, HomeActions
+from hsl.agents.home_config import HomeConfig
 from hsl.agents.interpreter import Interpreter
 from hsl.agents.memory import Memory
-from hsl.agents.memory_leg import GONE, LINE_LEN, LOST_LIMIT
-from hsl.agents.peers import LOCAL, Peers
+from hsl.agents.memory_leg import GONE, LINE_LEN
+from hsl.agents.peers import Peers
 from hsl.agents.shares import Key, Place, Shares
 from hsl.agents.transaction import GUARDS, NO_NODE, Transaction
 from hsl.codec.checks import Negotiated, check_request
@@ -47,40 +47,8 @@ ANSWERS: Final = {
     (int(op), int(st)): f"{op.name}_{st.name}" for op in (Op.SnpRsp, Op.SnpRspData) for st in St
 }
 RIGHTS: Final = {code: sum(Right[name] for name in info.right) for code, info in OPCODES.items()}
-# Requests that may wait. Each waits in a buffer that a credit paid for, so the default leaves room for every
-# credit of four ports; the node lets no more in (`room`).
-WAITING_LIMIT = 4096
 # Recalls that may be open at once: they come from management software, one range after the other.
 RECALL_LIMIT = 16
-
-
-@dataclass(frozen=True, slots=True, kw_only=True)
-class HomeConfig:
-    """A home: it answers for ranges of memory and keeps their directory. HSL 5.6.
-
-    Attributes:
-        nid: its node identifier; the entries of `address_map` with this home are its ranges
-        address_map: the AddressMap of its node
-        tshrs: lines that can have a transaction at a time
-        waiting: requests that may wait for their turn
-        lost_lines: lines of memory targets that can be marked lost, at least 64 (HSL 5.6.3)
-        tu: the time unit in ns
-        timers: "T_SNP", "T_MEM", "T_CACK" in ns, where they are not those of the profile in units of `tu`
-        negotiated: what holds for requests from its own node
-
-    A Node raises ConfigError for `tshrs` or `lost_lines` outside its range, and for a range of the home
-    outside its Memory.
-
-    """
-
-    nid: int
-    address_map: AddressMap
-    tshrs: int = 64
-    waiting: int = WAITING_LIMIT
-    lost_lines: int = LOST_LIMIT
-    tu: int = 64
-    timers: Mapping[str, int] = field(default_factory=dict)
-    negotiated: Negotiated = LOCAL
 
 
 class Recall:

@@ -233,7 +233,7 @@ class Link:
         if self.taken and self.state is LinkState.ACTIVE:
             self.timers.start("T_DEADKA", now)
         if got.ctl is not None:
-            self.port.see(self, got.ctl, now)
+            self.port.loss.see(self, got.ctl, now)
 
     def leased(self, now: int) -> bool:
         """True if this link shows that the peer may be reached: copies homed there may be used. HSL 3.7.5."""

@@ -9,9 +9,11 @@ from __future__ import annotations
 
 from typing import TYPE_CHECKING, Final
 
-from hsl._generated.constants import TIMERS, CtlOp, Severity
+from hsl._generated.constants import ROUND_TRIP_TU, TIMERS, CtlOp, Severity
 from hsl._generated.tables import ERROR_SEVERITY
 from hsl.codec.ctl import Ctl
+from hsl.link.classify import Input
+from hsl.link.events import PeerGone
 from hsl.link.timers import NEVER
 
 if TYPE_CHECKING:
@@ -20,6 +22,7 @@ if TYPE_CHECKING:
 
 __all__ = ["Loss"]
 
+_ENDING: Final = ("T_STATE", "T_DEADKA")
 _LAST_WORDS: Final = frozenset({CtlOp.DISABLE, CtlOp.ERR_FATAL})
 
 
@@ -32,6 +35,7 @@ class Loss:
         self._peer_port = 0
         self._guid: int | None = None
         self._ended: set[int] = set()  # links on which the peer has said DISABLE or ERR_FATAL
+        self._seen = 0  # when the port ran last, in ns
         self._end = NEVER  # when T_LOSS expires, in ns
         self.proof = ""  # what has shown that the peer is gone
         self.open = False  # the session is over, and its owner was not told of a proof
@@ -51,6 +55,7 @@ class Loss:
         self._end = now + TIMERS["T_LOSS"].tu * tu
         for link in self._port.links:
             link.new_since_loss = False
+        self._tell(now)
 
     @property
     def deadline(self) -> int:
@@ -61,8 +66,33 @@ class Loss:
         """T_LOSS, if it has expired, is proof [HSL-RAS-010]."""
         if self.deadline <= now:
             self.proof = self.proof or "T_LOSS"
+            self._tell(now)
 
-    def see(self, link: Link, ctl: Ctl) -> None:
+    def judge_stall(self, now: int) -> None:
+        """After a stall: what ends a session comes at its time, before flits that waited [HSL-LNK-058]."""
+        links = self._port.links
+        late = now - ROUND_TRIP_TU * links[0].timers.tu
+        seen, self._seen = self._seen, now
+        if seen >= late:
+            return
+        while True:
+            at, _, index, name = min(
+                (link.timers.running.get(name, NEVER), place, link.index, name)
+                for link in links
+                for place, name in enumerate(_ENDING)
+            )
+            if at >= late:
+                return
+            links[index].timers.expired(name, at)
+            links[index].handle(Input(name), at)
+            late = now + 1
+
+    def _tell(self, now: int) -> None:
+        if self.open and self.proof:
+            self.open = False
+            self._port.tell(PeerGone(proof=self.proof, now=now))
+
+    def see(self, link: Link, ctl: Ctl, now: int) -> None:
         """Look at a CTL flit, whatever the state of the link; the one that has ended the session too."""
         if self.proof or not self._pairs:
             return
@@ -80,3 +110,4 @@ class Loss:
             fatal = ctl.op == CtlOp.ERR_FATAL and ERROR_SEVERITY.get(code) == Severity.port_fatal
             if fatal or len(self._ended) == len(self._port.links):
                 self.proof = CtlOp(ctl.op).name
+        self._tell(now)

@@ -12,8 +12,7 @@ from collections import Counter, deque
 from collections.abc import Callable, Iterator, Mapping
 from typing import Final
 
-from hsl._generated.constants import ROUND_TRIP_TU, TIMERS, ErrorCode, FlitType, LinkState, Vc
-from hsl.codec.ctl import Ctl
+from hsl._generated.constants import TIMERS, ErrorCode, FlitType, LinkState, Vc
 from hsl.codec.engines import engine
 from hsl.codec.flit import FORMATS, Flit
 from hsl.codec.message import Message
@@ -34,7 +33,6 @@ __all__ = ["EVENT_CAP", "Port"]
 # Events kept for an owner that does not fetch them: a peer can cause any number. LINK_UP and LINK_DOWN, of
 # which there are at most two before the owner has to act, are kept beyond it.
 EVENT_CAP: Final = 4096
-_ENDING: Final = ("T_STATE", "T_DEADKA")
 _NOTHING: Final = (0,) * len(Vc)
 MERGED_STATES: Final = SESSION_STATES | {LinkState.DEAD}  # where row 28 has a cell
 
@@ -56,7 +54,6 @@ class Port:
         self.credits_received: Counter[int] = Counter()  # returned by the peer, by VC
         self.credit_waits: Counter[int] = Counter()  # messages that found no credit when they were queued
         self.events_dropped = 0
-        self._seen = 0  # when the port ran last, in ns
         self.links: list[Link] = []
         self._events: list[Event] = []
         self._delivered: list[Message] = []  # capped by the credits of the session
@@ -136,7 +133,7 @@ class Port:
         """One frame of the PAL, whatever its bytes are; while the PAL is down it is dropped."""
         target = self._link(link)
         if self.bond.alive:
-            self._judge_stall(now)
+            self.loss.judge_stall(now)
         if target.pal:
             target.receive(data, now, error)
 
@@ -208,7 +205,7 @@ class Port:
         if deadline is None or deadline > now:
             return
         if self.bond.alive:
-            self._judge_stall(now)
+            self.loss.judge_stall(now)
         for name in TIMER_ORDER:
             if TIMERS[name].scope == "port":
                 if self.timers.expired(name, now):
@@ -218,36 +215,6 @@ class Port:
                 if link.timers.expired(name, now):
                     link.handle(Input(name), now)
         self.loss.expire(now)
-        self._tell_proof(now)
-
-    def _judge_stall(self, now: int) -> None:
-        """After a stall: what ends a session comes at its time, before flits that waited [HSL-LNK-058]."""
-        late = now - ROUND_TRIP_TU * self.links[0].timers.tu
-        seen, self._seen = self._seen, now
-        if seen >= late:
-            return
-        while True:
-            first = min(
-                (link.timers.running.get(name, NEVER), place, link.index, name)
-                for link in self.links
-                for place, name in enumerate(_ENDING)
-            )
-            at, _, index, name = first
-            if at >= late:
-                return
-            self.links[index].timers.expired(name, at)
-            self.links[index].handle(Input(name), at)
-            late = now + 1
-
-    def see(self, link: Link, ctl: Ctl, now: int) -> None:
-        """Look at a CTL flit for proof that a peer that was lost is gone. HSL 6.2 F4."""
-        self.loss.see(link, ctl)
-        self._tell_proof(now)
-
-    def _tell_proof(self, now: int) -> None:
-        if self.loss.open and self.loss.proof:
-            self.loss.open = False
-            self.tell(PeerGone(proof=self.loss.proof, now=now))
 
     def leased(self, now: int) -> bool:
         """True if copies of lines that are homed behind this port may be used. HSL 3.7.5 [HSL-LNK-057]."""
@@ -315,7 +282,6 @@ class Port:
             self.hold = True
             self.tell(LinkDown(cause=cause, now=now))
             self.loss.end(tu, now)
-            self._tell_proof(now)
         return True
 
     def tell_others(self, link: Link, event: str, now: int, code: ErrorCode | None = None) -> None:
