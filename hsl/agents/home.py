@@ -47,8 +47,7 @@ ANSWERS: Final = {
     (int(op), int(st)): f"{op.name}_{st.name}" for op in (Op.SnpRsp, Op.SnpRspData) for st in St
 }
 RIGHTS: Final = {code: sum(Right[name] for name in info.right) for code, info in OPCODES.items()}
-# Recalls that may be open at once: they come from management software, one range after the other.
-RECALL_LIMIT = 16
+RECALL_LIMIT = 16  # may be open at once: they come from management software
 
 
 class Recall:
@@ -111,9 +110,7 @@ class HomeAgent:
         self.fences: list[int] = []  # at most every NID once until drained
         self._busy: dict[int, Transaction] = {}  # by line; at most `tshrs`
         self._waiting: dict[int, list[Waiting]] = {}  # by line, in order of arrival
-        self._held = (
-            0  # requests in _waiting, at most `waiting`; recalls are at most one a line and RECALL_LIMIT
-        )
+        self._held = 0  # requests in _waiting, at most `waiting`; recalls: one a line, and RECALL_LIMIT
         self._arrivals = 0
         self._recalls: dict[int, Recall] = {}  # of busy lines
         self._open: list[Recall] = []

@@ -23,6 +23,7 @@ from hsl.engine.config import NodeConfig
 from hsl.engine.error_log import ErrorLog, LogEntry
 from hsl.engine.gate import Gate, unsent_acks
 from hsl.engine.idle_watch import IdleWatch
+from hsl.engine.losses import Losses
 from hsl.engine.management import NodeServices
 from hsl.engine.own_maps import OwnMaps
 from hsl.errors import ConfigError
@@ -58,9 +59,6 @@ class Node:
         self.homes = {home.nid: HomeAgent(mine.of(home), memory) for home, memory in config.homes}
         for agent, nid in product(self.agents.values(), self.homes):
             agent.attach(range(nid, nid + 1), LOCAL)
-        if any(port.power for port in config.ports):
-            for agent in self.agents.values():
-                agent.lease = self._lease
         self.targets = {
             target.nid: MemoryTarget(mine.of(target), memory) for target, memory in config.targets
         }
@@ -100,6 +98,10 @@ class Node:
         self._events: deque[tuple[int, Event]] = deque(maxlen=EVENT_LIMIT)
         for log in self.error_logs:
             log.report = self._report
+        self._losses = Losses(self, self._gate, self._free, self._forget)
+        if any(port.power for port in config.ports):
+            for agent in self.agents.values():
+                agent.lease = self._losses.lease
         self._handlers: dict[int, Callable[[Message, Gate | None, int], None]] = {
             Vc.REQ: self._to_home,
             Vc.RWD: self._to_home,
@@ -409,7 +411,7 @@ class Node:
         for home in self.homes.values():
             if home.fences:
                 sent = True
-                self._fence(home, now)
+                self._losses.fence(home, now)
         return sent
 
     def _free(self) -> None:
@@ -428,9 +430,9 @@ class Node:
             if isinstance(event, LinkUp):
                 self._up(gate, now)
             elif isinstance(event, LinkDown):
-                self._down(gate, now)
+                self._losses.down(gate, now)
             elif isinstance(event, PeerGone):
-                self._gone(gate, now)
+                self._losses.gone(gate, now)
             elif gate.sleeper and isinstance(event, StateChanged) and event.new is LinkState.ACTIVE:
                 gate.sleeper = False
                 for agent in self.agents.values():
@@ -459,56 +461,9 @@ class Node:
             for nid in result.peer_nids:
                 each_agent.readmit(nid)
 
-    def _down(self, gate: Gate, now: int) -> None:
-        """LINK_DOWN: the nodes behind the port are lost. HSL 6.2 F1, F6, F7 [HSL-RAS-003, HSL-RAS-004]."""
-        self._free()
-        gate.lost = gate.nids
-        gate.close()
-        waits = False
-        for nid in gate.lost:
-            for home in self.homes.values():
-                waits = home.isolate(nid, now) or waits
-            for served in (self.io, self.atc):
-                if served is not None:
-                    served.lost(nid)
-            for agent in self.agents.values():
-                agent.home_lost(nid, now)
-        self._free()  # of the lost nodes; their gate is closed, so no credit is returned
-        if not waits:
-            self._gone(gate, now)
-
-    def _gone(self, gate: Gate, now: int) -> None:
-        """Who was behind the port cannot use copies any more: walk the lines. HSL 6.2 F2, F4."""
-        if not gate.port.hold:
-            return
-        for nid in gate.lost:
-            for home in self.homes.values():
-                home.fence(nid, now)
-        self._free()
-        gate.port.link_down_done(now)
-
-    def _lease(self, nid: int, now: int) -> bool:
-        """True if a copy of a line of home `nid` may be used; else its port wakes from L1. HSL 3.7.5."""
-        gate = self._gate(nid)
-        if gate is None or gate.port.leased(now):
-            return True
-        gate.sleeper = True
-        gate.port.wake()
-        return False
-
-    def _fence(self, home: HomeAgent, now: int) -> None:
-        """Make the nodes know that a timer of the home declared lost. HSL 6.2 F4."""
-        lost, home.fences = home.fences, []
-        for nid in lost:
-            if (gate := self._gate(nid)) is not None:
-                gate.port.down(now)
-            elif (agent := self.agents.get(nid)) is not None:
-                agent.home_lost(home.nid, now)
-                pair = {nid, home.nid}
-                self._local = deque(m for m in self._local if {m.src, m.dst} != pair)
-                home.fence(nid, now)
-                agent.readmit(home.nid)
-                home.readmit(nid)
+    def _forget(self, one: int, other: int) -> None:
+        """Drop the messages between two agents of this node."""
+        self._local = deque(m for m in self._local if {m.src, m.dst} != {one, other})
 
     def _log(self, code: ErrorCode, text: str, message: Message | None, now: int) -> None:
         """Log and tell an error of an agent, with the port of the node it is about; PROTO counts. HSL 6.5."""

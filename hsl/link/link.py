@@ -1,8 +1,7 @@
 """One link: the data link layer of HSL chapter 3, without the port's credits and queues.
 
-A frame that comes in becomes an event of the link table (`classify`) and runs its cell (`state`,
-`actions`). What goes out is decided when the PAL can take a flit: the first item of TRANSMIT_ORDER that is
-due in the state. Time is an argument; nothing here waits.
+A frame becomes an event of the link table (`classify`) and runs its cell (`state`, `actions`). What goes out
+is the first item of TRANSMIT_ORDER that is due when the PAL can take a flit. Time is an argument.
 """
 
 from __future__ import annotations
@@ -46,9 +45,7 @@ if TYPE_CHECKING:
 __all__ = ["Link"]
 
 _FORMAT_OF_SIZE: Final = {form.bytes: form.name for form in FORMATS.values()}
-# What every state but ACTIVE sends, and ERR_FATAL and DISABLE. HSL 3.2.1 "Sizes".
-_COMMON: Final = "L64"
-# The CTL that a state sends at entry and every T_HS. HSL 3.2.2.
+_COMMON: Final = "L64"  # of every state but ACTIVE, ERR_FATAL and DISABLE. HSL 3.2.1 "Sizes"
 _STATE_CTL: Final = {
     next(iter(item.states)): item.item
     for item in TRANSMIT_ORDER
@@ -82,8 +79,8 @@ class Link:
         self.result: CapsResult | None = None  # of the present or the last session
         self.urgent: deque[bytes] = deque()  # ERR_FATAL or DISABLE, CTL_REPEATS times: rank 1 of 3.3.3
         self.due: dict[str, int] = {}  # item of TRANSMIT_ORDER -> RN or TAG that it answers; one slot each
-        self.new_since_loss = False  # EPOCH was chosen after the last LINK_DOWN. HSL 6.2 F4
-        self.taken = False  # the flit under way is not dropped
+        # EPOCH was chosen after the last LINK_DOWN (6.2 F4); the flit under way is not dropped (3.1).
+        self.new_since_loss = self.taken = False
         self.reset()
 
     def reset(self) -> None:

@@ -70,6 +70,8 @@ class Loss:
 
     def judge_stall(self, now: int) -> None:
         """After a stall: what ends a session comes at its time, before flits that waited [HSL-LNK-058]."""
+        if not self._port.bond.alive:
+            return
         links = self._port.links
         late = now - ROUND_TRIP_TU * links[0].timers.tu
         seen, self._seen = self._seen, now
@@ -86,6 +88,10 @@ class Loss:
             links[index].timers.expired(name, at)
             links[index].handle(Input(name), at)
             late = now + 1
+
+    def leased(self, now: int) -> bool:
+        """True if copies of lines that are homed behind the port may be used. HSL 3.7.5 [HSL-LNK-057]."""
+        return not self._port.up or any(link.leased(now) for link in self._port.members)
 
     def _tell(self, now: int) -> None:
         if self.open and self.proof:

@@ -1,7 +1,5 @@
 """A port: the links of one neighbour and what they share (HSL 3.5): queues, credits, packing, LINK_UP.
 
-How several links make one port is `hsl.link.bond`; what flows through it is here.
-
 The owner drives it: frames and PAL events in, flits out when the PAL can take one, messages both ways,
 time as an argument. At one instant: `receive` first, then PAL events, `tick`, local calls, `transmit` (3.1).
 """
@@ -30,8 +28,7 @@ from hsl.link.timers import NEVER, TIMER_ORDER, TimerSet
 
 __all__ = ["EVENT_CAP", "Port"]
 
-# Events kept for an owner that does not fetch them: a peer can cause any number. LINK_UP and LINK_DOWN, of
-# which there are at most two before the owner has to act, are kept beyond it.
+# Events kept for an owner that does not fetch them; what it must act on, a few at most, is kept beyond it.
 EVENT_CAP: Final = 4096
 _NOTHING: Final = (0,) * len(Vc)
 MERGED_STATES: Final = SESSION_STATES | {LinkState.DEAD}  # where row 28 has a cell
@@ -57,7 +54,6 @@ class Port:
         self.links: list[Link] = []
         self._events: list[Event] = []
         self._delivered: list[Message] = []  # capped by the credits of the session
-        # Opcode and granules of each message that waits: it is encoded once.
         self._queues: dict[int, deque[tuple[int, bytes]]] = {int(vc): deque() for vc in Vc}
         self._waiting = 0  # messages in the queues
         self.timers = TimerSet()
@@ -132,8 +128,7 @@ class Port:
     def receive(self, link: int, data: bytes, now: int, error: bool = False) -> None:
         """One frame of the PAL, whatever its bytes are; while the PAL is down it is dropped."""
         target = self._link(link)
-        if self.bond.alive:
-            self.loss.judge_stall(now)
+        self.loss.judge_stall(now)
         if target.pal:
             target.receive(data, now, error)
 
@@ -204,8 +199,7 @@ class Port:
         deadline = self.next_deadline()
         if deadline is None or deadline > now:
             return
-        if self.bond.alive:
-            self.loss.judge_stall(now)
+        self.loss.judge_stall(now)
         for name in TIMER_ORDER:
             if TIMERS[name].scope == "port":
                 if self.timers.expired(name, now):
@@ -215,14 +209,6 @@ class Port:
                 if link.timers.expired(name, now):
                     link.handle(Input(name), now)
         self.loss.expire(now)
-
-    def leased(self, now: int) -> bool:
-        """True if copies of lines that are homed behind this port may be used. HSL 3.7.5 [HSL-LNK-057]."""
-        return not self.up or any(link.leased(now) for link in self.members)
-
-    def wake(self) -> None:
-        """Wake the port from L1 with the next `transmit`."""
-        self._woken = True
 
     def expire_port(self, now: int) -> None:
         """T_PORT. HSL 4.1."""
@@ -260,7 +246,7 @@ class Port:
         self.viral_seen = False  # on a link of the session, which may have ended since
         self._credits = Credits(self.advertised if opened else _NOTHING, self.granted or _NOTHING)
         self._returning = False  # a credit became returnable: T_CR starts when the time is known
-        self._woken = False
+        self.woken = False  # the next `transmit` wakes the port from L1
         self._arbiter = Arbiter()
         self._packer = Packer()
         self._unpacker = self.codec.Unpacker()
@@ -373,7 +359,6 @@ class Port:
     @property
     def quiesced(self) -> bool:
         """Idle, no ACK due, and the peer has returned all credits; a port that is down is quiesced."""
-        # An ACK that is due in L1 says nothing new: the peer had all its flits acknowledged. HSL 3.7
         awake = [link for link in self.members if link.state is not LinkState.L1]
         acked = not any(link.ack_due or link.ack_now for link in awake)
         return not self.up or (self.idle and acked and self._credits.home and not self.bond.rx.held)
@@ -407,9 +392,9 @@ class Port:
         if self.bond.report is not None:
             self.bond.propose(now)
         turn = self.links[self.bond.tx.turn]
-        if turn.state is LinkState.L1 and (self._woken or (self.turn(turn) and self.has_content)):
+        if turn.state is LinkState.L1 and (self.woken or (self.turn(turn) and self.has_content)):
             turn.handle(Input("tx_work"), now)
-        self._woken = False
+        self.woken = False
         lowest = self.bond.lowest if self.bond.due else None
         if lowest is not None and lowest.state is LinkState.L1:
             lowest.handle(Input("tx_work"), now)

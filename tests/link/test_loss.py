@@ -185,12 +185,12 @@ def test_the_lease_ends_in_l1_and_comes_back_with_resync_ack() -> None:
     """T_STATE after the entry into L1 no copy is used until a wake has got its RESYNC_ACK [HSL-LNK-057]."""
     pair = asleep()
     port = pair.a.port
-    assert port.leased(pair.now)
+    assert port.loss.leased(pair.now)
     pair.run(T_STATE)
-    assert not port.leased(pair.now)
+    assert not port.loss.leased(pair.now)
     assert pair.a.state() is LinkState.L1, "HSL-LNK-057: nothing is sent when the lease ends"
-    port.wake()
+    port.woken = True
     pair.run(2 * TU, until=lambda: pair.a.state() is LinkState.RECOVERY)
-    assert not port.leased(pair.now)
+    assert not port.loss.leased(pair.now)
     pair.run(40 * TU, until=lambda: pair.a.state() is LinkState.ACTIVE)
-    assert port.leased(pair.now)
+    assert port.loss.leased(pair.now)
