@@ -12,12 +12,10 @@ from __future__ import annotations
 
 from collections import Counter, deque
 from collections.abc import Callable
-from heapq import heappop, heappush
 
 from hsl._generated.constants import (
     ERROR_LOG_ENTRIES,
     LINE_BYTES,
-    N_BUSY,
     TIMERS,
     Err,
     ErrorCode,
@@ -30,6 +28,7 @@ from hsl._generated.constants import (
 from hsl._generated.tables import OPCODES, RA_EVENTS, RA_STATES, RA_TABLE
 from hsl.agents import atomics, wire
 from hsl.agents.access import KINDS, Access, Order, Ticket, check_access
+from hsl.agents.back_off import BackOff
 from hsl.agents.cache import OCCUPYING, READABLE, STABLE, Cache, Line
 from hsl.agents.interpreter import Interpreter, Table
 from hsl.agents.ncr import NcrRequests
@@ -47,7 +46,6 @@ SNOOPS = {int(op): op.name for op in Op if OPCODES[op].vc == Vc.SNP}
 # Their answers are taken as they come, or a VIRAL node could not be diagnosed. HSL 6.1 [HSL-RAS-015]
 DIAGNOSTIC = frozenset({Op.CfgRead, Op.MgmtMsg})
 COMPLETIONS = {(int(op), int(st)): f"{op.name}_{st.name}" for op in (Op.Cmp, Op.CmpData) for st in St}
-
 ERRORS = {int(Err.BUSY): "Cmp_BUSY"}  # the events of completions with ERR, but for Cmp_ERR
 HANDED_OVER = "CmpData_M"
 
@@ -79,6 +77,7 @@ class RequestAgent:
         )
         self._sends = {cell: Op[action[1]] for cell, action in sends}
         self._outstanding = Outstanding(config.max_txn)
+        self.back_off = BackOff()
         self.set_tu(config.tu)
         known = LOCAL._replace(atomics=config.atomics & atomics.PERFORMED, max_txn=config.max_txn)
         self._peers = Peers(known)
@@ -88,7 +87,6 @@ class RequestAgent:
         self._mshrs = 0  # in use
         self._leaving: deque[Request] = deque()  # MSHRs whose CmpAck is in the outbox, in its order
         self._starving = Starving()
-        self._busy: list[tuple[int, int]] = []  # a heap: end of T_BUSY and line; at most the pending accesses
         self._finished: list[Ticket] = []
         self._pending = 0  # accesses not finished; with _finished at most config.pending
         self._unperformed = [0] * (Order.ALL + 1)  # accesses begun and not performed, by Order
@@ -118,15 +116,12 @@ class RequestAgent:
         self._peers.attach(nids, negotiated)
 
     def set_tu(self, tu: int) -> None:
-        """The largest negotiated slow TU of the node's ports, in ns: T_REQ of requests from now on.
-
-        HSL 5.11 [HSL-LNK-055].
-        """
+        """Set the timers from the largest slow TU of the node's ports, in ns. HSL 5.11 [HSL-LNK-055]."""
         t_req = TIMERS["T_REQ"].tu * tu if self.config.t_req is None else self.config.t_req
         if self.config.t_transaction is not None:
             t_req = max(t_req, self.config.t_transaction + 2 * TIMERS["T_LOSS"].tu * tu + 1)
         self._outstanding.t_req = t_req
-        self._t_busy = TIMERS["T_BUSY"].tu * tu
+        self.back_off.t_busy = TIMERS["T_BUSY"].tu * tu
 
     def submit(self, access: Access, now: int, *, collected: bool = True) -> Ticket:
         """Begin an access; a hit is finished on return. ConfigError for an illegal access, or when `full`.
@@ -178,8 +173,8 @@ class RequestAgent:
         for request in self._outstanding.expired(now):
             if self._outstanding.find(request.txn) is request:  # else a home was lost in this loop
                 self._expire(request, now)
-        while self._busy and self._busy[0][0] <= now:
-            line = self.cache.line(heappop(self._busy)[1])
+        for addr in self.back_off.ended(now):
+            line = self.cache.line(addr)
             line.backing_off = False
             self._settle(line, now)
         self._go_on(now)
@@ -193,11 +188,7 @@ class RequestAgent:
         """The time at which `tick` is due, in ns."""
         if self._leaving and self._gone():
             return self._now
-        first = self._outstanding.next_deadline()
-        if not self._busy:
-            return first
-        end = self._busy[0][0]
-        return end if first is None else min(first, end)
+        return self.back_off.earliest(self._outstanding.next_deadline())
 
     def home_lost(self, nid: int, now: int) -> None:
         """Fence node `nid`: its lines go to I, its accesses end with UNREACH, it is not heard (6.2 F6)."""
@@ -291,12 +282,6 @@ class RequestAgent:
             request.ticket.performed = True
             self._unperformed[KINDS[request.ticket.access.kind].order] -= 1
 
-    def back_off(self, line: Line, ticket: Ticket, now: int) -> None:
-        """Present the oldest access of a line again after T_BUSY, which doubles. HSL 5.4 T4, 5.11."""
-        heappush(self._busy, (now + (self._t_busy << min(ticket.refusals, N_BUSY)), line.addr))
-        ticket.refusals += 1
-        line.backing_off = True
-
     # ---- turns
 
     def _home(self, addr: int) -> int | None:
@@ -351,8 +336,7 @@ class RequestAgent:
         home = self._home(message.addr) if line is None else self._home_of(line)
         if home != message.src:  # HSL 5.4 T16 [HSL-SEC-011]: as an agent that does not hold the line (T11)
             self.counters.odd += 1
-            text = f"snoop of {message.addr:#x} by node {message.src}; its home is {home}"
-            self.log(ErrorCode.SRC_SPOOF, text, message)
+            self.log(ErrorCode.SRC_SPOOF, f"snoop of {message.addr:#x}; its home is {home}", message)
             self.outbox.append(wire.snoop_answer(message, self.nid, St.I))
             return
         seen = line or Line(message.addr)
@@ -367,9 +351,7 @@ class RequestAgent:
         granted = COMPLETIONS.get((message.op, message.st))
         event = ERRORS.get(message.err, "Cmp_ERR") if message.err else granted
         if request is None or request.dst != message.src or event is None:  # T3, T16 [HSL-SEC-012]
-            self.proto(
-                f"completion of TXN {message.txn} from {message.src}, which is not outstanding", message
-            )
+            self.proto(f"completion of TXN {message.txn} from {message.src}: not outstanding", message)
         elif request.line is None:
             if not self._ncr.complete(request, message, now):
                 self.proto(f"{event} completes no {Op(request.op).name}", message)

@@ -168,6 +168,7 @@ def fill(turn: Turn) -> None:
     turn.line.data = bytearray(turn.cause.data)
     turn.line.poison = bool(turn.cause.poison)
     turn.agent.counters.fills += 1
+    turn.agent.counters.handed += turn.cause.st == St.M
 
 
 def ack(turn: Turn) -> None:
@@ -238,7 +239,8 @@ def retry(turn: Turn) -> None:
     if ticket is not None and not request.reported:
         if not line.waiting or line.waiting[0] is not ticket:
             line.waiting.appendleft(ticket)
-        turn.agent.back_off(line, ticket, turn.now)
+        turn.agent.back_off.begin(line, ticket, turn.now)
+        turn.agent.counters.retries += 1
 
 
 def report_unreach(turn: Turn) -> None:

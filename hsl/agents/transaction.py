@@ -21,7 +21,7 @@ def yes(value: bool) -> str:
 
 
 class Terms(Protocol):
-    """What the guards of a transaction ask its home."""
+    """The answers of a home to the guards of a transaction."""
 
     @property
     def directory(self) -> Directory:

@@ -52,6 +52,11 @@ def new_session(link: Link, got: Input, now: int) -> End:
     return None
 
 
+def reset_allowed(link: Link, got: Input, now: int) -> End:
+    """`N?`: a link of a port that is up stays DEAD [HSL-BND-013]."""
+    return LinkState.DEAD if link.port.bond.alive else None
+
+
 def drop_session(link: Link, got: Input, now: int) -> End:
     """`D`: as N, but EPOCH is kept and `L` has told."""
     link.reset()
@@ -120,6 +125,16 @@ def _stop(link: Link, cause: str, code: ErrorCode | None, now: int) -> End:
         link.send_last("ERR_FATAL", code)
     link.port.bond.lose(link, cause, now)
     return None
+
+
+def stop_alone(link: Link, got: Input, now: int) -> End:
+    """`X?`: the peer has begun this link anew, not its port: the loss of one link [HSL-BND-011]."""
+    assert got.ctl is not None
+    bond = link.port.bond
+    if got.ctl.body["port"] != link.peer_port or not bond.holds(link) or not bond.survives(link):
+        return None
+    _stop(link, got.event, None, now)
+    return LinkState.DEAD
 
 
 def revive(link: Link, got: Input, now: int) -> End:
@@ -349,10 +364,9 @@ def damaged_quiet(link: Link, got: Input, now: int) -> End:
 
 
 def accept_in_l1(link: Link, got: Input, now: int) -> End:
-    """`GL`."""
-    naked = link.rx.naked
+    """`GL` [HSL-LNK-047]."""
     accept(link, got, now)
-    if link.rx.naked and not naked:
+    if link.rx.naked:
         resync(link, got, now)
         return LinkState.RECOVERY
     return None

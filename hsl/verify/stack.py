@@ -40,7 +40,7 @@ SWEEP = 256  # completions between two looks at all lines, and steps between two
 # No message for so long, in ns, while operations wait: the ladder of 3.4.3 has ended by then on every link.
 PATIENCE = 4 * ladder_ns(TU_EXPONENT, TU_EXPONENT)
 EPOCH_BITS = 32
-FEATURES = Feature.ATS | Feature.PRI
+FEATURES = Feature.ATS | Feature.PRI | Feature.HandOver
 
 
 class _Device:
@@ -282,8 +282,8 @@ def _node(party: Party, ports: int, port: Callable[..., PortConfig]) -> Node:
     }
     roles = reduce(or_, (role for role, those in has.items() if those))
     config = port(guid=FIRST_GUID + nids[0], roles=roles, nid_base=nids[0], nid_count=len(nids))
-    if party.io is not None:
-        config = replace(config, features=int(FEATURES))
+    features = party.features & (FEATURES if party.io is not None else Feature.HandOver)
+    config = replace(config, features=int(features))
     return Node(
         NodeConfig(
             name=party.name,

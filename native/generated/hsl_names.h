@@ -313,6 +313,8 @@ enum hsl_requirement {
     HSL_REQ_LNK_043,
     HSL_REQ_LNK_044,
     HSL_REQ_LNK_045,
+    HSL_REQ_LNK_046,
+    HSL_REQ_LNK_047,
     HSL_REQ_LNK_049,
     HSL_REQ_LNK_050,
     HSL_REQ_LNK_051,
@@ -334,6 +336,10 @@ enum hsl_requirement {
     HSL_REQ_BND_008,
     HSL_REQ_BND_009,
     HSL_REQ_BND_010,
+    HSL_REQ_BND_011,
+    HSL_REQ_BND_012,
+    HSL_REQ_BND_013,
+    HSL_REQ_BND_014,
     HSL_REQ_TXN_001,
     HSL_REQ_TXN_002,
     HSL_REQ_TXN_003,
@@ -506,6 +512,8 @@ enum hsl_requirement {
     "HSL-LNK-043", \
     "HSL-LNK-044", \
     "HSL-LNK-045", \
+    "HSL-LNK-046", \
+    "HSL-LNK-047", \
     "HSL-LNK-049", \
     "HSL-LNK-050", \
     "HSL-LNK-051", \
@@ -527,6 +535,10 @@ enum hsl_requirement {
     "HSL-BND-008", \
     "HSL-BND-009", \
     "HSL-BND-010", \
+    "HSL-BND-011", \
+    "HSL-BND-012", \
+    "HSL-BND-013", \
+    "HSL-BND-014", \
     "HSL-TXN-001", \
     "HSL-TXN-002", \
     "HSL-TXN-003", \

@@ -7,6 +7,7 @@ from collections.abc import Iterator
 import pytest
 
 from hsl._generated.constants import LINE_BYTES, Err, ErrorCode, Op, Right, St
+from hsl.agents.access import Access
 from hsl.agents.access_list import AccessList, AclEntry
 from hsl.agents.peers import LOCAL
 from hsl.codec.checks import Negotiated
@@ -28,6 +29,8 @@ from tests.agents.home_rig import (
     SlowRig,
     shape,
 )
+from tests.support.coherence import BASE, agent
+from tests.support.coherence import HOME as HOME_OF_AGENT
 
 READ_ONLY = Right.R | Right.C
 
@@ -244,3 +247,17 @@ def test_an_owner_of_many_lines_is_walked_within_the_tshrs() -> None:
     assert [rig.memory.poisoned(line) for line in lines] == [True] * 9 + [False]
     assert (rig.home.idle, rig.home.next_deadline()) == (True, None)
     assert rig.memory.read_line(OTHER)[0] == bytes(LINE_BYTES)
+
+
+def test_a_hand_over_that_is_not_agreed_is_refused() -> None:
+    """An agent drops CmpData(M) of a home whose port has not agreed to HandOver. HSL 5.5."""
+    for features, logged in ((LOCAL.features, []), (NO_HAND.features, [ErrorCode.PROTO])):
+        one = agent()
+        one.attach(range(HOME_OF_AGENT, HOME_OF_AGENT + 1), LOCAL._replace(features=features))
+        one.submit(Access("store", BASE, 8, bytes(8)), 0)
+        (request,) = one.outbox
+        one.receive(
+            Message(Op.CmpData, HOME_OF_AGENT, one.nid, request.txn, 3, data=DIRTY, st=St.M, htxn=1), 0
+        )
+        assert [code for code, *_ in one.errors] == logged
+        assert one.state_of(BASE) == ("IM_D" if logged else "M")

@@ -81,6 +81,15 @@ REACH: dict[str, Callable[[RequestAgent], None]] = {
     "IN_D": begin("read_once"),
 }
 STABLE = ("I", "S", "E", "M")
+# The access whose request makes each of these states, and which a BUSY sends into its back-off.
+IN_FLIGHT = {
+    "IS_D": "load",
+    "IM_D": "store",
+    "IM_A": "store_line",
+    "SM_A": "store",
+    "IN_A": "write_full",
+    "IN_D": "read_once",
+}
 
 
 def in_state(state: str) -> RequestAgent:

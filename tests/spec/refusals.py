@@ -31,7 +31,7 @@ READ = (
 
 SHAPE = (
     Wrong("stray.toml", "", "a = 1\n", "", "unknown document stray.toml"),
-    Wrong("opcodes.toml", 'align = "line"\nx = "zero"\naop = "zero"\ncompletion = ["CmpData"]\ngrants = ["E"]', 'x = "zero"\naop = "zero"\ncompletion = ["CmpData"]\ngrants = ["E"]', "code = 0x21", "opcodes.opcode without align", up=1),
+    Wrong("opcodes.toml", 'align = "line"\nx = "zero"\naop = "zero"\ncompletion = ["CmpData"]\ngrants = ["E", "M"]', 'x = "zero"\naop = "zero"\ncompletion = ["CmpData"]\ngrants = ["E", "M"]', "code = 0x21", "opcodes.opcode without align", up=1),
     Wrong("timers.toml", 'name = "T_NAK"\ntu = 32', 'name = "T_NAK"\nticks = 5\ntu = 32', "ticks", "unknown key ticks in timers.timer"),
     Wrong("timers.toml", 'name = "T_NAK"\ntu = 32', 'name = "T_NAK"\ntu = "32"', 'tu = "32"', "timers.timer.tu is not of type int"),
     Wrong("timers.toml", 'name = "T_NAK"\ntu = 32', 'name = "T_NAK"\ntu = -1', "tu = -1", "timers.timer.tu is not of type int"),
@@ -89,7 +89,7 @@ LAYOUTS = (
 
 NAMES = (
     Wrong("opcodes.toml", "code = 0x21", "code = 0x20", 'code = 0x20\nname = "ReadUnique"', "opcode: code 0x20 is used at line N already"),
-    Wrong("opcodes.toml", 'name = "ReadUnique"', 'name = "ReadShared"', 'name = "ReadShared"\nvc = "REQ"\ndata = "none"\nlen = [3]\nbe = "0"\nalign = "line"\nx = "zero"\naop = "zero"\ncompletion = ["CmpData"]\ngrants = ["E"]', "opcode: name ReadShared is used at line N already"),
+    Wrong("opcodes.toml", 'name = "ReadUnique"', 'name = "ReadShared"', 'name = "ReadShared"\nvc = "REQ"\ndata = "none"\nlen = [3]\nbe = "0"\nalign = "line"\nx = "zero"\naop = "zero"\ncompletion = ["CmpData"]\ngrants = ["E", "M"]', "opcode: name ReadShared is used at line N already"),
     Wrong("errors.toml", 'code = 24\nname = "STORM"', 'code = 23\nname = "STORM"', 'code = 23\nname = "STORM"', "error: code 0x17 is used at line N already"),
     Wrong("opcodes.toml", 'code = 0x26\nname = "Evict"\nvc = "REQ"', 'code = 0x26\nname = "Evict"\nvc = "REG"', 'vc = "REG"', "opcode: unknown vc REG"),
     Wrong("opcodes.toml", 'completion = ["Cmp", "CmpData"]', 'completion = ["Cmp", "CompData"]', "CompData", "opcode: unknown completion CompData"),
