@@ -42,6 +42,7 @@ from hsl.errors import ConfigError
 
 __all__ = ["HomeAgent", "HomeConfig", "Recall"]
 
+ACKING: Final = frozenset({"ACK", "WACK"})  # a grant is on its way: its loss waits for `lost`
 NAMES: Final = {int(op): op.name for op in Op}
 ANSWERS: Final = {
     (int(op), int(st)): f"{op.name}_{st.name}" for op in (Op.SnpRsp, Op.SnpRspData) for st in St
@@ -98,6 +99,8 @@ class HomeAgent:
         self._open: list[Recall] = []
         self._entries = Entries(config.directory_lines)
         self._fenced: set[int] = set()
+        self._isolating: set[int] = set()  # lost, and may still use their copies: not walked yet
+        self._blocked: set[int] = set()  # lines that list one of them, and have a request that waits
         self._unwalked: set[int] = set()  # lines whose owner is lost, which wait for a TSHR to be written
         self._shares = Shares(config.tshrs, self._peers)
         self.set_tu(config.tu)
@@ -147,14 +150,18 @@ class HomeAgent:
         return "IDLE" if busy is None else busy.state
 
     def fenced(self, nid: int) -> bool:
-        """True if `nid` was declared lost."""
-        return nid in self._fenced
+        """True if `nid` was declared lost, whether its lines are walked or not."""
+        return nid in self._fenced or nid in self._isolating
+
+    def isolating(self, nid: int) -> bool:
+        """True if `nid` is lost, and its lines wait for proof that it can no longer use its copies."""
+        return nid in self._isolating
 
     # ---- messages
     def receive(self, message: Message, now: int, viral: bool = False) -> None:
         """One message for this home; `viral`: its port shows VIRAL. Never raises for what a peer can send."""
         self._do.now = now
-        if message.src in self._fenced:  # HSL 6.2 F3 [HSL-COH-035]
+        if self.fenced(message.src):  # HSL 6.2 F3 [HSL-COH-035]
             self.counters["late"] += 1
             if message.vc in (Vc.REQ, Vc.RWD):
                 self.taken.append(message)
@@ -264,6 +271,9 @@ class HomeAgent:
             queue = self._waiting.get(line)
             if not queue or line in self._busy or queue[0].key != place.key:
                 continue  # one of the same instant came first
+            if self._isolating and not self._isolating.isdisjoint(self._do.directory.of(line).nids):
+                self._blocked.add(line)  # HSL 6.2 F1 [HSL-RAS-008]
+                continue
             listing = queue[0].op in LISTING
             if listing and not self._entries.ask(line):
                 self._recall_victims()
@@ -385,9 +395,37 @@ class HomeAgent:
         self._fence(nid)
         self._serve()
 
+    def isolate(self, nid: int, now: int) -> bool:
+        """Lose `nid`, but run the rows of its loss only when it can no longer use its copies: at `fence`.
+
+        Returns False if no line waits for that: then `nid` is fenced at once. HSL 6.2 F1 [HSL-RAS-007].
+        """
+        self._do.now = now
+        waits = self._isolate(nid)
+        self._serve()
+        return waits
+
+    def _isolate(self, nid: int) -> bool:
+        if self.fenced(nid):
+            return nid in self._isolating
+        running = [t for t in self._busy.values() if t.r == nid or nid in t.pending]
+        waits = any(nid in t.pending or t.state in ACKING for t in running)
+        if not waits and not self._do.directory.held_by(nid):
+            self._fence(nid)
+            return False
+        self._isolating.add(nid)
+        self._purge(nid)
+        for t in running:
+            if t.r == nid and t.state not in ACKING:
+                self._do.do_lose_r(t)
+        for t, event in self._leg.fence(nid):  # HSL 5.6 M4: its memory is no copy
+            self._step(t, event, q=nid)
+        return True
+
     def _fence(self, nid: int) -> None:
         if nid in self._fenced:
             return
+        self._isolating.discard(nid)
         self._fenced.add(nid)
         self._purge(nid)
         running = [line for line, t in self._busy.items() if t.r == nid or nid in t.pending]
@@ -401,6 +439,10 @@ class HomeAgent:
             self._walk(line, nid)
         for t, event in self._leg.fence(nid):  # HSL 5.6 M4
             self._step(t, event, q=nid)
+        blocked, self._blocked = self._blocked, set()
+        for line in sorted(blocked):
+            if line not in self._busy:
+                self._wake(line)
 
     def _walk(self, line: int, nid: int) -> None:
         """Do what the loss of `nid` means to a line, now or before any other event of the line."""
@@ -469,20 +511,22 @@ class HomeAgent:
         """T_SNP, T_MEM, T_CACK, each in ascending number. HSL 5.11."""
         for _, t in sorted(self._do.snoops.items()):
             if t.deadline is not None and t.deadline <= now:
+                t.deadline = None
                 self._expire(sorted(t.pending), f"no answer to {t.snp} of line {t.line:#x} within T_SNP")
         self._expire(self._leg.expired(now), "no answer to a MEM request within T_MEM")
         for _, t in sorted(self._do.acks.items()):
             if t.ack_deadline is not None and t.ack_deadline <= now:
+                t.ack_deadline = None
                 self._expire([t.r], f"no CmpAck for line {t.line:#x} within T_CACK")
 
     def _expire(self, nids: Iterable[int], text: str) -> None:
         for nid in nids:
-            if nid not in self._fenced:
+            if not self.fenced(nid):
                 lost = Message(0, src=nid, dst=self.nid)
                 self._do.error(ErrorCode.TIMEOUT, f"node {nid}: {text}", lost)
                 self._do.error(ErrorCode.FENCED, f"node {nid} is declared lost", lost)
                 self.fences.append(nid)
-                self._fence(nid)
+                self._isolate(nid)
 
     def next_deadline(self) -> int | None:
         """The first instant (ns) at which `tick` has something to do."""

@@ -11,7 +11,7 @@ be one. Ways and MSHRs are reserved before a request leaves, so completions alwa
 from __future__ import annotations
 
 from collections import Counter, deque
-from collections.abc import Container
+from collections.abc import Callable, Container
 
 from hsl._generated.constants import (
     ERROR_LOG_ENTRIES,
@@ -58,6 +58,8 @@ class RequestAgent:
         # At most 2 messages per MSHR, 1 per NCR, and an answer per snoop that the node lets in.
         self.outbox: list[Message] = []
         self.errors: list[tuple[ErrorCode, str, Message | None]] = []  # at most ERROR_LOG_ENTRIES
+        # (home, now): may copies of its lines be used? The node sets it where ports sleep. HSL 3.7.5
+        self.lease: Callable[[int, int], bool] | None = None
         self.lost: set[int] = set()  # homes that are fenced, at most one per NID
         self.cache = Cache(config.sets, config.ways)
         self._interpreter = Interpreter(table, ACTIONS, self.coverage, states=RA_STATES, events=RA_EVENTS)
@@ -330,6 +332,9 @@ class RequestAgent:
                 return True
         elif line.way:
             self.cache.touch(line)
+            if self.lease is not None and line.home is not None and not self.lease(line.home, now):
+                self._starving.put(line.addr, ("lease", line.home))
+                return True
         turn = Turn(self, line, kind, now, ticket)
         self._run(turn)
         if kind == "evict" and not turn.sent:  # nothing to drop

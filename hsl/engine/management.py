@@ -52,7 +52,7 @@ class NodeServices:
         """Declare a node lost at every home; who is a neighbour sees its port go down. HSL 6.2 F1, F4."""
         for home in self._homes.values():
             if not home.fenced(nid):
-                home.fence(nid, now)
+                home.isolate(nid, now)
                 home.fences.append(nid)
         self._log(nid).add(now, ErrorCode.FENCED, f"node {nid} is declared lost by management")
         return Err.OK

@@ -66,10 +66,11 @@ def drop_session(link: Link, got: Input, now: int) -> End:
 def take_peer(link: Link, got: Input, now: int) -> End:
     """`V`: PEER.
 
-    While the owner has not finished the loss of the last session the peer is not taken (HOLD, 6.2 F5).
+    Not while the owner has not finished the loss of the last session (HOLD, 6.2 F5), nor beside a session:
+    the peer would take its own EPOCH in our HELLO as a sign that the session is over [HSL-LNK-059].
     """
     assert got.ctl is not None
-    if link.port.hold:
+    if link.port.hold or link.port.bond.alive:
         return LinkState.DETECT
     body = got.ctl.body
     link.peer, link.peer_guid = got.ctl.epoch, body["guid"]
@@ -316,10 +317,12 @@ def accept(link: Link, got: Input, now: int) -> End:
     assert flit is not None
     advanced = link.tx.acknowledge(flit.ack)
     link.progress = bool(advanced)
+    link.taken = True
     if advanced is None:
         text = f"ACK {flit.ack}; expected {link.tx.base - 1} to {link.tx.next - 1} modulo 1024"
         link.log(ErrorCode.ACK_RANGE, text, now, got.data)
         if got.ctl is not None and got.ctl.op in ACKING:
+            link.taken = False
             return link.state  # the whole flit is dropped
     elif advanced:
         link.progressed(now)

@@ -321,6 +321,10 @@ enum hsl_requirement {
     HSL_REQ_LNK_053,
     HSL_REQ_LNK_054,
     HSL_REQ_LNK_055,
+    HSL_REQ_LNK_056,
+    HSL_REQ_LNK_057,
+    HSL_REQ_LNK_058,
+    HSL_REQ_LNK_059,
     HSL_REQ_BND_001,
     HSL_REQ_BND_002,
     HSL_REQ_BND_003,
@@ -395,6 +399,8 @@ enum hsl_requirement {
     HSL_REQ_COH_047,
     HSL_REQ_COH_048,
     HSL_REQ_COH_049,
+    HSL_REQ_COH_050,
+    HSL_REQ_COH_051,
     HSL_REQ_COH_055,
     HSL_REQ_COH_056,
     HSL_REQ_COH_057,
@@ -419,6 +425,12 @@ enum hsl_requirement {
     HSL_REQ_RAS_004,
     HSL_REQ_RAS_005,
     HSL_REQ_RAS_006,
+    HSL_REQ_RAS_007,
+    HSL_REQ_RAS_008,
+    HSL_REQ_RAS_009,
+    HSL_REQ_RAS_010,
+    HSL_REQ_RAS_011,
+    HSL_REQ_RAS_012,
     HSL_REQ_RAS_013,
     HSL_REQ_RAS_014,
     HSL_REQ_RAS_015,
@@ -518,6 +530,10 @@ enum hsl_requirement {
     "HSL-LNK-053", \
     "HSL-LNK-054", \
     "HSL-LNK-055", \
+    "HSL-LNK-056", \
+    "HSL-LNK-057", \
+    "HSL-LNK-058", \
+    "HSL-LNK-059", \
     "HSL-BND-001", \
     "HSL-BND-002", \
     "HSL-BND-003", \
@@ -592,6 +608,8 @@ enum hsl_requirement {
     "HSL-COH-047", \
     "HSL-COH-048", \
     "HSL-COH-049", \
+    "HSL-COH-050", \
+    "HSL-COH-051", \
     "HSL-COH-055", \
     "HSL-COH-056", \
     "HSL-COH-057", \
@@ -616,6 +634,12 @@ enum hsl_requirement {
     "HSL-RAS-004", \
     "HSL-RAS-005", \
     "HSL-RAS-006", \
+    "HSL-RAS-007", \
+    "HSL-RAS-008", \
+    "HSL-RAS-009", \
+    "HSL-RAS-010", \
+    "HSL-RAS-011", \
+    "HSL-RAS-012", \
     "HSL-RAS-013", \
     "HSL-RAS-014", \
     "HSL-RAS-015", \

@@ -78,7 +78,7 @@
 #define HSL_T_CACK_TU 0x00080000u /* SLOW_EXP; fence the requester */
 #define HSL_T_REQ_TU 0x00200000u /* SLOW_EXP; first: report UNREACH; second: the home is lost */
 #define HSL_T_BUSY_TU 64u /* SLOW_EXP; the access is presented again; it doubles for the next BUSY of the same access, N_BUSY times at most */
-#define HSL_T_LOSS_TU 12288u /* SLOW_EXP; the peer can no longer use its copies */
+#define HSL_T_LOSS_TU 12288u /* SLOW_EXP; proof (6.2 F4) */
 
 /* Counts. */
 #define HSL_N_ACK 64u /* PROT accepted since the last flit sent that make an ACK due at once; at most max(1, window/4) */

@@ -76,7 +76,7 @@ package hsl_pkg;
   localparam logic [31:0] T_CACK_TU = 32'h00080000; // SLOW_EXP; fence the requester
   localparam logic [31:0] T_REQ_TU = 32'h00200000; // SLOW_EXP; first: report UNREACH; second: the home is lost
   localparam logic [31:0] T_BUSY_TU = 32'd64; // SLOW_EXP; the access is presented again; it doubles for the next BUSY of the same access, N_BUSY times at most
-  localparam logic [31:0] T_LOSS_TU = 32'd12288; // SLOW_EXP; the peer can no longer use its copies
+  localparam logic [31:0] T_LOSS_TU = 32'd12288; // SLOW_EXP; proof (6.2 F4)
 
   // Counts
   localparam logic [31:0] N_ACK = 32'd64; // PROT accepted since the last flit sent that make an ACK due at once; at most max(1, window/4)

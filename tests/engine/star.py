@@ -27,7 +27,7 @@ CPU_HOME, CPU_IO, CPU_CORES = 0, 1, (2, 3)
 GPUS = {"a": 16, "b": 32}  # first NID: the cache; the next is the I/O agent
 TU_EXPONENT = 6
 TIMERS = {"T_SNP": 50_000, "T_CACK": 100_000}
-T_REQ = 600_000
+T_REQ = 2_000_000  # more than T_SNP, T_CACK and 2 T_LOSS together (5.11)
 STEPS = 400_000
 MAP = AddressMap(
     [
