@@ -13,15 +13,13 @@ from typing import Final
 
 from hsl._generated.constants import (
     LINE_BYTES,
-    MAX_NID,
-    MAX_TXN,
     TIMERS,
     ErrorCode,
     Op,
     St,
     Vc,
 )
-from hsl._generated.tables import HA_EVENTS, HA_GUARDS, HA_STATES, HA_TABLE, OPCODES
+from hsl._generated.tables import HA_EVENTS, HA_GUARDS, HA_STATES, HA_TABLE
 from hsl.agents.address_map import SamEntry
 from hsl.agents.arrival import distrusted, refusal
 from hsl.agents.directory import Holders
@@ -34,7 +32,7 @@ from hsl.agents.memory_leg import GONE
 from hsl.agents.peers import Peers
 from hsl.agents.shares import Place, Shares
 from hsl.agents.transaction import GUARDS, NO_NODE, Transaction
-from hsl.agents.waiting import LOST, RECALL, Recall, Waiting
+from hsl.agents.waiting import LISTING, LOST, RECALL, RECALL_LIMIT, RECALL_SRC, Recall, Waiting
 from hsl.codec.checks import Negotiated
 from hsl.codec.message import Message
 from hsl.errors import ConfigError
@@ -46,10 +44,6 @@ NAMES: Final = {int(op): op.name for op in Op}
 ANSWERS: Final = {
     (int(op), int(st)): f"{op.name}_{st.name}" for op in (Op.SnpRsp, Op.SnpRspData) for st in St
 }
-LISTING: Final = frozenset(info.name for info in OPCODES.values() if any(info.grants))  # they need an entry
-RECALL_SRC: Final = MAX_NID + 1  # a recall stands behind all requests of its instant (5.4 T10)
-# Recalls that may be open at once: they come from management software, one range after the other.
-RECALL_LIMIT = 16
 
 
 class HomeAgent:
@@ -63,12 +57,7 @@ class HomeAgent:
     def __init__(
         self, config: HomeConfig, memory: Memory | None, coverage: Counter[tuple[str, str]] | None = None
     ) -> None:
-        if not 0 < config.tshrs <= MAX_TXN:
-            raise ConfigError(f"home {config.nid}: {config.tshrs} TSHRs; expected 1..{MAX_TXN}")
-        if config.directory_lines < 1:
-            raise ConfigError(
-                f"home {config.nid}: {config.directory_lines} directory lines; expected 1 or more"
-            )
+        config.check()
         self.config = config
         self.nid = config.nid
         self._peers = Peers(config.negotiated)

@@ -87,7 +87,6 @@ class RequestAgent:
         self._now = 0
 
     # ---- what the node and programs call
-
     @property
     def full(self) -> bool:
         """No access is taken before others end or `completions` is called."""
@@ -228,7 +227,6 @@ class RequestAgent:
         return bytes(line.data) if line and line.state in READABLE else None
 
     # ---- what the actions call
-
     def log(self, code: ErrorCode, text: str, message: Message | None = None) -> None:
         """An entry for the node's error log."""
         if len(self.errors) < ERROR_LOG_ENTRIES:
@@ -294,7 +292,6 @@ class RequestAgent:
         self.counters.retries += 1
 
     # ---- turns
-
     def _home(self, addr: int) -> int | None:
         entry = self.config.address_map.lookup(addr)
         return None if entry is None or entry.type == SamType.MMIO else entry.home_of(addr)
@@ -393,7 +390,6 @@ class RequestAgent:
             self._outstanding.stop(request)
 
     # ---- MSHRs and ways
-
     def _gone(self) -> list[Request]:
         """Return the requests whose CmpAck is in a flit and whose MSHR is not yet free."""
         return acked(self._leaving, self.outbox, self.unsent_acks)
@@ -458,7 +454,6 @@ class RequestAgent:
             self._pass_fence(now)
 
     # ---- program order
-
     def _begin(self, ticket: Ticket, now: int) -> None:
         access, kind = ticket.access, KINDS[ticket.access.kind]
         self._unperformed[kind.order] += 1
