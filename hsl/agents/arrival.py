@@ -1,4 +1,4 @@
-"""What a home judges before its table: the checks of a request, and what a VIRAL port does to an answer."""
+"""The judgement of a home before its table: the checks of a request, and what a VIRAL port does to an answer."""
 
 from __future__ import annotations
 

@@ -15,7 +15,7 @@ __all__ = ["Losses"]
 
 
 class Losses:
-    """What a node does about losses; `gate_of` finds the port of a NID, `free` returns credits.
+    """The reaction of a node to losses; `gate_of` finds the port of a NID, `free` returns credits.
 
     `forget` drops the messages between two agents of the node.
     """
@@ -52,7 +52,7 @@ class Losses:
             self.gone(gate, now)
 
     def gone(self, gate: Gate, now: int) -> None:
-        """Who was behind the port cannot use copies any more: walk the lines. HSL 6.2 F2, F4."""
+        """Walk the lines: those behind the port can no longer use their copies. HSL 6.2 F2, F4."""
         if not gate.port.hold:
             return
         for nid in gate.lost:

@@ -27,7 +27,7 @@ _LAST_WORDS: Final = frozenset({CtlOp.DISABLE, CtlOp.ERR_FATAL})
 
 
 class Loss:
-    """What a port knows of its session, and of the end of it."""
+    """The knowledge of a port about its session, and about the end of it."""
 
     def __init__(self, port: Port) -> None:
         self._port = port
@@ -59,7 +59,7 @@ class Loss:
 
     @property
     def deadline(self) -> int:
-        """When T_LOSS expires, in ns; NEVER while nothing is lost."""
+        """The end of T_LOSS in ns; NEVER while nothing is lost."""
         return self._end if self.open else NEVER
 
     def expire(self, now: int) -> None:

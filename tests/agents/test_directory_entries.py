@@ -98,7 +98,7 @@ def test_a_busy_line_that_is_always_asked_for_is_a_victim() -> None:
     rig.send(Op.ReadUnique, B)
     rig.send(Op.ReadUnique, C, addr=OTHER)
     rig.now = 1
-    served = []
+    served: list[int] = []
     for _ in range(4):
         rig.now += 1
         other = A if grant.dst == B else B
