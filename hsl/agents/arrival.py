@@ -1,4 +1,4 @@
-"""The judgement of a home before its table: the checks of a request, and what a VIRAL port does to an answer."""
+"""The judgement of a home before its table: requests that it refuses, answers that it does not trust."""
 
 from __future__ import annotations
 
