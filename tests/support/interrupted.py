@@ -29,7 +29,8 @@ MARK = "HSL_TEST_FAMILY"
 PATIENCE = 60.0  # seconds until something that must happen counts as missing; a loaded machine is slow
 DYING = 10.0  # seconds in which a process that was killed comes to its end
 EXPECTED = re.compile(
-    r"seed \d+|telemetry at \S+|listening at \S+|hsl demo .*|.*\b\d+ of \d+\b.*|watching \S+|waiting for .*"
+    r"seed \d+(; timers: .*)?|"
+    r"telemetry at \S+|listening at \S+|hsl demo .*|.*\b\d+ of \d+\b.*|watching \S+|waiting for .*"
 )
 INTERRUPTED = 2
 
