@@ -152,7 +152,7 @@ def test_the_home_is_looked_up_again() -> None:
 
 
 def test_a_request_by_the_old_entry_is_outdated_until_it_is_completed() -> None:
-    """What a CfgWrite of the entry waits for; a line in back-off has no request. [HSL-COH-061]."""
+    """A CfgWrite of the entry waits for requests under way; a line in back-off has none. [HSL-COH-061]."""
     amap = AddressMap([SamEntry(BASE, BASE + 4095, home=HOME)])
     one = agent(amap=amap, tu=TU)
     one.submit(store(A), 0)

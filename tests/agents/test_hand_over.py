@@ -85,7 +85,7 @@ def test_a_line_that_is_dirty_elsewhere_is_owned_without_memory(op: Op, negotiat
 
 
 def test_hand_over_is_agreed_for_each_port() -> None:
-    """What one port has agreed to holds for its own nodes only. [HSL-COH-045]."""
+    """The agreement of a port holds for the nodes behind it only. [HSL-COH-045]."""
     rig = SlowRig()
     rig.home.attach(range(A, A + 1), NO_HAND)
     dirty_at_b(rig)

@@ -268,7 +268,7 @@ def test_snoop_of_a_node_under_isolation_waits(snooped: bool) -> None:
 
 
 def test_request_of_a_node_under_isolation_gets_no_answer() -> None:
-    """What runs for the lost node ends without an answer, before the walk [HSL-RAS-008]."""
+    """A transaction of the lost node ends without an answer, before the walk [HSL-RAS-008]."""
     rig = Rig()
     rig.hold(A, addr=OTHER)
     rig.put("X")
