@@ -310,6 +310,7 @@ class Register(IntEnum):
     RECALL = 0x30  # D0 first, D1 last address; Cmp when no line of the range is listed
     RATE = 0x40  # 31:0 messages per 1024 TU, 63:32 bucket size; 0 = off
     CFGMASTER = 0x48  # 9:0 NID, 10 on: CfgWrite of any other SRC ends with ERR=ACCESS
+    VECTORS = 0x60  # 31:0 interrupt vectors; an Intr of another VECTOR ends with ERR=DECODE
 
 
 class ErrMsgKind(IntEnum):

@@ -242,6 +242,10 @@ CFGMASTER_D0_FIELDS: Rows = (
     ("on", 10, 0x1),
 )
 CFGMASTER_D0 = Bits(Int64ul, CFGMASTER_D0_FIELDS)
+VECTORS_D0_FIELDS: Rows = (
+    ("count", 0, 0xFFFFFFFF),
+)
+VECTORS_D0 = Bits(Int64ul, VECTORS_D0_FIELDS)
 INTR_D0_FIELDS: Rows = (
     ("vector", 0, 0xFFFFFFFF),
     ("data", 32, 0xFFFFFFFF),

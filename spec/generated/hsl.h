@@ -324,6 +324,7 @@ enum hsl_register {
     HSL_REGISTER_RECALL = 0x30, /* D0 first, D1 last address; Cmp when no line of the range is listed */
     HSL_REGISTER_RATE = 0x40, /* 31:0 messages per 1024 TU, 63:32 bucket size; 0 = off */
     HSL_REGISTER_CFGMASTER = 0x48, /* 9:0 NID, 10 on: CfgWrite of any other SRC ends with ERR=ACCESS */
+    HSL_REGISTER_VECTORS = 0x60, /* 31:0 interrupt vectors; an Intr of another VECTOR ends with ERR=DECODE */
 };
 
 /* err_msg: values of 8 bits. */
@@ -586,6 +587,10 @@ enum hsl_ra_state {
 #define HSL_CFGMASTER_D0_NID_MASK 0x00000000000003FFull
 #define HSL_CFGMASTER_D0_ON_SHIFT 10u /* nobody else may */
 #define HSL_CFGMASTER_D0_ON_MASK 0x0000000000000001ull
+
+/* VECTORS_D0, 8 bytes. */
+#define HSL_VECTORS_D0_COUNT_SHIFT 0u /* vectors 0..COUNT - 1 are there */
+#define HSL_VECTORS_D0_COUNT_MASK 0x00000000FFFFFFFFull
 
 /* INTR_D0, 8 bytes. */
 #define HSL_INTR_D0_VECTOR_SHIFT 0u /* which interrupt */

@@ -321,7 +321,8 @@ package hsl_pkg;
     REGISTER_DRAIN = 7'h28, // switch: 9:0 and 25:16 NIDs; Cmp when no message between the two is left
     REGISTER_RECALL = 7'h30, // D0 first, D1 last address; Cmp when no line of the range is listed
     REGISTER_RATE = 7'h40, // 31:0 messages per 1024 TU, 63:32 bucket size; 0 = off
-    REGISTER_CFGMASTER = 7'h48 // 9:0 NID, 10 on: CfgWrite of any other SRC ends with ERR=ACCESS
+    REGISTER_CFGMASTER = 7'h48, // 9:0 NID, 10 on: CfgWrite of any other SRC ends with ERR=ACCESS
+    REGISTER_VECTORS = 7'h60 // 31:0 interrupt vectors; an Intr of another VECTOR ends with ERR=DECODE
   } register_e;
 
   // err_msg
@@ -558,6 +559,11 @@ package hsl_pkg;
     logic on; // 10:10 nobody else may
     logic [9:0] nid; // 9:0 who may write
   } cfgmaster_d0_t;
+
+  typedef struct packed { // 8 bytes
+    logic [31:0] zero_32; // 63:32 sent 0
+    logic [31:0] count; // 31:0 vectors 0..COUNT - 1 are there
+  } vectors_d0_t;
 
   typedef struct packed { // 8 bytes
     logic [31:0] data; // 63:32 its data
