@@ -194,7 +194,7 @@ def new_epochs(target: Target) -> None:
     peer.run(lambda: peer.peer, 2.0)
     for n in target.turns():
         peer.epoch = target.rng.randrange(1, 1 << 32)
-        peer.ctl(HELLO, seen=1, magic=b"HSLO", guid=peer.guid, links=1, min_major=1, max_major=1)
+        peer.ctl(HELLO, seen=1, magic=b"HSL1", guid=peer.guid, links=1, min_major=1, max_major=1)
         peer.ctl(CAPS, record=pack_record(peer.caps))
         if n % 16 == 15:
             list(peer.wire.frames(0))
@@ -217,7 +217,7 @@ def fuzz_hello(target: Target) -> None:
     for n in target.turns():
         peer = target.peer()
         fields = {name: target.rng.randrange(256) for name in ("link", "links", "min_major", "max_major")}
-        magic = b"HSLO" if n % 2 else target.rng.randbytes(4)
+        magic = b"HSL1" if n % 2 else target.rng.randbytes(4)
         with suppress(Gone):
             peer.ctl(HELLO, magic=magic, guid=target.rng.getrandbits(64), **fields)
             peer.run(seconds=0.005)
@@ -387,7 +387,7 @@ def old_hello(target: Target) -> None:
     first.close()
     peer = target.up()
     peer.ctl(
-        HELLO, epoch=first.epoch, peer=0, magic=b"HSLO", guid=peer.guid, links=1, min_major=1, max_major=1
+        HELLO, epoch=first.epoch, peer=0, magic=b"HSL1", guid=peer.guid, links=1, min_major=1, max_major=1
     )
     peer.run(seconds=0.5)
 

@@ -219,7 +219,7 @@ def fill(rest: bytes, take: Callable[[], Message | None], form: Format) -> tuple
 
 # ---- control flits and capabilities (3.3)
 BODIES = {
-    HELLO: ("<4sQ6B", "magic guid link links min_major min_minor max_major max_minor"),
+    HELLO: ("<4sQ6B2xI", "magic guid link links min_major min_minor max_major max_minor port"),
     CAPS: ("<40sI", "record cfg_hash"), INITFC: ("<7H", "credits"), NAK: ("<H", "exp"),
     PM_REQ: ("<BB", "level tag"), 0x21: ("<BB", "level tag"), PM_NAK: ("<BB", "level tag"),
     RETRAIN_REQ: ("<B", "reason"), RESYNC: ("<HH", "exp rn"), RESYNC_ACK: ("<HH", "exp rn"),
@@ -486,7 +486,7 @@ class Peer:
     def ctl(self, op: int, **fields: Any) -> None:
         """Send a CTL with the EPOCH pair of now; `fields` are those of the pair, of its body and of H0."""
         head = {name: fields.pop(name) for name in Flit._fields if name in fields}
-        fields = {"epoch": self.epoch, "peer": self.peer} | fields
+        fields = {"epoch": self.epoch, "peer": self.peer, "port": self.epoch} | fields
         self.flit(ft=CTL, payload=pack_ctl(op, **fields), **head)
 
     def prot(self, payload: bytes = b"", **head: Any) -> None:
@@ -632,7 +632,7 @@ class Peer:
         self.shake, self.shaken = False, time.monotonic()
         if self.state == "DETECT":
             self.ctl(
-                HELLO, seen=bool(self.peer), magic=b"HSLO", guid=self.guid, links=1, min_major=1, max_major=1
+                HELLO, seen=bool(self.peer), magic=b"HSL1", guid=self.guid, links=1, min_major=1, max_major=1
             )
         elif self.state == "CONFIG":
             self.ctl(CAPS, seen=self.seen, record=pack_record(self.caps), cfg_hash=self.config_hash())

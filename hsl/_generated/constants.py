@@ -10,7 +10,7 @@ PROFILE_NAME: Final = "HSL Open Reference Profile"
 PROFILE_SHORT: Final = "HSL-ORP"
 PROFILE_SENTENCE: Final = "This is an independent open reference profile. Hygon's own HSL wire format is not public; nothing here claims compatibility with it."
 VERSION: Final = (1, 0)
-MAGIC: Final = b"HSLO"
+MAGIC: Final = b"HSL1"
 LINE_BYTES: Final = 64  # bytes of a coherent line (5.1)
 GRANULE_BYTES: Final = 8  # bytes of a granule (2.5)
 SEQ_MODULUS: Final = 1024  # sequence numbers count modulo this (3.4.1)
@@ -265,7 +265,7 @@ class ErrorCode(IntEnum):
     CFG = 10  # configurations do not fit
     MAC = 11  # authentication failed, or plain PROT after IDE, or PROT_S without IDE
     RESERVED_FT = 12  # reserved flit type
-    SRC_SPOOF = 13  # SRC outside the negotiated range
+    SRC_SPOOF = 13  # SRC outside the negotiated range, or a snoop of a node that is not the home
     ACCESS = 14  # access list denies
     RATE = 15  # too many messages
     LOST = 16  # link lost: T_STATE, N_RECOV or bond drop

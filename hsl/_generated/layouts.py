@@ -111,7 +111,7 @@ CTL_HEADER = Struct("ctl_op" / Int8ul, "flags" / Int8ul, "zero" / Int16ul, "epoc
 CTL_BODY_OFFSET = 12
 CTL_BODY_BYTES = 44
 CTL_BODIES = {
-    0x01: Struct("magic" / Bytes(4), "guid" / Int64ul, "link" / Int8ul, "links" / Int8ul, "min_major" / Int8ul, "min_minor" / Int8ul, "max_major" / Int8ul, "max_minor" / Int8ul, "rest" / Bytes(26)),
+    0x01: Struct("magic" / Bytes(4), "guid" / Int64ul, "link" / Int8ul, "links" / Int8ul, "min_major" / Int8ul, "min_minor" / Int8ul, "max_major" / Int8ul, "max_minor" / Int8ul, "zero" / Int16ul, "port" / Int32ul, "rest" / Bytes(20)),
     0x02: Struct("record" / Bytes(40), "cfg_hash" / Int32ul),
     0x03: Struct("credits" / Array(7, Int16ul), "rest" / Bytes(30)),
     0x10: Struct("exp" / Int16ul, "rest" / Bytes(42)),
@@ -128,7 +128,7 @@ CTL_BODIES = {
     0x52: Struct("base" / Int8ul, "mask" / Int8ul, "rest" / Bytes(42)),
 }
 CTL_FIELDS = {
-    0x01: ("magic", "guid", "link", "links", "min_major", "min_minor", "max_major", "max_minor",),
+    0x01: ("magic", "guid", "link", "links", "min_major", "min_minor", "max_major", "max_minor", "port",),
     0x02: ("record", "cfg_hash",),
     0x03: ("credits",),
     0x10: ("exp",),

@@ -90,9 +90,9 @@ class CoherenceRow(NamedTuple):
 
 OPCODES: dict[int, OpInfo] = {
     0x20: OpInfo(32, "ReadShared", 1, False, (3,), "0", "line", "zero", "zero", (160,), (1, 2), 0, "RC", "", False, False),
-    0x21: OpInfo(33, "ReadUnique", 1, False, (3,), "0", "line", "zero", "zero", (160,), (2,), 0, "WC", "", False, False),
+    0x21: OpInfo(33, "ReadUnique", 1, False, (3,), "0", "line", "zero", "zero", (160,), (2,), 0, "RWC", "", False, False),
     0x22: OpInfo(34, "MakeUnique", 1, False, (3,), "0", "line", "zero", "zero", (128,), (3,), 0, "WC", "", False, False),
-    0x23: OpInfo(35, "Upgrade", 1, False, (3,), "0", "line", "zero", "zero", (128, 160), (2,), 0, "WC", "", False, False),
+    0x23: OpInfo(35, "Upgrade", 1, False, (3,), "0", "line", "zero", "zero", (128, 160), (2,), 0, "RWC", "", False, False),
     0x24: OpInfo(36, "ReadOnce", 1, False, (3,), "0", "line", "zero", "zero", (160,), (0,), 0, "R", "", False, False),
     0x25: OpInfo(37, "Flush", 1, False, (3,), "0", "line", "zero", "zero", (128,), (0,), 0, "W", "", False, False),
     0x26: OpInfo(38, "Evict", 1, False, (3,), "0", "line", "zero", "zero", (128,), (0,), 0, "", "", False, False),
@@ -513,7 +513,7 @@ LINK_ROWS: tuple[LinkRow, ...] = (
         Cell(("E",), LinkState.DEAD),
         Cell(("E",), None),
     )),
-    LinkRow(29, "HELLO_own_or_zero", "hello", "HELLO with own GUID or EPOCH 0", (
+    LinkRow(29, "HELLO_own_or_zero", "hello", "HELLO with own GUID or EPOCH 0, or with PORT 0 and the own magic", (
         Cell(("i",), None),
         Cell(("c",), None),
         Cell(("c",), None),

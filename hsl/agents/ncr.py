@@ -99,7 +99,7 @@ class NcrRequests:
             self._finish(ticket, now, Err.UNREACH, b"", False)
 
     def complete(self, request: Request, message: Message, now: int) -> bool:
-        """Take the completion of an NCR request; False when the request cannot have this one (T3, 5.12)."""
+        """Take the completion of an NCR request; False if it cannot have this one (T3, T16 [HSL-SEC-013])."""
         data = b""
         if not message.err:
             if message.op not in OPCODES[request.op].completion:

@@ -40,6 +40,8 @@ from hsl.codec.message import Message
 from hsl.errors import ConfigError
 
 SNOOPS = {int(op): op.name for op in Op if OPCODES[op].vc == Vc.SNP}
+# Their answers are taken as they come, or a VIRAL node could not be diagnosed. HSL 6.1 [HSL-RAS-015]
+DIAGNOSTIC = frozenset({Op.CfgRead, Op.MgmtMsg})
 COMPLETIONS = {(int(op), int(st)): f"{op.name}_{st.name}" for op in (Op.Cmp, Op.CmpData) for st in St}
 
 
@@ -139,8 +141,8 @@ class RequestAgent:
         finished, self._finished = self._finished, []
         return finished
 
-    def receive(self, message: Message, now: int) -> None:
-        """Take a SNP, RSP or DAT message for this agent; never waits (D3, D4)."""
+    def receive(self, message: Message, now: int, viral: bool = False) -> None:
+        """Take a SNP, RSP or DAT message; never waits (D3, D4). `viral`: its port shows VIRAL."""
         self._now = now
         self._collect()
         if message.src in self.lost:  # 6.2 F6
@@ -148,7 +150,7 @@ class RequestAgent:
         elif message.op in SNOOPS:
             self._snoop(message, now)
         elif message.op in (Op.Cmp, Op.CmpData):
-            self._complete(message, now)
+            self._complete(message, now, viral)
         else:
             self.proto(f"opcode {message.op:#x} is nothing for a request agent", message)
         self._go_on(now)
@@ -265,7 +267,7 @@ class RequestAgent:
         return None if entry is None or entry.type == SamType.MMIO else entry.home_of(addr)
 
     def _home_of(self, line: Line) -> int | None:
-        """Return the NID of the line's home. A cached copy keeps the home that granted it."""
+        """Return the NID of the line's home. A copy keeps the home that granted it [HSL-SEC-014]."""
         return self._home(line.addr) if line.state == "I" or line.home is None else line.home
 
     def _run(self, turn: Turn) -> None:
@@ -306,25 +308,31 @@ class RequestAgent:
     def _snoop(self, message: Message, now: int) -> None:
         self.counters.snoops += 1
         line = self.cache.lines.get(message.addr)
-        # A node that is not the line's home gets the answer of an agent that does not hold it (T11): it
-        # learns and takes nothing.
-        known = line is not None and self._home_of(line) == message.src
-        seen = line if line is not None and known else Line(message.addr)
+        home = self._home(message.addr) if line is None else self._home_of(line)
+        if home != message.src:  # HSL 5.4 T16 [HSL-SEC-011]: as an agent that does not hold the line (T11)
+            self.counters.odd += 1
+            text = f"snoop of {message.addr:#x} by node {message.src}; its home is {home}"
+            self.log(ErrorCode.SRC_SPOOF, text, message)
+            self.outbox.append(wire.snoop_answer(message, self.nid, St.I))
+            return
+        seen = line or Line(message.addr)
         self._run(Turn(self, seen, SNOOPS[message.op], now, message=message))
-        if known:
-            self._settle(seen, now)
+        if line is not None:
+            self._settle(line, now)
 
-    def _complete(self, message: Message, now: int) -> None:
+    def _complete(self, message: Message, now: int, viral: bool) -> None:
         request = self._outstanding.find(message.txn)
+        if viral and message.data and request is not None and request.op not in DIAGNOSTIC:
+            message = message._replace(poison=1)  # HSL 6.1 [HSL-RAS-013]
         event = "Cmp_ERR" if message.err else COMPLETIONS.get((message.op, message.st))
-        if request is None or request.dst != message.src or event is None:  # T3
+        if request is None or request.dst != message.src or event is None:  # T3, T16 [HSL-SEC-012]
             self.proto(
                 f"completion of TXN {message.txn} from {message.src}, which is not outstanding", message
             )
         elif request.line is None:
             if not self._ncr.complete(request, message, now):
                 self.proto(f"{event} completes no {Op(request.op).name}", message)
-        elif message.op == Op.CmpData and not message.err and message.len != request.len:  # 5.12
+        elif message.op == Op.CmpData and not message.err and message.len != request.len:  # T16 [HSL-SEC-013]
             self.proto(f"CmpData with LEN {message.len} for a request of LEN {request.len}", message)
         else:
             line = request.line

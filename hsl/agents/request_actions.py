@@ -13,7 +13,7 @@ from hsl.agents import atomics
 from hsl.agents.access import Access, Ticket, span
 from hsl.agents.cache import Line
 from hsl.agents.interpreter import Action
-from hsl.agents.wire import LINE_LEN
+from hsl.agents.wire import LINE_LEN, snoop_answer
 from hsl.codec.message import Message
 
 if TYPE_CHECKING:
@@ -141,10 +141,7 @@ def send(turn: Turn, name: str) -> None:
 
 def rsp(turn: Turn, st: str) -> None:
     """Send SnpRsp."""
-    snoop = turn.cause
-    turn.agent.outbox.append(
-        Message(Op.SnpRsp, turn.agent.nid, snoop.src, snoop.txn, st=St[st], qos=snoop.qos, trace=snoop.trace)
-    )
+    turn.agent.outbox.append(snoop_answer(turn.cause, turn.agent.nid, St[st]))
 
 
 def rspdata(turn: Turn, st: str) -> None:

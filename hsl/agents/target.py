@@ -104,12 +104,13 @@ class MemoryTarget:
 
     def answered(self, message: Message) -> None:
         """The answer to a CONTENT_LOST; an error leaves the range unserved until the next session."""
-        if message.src not in self.homes or message.txn not in self._untold:
-            text = f"memory target {self.nid} asked for no answer with TXN {message.txn}"
+        fits = message.err or (message.op == Op.CmpData and message.len == LINE_LEN)
+        if message.src not in self.homes or message.txn not in self._untold or not fits:  # 5.4 T16
+            text = f"memory target {self.nid} asked for no answer with TXN {message.txn}, or for another one"
             self.errors.append((ErrorCode.PROTO, text, message))
             return
-        status = MGMT_ANSWER_D0.parse(message.data[:GRANULE_BYTES])["status"] if message.data else message.err
-        if not (message.err or status or message.poison):
+        status = message.err or MGMT_ANSWER_D0.parse(message.data[:GRANULE_BYTES])["status"]
+        if not (status or message.poison):
             self._untold.discard(message.txn)
             self.blank = bool(self._untold)
 

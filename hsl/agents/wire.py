@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Callable
 
-from hsl._generated.constants import LINE_BYTES, Op
+from hsl._generated.constants import LINE_BYTES, Op, St
 from hsl._generated.tables import OPCODES
 from hsl.agents import atomics
 from hsl.agents.access import Access, span, spread
@@ -66,6 +66,11 @@ def answer_len(op: int, access: Access | None) -> int:
         assert access is not None
         return atomics.shape(access.aop, access.size).answer
     return LINE_LEN
+
+
+def snoop_answer(snoop: Message, src: int, st: St) -> Message:
+    """The SnpRsp of a snoop, without data. HSL 2.6."""
+    return Message(Op.SnpRsp, src, snoop.src, snoop.txn, st=st, qos=snoop.qos, trace=snoop.trace)
 
 
 NCR_OPS = {

@@ -343,7 +343,7 @@ class Node:
         if (home := self.homes.get(message.dst)) is not None:
             home.receive(message, now, gate is not None and gate.port.peer_viral)
         elif (agent := self.agents.get(message.dst)) is not None:
-            agent.receive(message, now)
+            agent.receive(message, now, gate is not None and gate.port.peer_viral)
         elif (target := self.targets.get(message.dst)) is not None:
             target.answered(message)
         else:

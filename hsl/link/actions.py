@@ -66,8 +66,9 @@ def take_peer(link: Link, got: Input, now: int) -> End:
     assert got.ctl is not None
     if link.port.hold:
         return LinkState.DETECT
-    link.peer, link.peer_guid = got.ctl.epoch, got.ctl.body["guid"]
-    link.peer_links = got.ctl.body["links"]
+    body = got.ctl.body
+    link.peer, link.peer_guid = got.ctl.epoch, body["guid"]
+    link.peer_links, link.peer_port = body["links"], body["port"]
     link.due["HELLO"] = 0
     return None
 

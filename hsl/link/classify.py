@@ -84,9 +84,11 @@ def _ctl(link: Link, flit: Flit) -> Input:
 
 def _hello(link: Link, ctl: Ctl) -> Input:
     """Rows 29 to 34."""
-    if ctl.body["guid"] == link.config.guid or ctl.epoch == 0:
-        return Input("HELLO_own_or_zero", text="HELLO with the own GUID or EPOCH 0")
-    if wrong := _mismatch(link, ctl.body):
+    body = ctl.body
+    no_port = body["magic"] == MAGIC and not body["port"]  # a first edition has none: row 30 refuses it
+    if body["guid"] == link.config.guid or ctl.epoch == 0 or no_port:
+        return Input("HELLO_own_or_zero", text="HELLO with the own GUID, EPOCH 0 or PORT 0")
+    if wrong := _mismatch(link, body):
         code, text = wrong
         return Input("HELLO_mismatch", code=code, text=text)
     epoch = "known" if ctl.epoch == link.peer else "new"

@@ -36,6 +36,7 @@ from hsl.shown import quoted
 __all__ = ["CapsResult", "PortConfig", "below_minima", "invalid_caps", "negotiate", "parse_caps"]
 
 VC_MASK_ALL: Final = sum(1 << vc for vc in Vc)
+EPOCH_TRIES: Final = 8  # values asked of `epoch` before its 0s and repeats are an error
 N_ACK_PER_WINDOW: Final = 4  # an ACK is due after a quarter of the window at the latest. HSL 3.1 N_ACK
 DEFAULT_CREDITS: Final = 32  # per VC: a window of 64 flits full of 64-byte data never waits for credit
 DEFAULT_QUEUE_CAP: Final = 1024  # messages waiting per VC; more than that is work for the caller to hold back
@@ -50,7 +51,7 @@ class PortConfig:
         roles: Role bits of the agents behind this end
         nid_base: first NID behind this end
         nid_count: NIDs behind this end, in a row from `nid_base`
-        epoch: function that returns the next EPOCH (32 bits; 0 and the previous value are skipped)
+        epoch: function that returns the next EPOCH or PORT (32 bits; 0 and the previous value are skipped)
         window: flits that may be sent and not acknowledged (3.4)
         n_ack: flits after which an ACK is due at the latest
         tu_exp: n of the offered time unit, TU = 2^n ns; the larger offer of both ends is taken
@@ -151,6 +152,14 @@ class PortConfig:
 
     def _default(self, vc: int) -> int:
         return DEFAULT_CREDITS if VC_RECEIVERS[vc] & self.roles else 0
+
+    def incarnation(self, last: int) -> int:
+        """Return a new EPOCH or PORT: 32 bits, not 0, not `last`. HSL 3.2.1."""
+        for _ in range(EPOCH_TRIES):
+            value = self.epoch()
+            if isinstance(value, int) and 0 < value < 1 << 32 and value != last:
+                return value
+        raise ConfigError(f"epoch() gave no new 32-bit value in {EPOCH_TRIES} calls; the last was {value!r}")
 
     def record(self) -> bytes:
         """The CAPS record that this side sends."""

@@ -24,7 +24,7 @@ from hsl._generated.constants import (
 from hsl._generated.tables import ERROR_SEVERITY, TRANSMIT_ORDER
 from hsl.codec.ctl import Ctl, encode_ctl
 from hsl.codec.flit import FORMATS, Flit
-from hsl.errors import CodecError, ConfigError
+from hsl.errors import CodecError
 from hsl.link.classify import (
     DEFAULT_TU_STATES,
     ENDED_STATES,
@@ -59,7 +59,6 @@ _PROT_COUNTER: Final = {
     "PROT_duplicate": "prot_duplicate",
     "PROT_ahead": "prot_gap",
 }
-_EPOCH_TRIES: Final = 8  # values asked of PortConfig.epoch before its 0s and repeats are an error
 _PM_LEVEL: Final = int(Power.L1)
 _LOG_BYTES: Final = 32  # of a flit in the error log. HSL 6.5
 
@@ -88,6 +87,7 @@ class Link:
         """All of 3.2.1 but EPOCH, codes N and D."""
         self.peer = 0
         self.peer_guid: int | None = None
+        self.peer_port = 0  # PORT of the peer, as its HELLO says
         self.peer_links = 1  # of the peer's port, as its HELLO says
         self.dropped = False  # DEAD by bond loss, or not in the bond: row 3 brings it back. HSL 4.1, 4.6
         self.seen = False
@@ -116,13 +116,8 @@ class Link:
         self.pm_sends = self.pm_quiet_until = self.tag = 0
 
     def new_epoch(self) -> None:
-        """A new EPOCH: 32 bits, not 0, not the previous one. HSL 3.2.1."""
-        for _ in range(_EPOCH_TRIES):
-            epoch = self.config.epoch()
-            if isinstance(epoch, int) and 0 < epoch < 1 << 32 and epoch != self.epoch:
-                self.epoch = epoch
-                return
-        raise ConfigError(f"epoch() gave no new 32-bit value in {_EPOCH_TRIES} calls; the last was {epoch!r}")
+        """Take a new EPOCH. HSL 3.2.1."""
+        self.epoch = self.config.incarnation(self.epoch)
 
     # ---------------------------------------------------------------------------------------------- states
 
@@ -236,6 +231,7 @@ class Link:
         foreign = got.event == "CTL_stale" or got.event.startswith("HELLO")
         if not self.viral_seen and not foreign and (joins or self.state in SESSION_STATES):
             self.viral_seen = True
+            self.port.see_viral()
             self.log(ErrorCode.VIRAL, "the peer is in viral containment", now, got.data)
 
     def progressed(self, now: int) -> None:
@@ -444,7 +440,7 @@ _BODIES: Final[dict[str, Callable[[Link, int], tuple[dict[str, Any], bool]]]] = 
     "PM_ACK": lambda link, tag: ({"level": _PM_LEVEL, "tag": tag}, False),
     "PM_NAK": lambda link, tag: ({"level": _PM_LEVEL, "tag": tag}, False),
     "RETRAIN_REQ": lambda link, _: ({}, False),
-    "HELLO": lambda link, _: (_hello(link.index, link.config), link.peer != 0),
+    "HELLO": lambda link, _: (_hello(link), link.peer != 0),
     "CAPS": lambda link, _: (_caps(link), link.seen),
     "INITFC": lambda link, _: ({"credits": list(link.port.advertised)}, link.seen),
     "RESYNC": lambda link, _: ({"exp": link.rx.exp, "rn": link.rn}, False),
@@ -453,10 +449,12 @@ _BODIES: Final[dict[str, Callable[[Link, int], tuple[dict[str, Any], bool]]]] = 
 }
 
 
-def _hello(index: int, config: PortConfig) -> dict[str, Any]:
+def _hello(link: Link) -> dict[str, Any]:
+    config = link.config
     low, high = config.min_version, config.max_version
-    names = ("magic", "guid", "link", "links", "min_major", "min_minor", "max_major", "max_minor")
-    return dict(zip(names, (MAGIC, config.guid, index, config.links, *low, *high), strict=True))
+    names = ("magic", "guid", "link", "links", "min_major", "min_minor", "max_major", "max_minor", "port")
+    values = (MAGIC, config.guid, link.index, config.links, *low, *high, link.port.incarnation)
+    return dict(zip(names, values, strict=True))
 
 
 def _caps(link: Link) -> dict[str, Any]:

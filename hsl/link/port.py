@@ -45,6 +45,7 @@ class Port:
         self.viral = False  # own VIRAL: sent in every flit. HSL 6.1
         self.hold = False  # LINK_DOWN was told and the owner has not finished its loss procedure. HSL 3.2.1
         self.up = False
+        self.incarnation = 0  # PORT. HSL 3.2.1
         self.granted: tuple[int, ...] | None = None  # the peer's INITFC, the same on all links
         self.messages_sent: Counter[int] = Counter()
         self.messages_received: Counter[int] = Counter()
@@ -67,6 +68,8 @@ class Port:
 
     def enable(self, now: int) -> None:
         """sw_enable: a port reset, from DISABLED or DEAD."""
+        if all(link.state in (LinkState.DISABLED, LinkState.DEAD) for link in self.links):
+            self._new_incarnation()
         self._all("sw_enable", now)
 
     def disable(self, now: int) -> None:
@@ -88,12 +91,17 @@ class Port:
 
     def down(self, now: int) -> None:
         """Row 3 from TL: make the peer know that it was declared lost. HSL 6.2 F4."""
+        self._new_incarnation()
         self._all("port_down", now)
 
     def link_down_done(self, now: int) -> None:
         """The loss procedure after LINK_DOWN is finished. HSL 6.2 F5 (2)."""
         self.hold = False
         self.bond.form(now)
+
+    def _new_incarnation(self) -> None:
+        """A new PORT [HSL-LNK-044]."""
+        self.incarnation = self.config.incarnation(self.incarnation)
 
     def disable_link(self, link: int, now: int) -> None:
         """sw_disable of one link: a port that has others alive goes on without it. HSL 4.6."""
@@ -171,8 +179,12 @@ class Port:
 
     @property
     def peer_viral(self) -> bool:
-        """True if the peer has sent VIRAL. HSL 6.1."""
-        return any(link.viral_seen for link in self.links)
+        """True if the peer has sent VIRAL in this session, on any link. HSL 6.1 [HSL-RAS-014]."""
+        return self._viral_seen or any(link.viral_seen for link in self.links)
+
+    def see_viral(self) -> None:
+        """A link of the session has seen VIRAL: it holds until the session ends, though the link may not."""
+        self._viral_seen |= self.bond.alive != 0
 
     # ------------------------------------------------------------------------------------------------- time
 
@@ -217,6 +229,7 @@ class Port:
     def open_session(self) -> None:
         """AM is set: credits, queues and streams begin. HSL 4.1."""
         self._reset(opened=True)
+        self._viral_seen = any(link.viral_seen for link in self.links)
         self._delivered = []
 
     def link_up(self, now: int) -> None:
@@ -228,6 +241,7 @@ class Port:
     def _reset(self, opened: bool) -> None:
         """Credits, arbiter, queues and granule streams of a session that begins, or of none."""
         self.up = False
+        self._viral_seen = False
         self._credits = Credits(self.advertised if opened else _NOTHING, self.granted or _NOTHING)
         self._returning = False  # a credit became returnable: T_CR starts when the time is known
         self._arbiter = Arbiter()

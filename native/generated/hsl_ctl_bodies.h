@@ -18,6 +18,7 @@ typedef struct hsl_ctl_hello {
     uint8_t min_minor; /* lowest version spoken */
     uint8_t max_major; /* highest version spoken */
     uint8_t max_minor; /* highest version spoken */
+    uint32_t port; /* incarnation of the port */
 } hsl_ctl_hello_t;
 
 /* what I can do; with SEEN the hash of the result (CTL_OP 0x02) */
@@ -144,6 +145,7 @@ typedef union hsl_ctl_body {
     F(HSL_CTL_HELLO, hello.min_minor, 1, 15) \
     F(HSL_CTL_HELLO, hello.max_major, 1, 16) \
     F(HSL_CTL_HELLO, hello.max_minor, 1, 17) \
+    F(HSL_CTL_HELLO, hello.port, 4, 20) \
     F(HSL_CTL_CAPS, caps.cfg_hash, 4, 40) \
     F(HSL_CTL_NAK, nak.exp, 2, 0) \
     F(HSL_CTL_PM_REQ, pm_req.level, 1, 0) \

@@ -307,6 +307,8 @@ enum hsl_requirement {
     HSL_REQ_LNK_041,
     HSL_REQ_LNK_042,
     HSL_REQ_LNK_043,
+    HSL_REQ_LNK_044,
+    HSL_REQ_LNK_045,
     HSL_REQ_BND_001,
     HSL_REQ_BND_002,
     HSL_REQ_BND_003,
@@ -380,6 +382,9 @@ enum hsl_requirement {
     HSL_REQ_RAS_004,
     HSL_REQ_RAS_005,
     HSL_REQ_RAS_006,
+    HSL_REQ_RAS_013,
+    HSL_REQ_RAS_014,
+    HSL_REQ_RAS_015,
     HSL_REQ_SEC_001,
     HSL_REQ_SEC_002,
     HSL_REQ_SEC_003,
@@ -388,6 +393,12 @@ enum hsl_requirement {
     HSL_REQ_SEC_006,
     HSL_REQ_SEC_007,
     HSL_REQ_SEC_008,
+    HSL_REQ_SEC_009,
+    HSL_REQ_SEC_010,
+    HSL_REQ_SEC_011,
+    HSL_REQ_SEC_012,
+    HSL_REQ_SEC_013,
+    HSL_REQ_SEC_014,
     HSL_REQ_COUNT,
 };
 
@@ -456,6 +467,8 @@ enum hsl_requirement {
     "HSL-LNK-041", \
     "HSL-LNK-042", \
     "HSL-LNK-043", \
+    "HSL-LNK-044", \
+    "HSL-LNK-045", \
     "HSL-BND-001", \
     "HSL-BND-002", \
     "HSL-BND-003", \
@@ -529,6 +542,9 @@ enum hsl_requirement {
     "HSL-RAS-004", \
     "HSL-RAS-005", \
     "HSL-RAS-006", \
+    "HSL-RAS-013", \
+    "HSL-RAS-014", \
+    "HSL-RAS-015", \
     "HSL-SEC-001", \
     "HSL-SEC-002", \
     "HSL-SEC-003", \
@@ -536,7 +552,13 @@ enum hsl_requirement {
     "HSL-SEC-005", \
     "HSL-SEC-006", \
     "HSL-SEC-007", \
-    "HSL-SEC-008"
+    "HSL-SEC-008", \
+    "HSL-SEC-009", \
+    "HSL-SEC-010", \
+    "HSL-SEC-011", \
+    "HSL-SEC-012", \
+    "HSL-SEC-013", \
+    "HSL-SEC-014"
 
 /* Fields that a fault can be about. */
 enum hsl_field {

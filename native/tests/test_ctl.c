@@ -48,13 +48,16 @@ static void hello(void) {
     hsl_ctl_t ctl = {.op = HSL_CTL_HELLO, .epoch = 0x04030201, .peer = 0x08070605};
     uint8_t payload[HSL_CTL_BYTES];
     hsl_fault_t fault;
-    memcpy(ctl.body.hello.magic, "HSLO", 4);
+    memcpy(ctl.body.hello.magic, "HSL1", 4);
     ctl.body.hello.guid = 0x1122334455667788;
     ctl.body.hello.max_minor = 9;
+    ctl.body.hello.port = 0x0D0C0B0A;
     CHECK(hsl_ctl_encode(&ctl, payload, &fault), "HELLO");
-    static const uint8_t head[24] = {1, 0, 0, 0, 1, 2, 3, 4, 5, 6, 7, 8, 'H', 'S', 'L', 'O',
+    static const uint8_t head[24] = {1, 0, 0, 0, 1, 2, 3, 4, 5, 6, 7, 8, 'H', 'S', 'L', '1',
                                      0x88, 0x77, 0x66, 0x55, 0x44, 0x33, 0x22, 0x11};
     CHECK(memcmp(payload, head, sizeof head) == 0 && payload[12 + 17] == 9, "HELLO by 3.3.1");
+    static const uint8_t port[6] = {0, 0, 0x0A, 0x0B, 0x0C, 0x0D};
+    CHECK(memcmp(payload + 12 + 18, port, sizeof port) == 0, "PORT by 3.3.1");
 }
 
 int main(void) {

@@ -284,7 +284,7 @@ enum hsl_error {
     HSL_ERROR_CFG = 0x000A, /* configurations do not fit */
     HSL_ERROR_MAC = 0x000B, /* authentication failed, or plain PROT after IDE, or PROT_S without IDE */
     HSL_ERROR_RESERVED_FT = 0x000C, /* reserved flit type */
-    HSL_ERROR_SRC_SPOOF = 0x000D, /* SRC outside the negotiated range */
+    HSL_ERROR_SRC_SPOOF = 0x000D, /* SRC outside the negotiated range, or a snoop of a node that is not the home */
     HSL_ERROR_ACCESS = 0x000E, /* access list denies */
     HSL_ERROR_RATE = 0x000F, /* too many messages */
     HSL_ERROR_LOST = 0x0010, /* link lost: T_STATE, N_RECOV or bond drop */
@@ -711,6 +711,10 @@ enum hsl_ra_state {
 #define HSL_CTL_HELLO_MAX_MAJOR_BYTES 1u
 #define HSL_CTL_HELLO_MAX_MINOR_OFFSET 17u /* highest version spoken */
 #define HSL_CTL_HELLO_MAX_MINOR_BYTES 1u
+#define HSL_CTL_HELLO_ZERO_OFFSET 18u /* sent 0 */
+#define HSL_CTL_HELLO_ZERO_BYTES 2u
+#define HSL_CTL_HELLO_PORT_OFFSET 20u /* incarnation of the port */
+#define HSL_CTL_HELLO_PORT_BYTES 4u
 
 /* CTL_CAPS, 44 bytes. */
 #define HSL_CTL_CAPS_RECORD_OFFSET 0u /* the CAPS record */

@@ -282,7 +282,7 @@ package hsl_pkg;
     ERROR_CFG = 16'hA, // configurations do not fit
     ERROR_MAC = 16'hB, // authentication failed, or plain PROT after IDE, or PROT_S without IDE
     ERROR_RESERVED_FT = 16'hC, // reserved flit type
-    ERROR_SRC_SPOOF = 16'hD, // SRC outside the negotiated range
+    ERROR_SRC_SPOOF = 16'hD, // SRC outside the negotiated range, or a snoop of a node that is not the home
     ERROR_ACCESS = 16'hE, // access list denies
     ERROR_RATE = 16'hF, // too many messages
     ERROR_LOST = 16'h10, // link lost: T_STATE, N_RECOV or bond drop
@@ -655,7 +655,9 @@ package hsl_pkg;
   } ctl_header_t;
 
   typedef struct packed { // 44 bytes
-    logic [207:0] zero_144; // 351:144 sent 0
+    logic [159:0] zero_192; // 351:192 sent 0
+    logic [31:0] port; // 191:160 incarnation of the port
+    logic [15:0] zero; // 159:144 sent 0
     logic [7:0] max_minor; // 143:136 highest version spoken
     logic [7:0] max_major; // 135:128 highest version spoken
     logic [7:0] min_minor; // 127:120 lowest version spoken

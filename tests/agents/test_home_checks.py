@@ -93,12 +93,27 @@ def test_atomic_class_that_was_not_negotiated() -> None:
     assert shape(rig.send(Op.AtomicStore, B, **FIELDS[Op.AtomicStore])) == [("Cmp", B, "I", "OK")]
 
 
+def allowing(rights: Right) -> Rig:
+    """A home whose lines give all nodes these rights."""
+    rig = Rig()
+    amap = AddressMap([SamEntry(0, SIZE - 1, home=HOME, rights=rights)])
+    rig.home = HomeAgent(HomeConfig(nid=HOME, address_map=amap), rig.memory)
+    return rig
+
+
 @pytest.mark.parametrize(
     ("op", "right"),
     [
         (Op.ReadShared, Right.R),
         (Op.ReadShared, Right.C),
+        (Op.ReadUnique, Right.R),
         (Op.ReadUnique, Right.W),
+        (Op.ReadUnique, Right.C),
+        (Op.Upgrade, Right.R),
+        (Op.Upgrade, Right.W),
+        (Op.Upgrade, Right.C),
+        (Op.MakeUnique, Right.W),
+        (Op.MakeUnique, Right.C),
         (Op.ReadOnce, Right.R),
         (Op.WriteFull, Right.W),
         (Op.Flush, Right.W),
@@ -108,17 +123,32 @@ def test_atomic_class_that_was_not_negotiated() -> None:
 def test_missing_right(op: Op, right: Right) -> None:
     """A request without a right that it needs ends with ACCESS; Evict and WbFull never do.
 
-    [HSL-SEC-002, HSL-COH-034].
+    A request that may bring data needs R, also ReadUnique and Upgrade, which want to write.
+    [HSL-SEC-002, HSL-SEC-009, HSL-COH-034].
     """
-    rights = ~right & (Right.C | Right.R | Right.W | Right.A)
-    rig = Rig()
-    rig.home = HomeAgent(
-        HomeConfig(nid=HOME, address_map=AddressMap([SamEntry(0, SIZE - 1, home=HOME, rights=rights)])),
-        rig.memory,
-    )
+    rig = allowing(~right & (Right.C | Right.R | Right.W | Right.A))
     refused(rig, op, Err.ACCESS, **FIELDS.get(op, {}))
     for never in (Op.Evict, Op.WbFull):
         assert shape(rig.send(never, A)) == [("Cmp", A, "I", "OK")]
+
+
+@pytest.mark.parametrize(
+    ("op", "rights", "answer"),
+    [
+        (Op.ReadShared, Right.R | Right.C, "CmpData"),
+        (Op.ReadUnique, Right.R | Right.W | Right.C, "CmpData"),
+        (Op.Upgrade, Right.R | Right.W | Right.C, "CmpData"),
+        (Op.MakeUnique, Right.W | Right.C, "Cmp"),
+        (Op.ReadOnce, Right.R, "CmpData"),
+        (Op.WriteFull, Right.W, "Cmp"),
+        (Op.AtomicLoad, Right.A, "CmpData"),
+        (Op.AtomicStore, Right.A, "Cmp"),
+    ],
+)
+def test_right_that_is_enough(op: Op, rights: Right, answer: str) -> None:
+    """A request with the rights of 6.3 is done; A alone reads and writes the operand. [HSL-SEC-010]."""
+    (done,) = allowing(rights).send(op, A, **FIELDS.get(op, {}))
+    assert (Op(done.op).name, Err(done.err)) == (answer, Err.OK)
 
 
 def test_viral_port() -> None:

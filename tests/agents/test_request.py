@@ -336,37 +336,6 @@ def test_the_data_of_far_reads() -> None:
     assert add.result() == b"wxyz"
 
 
-def test_cmpdata_of_the_wrong_length_is_refused() -> None:
-    """CmpData of another LEN than asked for is PROTO; the request stays outstanding (5.12)."""
-    one = agent()
-    ticket = one.submit(load(A), 0)
-    (request,) = drain(one)
-    one.receive(Message(Op.CmpData, HOME, FIRST, request.txn, len=2, data=OLD[:32], st=St.E), 0)
-    assert one.counters.proto == 1
-    assert not ticket.done
-    complete(one, request, St.E)
-    assert ticket.done
-
-
-def test_snoops_of_strangers() -> None:
-    """A node that is not the home of a line is answered as if the line were not held [HSL-COH-029]."""
-    one = holding(A, St.M)
-    one.receive(Message(Op.SnpInv, 5, FIRST, 1, 3, A), 0)
-    assert [(m.op, m.dst, m.st) for m in drain(one)] == [(Op.SnpRsp, 5, St.I)]
-    assert one.peek(A) == NEW
-
-
-def test_completions_of_strangers() -> None:
-    """A completion from another node than was asked, or one for homes, is PROTO and changes nothing."""
-    one = agent()
-    ticket = one.submit(load(OTHER), 0)
-    (request,) = drain(one)
-    one.receive(Message(Op.Cmp, 5, FIRST, request.txn, err=Err.ACCESS), 0)
-    assert not ticket.done
-    one.receive(Message(Op.CmpAck, HOME, FIRST, 0), 0)
-    assert one.counters.proto == 2
-
-
 def test_what_starves_goes_before_a_newcomer() -> None:
     """When the CmpAck has left, the access that waited for its MSHR is sent before one that comes now."""
     one = agent(mshrs=1)

@@ -7,9 +7,10 @@ from typing import Any
 
 import pytest
 
-from hsl._generated.constants import LINE_BYTES, Err, Op, SamType, St
+from hsl._generated.constants import LINE_BYTES, Err, ErrorCode, Op, SamType, St
 from hsl.agents.address_map import AddressMap, SamEntry
 from hsl.agents.memory import Memory
+from hsl.agents.peers import LOCAL
 from hsl.agents.target import MemoryTarget, TargetConfig
 from hsl.codec.message import Message
 from hsl.errors import ConfigError
@@ -106,10 +107,12 @@ def test_data_that_cannot_be_corrected(target: MemoryTarget) -> None:
 
 
 def test_writes_of_a_viral_port(target: MemoryTarget) -> None:
-    """What a VIRAL port writes is taken as poisoned; its reads go on. HSL 6.1 [HSL-RAS-005]."""
-    assert ask(target, Op.MemWr, viral=True, data=NEW).err == Err.OK
-    answer = ask(target, Op.MemRd, viral=True)
-    assert (answer.data, answer.poison) == (NEW, 1)
+    """What a VIRAL port writes is taken as poisoned; its reads go on. [HSL-RAS-005, HSL-RAS-013]."""
+    for op, fields in ((Op.MemWr, {}), (Op.MemWrPtl, {"be": 1})):
+        target.memory.write_line(LINE, OLD)
+        assert ask(target, op, viral=True, data=NEW, **fields).err == Err.OK
+        answer = ask(target, Op.MemRd, viral=True)
+        assert (answer.data[:1], answer.poison) == (NEW[:1], 1)
 
 
 REFUSED: list[tuple[Err, int, dict[str, Any]]] = [
@@ -151,3 +154,26 @@ def test_configurations_that_are_refused() -> None:
     for amap, size in ((two, SIZE), (AddressMap([]), SIZE), (MAP, SIZE // 2)):
         with pytest.raises(ConfigError, match=f"memory target {NID}"):
             MemoryTarget(TargetConfig(nid=NID, address_map=amap), Memory(BASE, size))
+
+
+def test_only_a_whole_answer_ends_the_loss_of_content(target: MemoryTarget) -> None:
+    """The answer to CONTENT_LOST counts from the home only, and only as a CmpData of its LEN. HSL 5.4 T16.
+
+    [HSL-SEC-012, HSL-SEC-013].
+    """
+    target.lose_content()
+    target.attach(range(HOME, HOME + 1), LOCAL)
+    (told,) = target.outbox
+    good = Message(Op.CmpData, HOME, NID, told.txn, told.len, data=bytes(LINE_BYTES))
+    short = good._replace(len=1, data=bytes(16))
+    for bad in (
+        good._replace(src=OTHER_HOME),
+        good._replace(txn=told.txn + 1),
+        short,
+        good._replace(op=Op.Cmp, data=b""),
+    ):
+        target.answered(bad)
+        assert target.blank
+    assert [code for code, *_ in target.errors] == [ErrorCode.PROTO] * 4
+    target.answered(good)
+    assert not target.blank

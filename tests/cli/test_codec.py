@@ -228,7 +228,7 @@ def test_ctl(ctl: Any, body: str, form: str) -> None:
 def test_hello_and_caps() -> None:
     """Names and hex: magic is hex, the record of CAPS an object."""
     hello, caps = (decoded(bigint.l64(bigint.h0(ft=2), encode_ctl(ctl)))[0]["ctl"] for ctl, _ in BODIES[:2])
-    assert (hello["op"], hello["magic"], hello["guid"]) == ("HELLO", b"HSLO".hex(), 0x8877665544332211)
+    assert (hello["op"], hello["magic"], hello["guid"]) == ("HELLO", b"HSL1".hex(), 0x8877665544332211)
     assert (caps["op"], caps["seen"], caps["record"]["window"]) == ("CAPS", True, 0x0908)
 
 
@@ -330,7 +330,7 @@ def test_every_view_and_terminal(monkeypatch: pytest.MonkeyPatch) -> None:
         + cases.flits_of([cases.sample(0x40, len=3)], "L64")[0]
     )
     plain = run("decode", "--hex", data.hex()).stdout
-    for word in ("AtomicLoad", "HELLO", "'HSLO'", "WINDOW", "MALFORMED", "unfinished", "payload"):
+    for word in ("AtomicLoad", "HELLO", "'HSL1'", "WINDOW", "MALFORMED", "unfinished", "payload"):
         assert word in plain
     monkeypatch.setenv("FORCE_COLOR", "1")
     monkeypatch.setenv("COLUMNS", "200")

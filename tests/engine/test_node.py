@@ -252,7 +252,7 @@ def test_silent_local_agent_is_fenced_too() -> None:
     left, _ = ends(wire)
     done(wire, left.store(3, HOST, b"unsaved!", wire.now))
     silent = left.agents[3].receive
-    left.agents[3].receive = lambda message, now: None  # type: ignore[method-assign]
+    left.agents[3].receive = lambda message, now, viral=False: None  # type: ignore[method-assign]
     ticket = left.load(2, HOST, 8, wire.now)
     wire.finish(ticket)
     left.agents[3].receive = silent  # type: ignore[method-assign]

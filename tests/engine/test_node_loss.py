@@ -7,6 +7,7 @@ from random import Random
 from hsl._generated.constants import Aop, Err, ErrorCode, Op
 from hsl.agents.access import Access, Ticket
 from hsl.agents.invariants import directory_exact, single_writer
+from hsl.codec.message import Message
 from hsl.link.events import ErrorLogged, Event
 from tests.engine.star import CPU_CORES, CPU_HOME, GPUS, SIZE, Star
 
@@ -155,9 +156,9 @@ def test_lost_snoop_answer_isolates_only_that_node() -> None:
     agent = star.gpus["a"].agents[A]
     silent = agent.receive
 
-    def deaf(message: object, now: int) -> None:
-        if getattr(message, "op", 0) != Op.SnpShared:
-            silent(message, now)  # type: ignore[arg-type]
+    def deaf(message: Message, now: int, viral: bool = False) -> None:
+        if message.op != Op.SnpShared:
+            silent(message, now, viral)
 
     agent.receive = deaf  # type: ignore[method-assign]
     events, seen = star.cpu.events, list[tuple[int, Event]]()

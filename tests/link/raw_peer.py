@@ -99,7 +99,7 @@ class RawPeer:
         """The HELLO of a link."""
         major, minor = VERSION
         limits = {"min_major": major, "min_minor": minor, "max_major": major, "max_minor": minor}
-        body = {"magic": MAGIC, "guid": GUID, "link": link, "links": len(self.links)} | limits
+        body = {"magic": MAGIC, "guid": GUID, "link": link, "links": len(self.links), "port": 7} | limits
         return self.ctl(CtlOp.HELLO, body, link, seen=self.links[link].peer != 0)
 
     def up(self, count: int | None = None) -> RawPeer:

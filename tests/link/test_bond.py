@@ -401,3 +401,21 @@ def test_t_bond_at_its_edge() -> None:
     pair.run(3 * LENGTH["T_BOND"])
     assert len(pair.a.ctl(CtlOp.BOND_FAIL)) == count
     assert "T_BOND" not in pair.a.port.timers.running
+
+
+def test_viral_outlasts_the_link_that_told_it() -> None:
+    """VIRAL that one link of a port has told holds until the session ends, though that link begins anew.
+
+    HSL 6.1 [HSL-RAS-014].
+    """
+    pair = bonded(2).up()
+    pair.inject(pair.a, flit_from(pair.b, FlitType.NOP, viral=1))
+    assert pair.a.port.peer_viral
+    take_away(pair, 0)
+    pair.run(PROCEDURE)
+    pair.a.port.links[0].handle(Input("sw_enable"), pair.now)
+    pair.run(PROCEDURE)
+    assert pair.a.port.up
+    assert pair.a.port.peer_viral
+    pair.a.port.down(pair.now)
+    assert not pair.a.port.peer_viral

@@ -93,17 +93,17 @@ def test_config_is_checked(change: dict[str, Any]) -> None:
 
 
 def test_epoch_source_must_be_usable() -> None:
-    """Zeros and repeats of the EPOCH source are skipped.
+    """Zeros and repeats of the source of PORT and EPOCH are skipped.
 
     A source that gives nothing else is a ConfigError.
     """
-    values = iter([0, 5, 5, 0, 6])
+    values = iter([7, 0, 5, 7, 8, 5, 0, 6])
     side = Side(type(Pair().a.port)(config(1, epoch=lambda: next(values))))
     side.port.enable(0)
-    assert side.link.epoch == 5
+    assert (side.port.incarnation, side.link.epoch) == (7, 5)
     side.port.disable(0)
     side.port.enable(0)
-    assert side.link.epoch == 6
+    assert (side.port.incarnation, side.link.epoch) == (8, 6)
     with pytest.raises(ConfigError):
         type(side.port)(config(1, epoch=lambda: 0)).enable(0)
 

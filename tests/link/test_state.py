@@ -82,7 +82,7 @@ def ctl(link: Link, op: int, body: dict[str, Any] | None = None, **changes: Any)
 
 
 def hello(link: Link, **changes: Any) -> bytes:
-    names = {"magic": b"HSLO", "guid": 2, "links": 1, "min_major": 1, "max_major": 1}
+    names = {"magic": b"HSL1", "guid": 2, "links": 1, "min_major": 1, "max_major": 1, "port": 7}
     body = names | {name: changes.pop(name) for name in tuple(changes) if name in names}
     return ctl(link, CtlOp.HELLO, body, seq=0, ack=ACK_NONE, **changes)
 

@@ -67,7 +67,7 @@ LAYOUTS = (
     Wrong("ctl.toml", 'name = "LINK", offset = 12', 'name = "LINK", offset = 13', '"LINK"', "byte 12 before LINK: no field"),
     Wrong("ctl.toml", 'name = "CFG_HASH", offset = 40, type = "u32"', 'name = "CFG_HASH", offset = 40, type = "u64"', '"CFG_HASH"', "CFG_HASH ends at byte 47, the last one is 43"),
     Wrong("ctl.toml", 'name = "CREDITS", offset = 0, type = "u16[7]"', 'name = "CREDITS", offset = 0, type = "u24[7]"', '"CREDITS"', 'CREDITS: type "u24[7]"; expected u8, u16, u32, u64, uN[n] or bytes[n]'),
-    Wrong("ctl.toml", 'value = "HSLO"', 'value = "HSL"', '"MAGIC"', "MAGIC: value HSL is not bytes[4]"),
+    Wrong("ctl.toml", 'value = "HSL1"', 'value = "HSL"', '"MAGIC"', "MAGIC: value HSL is not bytes[4]"),
     Wrong("ctl.toml", "[body]\noffset = 12", "[body]\noffset = 16", "offset = 16", "the body starts at 16, its header has 12 bytes"),
     Wrong("ctl.toml", 'name = "ZERO1", offset = 30, type = "bytes[10]"', 'name = "ZERO1", offset = 30, type = "bytes[9]"', "[caps]", "byte 39 at the end: no field"),
     Wrong("ctl.toml", "[caps]\nbytes = 40", "[caps]\nbytes = 41", '"RECORD"', "RECORD is bytes[40], the CAPS record has 41 bytes"),

@@ -66,6 +66,7 @@ CTL: dict[int, tuple[str, Places]] = {
     0x01: ("HELLO", {
         "magic": (0, 4, 1), "guid": (4, 8, 1), "link": (12, 1, 1), "links": (13, 1, 1),
         "min_major": (14, 1, 1), "min_minor": (15, 1, 1), "max_major": (16, 1, 1), "max_minor": (17, 1, 1),
+        "port": (20, 4, 1),
     }),
     0x02: ("CAPS", {"record": (0, 40, 1), "cfg_hash": (40, 4, 1)}),
     0x03: ("INITFC", {"credits": (0, 2, 7)}),

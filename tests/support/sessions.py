@@ -171,7 +171,7 @@ def framed(flit: bytes) -> bytes:
 def hello(epoch: int = 77, form: str = "L64", peer: int = 0, **changes: Any) -> bytes:
     """Return the HELLO of a peer that is no session, with GUID 99; `changes` are fields of its body."""
     major, minor = VERSION
-    body = {"magic": MAGIC, "guid": 99, "link": 0, "links": 1}
+    body = {"magic": MAGIC, "guid": 99, "link": 0, "links": 1, "port": 7}
     body |= {"min_major": major, "min_minor": minor, "max_major": major, "max_minor": minor}
     payload = encode_ctl(Ctl(CtlOp.HELLO, peer != 0, epoch, peer, body | changes))
     return encode_flit(Flit(form, FlitType.CTL, ack=ACK_NONE, payload=payload))

@@ -189,7 +189,14 @@ def _unknown() -> Iterator[Vector]:
 
 def _realistic() -> Iterator[Vector]:
     """CTLs as a session has them."""
-    hello: Fields = {"magic": b"HSLO", "guid": 0x8877665544332211, "links": 2, "max_major": 1, "min_major": 1}
+    hello: Fields = {
+        "magic": b"HSL1",
+        "guid": 0x8877665544332211,
+        "links": 2,
+        "max_major": 1,
+        "min_major": 1,
+        "port": 0x11121314,
+    }
     yield ctl("HELLO-first", "The first HELLO of a side that knows no peer", 0x01, hello, peer=0)
     yield ctl("HELLO-answered", "A HELLO that has seen the peer's", 0x01, hello, seen=True)
     advertised: Fields = {"credits": [4, 4, 4, 8, 8, 0, 4]}

@@ -80,11 +80,13 @@ DERIVATIONS["ctl"] = {
         Header (3.3.1): CTL_OP 1, FLAGS 0 (SEEN 0), two bytes 0 -> 01 00 00 00
         EPOCH 0x01020304 -> 04 03 02 01
         PEER 0: no peer is known yet -> 00 00 00 00
-        Body at 0: "HSLO" in ASCII -> 48 53 4c 4f
+        Body at 0: "HSL1" in ASCII -> 48 53 4c 31
         4: GUID 0x8877665544332211 -> 11 22 33 44 55 66 77 88
         12: link 0 of 2 links; 14: versions 1.0 to 1.0 -> 00 02 01 00 01 00
-        18 to 43: the rest of the body -> 26 x 00
-        CRC-32C: 0x73D81176 -> 76 11 d8 73
+        18: two bytes 0 -> 00 00
+        20: PORT 0x11121314 -> 14 13 12 11
+        24 to 43: the rest of the body -> 20 x 00
+        CRC-32C: 0x0EC71DBC -> bc 1d c7 0e
         """,
     "INITFC-minimum": f"""{CTL_HEAD}
         CTL_OP 3, FLAGS bit 0 SEEN, two bytes 0 -> 03 01 00 00
