@@ -292,7 +292,7 @@ class IoAgent:
         return message.op == Op.CfgWrite and not self.registers.may_write(message.src)
 
     def _decodes(self, message: Message) -> bool:
-        """True if the address belongs to an MMIO range of this node, a queue or a register, or a vector does."""
+        """True if this node has what is addressed: a vector, an MMIO range, a queue or a register."""
         if message.op == Op.Intr:
             return bool(INTR_D0.parse(message.data[:GRANULE_BYTES])["vector"] < self.mmio.vectors)
         if message.op in CFG_OPS:

@@ -65,7 +65,7 @@ class Mmio:
         self._doorbell_limit = doorbells
         self.vectors = vectors
         self.doorbells: deque[Doorbell] = deque()
-        self.interrupts: dict[int, Interrupt] = {}  # the slot of each pending vector, the longest pending first
+        self.interrupts: dict[int, Interrupt] = {}  # the slots that are pending, by vector
         self.queues = {addr: (deque[Command](), limit) for addr, limit in queues.items()}
         for addr, limit in queues.items():
             if addr % LINE_BYTES or not self.covers(addr, LINE_BYTES) or not 0 < limit <= QUEUE_LIMIT:

@@ -70,12 +70,12 @@ class RequestAgent:
         )
         self._sends = {cell: Op[action[1]] for cell, action in sends}
         self._outstanding = Outstanding(config.max_txn)
-        self.set_tu(config.tu)
         known = LOCAL._replace(atomics=config.atomics & atomics.PERFORMED, max_txn=config.max_txn)
         self._peers = Peers(known)
         self._ncr = NcrRequests(
             config.nid, config.ncrs, self._outstanding, self._peers, self.outbox, self.finish
         )
+        self.set_tu(config.tu)
         self._mshrs = 0  # in use
         self._leaving: deque[Request] = deque()  # MSHRs whose CmpAck is in the outbox, in its order
         self._starving = Starving()
@@ -111,13 +111,14 @@ class RequestAgent:
         """The largest negotiated TU of the node's ports, in ns: T_REQ of requests from now on. HSL 5.11."""
         t_req = self.config.t_req
         self._outstanding.t_req = TIMERS["T_REQ"].tu * tu if t_req is None else t_req
+        self._ncr.tu = tu
 
     def submit(self, access: Access, now: int, *, collected: bool = True) -> Ticket:
         """Begin an access; a hit is finished on return. ConfigError for an illegal access, or when `full`.
 
         A ticket that is not `collected` is watched by the caller and does not come out of `completions`.
         """
-        check_access(access)
+        kind = check_access(access)
         if self.full:
             raise ConfigError(
                 f"{self.config.pending} accesses are pending or not collected, which is the limit"
@@ -128,7 +129,7 @@ class RequestAgent:
         if self._leaving and self._gone():
             self._collect()
             self._go_on(now)  # what starves came first
-        if self._fence is not None:
+        if self._fence is not None and not kind.free:
             self._held.append(ticket)
         else:
             self._begin(ticket, now)
@@ -166,7 +167,10 @@ class RequestAgent:
 
     def next_deadline(self) -> int | None:
         """The time at which `tick` is due, in ns."""
-        return self._now if self._leaving and self._gone() else self._outstanding.next_deadline()
+        if self._leaving and self._gone():
+            return self._now
+        times = (self._outstanding.next_deadline(), self._ncr.next_deadline())
+        return min((at for at in times if at is not None), default=None)
 
     def home_lost(self, nid: int, now: int) -> None:
         """Fence node `nid`: its lines go to I, its accesses end with UNREACH, it is not heard (6.2 F6)."""

@@ -8,7 +8,8 @@ from __future__ import annotations
 
 from collections.abc import Sequence
 
-from hsl._generated.constants import SamType, Vc
+from hsl._generated.constants import SamType
+from hsl._generated.tables import OPCODES
 from hsl.agents.address_map import PAGE_BYTES, AddressMap, SamEntry
 from hsl.agents.home import HomeAgent, HomeConfig
 from hsl.agents.io import IoAgent, IoConfig
@@ -67,7 +68,9 @@ class Agents:
             found = self._numbers[message] = len(self.messages)
             self.messages.append(message)
             self.target.append(self._place[message.dst])
-            self.stream.append((-1, message.src, message.dst, message.aop) if message.vc == Vc.NCR else None)
+            info = OPCODES[message.op]  # the order of an Intr is kept by its sender
+            ordered = info.order == "stream" and not info.sinks
+            self.stream.append((-1, message.src, message.dst, message.aop) if ordered else None)
         return found
 
     def answer(self, at: int, state: int, given: int | Given) -> Answer:
@@ -96,4 +99,4 @@ def _requester(nid: int, ranges: list[SamEntry], sets: int) -> RequestAgent:
 def _device(thread: int) -> IoAgent:
     base, nid = MMIO + thread * PAGE_BYTES, FIRST_DEVICE + thread
     page = SamEntry(base, base + PAGE_BYTES - 1, home=nid, type=SamType.MMIO)
-    return IoAgent(IoConfig(nid=nid, address_map=AddressMap([page]), doorbells=1, interrupts=1))
+    return IoAgent(IoConfig(nid=nid, address_map=AddressMap([page]), doorbells=1))

@@ -42,7 +42,7 @@ def test_port_that_sends_the_newest_first_is_seen(monkeypatch: pytest.MonkeyPatc
             return self.pop()
 
     def reset(port: Port, *, opened: bool) -> None:
-        port._queues = {vc: Newest() for vc in port._queues}
+        port._lanes._queues = {lane: Newest() for lane in port._lanes._queues}
         RESET(port, opened)
 
     monkeypatch.setattr(Port, "_reset", reset)
