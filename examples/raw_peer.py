@@ -226,11 +226,11 @@ BODIES = {
     DISABLE: ("<B", "reason"), ERR_FATAL: ("<HHQ", "error zero info"),
     0x50: ("<BBH16s", "base mask zero exp"), 0x51: ("<BBHI", "base mask count t"), 0x52: ("<BB", "base mask"),
 }  # fmt: skip
-RECORD = struct.Struct("<BBBBHHHBBBBBBBBIHBBHH10x")
+RECORD = struct.Struct("<BBBBHHHBBBBBBBBIHBBHHB9x")
 RECORD_FIELDS = (
     "major", "minor", "flit_sizes", "roles", "nid_base", "nid_count", "window", "n_ack", "tu_exp",
     "address_bits", "atomics", "vc_mask", "security", "max_links", "power", "features", "max_txn",
-    "peer_roles", "zero0", "peer_nid_base", "peer_nid_count",
+    "peer_roles", "zero0", "peer_nid_base", "peer_nid_count", "slow_exp",
 )  # fmt: skip
 
 
@@ -267,6 +267,7 @@ def agree(own: dict[str, int], guid: int, peer: dict[str, int], peer_guid: int) 
     result["flit_sizes"] = 1 << max(result["flit_sizes"].bit_length() - 1, 0)
     result["n_ack"] = min(own["n_ack"], peer["n_ack"], max(1, result["window"] // 4))
     result["tu_exp"] = max(own["tu_exp"], peer["tu_exp"])
+    result["slow_exp"] = max(own["slow_exp"], peer["slow_exp"], result["tu_exp"])
     result["security"] = own["security"] & peer["security"] & ~2 | (own["security"] | peer["security"]) & 2
     result["major"], result["minor"] = min((own["major"], own["minor"]), (peer["major"], peer["minor"]))
     low, high = (own, peer) if guid < peer_guid else (peer, own)

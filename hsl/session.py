@@ -17,7 +17,6 @@ from typing import Any, NamedTuple
 
 from hsl._generated.constants import PAL_FRAME_TIMEOUT_TU, TIMERS, ErrorCode, LinkState, Severity
 from hsl.errors import ConfigError, LinkError, PeerLost, PeerUnreachable, reason
-from hsl.link.classify import DEFAULT_TU_STATES
 from hsl.link.events import ErrorLogged, Event, LinkDown, StateChanged
 from hsl.log_limit import LogLimit
 from hsl.transport.base import INTERNET, SCHEMES, Address, Device, Place, Tap, parse_uri
@@ -35,7 +34,7 @@ SOCKETS = [text for scheme, text in SCHEMES.items() if scheme != "loopback"]
 FRAMES_PER_TURN = 2
 # The side that ends keeps quiet for so long first: no replay that was not needed is still under way then.
 SETTLE_TU = 2 * TIMERS["T_REPLAY"].tu
-# What a connecting side gives the handshake: CONFIG and INIT may each take T_STATE.
+# What a connecting side gives the handshake, in slow TU: CONFIG and INIT may each take T_STATE.
 HANDSHAKE_TU = 2 * TIMERS["T_STATE"].tu
 # How long the peer may take to close after we did: a socket closed on unread data is reset, and DISABLE lost.
 LINGER_SECONDS = 1.0
@@ -224,12 +223,9 @@ class Session:
             yield End(one, seed, self._awake.set, above, self._lines, bonded=links[one.port] > 1)
 
     def _above(self, port: int, link: int) -> tuple[LinkState, int]:
-        """The state of a link, and the TU that is in force there, in ns. HSL 3.3.2."""
+        """The state of a link, and the slow TU that is in force there, in ns. HSL 3.1."""
         owner = self.device.node.ports[port]
-        state = owner.state(link)
-        if owner.result is None or state in DEFAULT_TU_STATES:
-            return state, 1 << owner.config.handshake_tu
-        return state, owner.result.tu
+        return owner.state(link), 1 << owner.exponents(link)[1]
 
     @property
     def now(self) -> int:
@@ -316,7 +312,8 @@ class Session:
         return min((time for time in times if time is not None), default=None)
 
     def _tu(self, end: End) -> int:
-        return self._above(*end.place)[1]
+        port, link = end.place
+        return 1 << self.device.node.ports[port].exponents(link)[0]
 
     @property
     def _settle_ns(self) -> int:
@@ -329,7 +326,7 @@ class Session:
         wait = (
             int(end.link.wait * NS_PER_S) if isinstance(end.link, UdpLink) else 0
         )  # nothing refuses it sooner
-        return end.called_at + max(wait, HANDSHAKE_TU * self._tu(end))
+        return end.called_at + max(wait, HANDSHAKE_TU * self._above(*end.place)[1])
 
     # ---- one turn, in the order of HSL 3.1
 

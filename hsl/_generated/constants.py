@@ -22,7 +22,7 @@ TU_EXP_LIMIT: Final = 22  # largest TU exponent that a port accepts by default; 
 MAX_LINKS: Final = 8  # links of a port (4.1)
 MAX_NID: Final = 1023  # largest node id (1)
 MAX_TXN: Final = 4096  # largest number of outstanding requests of an agent (3.3.2)
-MAX_CREDITS: Final = 1023  # largest advertisement of a VC (3.5 F1)
+MAX_CREDITS: Final = 65535  # largest advertisement of a VC (3.5 F1)
 MAX_CCNT: Final = 31  # credits that one flit can return (2.3)
 ADDRESS_BITS: Final = 52  # bits of a physical address (5.1)
 CTL_REPEATS: Final = 3  # times that ERR_FATAL and DISABLE are sent (3.3.3)
@@ -390,27 +390,28 @@ class LinkState(IntEnum):
 
 
 class Timer(NamedTuple):
-    """A timer: length in TU, scope (link, port, transaction), place in one instant."""
+    """A timer: length, CAPS field of its unit, scope (link, port, transaction), order."""
 
     tu: int
+    unit: str
     scope: str
     order: int
 
 
 TIMERS: Final = {
-    "T_STATE": Timer(4096, "link", 1),
-    "T_PORT": Timer(4096, "port", 2),
-    "T_DEADKA": Timer(256, "link", 3),
-    "T_REPLAY": Timer(64, "link", 4),
-    "T_NAK": Timer(32, "link", 5),
-    "T_HS": Timer(16, "link", 6),
-    "T_PM": Timer(16, "link", 7),
-    "T_BOND": Timer(16, "port", 8),
-    "T_ACK": Timer(4, "link", 9),
-    "T_CR": Timer(8, "port", 10),
-    "T_KA": Timer(64, "link", 11),
-    "T_SNP": Timer(65536, "transaction", 12),
-    "T_MEM": Timer(65536, "transaction", 13),
-    "T_CACK": Timer(131072, "transaction", 14),
-    "T_REQ": Timer(1048576, "transaction", 15),
+    "T_STATE": Timer(4096, "SLOW_EXP", "link", 1),
+    "T_PORT": Timer(4096, "SLOW_EXP", "port", 2),
+    "T_DEADKA": Timer(256, "SLOW_EXP", "link", 3),
+    "T_REPLAY": Timer(64, "TU_EXP", "link", 4),
+    "T_NAK": Timer(32, "TU_EXP", "link", 5),
+    "T_HS": Timer(16, "TU_EXP", "link", 6),
+    "T_PM": Timer(16, "TU_EXP", "link", 7),
+    "T_BOND": Timer(16, "TU_EXP", "port", 8),
+    "T_ACK": Timer(4, "TU_EXP", "link", 9),
+    "T_CR": Timer(8, "TU_EXP", "port", 10),
+    "T_KA": Timer(64, "TU_EXP", "link", 11),
+    "T_SNP": Timer(65536, "SLOW_EXP", "transaction", 12),
+    "T_MEM": Timer(65536, "SLOW_EXP", "transaction", 13),
+    "T_CACK": Timer(131072, "SLOW_EXP", "transaction", 14),
+    "T_REQ": Timer(1048576, "SLOW_EXP", "transaction", 15),
 }

@@ -144,7 +144,7 @@ CTL_FIELDS = {
     0x51: ("base", "mask", "count", "t",),
     0x52: ("base", "mask",),
 }
-CAPS_RECORD = Struct("major" / Int8ul, "minor" / Int8ul, "flit_sizes" / Int8ul, "roles" / Int8ul, "nid_base" / Int16ul, "nid_count" / Int16ul, "window" / Int16ul, "n_ack" / Int8ul, "tu_exp" / Int8ul, "address_bits" / Int8ul, "atomics" / Int8ul, "vc_mask" / Int8ul, "security" / Int8ul, "max_links" / Int8ul, "power" / Int8ul, "features" / Int32ul, "max_txn" / Int16ul, "peer_roles" / Int8ul, "zero0" / Int8ul, "peer_nid_base" / Int16ul, "peer_nid_count" / Int16ul, "zero1" / Bytes(10))
+CAPS_RECORD = Struct("major" / Int8ul, "minor" / Int8ul, "flit_sizes" / Int8ul, "roles" / Int8ul, "nid_base" / Int16ul, "nid_count" / Int16ul, "window" / Int16ul, "n_ack" / Int8ul, "tu_exp" / Int8ul, "address_bits" / Int8ul, "atomics" / Int8ul, "vc_mask" / Int8ul, "security" / Int8ul, "max_links" / Int8ul, "power" / Int8ul, "features" / Int32ul, "max_txn" / Int16ul, "peer_roles" / Int8ul, "zero0" / Int8ul, "peer_nid_base" / Int16ul, "peer_nid_count" / Int16ul, "slow_exp" / Int8ul, "zero1" / Bytes(9))
 CAPS_BYTES = 40
 UDP_FRAME = Struct("magic" / Bytes(4), "version" / Int8ul, "link" / Int8ul, "length" / Int16ul, "incarnation" / Int64ul, "counter" / Int64ul)
 TCP_FRAME = Struct("length" / Int16ul)

@@ -61,8 +61,9 @@ def wanted(message: Message) -> Perm:
 class Iommu:
     """Page tables by PASID and the queue of page requests. ConfigError for a mapping that cannot be.
 
-    Who takes a mapping away, or a right from it, then has to send TransInv to every device and wait for its
-    Cmp before the page is used otherwise.
+    Software that takes a mapping away, or a right from it, does so in this order: `unmap` or `map`, then
+    TransInv to every device, then wait for all their Cmp, then use the page otherwise. HSL 5.10.2
+    [HSL-ATS-004]. The IOMMU keeps no translations beside its tables, so none of its own have to be dropped.
     """
 
     def __init__(self, page_requests: int = PAGE_REQUEST_LIMIT) -> None:

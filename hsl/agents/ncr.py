@@ -43,8 +43,8 @@ class NcrRequests:
 
     Of each kind, those that sink and the others, at most `most` are outstanding at one target. Ordinary ones
     leave two TXNs, for a coherent request and for an NCR that sinks: an NCR that is never answered keeps its
-    TXN until the port goes down (5.11), and other requests must go on. A target where as many as it may hold are
-    beyond T_REQ is silent: what is meant for it ends with UNREACH, until it answers.
+    TXN until the port goes down (5.11), and other requests must go on. A target where as many as it may hold
+    are beyond T_REQ is silent: what is meant for it ends with UNREACH, until it answers.
 
     The pending accesses of the agent bound all containers.
     """

@@ -451,7 +451,7 @@ class Node:
             agent.attach(result.peer_nids, result.negotiated)
         coherent: list[HomeAgent | RequestAgent] = [*self.homes.values(), *self.agents.values()]
         for each_agent in coherent:
-            each_agent.set_tu(max(each.tu for each in up))
+            each_agent.set_tu(max(each.slow_tu for each in up))  # HSL 5.11 [HSL-LNK-051]
             for nid in result.peer_nids:
                 each_agent.readmit(nid)
 

@@ -85,7 +85,7 @@ class Bond:
             return
         timers = self.port.timers
         if not self.alive and link.bond_width > 1 and not self.late and "T_PORT" not in timers.running:
-            timers.tu = link.timers.tu
+            timers.scale(*link.exponents)
             timers.start("T_PORT", now)
         self.form(now)
 

@@ -56,7 +56,9 @@ class PortConfig:
         n_ack: flits after which an ACK is due at the latest
         tu_exp: n of the offered time unit, TU = 2^n ns; the larger offer of both ends is taken
         handshake_tu_exp: n until CONFIG is left; None takes `tu_exp`
-        tu_exp_limit: the largest n that this end accepts; None takes the larger of 22 and `tu_exp`
+        slow_exp: n of the offered unit of slow timers (3.1); 0, as any below `tu_exp`, counts as `tu_exp`
+        tu_exp_limit: the largest n that this end accepts for both units; None takes the largest of 22,
+            `tu_exp` and `slow_exp`
         address_bits: bits of an address
         atomics: AtomicClass bits that are supported
         vc_mask: bit v is set if VC v is used
@@ -86,6 +88,7 @@ class PortConfig:
     n_ack: int = N_ACK
     tu_exp: int = TU_EXPONENT_SOFTWARE
     handshake_tu_exp: int | None = None
+    slow_exp: int = 0
     tu_exp_limit: int | None = None
     address_bits: int = ADDRESS_BITS
     atomics: AtomicClass = AtomicClass.INT
@@ -109,8 +112,8 @@ class PortConfig:
                 continue
             if not isinstance(value, int) or not low <= value <= high:
                 raise ConfigError(f"{name} is {quoted(value)}; expected {low}..{high}")
-        if self.tu_limit < self.tu_exp:
-            raise ConfigError(f"tu_exp_limit {self.tu_limit} is below tu_exp {self.tu_exp}")
+        if self.tu_limit < (own := max(self.tu_exp, self.slow_exp)):
+            raise ConfigError(f"tu_exp_limit {self.tu_limit} is below the own exponent {own}")
         if self.nid_base + self.nid_count > MAX_NID + 1:
             raise ConfigError(f"NIDs {self.nid_base}+{self.nid_count}; expected NIDs up to {MAX_NID}")
         if not self.flit_sizes & FlitSize.L64:
@@ -137,9 +140,15 @@ class PortConfig:
         return self.tu_exp if self.handshake_tu_exp is None else self.handshake_tu_exp
 
     @property
+    def handshake_slow(self) -> int:
+        """The exponent of slow timers until CONFIG is left. HSL 3.1 [HSL-LNK-051]."""
+        return max(self.slow_exp, self.handshake_tu)
+
+    @property
     def tu_limit(self) -> int:
-        """The largest TU exponent that a session may have. HSL 3.3.2 [HSL-LNK-043]."""
-        return max(TU_EXP_LIMIT, self.tu_exp) if self.tu_exp_limit is None else self.tu_exp_limit
+        """The largest exponent that a session may have. HSL 3.3.2 [HSL-LNK-043] [HSL-LNK-050]."""
+        own = max(self.tu_exp, self.slow_exp)
+        return max(TU_EXP_LIMIT, own) if self.tu_exp_limit is None else self.tu_exp_limit
 
     @property
     def bond_links(self) -> int:
@@ -178,6 +187,7 @@ _RANGES: Final = (
     ("n_ack", 1, 255),
     ("tu_exp", 0, MAX_TU_EXP),
     ("handshake_tu_exp", 0, MAX_TU_EXP),
+    ("slow_exp", 0, MAX_TU_EXP),
     ("tu_exp_limit", 0, MAX_TU_EXP),
     ("address_bits", 1, ADDRESS_BITS),
     ("atomics", 0, 255),
@@ -204,6 +214,7 @@ class CapsResult(NamedTuple):
     window: int
     n_ack: int
     tu_exp: int
+    slow_exp: int
     address_bits: int
     atomics: AtomicClass
     vc_mask: int
@@ -228,6 +239,11 @@ class CapsResult(NamedTuple):
         return 1 << self.tu_exp
 
     @property
+    def slow_tu(self) -> int:
+        """One TU of the slow timers in ns. HSL 3.1."""
+        return 1 << self.slow_exp
+
+    @property
     def negotiated(self) -> Negotiated:
         """Return the limits that requests are checked against."""
         return Negotiated(self.atomics, self.features, self.max_txn, self.address_bits)
@@ -236,7 +252,7 @@ class CapsResult(NamedTuple):
 def _build(fields: Mapping[str, int]) -> bytes:
     """A CAPS record; what is not named is 0."""
     zeros: dict[str, Any] = dict.fromkeys(CAPS_RULES, 0)
-    record: bytes = CAPS_RECORD.build(zeros | {"zero1": bytes(10)} | dict(fields))
+    record: bytes = CAPS_RECORD.build(zeros | {"zero1": bytes(9)} | dict(fields))
     return record
 
 
@@ -279,6 +295,7 @@ def negotiate(own_record: bytes, own_guid: int, peer_record: bytes, peer_guid: i
         for name, rule in CAPS_RULES.items()
         if rule in _FIELD_RULES
     }
+    result["slow_exp"] = max(own["slow_exp"], peer["slow_exp"], result["tu_exp"])
     result["n_ack"] = min(result["n_ack"], max(1, result["window"] // N_ACK_PER_WINDOW))
     version = min((own["major"], own["minor"]), (peer["major"], peer["minor"]))
     result["major"], result["minor"] = version
@@ -295,6 +312,7 @@ def negotiate(own_record: bytes, own_guid: int, peer_record: bytes, peer_guid: i
         window=result["window"],
         n_ack=result["n_ack"],
         tu_exp=result["tu_exp"],
+        slow_exp=result["slow_exp"],
         address_bits=result["address_bits"],
         atomics=AtomicClass(result["atomics"]),
         vc_mask=result["vc_mask"],
@@ -316,6 +334,7 @@ def invalid_caps(record: bytes, result: CapsResult, tu_limit: int) -> str:
     `tu_limit` is that of the port. HSL 3.3.2.
     """
     caps = parse_caps(record)
+    unit = max(caps["tu_exp"], caps["slow_exp"])
     checks = (
         (not caps["flit_sizes"] & FlitSize.L64, "it offers no L64"),
         (not 1 <= caps["window"] <= MAX_WINDOW, f"window is {caps['window']}"),
@@ -325,7 +344,8 @@ def invalid_caps(record: bytes, result: CapsResult, tu_limit: int) -> str:
         (caps["address_bits"] > ADDRESS_BITS, f"address bits are {caps['address_bits']}"),
         (caps["max_links"] == 0, "max links is 0"),
         (not 1 <= caps["max_txn"] <= MAX_TXN, f"max TXN is {caps['max_txn']}"),
-        (result.tu_exp > tu_limit, f"TU exponent {caps['tu_exp']} is above {tu_limit}"),  # [HSL-LNK-043]
+        # The result of SLOW_EXP is never below that of TU_EXP. [HSL-LNK-043] [HSL-LNK-050]
+        (result.slow_exp > tu_limit, f"TU exponent {unit} is above {tu_limit}"),
         (bool(result.security & Security.IDE_REQUIRED), "it requires IDE"),  # never on: it is not implemented
     )
     return next((text for failed, text in checks if failed), "")

@@ -139,10 +139,7 @@ class Link:
             self.viral_seen = self.viral_seen and state is not LinkState.DETECT
             self._forget_peer()
             self.port.bond.left(self)
-        exponent = (
-            self.config.handshake_tu if state in DEFAULT_TU_STATES or not self.result else self.result.tu_exp
-        )
-        self.timers.tu = 1 << exponent
+        self.timers.scale(*self.exponents)
         if state is LinkState.ACTIVE:
             self._activate(old, now)
             return
@@ -153,6 +150,13 @@ class Link:
         if state in _STATE_CTL and self.pal:
             self.state_ctl_due()
             self.timers.start("T_HS", now)
+
+    @property
+    def exponents(self) -> tuple[int, int]:
+        """The exponents of both units in force: until CONFIG is left each side uses its own. HSL 3.1."""
+        if self.result is None or self.state in DEFAULT_TU_STATES:
+            return self.config.handshake_tu, self.config.handshake_slow
+        return self.result.tu_exp, self.result.slow_exp
 
     def _activate(self, old: LinkState, now: int) -> None:
         self.ack_now = True

@@ -141,6 +141,10 @@ class Port:
         """The state of a link."""
         return self._link(link).state
 
+    def exponents(self, link: int) -> tuple[int, int]:
+        """The exponents of TU and of the slow TU in force at a link. HSL 3.1."""
+        return self._link(link).exponents
+
     @property
     def dead(self) -> bool:
         """Every link is DEAD: nothing brings the port up again but its owner."""
@@ -247,7 +251,8 @@ class Port:
         self._packer = Packer()
         self._unpacker = self.codec.Unpacker()
         self.timers = TimerSet()
-        self.timers.tu = self.links[0].timers.tu if self.result is None else self.result.tu
+        found = self.result
+        self.timers.scale(*(self.links[0].exponents if found is None else (found.tu_exp, found.slow_exp)))
         self._lanes.clear()
 
     def session_over(self, cause: str, now: int) -> bool:

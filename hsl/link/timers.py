@@ -17,20 +17,25 @@ TIMER_ORDER: Final = tuple(
     if timer.scope in ("link", "port")
 )
 _LENGTH: Final = {name: TIMERS[name].tu for name in TIMER_ORDER}
+_SLOW: Final = frozenset(name for name in TIMER_ORDER if TIMERS[name].unit == "SLOW_EXP")
 
 
 class TimerSet:
     """The running timers of one link or port. One fires at the first instant >= its start + its length."""
 
-    __slots__ = ("running", "tu")
+    __slots__ = ("running", "slow", "tu")
 
     def __init__(self) -> None:
-        self.tu = 1  # ns
+        self.tu = self.slow = 1  # ns
         self.running: dict[str, int] = {}
+
+    def scale(self, tu_exp: int, slow_exp: int) -> None:
+        """Set both units, 2^n ns. A timer that runs keeps its deadline. HSL 3.1 [HSL-LNK-051]."""
+        self.tu, self.slow = 1 << tu_exp, 1 << slow_exp
 
     def start(self, name: str, now: int) -> None:
         """Start `name`, or start it again."""
-        self.running[name] = now + _LENGTH[name] * self.tu
+        self.running[name] = now + _LENGTH[name] * (self.slow if name in _SLOW else self.tu)
 
     def stop(self, name: str) -> None:
         """Stop `name` if it runs."""

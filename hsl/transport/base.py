@@ -167,6 +167,10 @@ class PortLike(Protocol):
         """The state of a link."""
         ...
 
+    def exponents(self, link: int) -> tuple[int, int]:
+        """The exponents of TU and of slow TU in force at a link. HSL 3.1."""
+        ...
+
     def framing_lost(self, link: int, now: int) -> None:
         """The binding has lost its frames on that link; PAL_DOWN follows."""
         ...

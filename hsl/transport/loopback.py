@@ -290,7 +290,7 @@ class Loopback:
         """
         if not self._started:
             self.start()
-        tu = max(1 << port.config.handshake_tu for device in self.devices for port in device.node.ports)
+        tu = max(1 << port.config.handshake_slow for device in self.devices for port in device.node.ports)
         end = self.now + HANDSHAKE_TU * tu
         while not (self.failure or all(device.started for device in self.devices)):
             if self.now > end or not self.step():

@@ -107,7 +107,7 @@ def is_hello(flit: bytes) -> bool:
 
 
 def detecting() -> tuple[LinkState, int]:
-    """Return the state and the TU of a link without a session: it waits for a HELLO."""
+    """Return the state and the slow TU of a link without a session: it waits for a HELLO."""
     return LinkState.DETECT, 1
 
 
@@ -192,7 +192,8 @@ class UdpConnection(Connection):
 class UdpLink(StreamLink):
     """One link of a port over one socket; the PAL is up from bind or connect on, and cut only by faults.
 
-    `above()` gives the state of the link and the TU in force, in ns: they decide which source is the peer.
+    `above()` gives the state of the link and the slow TU in force (3.1), in ns: they decide which source is
+    the peer.
     The side that connects talks to one address only, which takes the place by the same rules.
     `dropped[why]`, `sent`, `accepted` and `lost` (gaps of the counter) count datagrams.
     """

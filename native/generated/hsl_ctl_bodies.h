@@ -134,7 +134,7 @@ typedef union hsl_ctl_body {
 #define HSL_CTL_PEER_AT 8u
 
 /* Bytes of the CAPS record: 1 those that one side sends, 0 those of the result record. */
-#define HSL_CAPS_OFFERED {1, 1, 1, 1, 1, 1, 1, 1, 1, 1, 1, 1, 1, 1, 1, 1, 1, 1, 1, 1, 1, 1, 1, 1, 0, 0, 0, 0, 0, 0, 0, 0, 0, 0, 0, 0, 0, 0, 0, 0}
+#define HSL_CAPS_OFFERED {1, 1, 1, 1, 1, 1, 1, 1, 1, 1, 1, 1, 1, 1, 1, 1, 1, 1, 1, 1, 1, 1, 1, 1, 0, 0, 0, 0, 0, 0, 1, 0, 0, 0, 0, 0, 0, 0, 0, 0}
 
 /* Numbers of bodies: F(CTL_OP, member of hsl_ctl_body_t, bytes, offset in the body). */
 #define HSL_CTL_NUMBERS(F) \

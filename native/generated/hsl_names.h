@@ -309,6 +309,10 @@ enum hsl_requirement {
     HSL_REQ_LNK_043,
     HSL_REQ_LNK_044,
     HSL_REQ_LNK_045,
+    HSL_REQ_LNK_049,
+    HSL_REQ_LNK_050,
+    HSL_REQ_LNK_051,
+    HSL_REQ_LNK_052,
     HSL_REQ_BND_001,
     HSL_REQ_BND_002,
     HSL_REQ_BND_003,
@@ -376,6 +380,9 @@ enum hsl_requirement {
     HSL_REQ_ATS_001,
     HSL_REQ_ATS_002,
     HSL_REQ_ATS_003,
+    HSL_REQ_ATS_004,
+    HSL_REQ_ATS_005,
+    HSL_REQ_ATS_006,
     HSL_REQ_RAS_001,
     HSL_REQ_RAS_002,
     HSL_REQ_RAS_003,
@@ -469,6 +476,10 @@ enum hsl_requirement {
     "HSL-LNK-043", \
     "HSL-LNK-044", \
     "HSL-LNK-045", \
+    "HSL-LNK-049", \
+    "HSL-LNK-050", \
+    "HSL-LNK-051", \
+    "HSL-LNK-052", \
     "HSL-BND-001", \
     "HSL-BND-002", \
     "HSL-BND-003", \
@@ -536,6 +547,9 @@ enum hsl_requirement {
     "HSL-ATS-001", \
     "HSL-ATS-002", \
     "HSL-ATS-003", \
+    "HSL-ATS-004", \
+    "HSL-ATS-005", \
+    "HSL-ATS-006", \
     "HSL-RAS-001", \
     "HSL-RAS-002", \
     "HSL-RAS-003", \

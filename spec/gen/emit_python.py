@@ -75,11 +75,12 @@ def _link_state(spec: Spec) -> Iterator[str]:
     for code, name in enumerate(spec["link"]["states"]):
         yield f"    {name} = {code}"
     yield "\n\nclass Timer(NamedTuple):"
-    yield '    """A timer: length in TU, scope (link, port, transaction), place in one instant."""\n'
-    yield "    tu: int\n    scope: str\n    order: int\n\n"
+    yield '    """A timer: length, CAPS field of its unit, scope (link, port, transaction), order."""\n'
+    yield "    tu: int\n    unit: str\n    scope: str\n    order: int\n\n"
     yield "TIMERS: Final = {"
     for t in spec["timers"]["timer"]:
-        yield f"    {quoted(t['name'])}: Timer({t['tu']}, {quoted(t['scope'])}, {t['order']}),"
+        unit, scope = quoted(t["unit"]), quoted(t["scope"])
+        yield f"    {quoted(t['name'])}: Timer({t['tu']}, {unit}, {scope}, {t['order']}),"
     yield "}"
 
 

@@ -99,7 +99,8 @@ def constants(spec: Spec) -> dict[str, list[Constant]]:
         "Flit formats": [row for fmt in spec.rows("flits", "format") for row in _format(fmt)],
         "CRCs, in normal order": [row for crc in spec.rows("flits", "crc") for row in _crc(crc)],
         "Timers, in TU": [
-            Constant(f"{row['name']}_TU", row["tu"], 32, row["expiry"]) for row in timers["timer"]
+            Constant(f"{row['name']}_TU", row["tu"], 32, f"{row['unit']}; {row['expiry']}")
+            for row in timers["timer"]
         ],
         "Counts": [Constant(row["name"], row["value"], 32, row["text"]) for row in timers["count"]],
         "TU = 2^n ns": [

@@ -24,7 +24,7 @@
 #define HSL_MAX_LINKS 8u /* links of a port */
 #define HSL_MAX_NID 1023u /* largest node id */
 #define HSL_MAX_TXN 4096u /* largest number of outstanding requests of an agent */
-#define HSL_MAX_CREDITS 1023u /* largest advertisement of a VC */
+#define HSL_MAX_CREDITS 65535u /* largest advertisement of a VC */
 #define HSL_MAX_CCNT 31u /* credits that one flit can return */
 #define HSL_ADDRESS_BITS 52u /* bits of a physical address */
 #define HSL_CTL_REPEATS 3u /* times that ERR_FATAL and DISABLE are sent */
@@ -62,21 +62,21 @@
 #define HSL_CRC64XZ_CHECK 0x995DC9BBDF1939FAull /* of "123456789" */
 
 /* Timers, in TU. */
-#define HSL_T_STATE_TU 4096u /* row 13 */
-#define HSL_T_PORT_TU 4096u /* 4.1: the port starts with the links that are up */
-#define HSL_T_DEADKA_TU 256u /* RECOVERY trigger */
-#define HSL_T_REPLAY_TU 64u /* replay trigger */
-#define HSL_T_NAK_TU 32u /* NAK due again */
-#define HSL_T_HS_TU 16u /* the CTL of the state is due */
-#define HSL_T_PM_TU 16u /* PM_REQ due again; after N_PM sends: give up */
-#define HSL_T_BOND_TU 16u /* BOND_FAIL and, if one is open, BOND_RESUME due (also at the start) */
-#define HSL_T_ACK_TU 4u /* ACK_NOW = 1 (a NOP, or any earlier flit, carries it) */
-#define HSL_T_CR_TU 8u /* credit-only PROT due */
-#define HSL_T_KA_TU 64u /* NOP due */
-#define HSL_T_SNP_TU 0x00010000u /* fence every node that has not answered; the transaction goes on */
-#define HSL_T_MEM_TU 0x00010000u /* fence the memory target */
-#define HSL_T_CACK_TU 0x00020000u /* fence the requester */
-#define HSL_T_REQ_TU 0x00100000u /* first: report UNREACH; second: the home is lost */
+#define HSL_T_STATE_TU 4096u /* SLOW_EXP; row 13 */
+#define HSL_T_PORT_TU 4096u /* SLOW_EXP; 4.1: the port starts with the links that are up */
+#define HSL_T_DEADKA_TU 256u /* SLOW_EXP; RECOVERY trigger */
+#define HSL_T_REPLAY_TU 64u /* TU_EXP; replay trigger */
+#define HSL_T_NAK_TU 32u /* TU_EXP; NAK due again */
+#define HSL_T_HS_TU 16u /* TU_EXP; the CTL of the state is due */
+#define HSL_T_PM_TU 16u /* TU_EXP; PM_REQ due again; after N_PM sends: give up */
+#define HSL_T_BOND_TU 16u /* TU_EXP; BOND_FAIL and, if one is open, BOND_RESUME due (also at the start) */
+#define HSL_T_ACK_TU 4u /* TU_EXP; ACK_NOW = 1 (a NOP, or any earlier flit, carries it) */
+#define HSL_T_CR_TU 8u /* TU_EXP; credit-only PROT due */
+#define HSL_T_KA_TU 64u /* TU_EXP; NOP due */
+#define HSL_T_SNP_TU 0x00010000u /* SLOW_EXP; fence every node that has not answered; the transaction goes on */
+#define HSL_T_MEM_TU 0x00010000u /* SLOW_EXP; fence the memory target */
+#define HSL_T_CACK_TU 0x00020000u /* SLOW_EXP; fence the requester */
+#define HSL_T_REQ_TU 0x00100000u /* SLOW_EXP; first: report UNREACH; second: the home is lost */
 
 /* Counts. */
 #define HSL_N_ACK 64u /* PROT accepted since the last flit sent that make an ACK due at once; at most max(1, window/4) */
@@ -847,8 +847,10 @@ enum hsl_ra_state {
 #define HSL_CAPS_PEER_NID_BASE_BYTES 2u
 #define HSL_CAPS_PEER_NID_COUNT_OFFSET 28u /* result only: of the higher GUID */
 #define HSL_CAPS_PEER_NID_COUNT_BYTES 2u
-#define HSL_CAPS_ZERO1_OFFSET 30u /* 0 */
-#define HSL_CAPS_ZERO1_BYTES 10u
+#define HSL_CAPS_SLOW_EXP_OFFSET 30u /* slow TU = 2^n ns, 0 = as TU_EXP */
+#define HSL_CAPS_SLOW_EXP_BYTES 1u
+#define HSL_CAPS_ZERO1_OFFSET 31u /* 0 */
+#define HSL_CAPS_ZERO1_BYTES 9u
 
 /* X(name, code, VC, granules of the header, 1 if 8 << LEN bytes follow, mask of legal LEN). */
 #define HSL_OPCODES(X) \

@@ -22,7 +22,7 @@ package hsl_pkg;
   localparam logic [31:0] MAX_LINKS = 32'd8; // links of a port
   localparam logic [31:0] MAX_NID = 32'd1023; // largest node id
   localparam logic [31:0] MAX_TXN = 32'd4096; // largest number of outstanding requests of an agent
-  localparam logic [31:0] MAX_CREDITS = 32'd1023; // largest advertisement of a VC
+  localparam logic [31:0] MAX_CREDITS = 32'd65535; // largest advertisement of a VC
   localparam logic [31:0] MAX_CCNT = 32'd31; // credits that one flit can return
   localparam logic [31:0] ADDRESS_BITS = 32'd52; // bits of a physical address
   localparam logic [31:0] CTL_REPEATS = 32'd3; // times that ERR_FATAL and DISABLE are sent
@@ -60,21 +60,21 @@ package hsl_pkg;
   localparam logic [63:0] CRC64XZ_CHECK = 64'h995DC9BBDF1939FA; // of "123456789"
 
   // Timers, in TU
-  localparam logic [31:0] T_STATE_TU = 32'd4096; // row 13
-  localparam logic [31:0] T_PORT_TU = 32'd4096; // 4.1: the port starts with the links that are up
-  localparam logic [31:0] T_DEADKA_TU = 32'd256; // RECOVERY trigger
-  localparam logic [31:0] T_REPLAY_TU = 32'd64; // replay trigger
-  localparam logic [31:0] T_NAK_TU = 32'd32; // NAK due again
-  localparam logic [31:0] T_HS_TU = 32'd16; // the CTL of the state is due
-  localparam logic [31:0] T_PM_TU = 32'd16; // PM_REQ due again; after N_PM sends: give up
-  localparam logic [31:0] T_BOND_TU = 32'd16; // BOND_FAIL and, if one is open, BOND_RESUME due (also at the start)
-  localparam logic [31:0] T_ACK_TU = 32'd4; // ACK_NOW = 1 (a NOP, or any earlier flit, carries it)
-  localparam logic [31:0] T_CR_TU = 32'd8; // credit-only PROT due
-  localparam logic [31:0] T_KA_TU = 32'd64; // NOP due
-  localparam logic [31:0] T_SNP_TU = 32'h00010000; // fence every node that has not answered; the transaction goes on
-  localparam logic [31:0] T_MEM_TU = 32'h00010000; // fence the memory target
-  localparam logic [31:0] T_CACK_TU = 32'h00020000; // fence the requester
-  localparam logic [31:0] T_REQ_TU = 32'h00100000; // first: report UNREACH; second: the home is lost
+  localparam logic [31:0] T_STATE_TU = 32'd4096; // SLOW_EXP; row 13
+  localparam logic [31:0] T_PORT_TU = 32'd4096; // SLOW_EXP; 4.1: the port starts with the links that are up
+  localparam logic [31:0] T_DEADKA_TU = 32'd256; // SLOW_EXP; RECOVERY trigger
+  localparam logic [31:0] T_REPLAY_TU = 32'd64; // TU_EXP; replay trigger
+  localparam logic [31:0] T_NAK_TU = 32'd32; // TU_EXP; NAK due again
+  localparam logic [31:0] T_HS_TU = 32'd16; // TU_EXP; the CTL of the state is due
+  localparam logic [31:0] T_PM_TU = 32'd16; // TU_EXP; PM_REQ due again; after N_PM sends: give up
+  localparam logic [31:0] T_BOND_TU = 32'd16; // TU_EXP; BOND_FAIL and, if one is open, BOND_RESUME due (also at the start)
+  localparam logic [31:0] T_ACK_TU = 32'd4; // TU_EXP; ACK_NOW = 1 (a NOP, or any earlier flit, carries it)
+  localparam logic [31:0] T_CR_TU = 32'd8; // TU_EXP; credit-only PROT due
+  localparam logic [31:0] T_KA_TU = 32'd64; // TU_EXP; NOP due
+  localparam logic [31:0] T_SNP_TU = 32'h00010000; // SLOW_EXP; fence every node that has not answered; the transaction goes on
+  localparam logic [31:0] T_MEM_TU = 32'h00010000; // SLOW_EXP; fence the memory target
+  localparam logic [31:0] T_CACK_TU = 32'h00020000; // SLOW_EXP; fence the requester
+  localparam logic [31:0] T_REQ_TU = 32'h00100000; // SLOW_EXP; first: report UNREACH; second: the home is lost
 
   // Counts
   localparam logic [31:0] N_ACK = 32'd64; // PROT accepted since the last flit sent that make an ACK due at once; at most max(1, window/4)
@@ -753,7 +753,8 @@ package hsl_pkg;
   } ctl_bond_resume_ack_t;
 
   typedef struct packed { // 40 bytes
-    logic [79:0] zero1; // 319:240 0
+    logic [71:0] zero1; // 319:248 0
+    logic [7:0] slow_exp; // 247:240 slow TU = 2^n ns, 0 = as TU_EXP
     logic [15:0] peer_nid_count; // 239:224 result only: of the higher GUID
     logic [15:0] peer_nid_base; // 223:208 result only: of the higher GUID
     logic [7:0] zero0; // 207:200 0

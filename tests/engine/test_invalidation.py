@@ -2,12 +2,15 @@
 
 from __future__ import annotations
 
+from collections.abc import Callable
+from itertools import permutations
+
 import pytest
 
-from hsl._generated.constants import Err, Op
+from hsl._generated.constants import LINE_BYTES, Err, Op, St
 from hsl.agents.access import Perm
 from hsl.agents.iommu import Mapping
-from tests.engine.translating import DATA, PAGE_OF_VA, PASID, RW, VA, Scripted, System, invalidate
+from tests.engine.translating import CPU_CORE, DATA, PAGE_OF_VA, PASID, RW, VA, Scripted, System, invalidate
 from tests.engine.wires import HOST, PAGE
 
 LARGE = 2  # log2 of the pages of a large mapping
@@ -94,3 +97,106 @@ def test_a_walk_of_another_page_goes_on(needs: Perm) -> None:
     host.translate(HOST + PAGE)
     op = Op.ReadShared if needs == Perm.R else Op.ReadUnique
     assert host.took(op).addr == HOST + PAGE
+
+
+# ---- what a completed TransInv promises (5.10.2)
+
+
+@pytest.mark.parametrize("used", range(PAGES))
+@pytest.mark.parametrize("taken", [0, 3])
+def test_an_access_in_any_page_of_the_entry_holds_it_up(used: int, taken: int) -> None:
+    """TransInv of one page waits for each access that its large translation was used for. [HSL-ATS-005]."""
+    host = Scripted()
+    host.begin()
+    host.translate(HOST, RW, size=LARGE)
+    host.finish(host.took(Op.ReadShared))
+    host.begin(va=VA + used * PAGE + LINE_BYTES)
+    read = host.took(Op.ReadShared)
+    host.invalidate(page=PAGE_OF_VA + taken)
+    assert not host.invalidated(), "5.10.2: an access that was translated by the entry has not ended"
+    host.finish(read)
+    assert host.invalidated()
+
+
+def test_an_access_that_has_sent_nothing_yet_holds_it_up() -> None:
+    """A translated access that waits for its line has sent no request, and will use the old page yet.
+
+    [HSL-ATS-005].
+    """
+    host = Scripted()
+    host.begin()
+    host.translate(HOST)
+    read = host.took(Op.ReadShared)
+    store = host.begin("store")
+    assert not host.peer.took(Op.ReadUnique)
+    host.invalidate()
+    host.finish(read)
+    upgrade = host.took(Op.Upgrade)
+    assert not host.invalidated(), "5.10.2: the store was translated by the entry, and has not ended"
+    host.say(Op.Cmp, 0, upgrade.src, txn=upgrade.txn, st=St.E)
+    assert store.done
+    assert host.invalidated()
+
+
+def test_the_walk_of_an_access_that_is_not_translated_does_not_hold_it_up() -> None:
+    """TransInv ends though a walk is under way; the answer of that walk is discarded. [HSL-ATS-006]."""
+    host = Scripted()
+    access = host.begin("store")
+    host.invalidate()
+    assert host.invalidated()
+    host.translate(HOST)
+    assert not host.peer.took(Op.ReadUnique), "5.10.2: an answer from before the TransInv is used"
+    host.translate(HOST + PAGE)
+    assert host.took(Op.ReadUnique).addr == HOST + PAGE
+    assert not access.done
+
+
+# ---- how software takes a page away (5.10.2)
+
+GIVEN, OTHERS = HOST + PAGE, b"of other"  # the page is given to another process, which stores this
+STEPS = ("unmap", "invalidate", "reuse")
+MOMENTS = [(kind, step) for kind in ("load", "store") for step in STEPS]  # what the device does before a step
+
+
+def taken_away(order: tuple[str, ...], kind: str, before: str) -> bytes:
+    """Take a page away in an order, while the device loads, or begins to store, before one of the steps.
+
+    Return what is in the page after a last store of the device.
+    """
+    system = System()
+    mapping = Mapping(PAGE_OF_VA, GIVEN, RW)
+    system.iommu.map(PASID, mapping)
+    begun = [system.do("load", VA)]
+
+    def reuse() -> None:
+        system.wire.finish(system.cpu.store(CPU_CORE, GIVEN, OTHERS, system.wire.now))
+
+    steps: dict[str, Callable[[], object]] = {
+        "unmap": lambda: system.iommu.unmap(PASID, mapping),
+        "invalidate": lambda: system.tell("trans_inv", PAGE_OF_VA, invalidate()),
+        "reuse": reuse,
+    }
+    for step in order:
+        if (kind, step) == ("load", before):
+            system.do("load", VA)
+        elif step == before:
+            begun.append(system.begin("store", VA, DATA))
+        steps[step]()
+    begun.append(system.begin("store", VA, DATA))
+    system.wire.run(lambda: all(access.done for access in begun))
+    return system.host(GIVEN)
+
+
+@pytest.mark.parametrize(("kind", "before"), MOMENTS)
+def test_a_page_that_is_taken_away_in_order_is_safe(kind: str, before: str) -> None:
+    """Page table first, then TransInv, its Cmp, then reuse: no device reaches the data of the new owner.
+
+    [HSL-ATS-004].
+    """
+    assert taken_away(STEPS, kind, before) == OTHERS
+
+
+@pytest.mark.parametrize("order", [order for order in permutations(STEPS) if order != STEPS])
+def test_each_other_order_loses_data(order: tuple[str, ...]) -> None:
+    """In each other order there is a moment from which the device reaches the data of the new owner."""
+    assert DATA in (taken_away(order, *moment) for moment in MOMENTS)

@@ -5,7 +5,7 @@ from __future__ import annotations
 from dataclasses import replace
 from typing import Any
 
-from hsl._generated.constants import Err, Feature, Op
+from hsl._generated.constants import Err, Feature, Op, St
 from hsl._generated.layouts import INVALIDATE_D0, PAGE_RESPONSE_D0, TRANSLATION_D0
 from hsl.agents.access import Access, Perm
 from hsl.agents.atc import Atc, AtcConfig, Translated
@@ -113,6 +113,11 @@ class Scripted:
     def say(self, op: int, src: int, dst: int, **fields: Any) -> None:
         self.peer.send(op, src, dst, **fields)
         self.rest()
+
+    def finish(self, read: Message) -> None:
+        """Complete a ReadShared, or a ReadUnique."""
+        st = St.S if read.op == Op.ReadShared else St.E
+        self.say(Op.CmpData, 0, read.src, txn=read.txn, st=st, len=3, data=bytes(64))
 
     def refuse(self) -> None:
         """Answer the one TransReq with a fault."""

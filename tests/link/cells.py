@@ -21,7 +21,7 @@ from hsl.link.link import Link
 from hsl.transport import Loopback, Place, Wire
 from hsl.verify.endpoint import PortCore
 from tests.link.pair import TU, config, decode
-from tests.link.test_state import FLITS, ctl, hello
+from tests.link.test_state import FLITS, NO_MEM, ctl, hello
 
 DUT, PEER = Place(0), Place(1)
 OTHER_EPOCH = 7  # of a HELLO that lets the port in DETECT know a peer
@@ -108,7 +108,7 @@ class Scene:
 
     def __init__(self, links: int = 1, index: int = 0, **changes: Any) -> None:
         self.index = index
-        values = {"power": int(Power.L1), "links": links} | changes
+        values = {"power": int(Power.L1), "links": links, "vc_mask": NO_MEM} | changes
         self.devices = (CellDevice("dut", config(1, **values)), CellDevice("peer", config(2, **values)))
         self.dut, self.peer = (device.node for device in self.devices)
         self.changes: list[StateChanged] = []

@@ -30,6 +30,10 @@ from tests.link.pair import TU, Pair, Side, config, ctl_from, is_ctl
         ({"n_ack": 5}, "n_ack", 5),
         ({"tu_exp": 9}, "tu_exp", 9),
         ({"tu_exp": 3}, "tu_exp", 6),
+        ({"tu_exp": 9}, "slow_exp", 9),
+        ({"slow_exp": 15}, "slow_exp", 15),
+        ({"slow_exp": 15, "tu_exp": 16}, "slow_exp", 16),
+        ({"slow_exp": 4, "tu_exp": 3}, "slow_exp", 6),
         ({"address_bits": 48}, "address_bits", 48),
         ({"vc_mask": 0x7E, "roles": Role.RA}, "vc_mask", 0x7E),
         ({"max_txn": 100}, "max_txn", 100),
@@ -51,14 +55,26 @@ def test_caps_rules(change: dict[str, Any], field: str, expected: object) -> Non
 def test_result_record_is_ordered_by_guid() -> None:
     """Roles and NIDs of the lower GUID stand first, those of the higher GUID at 24; the rest is 0.
 
-    [HSL-LNK-005]
+    [HSL-LNK-005] [HSL-LNK-049]
     """
     low, high = config(1, roles=Role.RA), config(2, roles=Role.HA, nid_base=99, nid_count=7)
     record = negotiate(high.record(), high.guid, low.record(), low.guid).record
     assert record[3] == Role.RA
     assert record[24] == Role.HA
     assert record[26:30] == bytes([99, 0, 7, 0])
-    assert record[30:40] == bytes(10)
+    assert record[30] == 6, "HSL-LNK-049: 0 counts as the own TU_EXP"
+    assert record[31:40] == bytes(9)
+
+
+@pytest.mark.parametrize("at", [25, *range(31, 40)])
+def test_reserved_bytes_of_caps(at: int) -> None:
+    """A reserved byte of a record is 0 in the result, and the hash too is that of a 0 [HSL-LNK-052]."""
+    own, peer = config(1), config(2)
+    plain = negotiate(own.record(), own.guid, peer.record(), peer.guid)
+    sent = bytearray(peer.record())
+    sent[at] = 0xA5
+    result = negotiate(own.record(), own.guid, bytes(sent), peer.guid)
+    assert (result.record, result.cfg_hash) == (plain.record, plain.cfg_hash), "HSL-LNK-052"
 
 
 @pytest.mark.parametrize(
@@ -71,6 +87,9 @@ def test_result_record_is_ordered_by_guid() -> None:
         {"handshake_tu_exp": -1},
         {"tu_exp_limit": 31},
         {"tu_exp_limit": 5},  # below the own exponent
+        {"slow_exp": -1},
+        {"slow_exp": 31},
+        {"tu_exp_limit": 9, "slow_exp": 10},
         {"nid_base": 1020},
         {"nid_count": 0},
         {"address_bits": 53},
@@ -143,9 +162,9 @@ def test_invalid_caps(change: dict[str, int]) -> None:
     assert pair.a.errors()[-1] == ErrorCode.CFG
 
 
-@pytest.mark.parametrize("change", [{1: 3}, {4: 7}, {7: 1024}, {2: 0}])
+@pytest.mark.parametrize("change", [{1: 3}, {4: 7}, {2: 0}])
 def test_invalid_initfc(change: dict[int, int]) -> None:
-    """Credits below the minima of F1, or above 1023: DEAD with code 10 [HSL-LNK-029]."""
+    """Credits below the minima of F1: DEAD with code 10 [HSL-LNK-029]."""
     pair = Pair()
     values = [change.get(vc, 32) for vc in range(1, 8)]
 

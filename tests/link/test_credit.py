@@ -123,10 +123,10 @@ def test_wheel_skips_and_goes_on_after_the_grant() -> None:
         ((0, 0, 4, 8, 8, 0, 0), 0b00010, 0xFE, True),  # HA: REQ, RWD too
         ((4, 4, 4, 8, 8, 0, 4), 0b11111, 0xBE, False),  # MEM masked out
         ((4, 4, 4, 8, 8, 4, 4), 0b11111, 0xBE, True),
-        ((4, 4, 4, 8, 1024, 4, 4), 0b11111, 0xFE, True),
-        ((4, 4, 4, 8, 1023, 4, 4), 0b11111, 0xFE, False),
+        ((4, 4, 4, 8, 65536, 4, 4), 0b11111, 0xFE, True),
+        ((4, 4, 4, 8, 65535, 4, 4), 0b11111, 0xFE, False),
     ],
 )
 def test_minima(values: tuple[int, ...], roles: int, mask: int, below: bool) -> None:
-    """F1: minima where a role receives, at most 1023, 0 outside the mask [HSL-LNK-029]."""
+    """F1: minima where a role receives, at most 65,535, 0 outside the mask [HSL-LNK-029]."""
     assert below_minima(values, roles, mask) is below

@@ -18,9 +18,11 @@ from hsl.link.epoch import ReceiveEpoch, TransmitEpoch
 from hsl.link.port import EVENT_CAP, Port
 from hsl.link.timers import TIMER_ORDER
 from hsl.verify.link_coverage import LEGAL
-from tests.link.cells import FRAMES, PEER, Scene, nothing, silent, up
+from tests.link import cells
+from tests.link.cells import FRAMES, PEER, Scene, nothing, silent
 from tests.link.pair import OF_VC, TU, config, message
 
+up = partial(cells.up, vc_mask=0xFE)  # every VC is served
 VCS = len(Vc) + 1  # index 0 is not used
 Cap = Callable[[PortConfig], int]
 # Container -> the most that is ever in it. Those with a fixed set of keys are bounded by that.

@@ -37,12 +37,16 @@ ELSEWHERE: dict[tuple[str, LinkState], LinkState] = {
 }
 
 
+NO_MEM = 0xBE  # a VC mask: credits of MEM are invalid also before the peer's CAPS has come
+CREDITS = [32, 32, 32, 32, 32, 0, 32]
+
+
 def in_state(state: LinkState, seen: bool = False) -> Pair:
     """A pair whose `a` is in `state`.
 
     What `b` sent on the way there is gone. `seen` is that of CONFIG and INIT.
     """
-    pair = Pair()
+    pair = Pair(config(1, vc_mask=NO_MEM))
     if state is LinkState.DISABLED:
         pair.a.port.pal_up(0, 0)
         return pair
@@ -120,9 +124,9 @@ FLITS: dict[str, Any] = {
     "CAPS_unseen": lambda link: caps(link, seen=False),
     "CAPS_seen": lambda link: caps(link, seen=True),
     "CAPS_invalid": lambda link: caps(link, seen=True, flip=1),
-    "INITFC_unseen": lambda link: ctl(link, CtlOp.INITFC, {"credits": [32] * 7}),
-    "INITFC_seen": lambda link: ctl(link, CtlOp.INITFC, {"credits": [32] * 7}, seen=True),
-    "INITFC_invalid": lambda link: ctl(link, CtlOp.INITFC, {"credits": [1024] * 7}),
+    "INITFC_unseen": lambda link: ctl(link, CtlOp.INITFC, {"credits": CREDITS}),
+    "INITFC_seen": lambda link: ctl(link, CtlOp.INITFC, {"credits": CREDITS}, seen=True),
+    "INITFC_invalid": lambda link: ctl(link, CtlOp.INITFC, {"credits": [32] * 7}),
     "NAK": lambda link: acking(link, CtlOp.NAK),
     "PM_REQ_busy": lambda link: ctl(link, CtlOp.PM_REQ, {"level": 1, "tag": 3}),
     "PM_ACK_other": lambda link: ctl(link, CtlOp.PM_ACK, {"level": 1, "tag": 3}),

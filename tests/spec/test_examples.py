@@ -115,7 +115,7 @@ def stated_record(claims: Mapping[str, str]) -> bytes:
     names = [field.name for field in CAPS_RECORD.subcons]
     assert set(claims) <= set(names), f"no CAPS field {set(claims) - set(names)}"
     values: dict[str, Any] = {name: int(claims.get(name, "0"), 0) for name in names if name != "zero1"}
-    record: bytes = CAPS_RECORD.build(values | {"zero1": bytes(10)})
+    record: bytes = CAPS_RECORD.build(values | {"zero1": bytes(9)})
     return record
 
 

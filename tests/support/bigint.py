@@ -85,12 +85,12 @@ CTL: dict[int, tuple[str, Places]] = {
 }  # fmt: skip
 BYTES = ("magic", "record")  # fields that are bytes, not numbers
 WITH_SEEN = (0x01, 0x02, 0x03)
-# 3.3.2: field -> (offset in the record, bytes); 24..39 are sent 0.
+# 3.3.2: field -> (offset in the record, bytes); 24..29 and 31..39 are sent 0.
 CAPS = {
     "major": (0, 1), "minor": (1, 1), "flit_sizes": (2, 1), "roles": (3, 1), "nid_base": (4, 2),
     "nid_count": (6, 2), "window": (8, 2), "n_ack": (10, 1), "tu_exp": (11, 1), "address_bits": (12, 1),
     "atomics": (13, 1), "vc_mask": (14, 1), "security": (15, 1), "max_links": (16, 1), "power": (17, 1),
-    "features": (18, 4), "max_txn": (22, 2),
+    "features": (18, 4), "max_txn": (22, 2), "slow_exp": (30, 1),
 }  # fmt: skip
 
 

@@ -23,6 +23,7 @@ from hsl.agents.request_actions import HITS
 from hsl.codec.message import Message
 from hsl.errors import ConfigError
 from hsl.verify.operation import Operation
+from hsl.verify.pages import Pages
 from hsl.verify.poison import mark
 from hsl.verify.replay import Recording, read, replay, same, write
 from hsl.verify.stress import minimize, program, run
@@ -150,6 +151,20 @@ def invalidation_does_not_wait() -> Iterator[None]:
 
 
 @contextmanager
+def tables_change_after_the_invalidation() -> Iterator[None]:
+    """Software changes a page table when TransInv is completed, not before it is sent. [HSL-ATS-004]."""
+    change, changed = Pages.change, Pages.changed
+
+    def bug(pages: Pages, operation: Operation) -> None:
+        change(pages, operation)
+        changed(pages, operation)
+
+    before = mock.patch.object(Pages, "change", return_value=None)
+    with before, mock.patch.object(Pages, "changed", bug):
+        yield
+
+
+@contextmanager
 def doorbells_come_late() -> Iterator[None]:
     """A device hears of a doorbell when the next message has come."""
     right = IoAgent.doorbells
@@ -207,6 +222,7 @@ FAULTS: list[tuple[Plant, str, str]] = [
     (kind_orders("store", Order.LOAD), "fences", "which it orders, is not performed (5.9 F1)"),
     (invalidation_drops_nothing, "translation", "was taken away"),
     (invalidation_does_not_wait, "translation", "was taken away"),
+    (tables_change_after_the_invalidation, "translation", "was taken away"),
     (doorbells_come_late, "ncr", "5.10"),
     (doorbells_ring_twice, "ncr", "which it must not see"),
     (registers_lose_writes, "ncr", "the last writer is"),

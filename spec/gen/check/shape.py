@@ -85,7 +85,8 @@ SHAPES: dict[str, str] = {
     "errors.check": "name:str error:str requirement:str text:str",
     "timers": "tu_exponent_hardware:int tu_exponent_software:int round_trip_tu:int timer:tables count:tables "
     "instant:tables",
-    "timers.timer": "name:str tu:int scope:str order:int starts:str restarts:str stops:str expiry:str",
+    "timers.timer": "name:str tu:int unit:str scope:str order:int starts:str restarts:str stops:str "
+    "expiry:str",
     "timers.count": "name:str value:int text:str",
     "timers.instant": "step:str",
     "litmus": "shape:tables",

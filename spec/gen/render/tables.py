@@ -9,6 +9,7 @@ from spec.gen.names import ENUMS
 from spec.gen.render.markdown import BlockError, chosen, none, one, table
 
 ALIASES = {"ctl_flag": "flag"}
+UNITS = {"TU_EXP": "TU", "SLOW_EXP": "slow TU"}  # 3.1
 
 
 def sentence(spec: Spec, arguments: tuple[str, ...]) -> Iterator[str]:
@@ -103,8 +104,9 @@ def arbiter(spec: Spec, arguments: tuple[str, ...]) -> Iterator[str]:
 
 def timers(spec: Spec, arguments: tuple[str, ...]) -> Iterator[str]:
     """Timers of one scope or all."""
+    keys = ("scope", "starts", "restarts", "stops", "expiry")
     rows = (
-        (t["name"], f"{t['tu']} TU", t["scope"], t["starts"], t["restarts"], t["stops"], t["expiry"])
+        (t["name"], f"{t['tu']} {UNITS[t['unit']]}", *(t[key] for key in keys))
         for t in chosen(spec.rows("timers", "timer"), "scope", arguments)
     )
     yield from table("timer | length | per | starts | restarts | stops | at expiry", rows)

@@ -119,7 +119,7 @@ def _reserved(op: int) -> Iterator[Vector]:
     fields = _counted(places)
     used = {at + i for at, size, count in places.values() for i in range(size * count)}
     if op == 0x02:
-        used -= set(range(24, 40))  # 3.3.2: 0 on send, ignored on receipt
+        used -= set(range(24, 40)) - {30}  # 3.3.2: 0 on send, ignored on receipt
     free = sorted(set(range(44)) - used)
     flags = 0xFF & ~1 if op in bigint.WITH_SEEN else 0xFF
     payload = bigint.ctl(op, 0, EPOCH, PEER, _body(op, fields))
@@ -160,7 +160,7 @@ def _caps() -> Iterator[Vector]:
     fields = {
         "major": 1, "flit_sizes": 3, "roles": 3, "nid_base": 16, "nid_count": 16, "window": 64, "n_ack": 16,
         "tu_exp": 6, "address_bits": 52, "atomics": 0x1F, "vc_mask": 0xFE, "max_links": 1, "power": 1,
-        "features": 0x80000003, "max_txn": 256,
+        "features": 0x80000003, "max_txn": 256, "slow_exp": 16,
     }  # fmt: skip
     yield caps("record-offer", "What a GPU may offer", fields, bigint.caps(fields))
 

@@ -130,8 +130,10 @@ DERIVATIONS["ctl"] = {
         16: one link; 17: L1 -> 01 01
         18: features b0 HDM-H, b1 HDM-D, b31 UT: 0x80000003 -> 03 00 00 80
         22: 256 outstanding TXNs -> 00 01
-        24 to 39 belong to the result record -> 16 x 00
-        40: CFG_HASH, the CRC-32C of the 40 bytes: 0x7ECFD884 -> 84 d8 cf 7e
+        24 to 29 belong to the result record -> 6 x 00
+        30: slow TU exponent 16 = 0x10 -> 10
+        31 to 39 reserved -> 9 x 00
+        40: CFG_HASH, the CRC-32C of the 40 bytes: 0xF37A0E98 -> 98 0e 7a f3
         CRC-32C of the flit: 0x37204A38 -> 38 4a 20 37
         """,
     "ERR_FATAL-malformed": f"""{CTL_HEAD}
