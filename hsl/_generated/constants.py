@@ -26,8 +26,6 @@ MAX_CREDITS: Final = 65535  # largest advertisement of a VC (3.5 F1)
 MAX_CCNT: Final = 31  # credits that one flit can return (2.3)
 ADDRESS_BITS: Final = 52  # bits of a physical address (5.1)
 CTL_REPEATS: Final = 3  # times that ERR_FATAL and DISABLE are sent (3.3.3)
-BUSY_PAUSE_TU: Final = 64  # TU before an access that ended BUSY is presented again; each further pause is twice as long (5.10)
-BUSY_PAUSE_MOST_TU: Final = 4096  # TU of the longest pause of an access that ended BUSY (5.10)
 PM_IDLE_HOLDOFF_TU: Final = 256  # TU for which pm_idle is ignored after PM_NAK (3.7 P3)
 STORM_LIMIT: Final = 65  # RETRAIN_REQ and empty NAKs in a window that end the link (6.3)
 STORM_WINDOW_TU: Final = 4096  # TU after which STORM is cleared (6.3)
@@ -42,6 +40,7 @@ N_ACK: Final = 64  # PROT accepted since the last flit sent that make an ACK due
 N_REPLAY: Final = 4  # replay triggers without progress before RECOVERY
 N_RECOV: Final = 3  # recoveries without the link working before DEAD
 N_PM: Final = 4  # times that a PM_REQ is sent
+N_BUSY: Final = 6  # times that T_BUSY doubles for one access, so that it is 4096 slow TU at most
 TU_EXPONENT_HARDWARE: Final = 6
 TU_EXPONENT_SOFTWARE: Final = 20
 ROUND_TRIP_TU: Final = 16
@@ -113,7 +112,7 @@ class Role(IntFlag):
     RA = 1 << 0  # request agent
     HA = 1 << 1  # home agent
     MT = 1 << 2  # memory target
-    switch = 1 << 3  # forwards messages
+    switch = 1 << 3  # reserved for 1.1
     IOA = 1 << 4  # I/O agent
 
 
@@ -215,10 +214,10 @@ class AtomicClass(IntFlag):
 class Security(IntFlag):
     """Table `security` of spec/ctl.toml."""
 
-    IDE = 1 << 0  # capable
-    IDE_REQUIRED = 1 << 1  # required
-    SUITE1 = 1 << 2  # AES-256-GCM
-    SUITE2 = 1 << 3  # SM4-GCM
+    IDE = 1 << 0  # reserved for 1.1: capable of link encryption
+    IDE_REQUIRED = 1 << 1  # reserved for 1.1: link encryption required
+    SUITE1 = 1 << 2  # reserved for 1.1: AES-256-GCM
+    SUITE2 = 1 << 3  # reserved for 1.1: SM4-GCM
 
 
 class Power(IntFlag):
@@ -237,6 +236,7 @@ class Feature(IntFlag):
     NcEnq = 1 << 4  # shared queues
     Viral = 1 << 5  # viral containment
     Recall = 1 << 6  # recall of lines
+    HandOver = 1 << 7  # dirty lines are handed over: CmpData(M)
     UT = 1 << 31  # upper tester
 
 
@@ -263,7 +263,7 @@ class ErrorCode(IntEnum):
     MALFORMED = 8  # payload cannot be parsed
     VERSION = 9  # no common version or wrong magic
     CFG = 10  # configurations do not fit
-    MAC = 11  # authentication failed, or plain PROT after IDE, or PROT_S without IDE
+    MAC = 11  # PROT_S, which is reserved for 1.1
     RESERVED_FT = 12  # reserved flit type
     SRC_SPOOF = 13  # SRC outside the negotiated range, or a snoop of a node that is not the home
     ACCESS = 14  # access list denies
@@ -306,7 +306,7 @@ class Register(IntEnum):
     STATUS = 0x10  # 0 VIRAL, 1 lost list overflow, 2 log not empty
     ERRDST = 0x18  # 9:0 NID for ErrMsg ERROR, 10 on
     FENCE = 0x20  # 9:0 NID, 17:16 command: 1 fence, 2 re-admit, 3 lift the fence of an MT
-    DRAIN = 0x28  # switch: 9:0 and 25:16 NIDs; Cmp when no message between the two is left
+    DRAIN = 0x28  # reserved for 1.1: DECODE
     RECALL = 0x30  # D0 first, D1 last address; Cmp when no line of the range is listed
     RATE = 0x40  # 31:0 messages per 1024 TU, 63:32 bucket size; 0 = off
     CFGMASTER = 0x48  # 9:0 NID, 10 on: CfgWrite of any other SRC ends with ERR=ACCESS
@@ -317,8 +317,8 @@ class ErrMsgKind(IntEnum):
     """Table `err_msg` of spec/non_coherent.toml."""
 
     ERROR = 1  # the first error of severity 2 or more; NID: reporter
-    FENCED = 2  # the receiver is declared lost; NID: the home that does so
-    FENCED_ACK = 3  # the loss procedure is done (6.2 F6); NID: the home
+    FENCED = 2  # reserved for 1.1
+    FENCED_ACK = 3  # reserved for 1.1
 
 
 class PageCode(IntEnum):
@@ -410,8 +410,10 @@ TIMERS: Final = {
     "T_ACK": Timer(4, "TU_EXP", "link", 9),
     "T_CR": Timer(8, "TU_EXP", "port", 10),
     "T_KA": Timer(64, "TU_EXP", "link", 11),
-    "T_SNP": Timer(65536, "SLOW_EXP", "transaction", 12),
-    "T_MEM": Timer(65536, "SLOW_EXP", "transaction", 13),
-    "T_CACK": Timer(131072, "SLOW_EXP", "transaction", 14),
-    "T_REQ": Timer(1048576, "SLOW_EXP", "transaction", 15),
+    "T_SNP": Timer(262144, "SLOW_EXP", "transaction", 12),
+    "T_MEM": Timer(262144, "SLOW_EXP", "transaction", 13),
+    "T_CACK": Timer(524288, "SLOW_EXP", "transaction", 14),
+    "T_REQ": Timer(2097152, "SLOW_EXP", "transaction", 15),
+    "T_BUSY": Timer(64, "SLOW_EXP", "transaction", 16),
+    "T_LOSS": Timer(12288, "SLOW_EXP", "transaction", 17),
 }

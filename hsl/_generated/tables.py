@@ -90,9 +90,9 @@ class CoherenceRow(NamedTuple):
 
 OPCODES: dict[int, OpInfo] = {
     0x20: OpInfo(32, "ReadShared", 1, False, (3,), "0", "line", "zero", "zero", (160,), (1, 2), 0, "RC", "", False, False),
-    0x21: OpInfo(33, "ReadUnique", 1, False, (3,), "0", "line", "zero", "zero", (160,), (2,), 0, "RWC", "", False, False),
+    0x21: OpInfo(33, "ReadUnique", 1, False, (3,), "0", "line", "zero", "zero", (160,), (2, 3), 0, "RWC", "", False, False),
     0x22: OpInfo(34, "MakeUnique", 1, False, (3,), "0", "line", "zero", "zero", (128,), (3,), 0, "WC", "", False, False),
-    0x23: OpInfo(35, "Upgrade", 1, False, (3,), "0", "line", "zero", "zero", (128, 160), (2,), 0, "RWC", "", False, False),
+    0x23: OpInfo(35, "Upgrade", 1, False, (3,), "0", "line", "zero", "zero", (128, 160), (2, 3), 0, "RWC", "", False, False),
     0x24: OpInfo(36, "ReadOnce", 1, False, (3,), "0", "line", "zero", "zero", (160,), (0,), 0, "R", "", False, False),
     0x25: OpInfo(37, "Flush", 1, False, (3,), "0", "line", "zero", "zero", (128,), (0,), 0, "W", "", False, False),
     0x26: OpInfo(38, "Evict", 1, False, (3,), "0", "line", "zero", "zero", (128,), (0,), 0, "", "", False, False),
@@ -182,7 +182,7 @@ UT_OPS: dict[int, tuple[str, str]] = {
 }
 ARBITER_WHEEL: tuple[int, ...] = (4, 5, 3, 4, 5, 1, 4, 5, 2, 4, 5, 6, 4, 5, 7)
 CREDIT_MINIMA: dict[int, int] = {1: 4, 2: 4, 3: 4, 4: 8, 5: 8, 6: 4, 7: 4}  # VC: least advertisement of a receiver
-VC_RECEIVERS: dict[int, int] = {1: 10, 2: 10, 3: 9, 4: 27, 5: 27, 6: 12, 7: 24}  # VC: roles that receive on it
+VC_RECEIVERS: dict[int, int] = {1: 2, 2: 2, 3: 1, 4: 19, 5: 19, 6: 4, 7: 16}  # VC: roles that receive on it
 VC_HEADER: dict[int, str] = {1: "A", 2: "A", 3: "A", 4: "B", 5: "B", 6: "A", 7: "A"}  # VC: class of its message header
 UNANSWERED: frozenset[int] = frozenset({3, 4, 5})  # VCs that have no completion that could carry an error
 UNKNOWN_WITH_DATA: frozenset[int] = frozenset({2, 6, 7})  # VCs that carry data with an unknown opcode
@@ -805,8 +805,8 @@ LINK_ROWS: tuple[LinkRow, ...] = (
     )),
 )
 RA_STATES: tuple[str, ...] = ("I", "S", "E", "M", "IS_D", "IM_D", "IM_A", "SM_A", "MI_A", "II_A", "IN_A", "IN_D")
-RA_EVENTS: tuple[str, ...] = ("load", "store", "store_line", "evict", "read_once", "write_full", "write_ptl", "atomic_load", "atomic_store", "flush", "SnpShared", "SnpInv", "SnpCur", "Cmp_I", "Cmp_S", "Cmp_E", "Cmp_M", "CmpData_I", "CmpData_S", "CmpData_E", "CmpData_M", "Cmp_ERR", "home_lost", "t_req")
-RA_ACTIONS: tuple[str, ...] = ("hit", "hit_line", "wait", "send", "rsp", "rspdata", "fill", "ack", "done", "done_data", "free", "report", "report_unreach", "drop", "proto", "odd")
+RA_EVENTS: tuple[str, ...] = ("load", "store", "store_line", "evict", "read_once", "write_full", "write_ptl", "atomic_load", "atomic_store", "flush", "SnpShared", "SnpInv", "SnpCur", "Cmp_I", "Cmp_S", "Cmp_E", "Cmp_M", "CmpData_I", "CmpData_S", "CmpData_E", "CmpData_M", "Cmp_ERR", "Cmp_BUSY", "home_lost", "t_req")
+RA_ACTIONS: tuple[str, ...] = ("hit", "hit_line", "wait", "send", "rsp", "rspdata", "fill", "ack", "done", "done_data", "free", "report", "retry", "report_unreach", "drop", "proto", "odd")
 RA_TABLE: dict[tuple[str, str], tuple[CoherenceRow, ...]] = {
     ("E", "CmpData_E"): (
         CoherenceRow((), (("proto",),), "="),
@@ -818,6 +818,9 @@ RA_TABLE: dict[tuple[str, str], tuple[CoherenceRow, ...]] = {
         CoherenceRow((), (("proto",),), "="),
     ),
     ("E", "CmpData_S"): (
+        CoherenceRow((), (("proto",),), "="),
+    ),
+    ("E", "Cmp_BUSY"): (
         CoherenceRow((), (("proto",),), "="),
     ),
     ("E", "Cmp_E"): (
@@ -892,6 +895,9 @@ RA_TABLE: dict[tuple[str, str], tuple[CoherenceRow, ...]] = {
     ("I", "CmpData_S"): (
         CoherenceRow((), (("proto",),), "="),
     ),
+    ("I", "Cmp_BUSY"): (
+        CoherenceRow((), (("proto",),), "="),
+    ),
     ("I", "Cmp_E"): (
         CoherenceRow((), (("proto",),), "="),
     ),
@@ -964,11 +970,14 @@ RA_TABLE: dict[tuple[str, str], tuple[CoherenceRow, ...]] = {
     ("II_A", "CmpData_S"): (
         CoherenceRow((), (("proto",),), "="),
     ),
+    ("II_A", "Cmp_BUSY"): (
+        CoherenceRow((), (("free",),), "I"),
+    ),
     ("II_A", "Cmp_E"): (
         CoherenceRow((), (("proto",),), "="),
     ),
     ("II_A", "Cmp_ERR"): (
-        CoherenceRow((), (("report",),), "I"),
+        CoherenceRow((), (("free",),), "I"),
     ),
     ("II_A", "Cmp_I"): (
         CoherenceRow((), (("free",),), "I"),
@@ -1035,6 +1044,9 @@ RA_TABLE: dict[tuple[str, str], tuple[CoherenceRow, ...]] = {
     ),
     ("IM_A", "CmpData_S"): (
         CoherenceRow((), (("proto",),), "="),
+    ),
+    ("IM_A", "Cmp_BUSY"): (
+        CoherenceRow((), (("retry",),), "I"),
     ),
     ("IM_A", "Cmp_E"): (
         CoherenceRow((), (("proto",),), "="),
@@ -1103,10 +1115,13 @@ RA_TABLE: dict[tuple[str, str], tuple[CoherenceRow, ...]] = {
         CoherenceRow((), (("proto",),), "="),
     ),
     ("IM_D", "CmpData_M"): (
-        CoherenceRow((), (("proto",),), "="),
+        CoherenceRow((), (("fill",), ("ack",)), "M"),
     ),
     ("IM_D", "CmpData_S"): (
         CoherenceRow((), (("proto",),), "="),
+    ),
+    ("IM_D", "Cmp_BUSY"): (
+        CoherenceRow((), (("retry",),), "I"),
     ),
     ("IM_D", "Cmp_E"): (
         CoherenceRow((), (("proto",),), "="),
@@ -1180,6 +1195,9 @@ RA_TABLE: dict[tuple[str, str], tuple[CoherenceRow, ...]] = {
     ("IN_A", "CmpData_S"): (
         CoherenceRow((), (("proto",),), "="),
     ),
+    ("IN_A", "Cmp_BUSY"): (
+        CoherenceRow((), (("retry",),), "I"),
+    ),
     ("IN_A", "Cmp_E"): (
         CoherenceRow((), (("proto",),), "="),
     ),
@@ -1251,6 +1269,9 @@ RA_TABLE: dict[tuple[str, str], tuple[CoherenceRow, ...]] = {
     ),
     ("IN_D", "CmpData_S"): (
         CoherenceRow((), (("proto",),), "="),
+    ),
+    ("IN_D", "Cmp_BUSY"): (
+        CoherenceRow((), (("retry",),), "I"),
     ),
     ("IN_D", "Cmp_E"): (
         CoherenceRow((), (("proto",),), "="),
@@ -1324,6 +1345,9 @@ RA_TABLE: dict[tuple[str, str], tuple[CoherenceRow, ...]] = {
     ("IS_D", "CmpData_S"): (
         CoherenceRow((), (("fill",), ("ack",)), "S"),
     ),
+    ("IS_D", "Cmp_BUSY"): (
+        CoherenceRow((), (("retry",),), "I"),
+    ),
     ("IS_D", "Cmp_E"): (
         CoherenceRow((), (("proto",),), "="),
     ),
@@ -1394,6 +1418,9 @@ RA_TABLE: dict[tuple[str, str], tuple[CoherenceRow, ...]] = {
         CoherenceRow((), (("proto",),), "="),
     ),
     ("M", "CmpData_S"): (
+        CoherenceRow((), (("proto",),), "="),
+    ),
+    ("M", "Cmp_BUSY"): (
         CoherenceRow((), (("proto",),), "="),
     ),
     ("M", "Cmp_E"): (
@@ -1468,6 +1495,9 @@ RA_TABLE: dict[tuple[str, str], tuple[CoherenceRow, ...]] = {
     ("MI_A", "CmpData_S"): (
         CoherenceRow((), (("proto",),), "="),
     ),
+    ("MI_A", "Cmp_BUSY"): (
+        CoherenceRow((), (("drop",), ("report",)), "I"),
+    ),
     ("MI_A", "Cmp_E"): (
         CoherenceRow((), (("proto",),), "="),
     ),
@@ -1538,6 +1568,9 @@ RA_TABLE: dict[tuple[str, str], tuple[CoherenceRow, ...]] = {
         CoherenceRow((), (("proto",),), "="),
     ),
     ("S", "CmpData_S"): (
+        CoherenceRow((), (("proto",),), "="),
+    ),
+    ("S", "Cmp_BUSY"): (
         CoherenceRow((), (("proto",),), "="),
     ),
     ("S", "Cmp_E"): (
@@ -1612,6 +1645,9 @@ RA_TABLE: dict[tuple[str, str], tuple[CoherenceRow, ...]] = {
     ("SM_A", "CmpData_S"): (
         CoherenceRow((), (("proto",),), "="),
     ),
+    ("SM_A", "Cmp_BUSY"): (
+        CoherenceRow((), (("retry",),), "S"),
+    ),
     ("SM_A", "Cmp_E"): (
         CoherenceRow((), (("ack",),), "E"),
     ),
@@ -1652,10 +1688,10 @@ RA_TABLE: dict[tuple[str, str], tuple[CoherenceRow, ...]] = {
         CoherenceRow((), (("drop",), ("report_unreach",)), "I"),
     ),
     ("SM_A", "load"): (
-        CoherenceRow((), (("hit",),), "="),
+        CoherenceRow((), (("wait",),), "="),
     ),
     ("SM_A", "read_once"): (
-        CoherenceRow((), (("hit",),), "="),
+        CoherenceRow((), (("wait",),), "="),
     ),
     ("SM_A", "store"): (
         CoherenceRow((), (("wait",),), "="),
@@ -1673,9 +1709,9 @@ RA_TABLE: dict[tuple[str, str], tuple[CoherenceRow, ...]] = {
         CoherenceRow((), (("wait",),), "="),
     ),
 }
-HA_STATES: tuple[str, ...] = ("IDLE", "SNP", "WB", "DO", "RD", "WR", "ACK")
+HA_STATES: tuple[str, ...] = ("IDLE", "SNP", "WB", "DO", "RD", "WR", "ACK", "WACK", "WBP")
 HA_EVENTS: tuple[str, ...] = ("ReadShared", "ReadUnique", "MakeUnique", "Upgrade", "ReadOnce", "Flush", "Evict", "WbFull", "WriteFull", "WritePtl", "AtomicLoad", "AtomicStore", "Recall", "SnpRsp_I", "SnpRsp_S", "SnpRsp_E", "SnpRsp_M", "SnpRspData_I", "SnpRspData_S", "SnpRspData_E", "SnpRspData_M", "CmpAck", "MemData_OK", "MemData_ERR", "MemDone_OK", "MemDone_ERR", "go", "lost")
-HA_ACTIONS: tuple[str, ...] = ("wait", "snoop", "unpend", "list", "own", "unlist", "take", "take_cur", "mem_read", "mem_write", "mem_write_ptl", "alu", "poison_line", "cmp", "cmpdata", "cmp_err", "lose_r", "proto")
+HA_ACTIONS: tuple[str, ...] = ("wait", "snoop", "unpend", "list", "own", "unlist", "take", "take_cur", "mem_read", "mem_write", "mem_write_ptl", "alu", "take_poison", "mark", "written", "cmp", "cmpdata", "cmp_err", "lose_r", "proto")
 HA_TABLE: dict[tuple[str, str], tuple[CoherenceRow, ...]] = {
     ("ACK", "AtomicLoad"): (
         CoherenceRow((), (("wait",),), "="),
@@ -1762,10 +1798,10 @@ HA_TABLE: dict[tuple[str, str], tuple[CoherenceRow, ...]] = {
     ("ACK", "lost"): (
         CoherenceRow((("qisr", ("no",)), ("qdir", ("none",))), (), "="),
         CoherenceRow((("qisr", ("no",)), ("qdir", ("sharer",))), (("unlist", "q"),), "="),
-        CoherenceRow((("qisr", ("no",)), ("qdir", ("owner",))), (("unlist", "q"), ("poison_line",)), "="),
+        CoherenceRow((("qisr", ("no",)), ("qdir", ("owner",))), (("unlist", "q"), ("take_poison",)), "="),
         CoherenceRow((("qisr", ("yes",)), ("qdir", ("none",))), (), "IDLE"),
         CoherenceRow((("qisr", ("yes",)), ("qdir", ("sharer",))), (("unlist", "q"),), "IDLE"),
-        CoherenceRow((("qisr", ("yes",)), ("qdir", ("owner",))), (("unlist", "q"), ("poison_line",)), "IDLE"),
+        CoherenceRow((("qisr", ("yes",)), ("qdir", ("owner",))), (("unlist", "q"), ("take_poison",)), "DO"),
     ),
     ("DO", "AtomicLoad"): (
         CoherenceRow((), (("proto",),), "="),
@@ -1846,18 +1882,30 @@ HA_TABLE: dict[tuple[str, str], tuple[CoherenceRow, ...]] = {
         CoherenceRow((), (("proto",),), "="),
     ),
     ("DO", "go"): (
-        CoherenceRow((("rlost", ("yes",)),), (), "IDLE"),
-        CoherenceRow((("rlost", ("no",)), ("op", ("ReadShared", "ReadUnique", "AtomicLoad", "AtomicStore"))), (("mem_read",),), "RD"),
-        CoherenceRow((("rlost", ("no",)), ("op", ("Upgrade",)), ("who", ("none",))), (("mem_read",),), "RD"),
-        CoherenceRow((("rlost", ("no",)), ("op", ("Upgrade",)), ("who", ("listed",))), (("own",), ("cmp", "E")), "ACK"),
-        CoherenceRow((("rlost", ("no",)), ("op", ("MakeUnique",))), (("own",), ("cmp", "M")), "ACK"),
-        CoherenceRow((("rlost", ("no",)), ("op", ("ReadOnce",)), ("buf", ("none",))), (("mem_read",),), "RD"),
-        CoherenceRow((("rlost", ("no",)), ("op", ("ReadOnce",)), ("buf", ("cur",))), (("cmpdata", "I", "buf"),), "IDLE"),
-        CoherenceRow((("rlost", ("no",)), ("op", ("Flush",))), (("cmp", "I"),), "IDLE"),
-        CoherenceRow((("rlost", ("no",)), ("op", ("Recall",))), (), "IDLE"),
-        CoherenceRow((("rlost", ("no",)), ("op", ("WriteFull",))), (("mem_write", "req"),), "WR"),
-        CoherenceRow((("rlost", ("no",)), ("op", ("WritePtl",))), (("mem_write_ptl",),), "WR"),
-        CoherenceRow((("rlost", ("no",)), ("op", ("Evict", "WbFull"))), (("proto",),), "IDLE"),
+        CoherenceRow((("due", ("no",)), ("buf", ("dirty",))), (("mem_write", "buf"),), "WB"),
+        CoherenceRow((("due", ("no",)), ("buf", ("none", "cur"))), (), "IDLE"),
+        CoherenceRow((("due", ("yes",)), ("op", ("ReadShared", "ReadUnique", "AtomicLoad", "AtomicStore")), ("buf", ("none", "cur"))), (("mem_read",),), "RD"),
+        CoherenceRow((("due", ("yes",)), ("op", ("Upgrade",)), ("who", ("none",)), ("buf", ("none", "cur"))), (("mem_read",),), "RD"),
+        CoherenceRow((("due", ("yes",)), ("op", ("ReadShared",)), ("buf", ("dirty",)), ("dir", ("I",)), ("may", ("yes",))), (("own",), ("mem_write", "buf"), ("cmpdata", "E", "buf")), "WACK"),
+        CoherenceRow((("due", ("yes",)), ("op", ("ReadShared",)), ("buf", ("dirty",)), ("dir", ("I",)), ("may", ("no",))), (("list", "r"), ("mem_write", "buf"), ("cmpdata", "S", "buf")), "WACK"),
+        CoherenceRow((("due", ("yes",)), ("op", ("ReadShared",)), ("buf", ("dirty",)), ("dir", ("S",))), (("list", "r"), ("mem_write", "buf"), ("cmpdata", "S", "buf")), "WACK"),
+        CoherenceRow((("due", ("yes",)), ("op", ("ReadShared",)), ("buf", ("dirty",)), ("dir", ("X",))), (("proto",), ("mem_write", "buf")), "WB"),
+        CoherenceRow((("due", ("yes",)), ("buf", ("dirty",)), ("hand", ("yes",)), ("op", ("ReadUnique",))), (("own",), ("cmpdata", "M", "buf")), "ACK"),
+        CoherenceRow((("due", ("yes",)), ("buf", ("dirty",)), ("hand", ("no",)), ("op", ("ReadUnique",))), (("own",), ("mem_write", "buf"), ("cmpdata", "E", "buf")), "WACK"),
+        CoherenceRow((("due", ("yes",)), ("buf", ("dirty",)), ("hand", ("yes",)), ("op", ("Upgrade",)), ("who", ("none",))), (("own",), ("cmpdata", "M", "buf")), "ACK"),
+        CoherenceRow((("due", ("yes",)), ("buf", ("dirty",)), ("hand", ("no",)), ("op", ("Upgrade",)), ("who", ("none",))), (("own",), ("mem_write", "buf"), ("cmpdata", "E", "buf")), "WACK"),
+        CoherenceRow((("due", ("yes",)), ("op", ("Upgrade",)), ("who", ("listed",))), (("own",), ("cmp", "E")), "ACK"),
+        CoherenceRow((("due", ("yes",)), ("op", ("MakeUnique",))), (("own",), ("cmp", "M")), "ACK"),
+        CoherenceRow((("due", ("yes",)), ("op", ("ReadOnce",)), ("buf", ("none",))), (("mem_read",),), "RD"),
+        CoherenceRow((("due", ("yes",)), ("op", ("ReadOnce",)), ("buf", ("cur",))), (("cmpdata", "I", "buf"),), "IDLE"),
+        CoherenceRow((("due", ("yes",)), ("op", ("ReadOnce",)), ("buf", ("dirty",))), (("cmpdata", "I", "buf"), ("mem_write", "buf")), "WB"),
+        CoherenceRow((("due", ("yes",)), ("op", ("Flush",)), ("buf", ("none", "cur"))), (("cmp", "I"),), "IDLE"),
+        CoherenceRow((("due", ("yes",)), ("op", ("Flush",)), ("buf", ("dirty",))), (("mem_write", "buf"),), "WB"),
+        CoherenceRow((("due", ("yes",)), ("op", ("WriteFull",))), (("mem_write", "req"),), "WR"),
+        CoherenceRow((("due", ("yes",)), ("op", ("WritePtl",)), ("buf", ("none", "cur"))), (("mem_write_ptl",),), "WR"),
+        CoherenceRow((("due", ("yes",)), ("op", ("WritePtl",)), ("buf", ("dirty",))), (("mem_write", "buf"),), "WB"),
+        CoherenceRow((("due", ("yes",)), ("op", ("AtomicLoad", "AtomicStore")), ("buf", ("dirty",))), (("mem_write", "buf"),), "WB"),
+        CoherenceRow((("due", ("yes",)), ("op", ("Evict", "WbFull", "Recall"))), (("proto",),), "IDLE"),
     ),
     ("DO", "lost"): (
         CoherenceRow((), (("proto",),), "="),
@@ -1972,10 +2020,10 @@ HA_TABLE: dict[tuple[str, str], tuple[CoherenceRow, ...]] = {
     ("IDLE", "lost"): (
         CoherenceRow((("qisr", ("no",)), ("qdir", ("none",))), (), "="),
         CoherenceRow((("qisr", ("no",)), ("qdir", ("sharer",))), (("unlist", "q"),), "="),
-        CoherenceRow((("qisr", ("no",)), ("qdir", ("owner",))), (("unlist", "q"), ("poison_line",)), "="),
+        CoherenceRow((("qisr", ("no",)), ("qdir", ("owner",))), (("unlist", "q"), ("take_poison",)), "DO"),
         CoherenceRow((("qisr", ("yes",)), ("qdir", ("none",))), (("lose_r",),), "="),
         CoherenceRow((("qisr", ("yes",)), ("qdir", ("sharer",))), (("lose_r",), ("unlist", "q")), "="),
-        CoherenceRow((("qisr", ("yes",)), ("qdir", ("owner",))), (("lose_r",), ("unlist", "q"), ("poison_line",)), "="),
+        CoherenceRow((("qisr", ("yes",)), ("qdir", ("owner",))), (("lose_r",), ("unlist", "q"), ("take_poison",)), "DO"),
     ),
     ("RD", "AtomicLoad"): (
         CoherenceRow((), (("wait",),), "="),
@@ -1996,21 +2044,22 @@ HA_TABLE: dict[tuple[str, str], tuple[CoherenceRow, ...]] = {
         CoherenceRow((), (("wait",),), "="),
     ),
     ("RD", "MemData_ERR"): (
-        CoherenceRow((("match", ("yes",)), ("rlost", ("yes",))), (), "IDLE"),
-        CoherenceRow((("match", ("yes",)), ("rlost", ("no",))), (("cmp_err", "MEM"),), "IDLE"),
+        CoherenceRow((("match", ("yes",)), ("due", ("no",))), (), "DO"),
+        CoherenceRow((("match", ("yes",)), ("due", ("yes",))), (("cmp_err", "MEM"),), "DO"),
         CoherenceRow((("match", ("no",)),), (("proto",),), "="),
     ),
     ("RD", "MemData_OK"): (
-        CoherenceRow((("match", ("yes",)), ("rlost", ("yes",))), (), "IDLE"),
-        CoherenceRow((("match", ("yes",)), ("rlost", ("no",)), ("op", ("ReadShared",)), ("dir", ("I",))), (("own",), ("cmpdata", "E", "mem")), "ACK"),
-        CoherenceRow((("match", ("yes",)), ("rlost", ("no",)), ("op", ("ReadShared",)), ("dir", ("S",))), (("list", "r"), ("cmpdata", "S", "mem")), "ACK"),
-        CoherenceRow((("match", ("yes",)), ("rlost", ("no",)), ("op", ("ReadUnique", "Upgrade")), ("dir", ("I",))), (("own",), ("cmpdata", "E", "mem")), "ACK"),
-        CoherenceRow((("match", ("yes",)), ("rlost", ("no",)), ("op", ("ReadOnce",))), (("cmpdata", "I", "mem"),), "IDLE"),
-        CoherenceRow((("match", ("yes",)), ("rlost", ("no",)), ("op", ("AtomicLoad", "AtomicStore")), ("poison", ("no",))), (("alu",), ("mem_write", "new")), "WR"),
-        CoherenceRow((("match", ("yes",)), ("rlost", ("no",)), ("op", ("AtomicLoad", "AtomicStore")), ("poison", ("yes",))), (("cmp_err", "DATA"),), "IDLE"),
-        CoherenceRow((("match", ("yes",)), ("rlost", ("no",)), ("op", ("ReadShared",)), ("dir", ("X",))), (("proto",), ("cmp_err", "DATA")), "IDLE"),
-        CoherenceRow((("match", ("yes",)), ("rlost", ("no",)), ("op", ("ReadUnique", "Upgrade")), ("dir", ("S", "X"))), (("proto",), ("cmp_err", "DATA")), "IDLE"),
-        CoherenceRow((("match", ("yes",)), ("rlost", ("no",)), ("op", ("MakeUnique", "Flush", "Evict", "WbFull", "WriteFull", "WritePtl", "Recall"))), (("proto",),), "IDLE"),
+        CoherenceRow((("match", ("yes",)), ("due", ("no",))), (), "DO"),
+        CoherenceRow((("match", ("yes",)), ("due", ("yes",)), ("op", ("ReadShared",)), ("dir", ("I",)), ("may", ("yes",))), (("own",), ("cmpdata", "E", "mem")), "ACK"),
+        CoherenceRow((("match", ("yes",)), ("due", ("yes",)), ("op", ("ReadShared",)), ("dir", ("I",)), ("may", ("no",))), (("list", "r"), ("cmpdata", "S", "mem")), "ACK"),
+        CoherenceRow((("match", ("yes",)), ("due", ("yes",)), ("op", ("ReadShared",)), ("dir", ("S",))), (("list", "r"), ("cmpdata", "S", "mem")), "ACK"),
+        CoherenceRow((("match", ("yes",)), ("due", ("yes",)), ("op", ("ReadUnique", "Upgrade")), ("dir", ("I",))), (("own",), ("cmpdata", "E", "mem")), "ACK"),
+        CoherenceRow((("match", ("yes",)), ("due", ("yes",)), ("op", ("ReadOnce",))), (("cmpdata", "I", "mem"),), "DO"),
+        CoherenceRow((("match", ("yes",)), ("due", ("yes",)), ("op", ("AtomicLoad", "AtomicStore")), ("poison", ("no",))), (("alu",), ("mem_write", "new")), "WR"),
+        CoherenceRow((("match", ("yes",)), ("due", ("yes",)), ("op", ("AtomicLoad", "AtomicStore")), ("poison", ("yes",))), (("cmp_err", "DATA"),), "DO"),
+        CoherenceRow((("match", ("yes",)), ("due", ("yes",)), ("op", ("ReadShared",)), ("dir", ("X",))), (("proto",), ("cmp_err", "DATA")), "DO"),
+        CoherenceRow((("match", ("yes",)), ("due", ("yes",)), ("op", ("ReadUnique", "Upgrade")), ("dir", ("S", "X"))), (("proto",), ("cmp_err", "DATA")), "DO"),
+        CoherenceRow((("match", ("yes",)), ("due", ("yes",)), ("op", ("MakeUnique", "Flush", "Evict", "WbFull", "WriteFull", "WritePtl", "Recall"))), (("proto",),), "DO"),
         CoherenceRow((("match", ("no",)),), (("proto",),), "="),
     ),
     ("RD", "MemDone_ERR"): (
@@ -2073,10 +2122,10 @@ HA_TABLE: dict[tuple[str, str], tuple[CoherenceRow, ...]] = {
     ("RD", "lost"): (
         CoherenceRow((("qisr", ("no",)), ("qdir", ("none",))), (), "="),
         CoherenceRow((("qisr", ("no",)), ("qdir", ("sharer",))), (("unlist", "q"),), "="),
-        CoherenceRow((("qisr", ("no",)), ("qdir", ("owner",))), (("unlist", "q"), ("poison_line",)), "="),
+        CoherenceRow((("qisr", ("no",)), ("qdir", ("owner",))), (("unlist", "q"), ("take_poison",)), "="),
         CoherenceRow((("qisr", ("yes",)), ("qdir", ("none",))), (("lose_r",),), "="),
         CoherenceRow((("qisr", ("yes",)), ("qdir", ("sharer",))), (("lose_r",), ("unlist", "q")), "="),
-        CoherenceRow((("qisr", ("yes",)), ("qdir", ("owner",))), (("lose_r",), ("unlist", "q"), ("poison_line",)), "="),
+        CoherenceRow((("qisr", ("yes",)), ("qdir", ("owner",))), (("lose_r",), ("unlist", "q"), ("take_poison",)), "="),
     ),
     ("SNP", "AtomicLoad"): (
         CoherenceRow((), (("wait",),), "="),
@@ -2122,8 +2171,8 @@ HA_TABLE: dict[tuple[str, str], tuple[CoherenceRow, ...]] = {
     ),
     ("SNP", "SnpRspData_E"): (
         CoherenceRow((("pend", ("no",)),), (("proto",),), "="),
-        CoherenceRow((("pend", ("yes",)), ("snp", ("inv",)), ("qdir", ("owner",))), (("proto",), ("unpend",), ("unlist", "q"), ("take",), ("mem_write", "buf")), "WB"),
-        CoherenceRow((("pend", ("yes",)), ("snp", ("shared",)), ("qdir", ("owner",))), (("proto",), ("unpend",), ("list", "q"), ("take",), ("mem_write", "buf")), "WB"),
+        CoherenceRow((("pend", ("yes",)), ("snp", ("inv",)), ("qdir", ("owner",))), (("proto",), ("unpend",), ("unlist", "q"), ("take",)), "DO"),
+        CoherenceRow((("pend", ("yes",)), ("snp", ("shared",)), ("qdir", ("owner",))), (("proto",), ("unpend",), ("list", "q"), ("take",)), "DO"),
         CoherenceRow((("pend", ("yes",)), ("snp", ("inv", "shared")), ("qdir", ("none", "sharer")), ("last", ("no",))), (("proto",), ("unpend",), ("unlist", "q")), "="),
         CoherenceRow((("pend", ("yes",)), ("snp", ("inv", "shared")), ("qdir", ("none", "sharer")), ("last", ("yes",))), (("proto",), ("unpend",), ("unlist", "q")), "DO"),
         CoherenceRow((("pend", ("yes",)), ("snp", ("cur",)), ("qdir", ("owner",))), (("proto",), ("unpend",), ("take_cur",)), "DO"),
@@ -2131,7 +2180,7 @@ HA_TABLE: dict[tuple[str, str], tuple[CoherenceRow, ...]] = {
     ),
     ("SNP", "SnpRspData_I"): (
         CoherenceRow((("pend", ("no",)),), (("proto",),), "="),
-        CoherenceRow((("pend", ("yes",)), ("snp", ("inv", "shared")), ("qdir", ("owner",))), (("unpend",), ("unlist", "q"), ("take",), ("mem_write", "buf")), "WB"),
+        CoherenceRow((("pend", ("yes",)), ("snp", ("inv", "shared")), ("qdir", ("owner",))), (("unpend",), ("unlist", "q"), ("take",)), "DO"),
         CoherenceRow((("pend", ("yes",)), ("snp", ("inv", "shared")), ("qdir", ("none", "sharer")), ("last", ("no",))), (("proto",), ("unpend",), ("unlist", "q")), "="),
         CoherenceRow((("pend", ("yes",)), ("snp", ("inv", "shared")), ("qdir", ("none", "sharer")), ("last", ("yes",))), (("proto",), ("unpend",), ("unlist", "q")), "DO"),
         CoherenceRow((("pend", ("yes",)), ("snp", ("cur",)), ("qdir", ("owner",))), (("proto",), ("unpend",), ("take_cur",)), "DO"),
@@ -2139,8 +2188,8 @@ HA_TABLE: dict[tuple[str, str], tuple[CoherenceRow, ...]] = {
     ),
     ("SNP", "SnpRspData_M"): (
         CoherenceRow((("pend", ("no",)),), (("proto",),), "="),
-        CoherenceRow((("pend", ("yes",)), ("snp", ("inv",)), ("qdir", ("owner",))), (("proto",), ("unpend",), ("unlist", "q"), ("take",), ("mem_write", "buf")), "WB"),
-        CoherenceRow((("pend", ("yes",)), ("snp", ("shared",)), ("qdir", ("owner",))), (("proto",), ("unpend",), ("list", "q"), ("take",), ("mem_write", "buf")), "WB"),
+        CoherenceRow((("pend", ("yes",)), ("snp", ("inv",)), ("qdir", ("owner",))), (("proto",), ("unpend",), ("unlist", "q"), ("take",)), "DO"),
+        CoherenceRow((("pend", ("yes",)), ("snp", ("shared",)), ("qdir", ("owner",))), (("proto",), ("unpend",), ("list", "q"), ("take",)), "DO"),
         CoherenceRow((("pend", ("yes",)), ("snp", ("inv", "shared")), ("qdir", ("none", "sharer")), ("last", ("no",))), (("proto",), ("unpend",), ("unlist", "q")), "="),
         CoherenceRow((("pend", ("yes",)), ("snp", ("inv", "shared")), ("qdir", ("none", "sharer")), ("last", ("yes",))), (("proto",), ("unpend",), ("unlist", "q")), "DO"),
         CoherenceRow((("pend", ("yes",)), ("snp", ("cur",)), ("qdir", ("owner",))), (("unpend",), ("take_cur",)), "DO"),
@@ -2148,8 +2197,8 @@ HA_TABLE: dict[tuple[str, str], tuple[CoherenceRow, ...]] = {
     ),
     ("SNP", "SnpRspData_S"): (
         CoherenceRow((("pend", ("no",)),), (("proto",),), "="),
-        CoherenceRow((("pend", ("yes",)), ("snp", ("inv",)), ("qdir", ("owner",))), (("proto",), ("unpend",), ("unlist", "q"), ("take",), ("mem_write", "buf")), "WB"),
-        CoherenceRow((("pend", ("yes",)), ("snp", ("shared",)), ("qdir", ("owner",))), (("unpend",), ("list", "q"), ("take",), ("mem_write", "buf")), "WB"),
+        CoherenceRow((("pend", ("yes",)), ("snp", ("inv",)), ("qdir", ("owner",))), (("proto",), ("unpend",), ("unlist", "q"), ("take",)), "DO"),
+        CoherenceRow((("pend", ("yes",)), ("snp", ("shared",)), ("qdir", ("owner",))), (("unpend",), ("list", "q"), ("take",)), "DO"),
         CoherenceRow((("pend", ("yes",)), ("snp", ("inv", "shared")), ("qdir", ("none", "sharer")), ("last", ("no",))), (("proto",), ("unpend",), ("unlist", "q")), "="),
         CoherenceRow((("pend", ("yes",)), ("snp", ("inv", "shared")), ("qdir", ("none", "sharer")), ("last", ("yes",))), (("proto",), ("unpend",), ("unlist", "q")), "DO"),
         CoherenceRow((("pend", ("yes",)), ("snp", ("cur",)), ("qdir", ("owner",))), (("proto",), ("unpend",), ("take_cur",)), "DO"),
@@ -2200,14 +2249,106 @@ HA_TABLE: dict[tuple[str, str], tuple[CoherenceRow, ...]] = {
     ("SNP", "lost"): (
         CoherenceRow((("pend", ("no",)), ("qisr", ("no",)), ("qdir", ("none",))), (), "="),
         CoherenceRow((("pend", ("no",)), ("qisr", ("no",)), ("qdir", ("sharer",))), (("unlist", "q"),), "="),
-        CoherenceRow((("pend", ("no",)), ("qisr", ("no",)), ("qdir", ("owner",))), (("unlist", "q"), ("poison_line",)), "="),
+        CoherenceRow((("pend", ("no",)), ("qisr", ("no",)), ("qdir", ("owner",))), (("unlist", "q"), ("take_poison",)), "="),
         CoherenceRow((("pend", ("no",)), ("qisr", ("yes",)), ("qdir", ("none",))), (("lose_r",),), "="),
         CoherenceRow((("pend", ("no",)), ("qisr", ("yes",)), ("qdir", ("sharer",))), (("lose_r",), ("unlist", "q")), "="),
-        CoherenceRow((("pend", ("no",)), ("qisr", ("yes",)), ("qdir", ("owner",))), (("lose_r",), ("unlist", "q"), ("poison_line",)), "="),
+        CoherenceRow((("pend", ("no",)), ("qisr", ("yes",)), ("qdir", ("owner",))), (("lose_r",), ("unlist", "q"), ("take_poison",)), "="),
         CoherenceRow((("pend", ("yes",)), ("qdir", ("none", "sharer")), ("last", ("no",))), (("unpend",), ("unlist", "q")), "="),
         CoherenceRow((("pend", ("yes",)), ("qdir", ("none", "sharer")), ("last", ("yes",))), (("unpend",), ("unlist", "q")), "DO"),
-        CoherenceRow((("pend", ("yes",)), ("qdir", ("owner",)), ("last", ("no",))), (("unpend",), ("unlist", "q"), ("poison_line",)), "="),
-        CoherenceRow((("pend", ("yes",)), ("qdir", ("owner",)), ("last", ("yes",))), (("unpend",), ("unlist", "q"), ("poison_line",)), "DO"),
+        CoherenceRow((("pend", ("yes",)), ("qdir", ("owner",)), ("last", ("no",))), (("unpend",), ("unlist", "q"), ("take_poison",)), "="),
+        CoherenceRow((("pend", ("yes",)), ("qdir", ("owner",)), ("last", ("yes",))), (("unpend",), ("unlist", "q"), ("take_poison",)), "DO"),
+    ),
+    ("WACK", "AtomicLoad"): (
+        CoherenceRow((), (("wait",),), "="),
+    ),
+    ("WACK", "AtomicStore"): (
+        CoherenceRow((), (("wait",),), "="),
+    ),
+    ("WACK", "CmpAck"): (
+        CoherenceRow((("match", ("yes",)),), (), "WB"),
+        CoherenceRow((("match", ("no",)),), (("proto",),), "="),
+    ),
+    ("WACK", "Evict"): (
+        CoherenceRow((), (("wait",),), "="),
+    ),
+    ("WACK", "Flush"): (
+        CoherenceRow((), (("wait",),), "="),
+    ),
+    ("WACK", "MakeUnique"): (
+        CoherenceRow((), (("wait",),), "="),
+    ),
+    ("WACK", "MemData_ERR"): (
+        CoherenceRow((), (("proto",),), "="),
+    ),
+    ("WACK", "MemData_OK"): (
+        CoherenceRow((), (("proto",),), "="),
+    ),
+    ("WACK", "MemDone_ERR"): (
+        CoherenceRow((("match", ("yes",)),), (("mark",), ("written",)), "ACK"),
+        CoherenceRow((("match", ("no",)),), (("proto",),), "="),
+    ),
+    ("WACK", "MemDone_OK"): (
+        CoherenceRow((("match", ("yes",)),), (("written",),), "ACK"),
+        CoherenceRow((("match", ("no",)),), (("proto",),), "="),
+    ),
+    ("WACK", "ReadOnce"): (
+        CoherenceRow((), (("wait",),), "="),
+    ),
+    ("WACK", "ReadShared"): (
+        CoherenceRow((), (("wait",),), "="),
+    ),
+    ("WACK", "ReadUnique"): (
+        CoherenceRow((), (("wait",),), "="),
+    ),
+    ("WACK", "Recall"): (
+        CoherenceRow((), (("wait",),), "="),
+    ),
+    ("WACK", "SnpRspData_E"): (
+        CoherenceRow((), (("proto",),), "="),
+    ),
+    ("WACK", "SnpRspData_I"): (
+        CoherenceRow((), (("proto",),), "="),
+    ),
+    ("WACK", "SnpRspData_M"): (
+        CoherenceRow((), (("proto",),), "="),
+    ),
+    ("WACK", "SnpRspData_S"): (
+        CoherenceRow((), (("proto",),), "="),
+    ),
+    ("WACK", "SnpRsp_E"): (
+        CoherenceRow((), (("proto",),), "="),
+    ),
+    ("WACK", "SnpRsp_I"): (
+        CoherenceRow((), (("proto",),), "="),
+    ),
+    ("WACK", "SnpRsp_M"): (
+        CoherenceRow((), (("proto",),), "="),
+    ),
+    ("WACK", "SnpRsp_S"): (
+        CoherenceRow((), (("proto",),), "="),
+    ),
+    ("WACK", "Upgrade"): (
+        CoherenceRow((), (("wait",),), "="),
+    ),
+    ("WACK", "WbFull"): (
+        CoherenceRow((), (("wait",),), "="),
+    ),
+    ("WACK", "WriteFull"): (
+        CoherenceRow((), (("wait",),), "="),
+    ),
+    ("WACK", "WritePtl"): (
+        CoherenceRow((), (("wait",),), "="),
+    ),
+    ("WACK", "go"): (
+        CoherenceRow((), (("proto",),), "="),
+    ),
+    ("WACK", "lost"): (
+        CoherenceRow((("qisr", ("no",)), ("qdir", ("none",))), (), "="),
+        CoherenceRow((("qisr", ("no",)), ("qdir", ("sharer",))), (("unlist", "q"),), "="),
+        CoherenceRow((("qisr", ("no",)), ("qdir", ("owner",))), (("unlist", "q"), ("take_poison",)), "="),
+        CoherenceRow((("qisr", ("yes",)), ("qdir", ("none",))), (), "WB"),
+        CoherenceRow((("qisr", ("yes",)), ("qdir", ("sharer",))), (("unlist", "q"),), "WB"),
+        CoherenceRow((("qisr", ("yes",)), ("qdir", ("owner",))), (("unlist", "q"), ("take_poison",)), "WBP"),
     ),
     ("WB", "AtomicLoad"): (
         CoherenceRow((), (("wait",),), "="),
@@ -2234,13 +2375,13 @@ HA_TABLE: dict[tuple[str, str], tuple[CoherenceRow, ...]] = {
         CoherenceRow((), (("proto",),), "="),
     ),
     ("WB", "MemDone_ERR"): (
-        CoherenceRow((("match", ("yes",)), ("op", ("ReadShared", "ReadUnique", "MakeUnique", "Upgrade", "ReadOnce", "Evict", "WbFull", "WriteFull", "WritePtl", "AtomicLoad", "AtomicStore", "Recall"))), (("poison_line",),), "DO"),
-        CoherenceRow((("match", ("yes",)), ("op", ("Flush",)), ("rlost", ("no",))), (("poison_line",), ("cmp_err", "MEM")), "IDLE"),
-        CoherenceRow((("match", ("yes",)), ("op", ("Flush",)), ("rlost", ("yes",))), (("poison_line",),), "IDLE"),
+        CoherenceRow((("match", ("yes",)), ("op", ("ReadShared", "ReadUnique", "MakeUnique", "Upgrade", "ReadOnce", "Evict", "WbFull", "WriteFull", "WritePtl", "AtomicLoad", "AtomicStore", "Recall"))), (("mark",), ("written",)), "DO"),
+        CoherenceRow((("match", ("yes",)), ("op", ("Flush",)), ("due", ("yes",))), (("mark",), ("written",), ("cmp_err", "MEM")), "DO"),
+        CoherenceRow((("match", ("yes",)), ("op", ("Flush",)), ("due", ("no",))), (("mark",), ("written",)), "DO"),
         CoherenceRow((("match", ("no",)),), (("proto",),), "="),
     ),
     ("WB", "MemDone_OK"): (
-        CoherenceRow((("match", ("yes",)),), (), "DO"),
+        CoherenceRow((("match", ("yes",)),), (("written",),), "DO"),
         CoherenceRow((("match", ("no",)),), (("proto",),), "="),
     ),
     ("WB", "ReadOnce"): (
@@ -2297,10 +2438,101 @@ HA_TABLE: dict[tuple[str, str], tuple[CoherenceRow, ...]] = {
     ("WB", "lost"): (
         CoherenceRow((("qisr", ("no",)), ("qdir", ("none",))), (), "="),
         CoherenceRow((("qisr", ("no",)), ("qdir", ("sharer",))), (("unlist", "q"),), "="),
-        CoherenceRow((("qisr", ("no",)), ("qdir", ("owner",))), (("unlist", "q"), ("poison_line",)), "="),
+        CoherenceRow((("qisr", ("no",)), ("qdir", ("owner",))), (("unlist", "q"), ("take_poison",)), "WBP"),
         CoherenceRow((("qisr", ("yes",)), ("qdir", ("none",))), (("lose_r",),), "="),
         CoherenceRow((("qisr", ("yes",)), ("qdir", ("sharer",))), (("lose_r",), ("unlist", "q")), "="),
-        CoherenceRow((("qisr", ("yes",)), ("qdir", ("owner",))), (("lose_r",), ("unlist", "q"), ("poison_line",)), "="),
+        CoherenceRow((("qisr", ("yes",)), ("qdir", ("owner",))), (("lose_r",), ("unlist", "q"), ("take_poison",)), "WBP"),
+    ),
+    ("WBP", "AtomicLoad"): (
+        CoherenceRow((), (("wait",),), "="),
+    ),
+    ("WBP", "AtomicStore"): (
+        CoherenceRow((), (("wait",),), "="),
+    ),
+    ("WBP", "CmpAck"): (
+        CoherenceRow((), (("proto",),), "="),
+    ),
+    ("WBP", "Evict"): (
+        CoherenceRow((), (("wait",),), "="),
+    ),
+    ("WBP", "Flush"): (
+        CoherenceRow((), (("wait",),), "="),
+    ),
+    ("WBP", "MakeUnique"): (
+        CoherenceRow((), (("wait",),), "="),
+    ),
+    ("WBP", "MemData_ERR"): (
+        CoherenceRow((), (("proto",),), "="),
+    ),
+    ("WBP", "MemData_OK"): (
+        CoherenceRow((), (("proto",),), "="),
+    ),
+    ("WBP", "MemDone_ERR"): (
+        CoherenceRow((("match", ("yes",)),), (("mem_write", "buf"),), "WB"),
+        CoherenceRow((("match", ("no",)),), (("proto",),), "="),
+    ),
+    ("WBP", "MemDone_OK"): (
+        CoherenceRow((("match", ("yes",)),), (("mem_write", "buf"),), "WB"),
+        CoherenceRow((("match", ("no",)),), (("proto",),), "="),
+    ),
+    ("WBP", "ReadOnce"): (
+        CoherenceRow((), (("wait",),), "="),
+    ),
+    ("WBP", "ReadShared"): (
+        CoherenceRow((), (("wait",),), "="),
+    ),
+    ("WBP", "ReadUnique"): (
+        CoherenceRow((), (("wait",),), "="),
+    ),
+    ("WBP", "Recall"): (
+        CoherenceRow((), (("wait",),), "="),
+    ),
+    ("WBP", "SnpRspData_E"): (
+        CoherenceRow((), (("proto",),), "="),
+    ),
+    ("WBP", "SnpRspData_I"): (
+        CoherenceRow((), (("proto",),), "="),
+    ),
+    ("WBP", "SnpRspData_M"): (
+        CoherenceRow((), (("proto",),), "="),
+    ),
+    ("WBP", "SnpRspData_S"): (
+        CoherenceRow((), (("proto",),), "="),
+    ),
+    ("WBP", "SnpRsp_E"): (
+        CoherenceRow((), (("proto",),), "="),
+    ),
+    ("WBP", "SnpRsp_I"): (
+        CoherenceRow((), (("proto",),), "="),
+    ),
+    ("WBP", "SnpRsp_M"): (
+        CoherenceRow((), (("proto",),), "="),
+    ),
+    ("WBP", "SnpRsp_S"): (
+        CoherenceRow((), (("proto",),), "="),
+    ),
+    ("WBP", "Upgrade"): (
+        CoherenceRow((), (("wait",),), "="),
+    ),
+    ("WBP", "WbFull"): (
+        CoherenceRow((), (("wait",),), "="),
+    ),
+    ("WBP", "WriteFull"): (
+        CoherenceRow((), (("wait",),), "="),
+    ),
+    ("WBP", "WritePtl"): (
+        CoherenceRow((), (("wait",),), "="),
+    ),
+    ("WBP", "go"): (
+        CoherenceRow((), (("proto",),), "="),
+    ),
+    ("WBP", "lost"): (
+        CoherenceRow((("qisr", ("no",)), ("qdir", ("none",))), (), "="),
+        CoherenceRow((("qisr", ("no",)), ("qdir", ("sharer",))), (("unlist", "q"),), "="),
+        CoherenceRow((("qisr", ("no",)), ("qdir", ("owner",))), (("unlist", "q"), ("take_poison",)), "="),
+        CoherenceRow((("qisr", ("yes",)), ("qdir", ("none",))), (("lose_r",),), "="),
+        CoherenceRow((("qisr", ("yes",)), ("qdir", ("sharer",))), (("lose_r",), ("unlist", "q")), "="),
+        CoherenceRow((("qisr", ("yes",)), ("qdir", ("owner",))), (("lose_r",), ("unlist", "q"), ("take_poison",)), "="),
     ),
     ("WR", "AtomicLoad"): (
         CoherenceRow((), (("wait",),), "="),
@@ -2327,15 +2559,15 @@ HA_TABLE: dict[tuple[str, str], tuple[CoherenceRow, ...]] = {
         CoherenceRow((), (("proto",),), "="),
     ),
     ("WR", "MemDone_ERR"): (
-        CoherenceRow((("match", ("yes",)), ("rlost", ("no",))), (("poison_line",), ("cmp_err", "MEM")), "IDLE"),
-        CoherenceRow((("match", ("yes",)), ("rlost", ("yes",))), (("poison_line",),), "IDLE"),
+        CoherenceRow((("match", ("yes",)), ("due", ("yes",))), (("mark",), ("cmp_err", "MEM")), "IDLE"),
+        CoherenceRow((("match", ("yes",)), ("due", ("no",))), (("mark",),), "IDLE"),
         CoherenceRow((("match", ("no",)),), (("proto",),), "="),
     ),
     ("WR", "MemDone_OK"): (
-        CoherenceRow((("match", ("yes",)), ("rlost", ("yes",))), (), "IDLE"),
-        CoherenceRow((("match", ("yes",)), ("rlost", ("no",)), ("op", ("WbFull", "WriteFull", "WritePtl", "AtomicStore"))), (("cmp", "I"),), "IDLE"),
-        CoherenceRow((("match", ("yes",)), ("rlost", ("no",)), ("op", ("AtomicLoad",))), (("cmpdata", "I", "old"),), "IDLE"),
-        CoherenceRow((("match", ("yes",)), ("rlost", ("no",)), ("op", ("ReadShared", "ReadUnique", "MakeUnique", "Upgrade", "ReadOnce", "Flush", "Evict", "Recall"))), (("proto",),), "IDLE"),
+        CoherenceRow((("match", ("yes",)), ("due", ("no",))), (), "IDLE"),
+        CoherenceRow((("match", ("yes",)), ("due", ("yes",)), ("op", ("WbFull", "WriteFull", "WritePtl", "AtomicStore"))), (("cmp", "I"),), "IDLE"),
+        CoherenceRow((("match", ("yes",)), ("due", ("yes",)), ("op", ("AtomicLoad",))), (("cmpdata", "I", "old"),), "IDLE"),
+        CoherenceRow((("match", ("yes",)), ("due", ("yes",)), ("op", ("ReadShared", "ReadUnique", "MakeUnique", "Upgrade", "ReadOnce", "Flush", "Evict", "Recall"))), (("proto",),), "IDLE"),
         CoherenceRow((("match", ("no",)),), (("proto",),), "="),
     ),
     ("WR", "ReadOnce"): (
@@ -2392,10 +2624,10 @@ HA_TABLE: dict[tuple[str, str], tuple[CoherenceRow, ...]] = {
     ("WR", "lost"): (
         CoherenceRow((("qisr", ("no",)), ("qdir", ("none",))), (), "="),
         CoherenceRow((("qisr", ("no",)), ("qdir", ("sharer",))), (("unlist", "q"),), "="),
-        CoherenceRow((("qisr", ("no",)), ("qdir", ("owner",))), (("unlist", "q"), ("poison_line",)), "="),
+        CoherenceRow((("qisr", ("no",)), ("qdir", ("owner",))), (("unlist", "q"), ("take_poison",)), "="),
         CoherenceRow((("qisr", ("yes",)), ("qdir", ("none",))), (("lose_r",),), "="),
         CoherenceRow((("qisr", ("yes",)), ("qdir", ("sharer",))), (("lose_r",), ("unlist", "q")), "="),
-        CoherenceRow((("qisr", ("yes",)), ("qdir", ("owner",))), (("lose_r",), ("unlist", "q"), ("poison_line",)), "="),
+        CoherenceRow((("qisr", ("yes",)), ("qdir", ("owner",))), (("lose_r",), ("unlist", "q"), ("take_poison",)), "="),
     ),
 }
 HA_GUARDS: dict[str, tuple[str, ...]] = {
@@ -2408,8 +2640,10 @@ HA_GUARDS: dict[str, tuple[str, ...]] = {
     "last": ("no", "yes"),
     "qdir": ("none", "sharer", "owner"),
     "qisr": ("no", "yes"),
-    "buf": ("none", "cur"),
-    "rlost": ("no", "yes"),
+    "buf": ("none", "cur", "dirty"),
+    "due": ("no", "yes"),
+    "hand": ("no", "yes"),
+    "may": ("no", "yes"),
     "poison": ("no", "yes"),
     "match": ("no", "yes"),
 }

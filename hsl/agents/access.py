@@ -68,9 +68,9 @@ class Access(NamedTuple):
 class Ticket:
     """An access on its way.
 
-    `agent`: its NID; `issued`, `finished` in ns; `missed`: it had to wait for a message; `err`: the Err of
-    its end; `collected`: `completions` gives it out; `performed`: it will have no more effect, which a report
-    of T_REQ does not say (5.9).
+    `agent`: its NID; `issued`, `finished` in ns; `missed`: it had to wait for a message; `refusals`: times
+    that its home was BUSY; `err`: the Err of its end; `collected`: `completions` gives it out;
+    `performed`: it will have no more effect, which a report of T_REQ does not say (5.9).
     """
 
     __slots__ = (
@@ -84,6 +84,7 @@ class Ticket:
         "missed",
         "performed",
         "poison",
+        "refusals",
     )
 
     def __init__(self, access: Access, agent: int, issued: int, collected: bool = True) -> None:
@@ -97,6 +98,7 @@ class Ticket:
         self.missed = False
         self.collected = collected
         self.performed = False
+        self.refusals = 0
 
     @property
     def done(self) -> bool:

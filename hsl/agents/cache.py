@@ -29,10 +29,10 @@ class Line:
     `addr` is a multiple of 64; `data` are its 64 bytes while the state is READABLE; `way`: it holds a way of
     its set; `home`: the NID that it came from, whatever becomes of the address map while it is here;
     `request`: its outstanding request, until the CmpAck has left (D4); `waiting`: accesses in program order
-    (5.9 F2).
+    (5.9 F2); `backing_off`: T_BUSY of the oldest of them runs, so none is presented.
     """
 
-    __slots__ = ("addr", "data", "home", "poison", "request", "state", "waiting", "way")
+    __slots__ = ("addr", "backing_off", "data", "home", "poison", "request", "state", "waiting", "way")
 
     def __init__(self, addr: int) -> None:
         self.addr = addr
@@ -42,6 +42,7 @@ class Line:
         self.poison = False
         self.way = False
         self.request: Request | None = None
+        self.backing_off = False
         self.waiting: deque[Ticket] = deque()  # capped by the agent's pending accesses
 
 

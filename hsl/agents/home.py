@@ -30,7 +30,7 @@ from hsl.agents.directory import Holders
 from hsl.agents.home_actions import ErrorEntry, HomeActions
 from hsl.agents.interpreter import Interpreter
 from hsl.agents.memory import Memory
-from hsl.agents.memory_leg import LOST_LIMIT
+from hsl.agents.memory_leg import GONE, LINE_LEN, LOST_LIMIT
 from hsl.agents.peers import LOCAL, Peers
 from hsl.agents.shares import Key, Place, Shares
 from hsl.agents.transaction import GUARDS, NO_NODE, Transaction
@@ -40,7 +40,7 @@ from hsl.errors import ConfigError
 
 __all__ = ["HomeAgent", "HomeConfig", "Recall"]
 
-RECALL = "Recall"
+RECALL, LOST = "Recall", "lost"
 NAMES: Final = {int(op): op.name for op in Op}
 ANSWERS: Final = {
     (int(op), int(st)): f"{op.name}_{st.name}" for op in (Op.SnpRsp, Op.SnpRspData) for st in St
@@ -95,7 +95,7 @@ class Recall:
 
 
 class Waiting(NamedTuple):
-    """A request in its credited buffer, or a recall."""
+    """A request in its credited buffer, a recall, or the loss of the node that owns the line."""
 
     key: Key
     op: str
@@ -104,8 +104,8 @@ class Waiting(NamedTuple):
 
     @property
     def src(self) -> int:
-        """The NID of the requester; NO_NODE for a recall."""
-        return NO_NODE if self.recall else self.message.src
+        """The NID of the requester; NO_NODE for a recall and a loss."""
+        return NO_NODE if self.op in (RECALL, LOST) else self.message.src
 
 
 class HomeAgent:
@@ -123,7 +123,8 @@ class HomeAgent:
             raise ConfigError(f"home {config.nid}: {config.tshrs} TSHRs; expected 1..{MAX_TXN}")
         self.config = config
         self.nid = config.nid
-        self._do = HomeActions(config.nid, config.address_map, memory, config.lost_lines)
+        self._peers = Peers(config.negotiated)
+        self._do = HomeActions(config.nid, config.address_map, self._peers, memory, config.lost_lines)
         self._leg = self._do.leg
         self._table = Interpreter(
             HA_TABLE,
@@ -148,13 +149,13 @@ class HomeAgent:
         self._recalls: dict[int, Recall] = {}  # of busy lines
         self._open: list[Recall] = []
         self._fenced: set[int] = set()
-        self._peers = Peers(config.negotiated)
+        self._unwalked: set[int] = set()  # lines whose owner is lost, which wait for a TSHR to be written
         self._shares = Shares(config.tshrs, self._peers)
         self.set_tu(config.tu)
 
     # ---- what the node asks and tells
     def set_tu(self, tu: int) -> None:
-        """The largest negotiated TU of the node's ports, in ns. HSL 5.11."""
+        """The largest negotiated slow TU of the node's ports, in ns. HSL 5.11."""
         self._do.t_snp = self.config.timers.get("T_SNP", TIMERS["T_SNP"].tu * tu)
         self._leg.t_mem = self.config.timers.get("T_MEM", TIMERS["T_MEM"].tu * tu)
         self._do.t_cack = self.config.timers.get("T_CACK", TIMERS["T_CACK"].tu * tu)
@@ -173,8 +174,8 @@ class HomeAgent:
         return self._leg.memory
 
     @property
-    def viral(self) -> bool:
-        """More lines are lost than it can mark: data of its targets are poison until reset. HSL 5.6 M3."""
+    def overflow(self) -> bool:
+        """A line was lost that the lost list had no room for; its target is out of reach. HSL 5.6 M3."""
         return self._leg.overflow
 
     @property
@@ -185,7 +186,7 @@ class HomeAgent:
     @property
     def idle(self) -> bool:
         """No transaction runs or waits."""
-        return not self._busy and not self._held and not self._open
+        return not (self._busy or self._held or self._open or self._unwalked)
 
     def directory_of(self, addr: int) -> Holders:
         """(dir, NIDs) of the line of `addr`."""
@@ -215,8 +216,8 @@ class HomeAgent:
         self._serve()
 
     def _request(self, message: Message, now: int, viral: bool) -> None:
-        if viral and message.op == Op.WbFull:
-            message = message._replace(poison=1)  # HSL 5.4 T14
+        if message.op == Op.Evict or (viral and message.op == Op.WbFull):
+            message = message._replace(poison=int(viral))  # HSL 5.4 T14; in an Evict the wire has no such bit
         err = self._check(message, viral)
         outstanding = self._do.outstanding.setdefault(message.src, set())
         if err:
@@ -257,8 +258,8 @@ class HomeAgent:
 
     def _answer(self, message: Message, viral: bool) -> None:
         """An answer of an RA: CmpAck, SnpRsp, SnpRspData; or one that no home asked for."""
-        if message.op == Op.SnpRspData and viral:
-            message = message._replace(poison=1)  # HSL 5.4 T14
+        if viral:
+            message = self._distrusted(message)
         if (answer := ANSWERS.get((message.op, message.st))) is not None:
             t, event = self._do.snoops.get(message.txn), answer
         elif message.op == Op.CmpAck:
@@ -266,6 +267,8 @@ class HomeAgent:
             event = "CmpAck"
             if t is not None:
                 t.matches = message.src == t.r
+                if t.matches:
+                    self._do.release(t)
         elif message.op in (Op.Cmp, Op.CmpData):
             t, event = self._leg.receive(message, self._do.now)
         else:
@@ -273,9 +276,20 @@ class HomeAgent:
             return
         self._step(t or self._stray(0, message), event, message)
 
+    def _distrusted(self, message: Message) -> Message:
+        """An answer that came over a VIRAL port: data are poison, and an owner without data has lost them.
+
+        HSL 5.4 T14, 6.1 [HSL-RAS-013, HSL-RAS-016].
+        """
+        t = self._do.snoops.get(message.txn) if message.op == Op.SnpRsp else None
+        if t is None or t.holders.role(message.src) != "owner" or message.src not in t.pending:
+            return message._replace(poison=1) if message.data else message
+        kept = message.st if t.snp != "SnpCur" else St.M if message.st in (St.I, St.E) else St.I
+        return message._replace(op=Op.SnpRspData, st=kept, len=LINE_LEN, data=GONE[0], poison=1)
+
     def _stray(self, line: int, message: Message) -> Transaction:
         """Return the transaction that an event of an idle line runs on."""
-        return Transaction(self._do.directory, line, "", message)
+        return Transaction(self._do, line, "", message)
 
     # ---- transactions
     def _step(self, t: Transaction, event: str, message: Message | None = None, q: int = NO_NODE) -> None:
@@ -297,16 +311,20 @@ class HomeAgent:
             if not queue or line in self._busy or queue[0].key != place.key:
                 continue  # one of the same instant came first
             waiting = queue.pop(0)
-            t = Transaction(self._do.directory, line, waiting.op, waiting.message)
-            self._busy[line] = t
             self._shares.take(waiting.src)
-            self.counters[waiting.op] += 1
-            if waiting.recall is None:
-                self._held -= 1
-                self.taken.append(waiting.message)
-            else:
+            event, message = waiting.op, waiting.message
+            if event == "Evict" and message.poison and self.directory_of(line).role(message.src) == "owner":
+                event, message = "WbFull", message._replace(data=GONE[0])  # HSL 6.1 [HSL-RAS-016]
+            t = self._busy[line] = Transaction(self._do, line, RECALL if event == LOST else event, message)
+            self.counters[event] += 1
+            if event == LOST:
+                self._unwalked.discard(line)
+            elif waiting.recall is not None:
                 self._recalls[line] = waiting.recall
-            self._step(t, waiting.op)
+            else:
+                self._held -= 1
+                self.taken.append(message)
+            self._step(t, event, q=message.src)
 
     def _share_out(self) -> None:
         """Count the shares anew: a port has come, or a node has gone."""
@@ -373,26 +391,42 @@ class HomeAgent:
         if nid in self._fenced:
             return
         self._fenced.add(nid)
-        self._do.poisonings = self._do.poisoned = 0
         self._purge(nid)
         running = [line for line, t in self._busy.items() if t.r == nid or nid in t.pending]
-        for line in sorted({*self._do.directory.held_by(nid), *running}):
-            t = self._busy.get(line) or self._stray(line, Message(0, src=nid))
-            self._step(t, "lost", q=nid)
-        if count := self._do.poisonings:  # one entry for the one cause
-            first = Message(0, src=nid, addr=self._do.poisoned)
-            text = f"node {nid} is lost: {count} lines that it owned are poisoned, from {first.addr:#x} on"
+        lines = sorted({*self._do.directory.held_by(nid), *running})
+        owned = [line for line in lines if self._do.directory.of(line).role(nid) == "owner"]
+        if owned:  # one entry for the one cause
+            first = Message(0, src=nid, addr=owned[0])
+            text = f"node {nid} is lost: {len(owned)} lines that it owned are poisoned, from {owned[0]:#x} on"
             self._do.error(ErrorCode.DATA_LOST, text, first)
+        for line in lines:
+            self._walk(line, nid)
         for t, event in self._leg.fence(nid):  # HSL 5.6 M4
             self._step(t, event, q=nid)
+
+    def _walk(self, line: int, nid: int) -> None:
+        """Do what the loss of `nid` means to a line, now or before any other event of the line."""
+        t = self._busy.get(line)
+        if t is not None:
+            if t.r == nid:
+                self._do.release(t)
+            self._step(t, LOST, q=nid)
+        elif self._leg.at_once(line) or self._do.directory.of(line).dir != "X":
+            self._step(Transaction(self._do, line, RECALL, Message(0, src=nid, addr=line)), LOST, q=nid)
+        elif line not in self._unwalked:
+            self._unwalked.add(line)
+            self._arrivals += 1
+            key = (self._do.now, False, -2, self._arrivals)
+            self._waiting.setdefault(line, []).insert(0, Waiting(key, LOST, Message(0, src=nid, addr=line)))
+            self._shares.wait(Place(key, line), NO_NODE)
 
     def _purge(self, nid: int) -> None:
         """Drop the waiting requests of `nid`."""
         self._do.outstanding.pop(nid, None)
         for queue in self._waiting.values():
-            gone = [w.message for w in queue if w.recall is None and w.message.src == nid]
+            gone = [w.message for w in queue if w.src == nid]
             if gone:
-                queue[:] = [w for w in queue if w.recall is not None or w.message.src != nid]
+                queue[:] = [w for w in queue if w.src != nid]
                 self._held -= len(gone)
                 self.taken += gone
         self._waiting = {line: queue for line, queue in self._waiting.items() if queue}
@@ -434,7 +468,7 @@ class HomeAgent:
                 self._expire(sorted(t.pending), f"no answer to {t.snp} of line {t.line:#x} within T_SNP")
         self._expire(self._leg.expired(now), "no answer to a MEM request within T_MEM")
         for _, t in sorted(self._do.acks.items()):
-            if t.deadline is not None and t.deadline <= now:
+            if t.ack_deadline is not None and t.ack_deadline <= now:
                 self._expire([t.r], f"no CmpAck for line {t.line:#x} within T_CACK")
 
     def _expire(self, nids: Iterable[int], text: str) -> None:
@@ -450,6 +484,7 @@ class HomeAgent:
         """The first instant (ns) at which `tick` has something to do."""
         first = None
         for t in self._busy.values():
-            if t.deadline is not None and (first is None or t.deadline < first):
-                first = t.deadline
+            for deadline in (t.deadline, t.ack_deadline):
+                if deadline is not None and (first is None or deadline < first):
+                    first = deadline
         return first

@@ -5,14 +5,15 @@ from __future__ import annotations
 from collections import Counter, deque
 from typing import Any
 
-from hsl._generated.constants import GRANULE_BYTES, Err, ErrorCode, Op, St
+from hsl._generated.constants import GRANULE_BYTES, Err, ErrorCode, Feature, Op, Right, St
 from hsl._generated.tables import HA_ACTIONS
 from hsl.agents import atomics
 from hsl.agents.address_map import AddressMap
 from hsl.agents.directory import Directory
 from hsl.agents.interpreter import Action
 from hsl.agents.memory import Memory
-from hsl.agents.memory_leg import LINE_LEN, LOST_LIMIT, MemoryLeg
+from hsl.agents.memory_leg import GONE, LINE_LEN, LOST_LIMIT, MemoryLeg
+from hsl.agents.peers import Peers
 from hsl.agents.tags import Tags
 from hsl.agents.transaction import Transaction
 from hsl.codec.message import Message
@@ -37,9 +38,16 @@ class HomeActions:
     """
 
     def __init__(
-        self, nid: int, address_map: AddressMap, memory: Memory | None, lost_limit: int = LOST_LIMIT
+        self,
+        nid: int,
+        address_map: AddressMap,
+        peers: Peers,
+        memory: Memory | None,
+        lost_limit: int = LOST_LIMIT,
     ) -> None:
         self.nid = nid
+        self._map = address_map
+        self._peers = peers
         self.directory = Directory()
         self.now = 0
         self.t_snp = self.t_cack = 0
@@ -48,8 +56,6 @@ class HomeActions:
         self.leg = MemoryLeg(nid, address_map, memory, self.outbox, lost_limit)
         self.errors: deque[ErrorEntry] = deque(maxlen=ERRORS_LIMIT)
         self.counters: Counter[str] = Counter()
-        self.poisonings = 0  # lines marked lost since `fence` began, and the first of them
-        self.poisoned = 0
         self.snoops: dict[int, Transaction] = {}  # by snoop TXN
         self.acks: dict[int, Transaction] = {}  # by HTXN
         self.outstanding: dict[int, set[int]] = {}  # TXNs not completed, by SRC; at most max_txn each
@@ -59,6 +65,15 @@ class HomeActions:
     def table(self) -> dict[str, Action]:
         """Action word -> method."""
         return {word: getattr(self, f"do_{word}") for word in HA_ACTIONS}
+
+    # ---- what the guards ask
+    def hand(self, nid: int) -> bool:
+        """True if dirty hand-over is agreed with the port of `nid`. HSL 3.3.2, 5.6."""
+        return bool(self._peers.of(nid).features & Feature.HandOver)
+
+    def may(self, request: Message) -> bool:
+        """True if the requester has W at the line of its request, as the map stands now. HSL 5.6."""
+        return Right.W in self._map.rights(request.addr, request.src, request.dom)
 
     # ---- snoops and directory
     def do_wait(self, t: Transaction) -> None:
@@ -113,12 +128,19 @@ class HomeActions:
 
     def do_take(self, t: Transaction) -> None:
         """BUF := data + POISON of the message (dirty)."""
-        t.buf = t.message.data, bool(t.message.poison)
+        t.buf, t.buf_kind = (t.message.data, bool(t.message.poison)), "dirty"
 
     def do_take_cur(self, t: Transaction) -> None:
         """BUF := data + POISON of the message, for the answer only."""
-        self.do_take(t)
-        t.buf_current = True
+        t.buf, t.buf_kind = (t.message.data, bool(t.message.poison)), "cur"
+
+    def do_take_poison(self, t: Transaction) -> None:
+        """The owner is lost: BUF := the poisoned line (dirty). HSL 5.6 M3."""
+        t.buf, t.buf_kind = GONE, "dirty"
+
+    def do_written(self, t: Transaction) -> None:
+        """The memory write of BUF has ended: BUF is empty."""
+        t.buf_kind = "none"
 
     # ---- memory
     def do_mem_read(self, t: Transaction) -> str | None:
@@ -142,12 +164,10 @@ class HomeActions:
         """OLD := old bytes, NEW := line after the AOP. HSL 5.12."""
         t.new, t.old = atomics.perform(t.mem[0], t.request)
 
-    def do_poison_line(self, t: Transaction) -> None:
-        """The current data are gone. HSL 5.6 M3 [HSL-COH-040]."""
-        self.poisoned = self.poisoned if self.poisonings else t.line
-        self.poisonings += 1
-        if code := self.leg.lose(t.line):
-            self.error(code, f"line {t.line:#x} is lost and cannot be marked", t.message)
+    def do_mark(self, t: Transaction) -> None:
+        """A write failed: mark the line as lost, without another write. HSL 5.6 M3 [HSL-COH-040]."""
+        if fault := self.leg.lose(t.line):
+            self.error(ErrorCode.DATA_LOST, fault, t.message)
 
     # ---- completions
     def do_cmp(self, t: Transaction, state: str) -> None:
@@ -170,7 +190,8 @@ class HomeActions:
             assert taken is not None, "there are fewer TSHRs than numbers"
             htxn = t.htxn = taken
             self.acks[htxn] = t
-            t.deadline = self.now + self.t_cack
+            t.ack_deadline = self.now + self.t_cack
+        t.due = False
         self.outstanding[t.request.src].discard(t.request.txn)
         self.complete(t.request, op, st=st, htxn=htxn, **fields)
 
@@ -183,7 +204,7 @@ class HomeActions:
 
     def do_lose_r(self, t: Transaction) -> None:
         """Mark r as lost: nothing will be sent to it. HSL 5.6."""
-        t.rlost = True
+        t.due = False
 
     def do_proto(self, t: Transaction) -> None:
         """Log PROTO, drop the message, count towards 6.3."""
@@ -195,8 +216,8 @@ class HomeActions:
         self.errors.append((code, text, message))
 
     def release(self, t: Transaction) -> None:
-        """The transaction is over: its numbers are free. HSL 5.4 T3."""
-        t.deadline = None
+        """No CmpAck will come, or it has: the HTXN of the grant is free. HSL 5.4 T3."""
+        t.ack_deadline = None
         if t.htxn is not None:
             del self.acks[t.htxn]
             self._htxn_tags.free(t.htxn)

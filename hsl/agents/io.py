@@ -376,14 +376,12 @@ class IoAgent:
         self.errors.append((code, f"I/O agent {self.nid}: {text}", message))
 
     def _err_msg(self, message: Message) -> None:
-        """Take an ErrMsg; a bad or poisoned one is dropped. HSL 5.14, 6.2 F4, 6.5."""
+        """Take an ErrMsg; a bad, poisoned or reserved one is dropped. HSL 5.14, 6.5."""
         if check_request(message, self._peers.of(message.src)) or message.poison:
             return
         d0, d1 = ERR_MSG_D0.parse(message.data[:8]), ERR_MSG_D1.parse(message.data[8:16])
         if d0["kind"] == ErrMsgKind.ERROR:
             self.reports.append(Report(message.src, d0["nid"], d0["code"], d0["severity"], d1["addr"]))
-        elif d0["kind"] == ErrMsgKind.FENCED and self._services.home_lost(message.src, d0["nid"], self._now):
-            self.outbox.append(err_msg(ErrMsgKind.FENCED_ACK, message.dst, message.src, d0["nid"]))
 
     # ---- one handler per OP
     def _nc_read(self, message: Message) -> Answer:

@@ -11,12 +11,12 @@ from collections.abc import Iterator
 from typing import Final
 
 from hsl._generated.constants import (
+    ADDRESS_BITS,
     GRANULE_BYTES,
     LINE_BYTES,
     LOST_LINES,
     MAX_TXN,
     Err,
-    ErrorCode,
     Op,
     SamType,
 )
@@ -31,6 +31,7 @@ __all__ = ["LOST_LIMIT", "MemoryLeg"]
 
 LINE_LEN: Final = (LINE_BYTES // GRANULE_BYTES).bit_length() - 1  # LEN code of a line (2.6)
 FULL_BE: Final = (1 << LINE_BYTES) - 1
+ALL_LINES: Final = (0, (1 << ADDRESS_BITS) - 1)  # first and last byte
 GONE: Final = (bytes(LINE_BYTES), True)  # what a read of a lost line gives: no data, and POISON (M3)
 # The lost list of one home. When a device with caches and a memory target dies, each line of that memory
 # that its caches owned is one entry: as many as a large cache has lines, not the least number of the profile.
@@ -49,6 +50,7 @@ class Target:
         self.unsent: deque[tuple[Transaction, Message]] = deque()  # no TXN is free
         self.down = False  # fenced (M4)
         self.blank: tuple[int, int] | None = None  # first and last byte of what it has lost (M5)
+        self.unmarked = False  # a line was lost that the lost list had no room for (M3)
 
     def reaches(self, line: int) -> bool:
         """True if a message for `line` may be sent."""
@@ -75,7 +77,6 @@ class MemoryLeg:
         self.nid = nid
         self.memory = memory
         self.t_mem = 0
-        self.overflow = False  # the lost list was full: VIRAL until reset (M3)
         self.lost: set[int] = set()  # at most `lost_limit`
         self._lost_limit = lost_limit
         self._map = address_map
@@ -99,6 +100,11 @@ class MemoryLeg:
         if entry.type == SamType.HDM_H:
             return entry.mt in self._targets
         return self.memory is not None and self.memory.covers(entry.base, entry.last)
+
+    @property
+    def overflow(self) -> bool:
+        """A line was lost that the lost list had no room for; its target waits for `lift`. HSL 5.6 M3."""
+        return any(target.unmarked for target in self._targets.values())
 
     def _target(self, line: int) -> Target | None:
         """The memory target that has `line`; None: own memory.
@@ -157,19 +163,27 @@ class MemoryLeg:
             return "MemDone_ERR"
         return "MemDone_OK"
 
-    def lose(self, line: int) -> ErrorCode | None:
-        """The current data of `line` are gone: mark it. The error, if that cannot be done. HSL 5.6 M3."""
-        if self._target(line) is None:
+    def lose(self, line: int) -> str | None:
+        """The current data of `line` are gone: mark it. The fault, if it cannot be marked. HSL 5.6 M3.
+
+        When the lost list is full, the target of the line is as one that has lost its content (M5).
+        """
+        if (target := self._target(line)) is None:
             try:
                 self._own().poison(line)
-            except TransactionError:
-                return ErrorCode.DATA_LOST
+            except TransactionError as error:
+                return f"line {line:#x} is lost and cannot be marked: {error}"
         elif len(self.lost) < self._lost_limit or line in self.lost:
             self.lost.add(line)
         else:
-            self.overflow = True
-            return ErrorCode.VIRAL
+            target.blank, target.unmarked = ALL_LINES, True
+            return f"line {line:#x} is lost and the lost list is full: target {target.nid} is out of reach"
         return None
+
+    def at_once(self, line: int) -> bool:
+        """True if an access to `line` completes in the step that asks."""
+        target = self._target(line)
+        return target is None or not target.reaches(line)
 
     def _own(self) -> Memory:
         if self.memory is None:  # the range has left the map since the request came
@@ -223,7 +237,7 @@ class MemoryLeg:
             t.deadline = None
             t.mem_err = message.err
             if event == "MemData" and not message.err:
-                t.mem = message.data, bool(message.poison) or self.overflow
+                t.mem = message.data, bool(message.poison)
             self._send(target, now)
         return t, name
 
@@ -280,5 +294,5 @@ class MemoryLeg:
             first, last = target.blank
             renewed = {line for line in self.lost if first <= line <= last and self._target(line) is target}
             self.lost -= renewed
-        target.blank = None
+        target.blank, target.unmarked = None, False
         return True

@@ -8,7 +8,7 @@ from collections.abc import Callable
 from dataclasses import dataclass, field
 from typing import Final
 
-from hsl._generated.constants import BUSY_PAUSE_MOST_TU, BUSY_PAUSE_TU, Err, Op
+from hsl._generated.constants import N_BUSY, Err, Op
 from hsl._generated.tables import OPCODES
 from hsl.agents import wire
 from hsl.agents.access import Ticket, span
@@ -64,13 +64,12 @@ class NcrRequests:
         self._peers = peers
         self._outbox = outbox
         self._finish = finish
-        self.tu = 1  # in ns
+        self.t_busy = 0  # T_BUSY in ns
         self._waiting: dict[Way, deque[Ticket]] = {}  # for a TXN
         self._open: Counter[Way] = Counter()  # outstanding
         self._late: Counter[Way] = Counter()  # of them beyond T_REQ
         self._streams: dict[Key, _Stream] = {}
-        self._pauses: dict[Ticket, int] = {}  # TU of the last pause after BUSY
-        self._paused: list[tuple[int, Ticket]] = []  # the instant at which each is presented again
+        self.paused: list[tuple[int, Ticket]] = []  # the instant at which each is presented again
 
     # ---- ways and shares
 
@@ -139,7 +138,6 @@ class NcrRequests:
 
     def _ended(self, ticket: Ticket, late: bool, now: int) -> None:
         """An access that `_queue` took has ended."""
-        self._pauses.pop(ticket, None)
         if OPCODES[self._op(ticket)].order == "stream":
             key = ticket.access.dst, ticket.access.stream
             stream = self._streams[key]
@@ -152,8 +150,8 @@ class NcrRequests:
 
     def serve(self, now: int) -> None:
         """Send what waits, of each way the oldest first, while there are TXNs for it."""
-        while self._paused and self._paused[0][0] <= now:
-            self._queue_again(self._paused.pop(0)[1], now)
+        while self.paused and self.paused[0][0] <= now:
+            self._queue_again(self.paused.pop(0)[1], now)
         if not self._waiting:
             return
         for way, queue in list(self._waiting.items()):
@@ -169,15 +167,11 @@ class NcrRequests:
         self._open[way] += 1
         self._outbox.append(wire.non_coherent(access, self._nid, request.txn))
 
-    def next_deadline(self) -> int | None:
-        """The instant at which a pause after BUSY ends, in ns; None for none."""
-        return self._paused[0][0] if self._paused else None
-
     def _pause(self, ticket: Ticket, now: int) -> None:
-        """Present an access that ended BUSY again, later each time. HSL 5.10 [HSL-NCR-010]."""
-        pause = min(2 * self._pauses.get(ticket, BUSY_PAUSE_TU // 2), BUSY_PAUSE_MOST_TU)
-        self._pauses[ticket] = pause
-        insort(self._paused, (now + pause * self.tu, ticket), key=lambda paused: paused[0])
+        """Present an access that ended BUSY again, later each time. HSL 5.10 [HSL-NCR-009]."""
+        again = now + (self.t_busy << min(ticket.refusals, N_BUSY))
+        ticket.refusals += 1
+        insort(self.paused, (again, ticket), key=lambda paused: paused[0])
 
     def _queue_again(self, ticket: Ticket, now: int) -> None:
         if not self._queue(ticket, now):
@@ -251,8 +245,8 @@ class NcrRequests:
     def lost(self, nid: int, now: int) -> None:
         """End the requests to node `nid`, which is lost, with UNREACH; they are not repeated (6.2 F7)."""
         unsent = [ticket for way in ((nid, False), (nid, True)) for ticket in self._waiting.pop(way, ())]
-        unsent += [ticket for _, ticket in self._paused if ticket.access.dst == nid]
-        self._paused = [paused for paused in self._paused if paused[1].access.dst != nid]
+        unsent += [ticket for _, ticket in self.paused if ticket.access.dst == nid]
+        self.paused = [paused for paused in self.paused if paused[1].access.dst != nid]
         for key, stream in self._streams.items():
             if key[0] == nid:
                 for ticket in stream.held:

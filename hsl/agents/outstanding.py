@@ -2,12 +2,14 @@
 
 from __future__ import annotations
 
-from collections import OrderedDict
+from collections import Counter, OrderedDict
+from collections.abc import Callable, Iterable, Sequence
 
-from hsl._generated.constants import MAX_TXN
+from hsl._generated.constants import MAX_TXN, Op
 from hsl.agents.access import Ticket
 from hsl.agents.cache import Line
 from hsl.agents.tags import Tags
+from hsl.codec.message import Message
 
 
 class Request:
@@ -101,3 +103,22 @@ class Outstanding:
                 break
             due.append((deadline, txn))
         return [self._requests[txn] for _, txn in sorted(due)] if due else []
+
+
+def acked(
+    leaving: Sequence[Request], outbox: Iterable[Message], unsent: Callable[[int], int]
+) -> list[Request]:
+    """Return those of the completed requests `leaving` whose CmpAck is in a flit. HSL 5.2 D4 [HSL-TXN-011].
+
+    A CmpAck that is in no flit is in `outbox`, or one of the `unsent(home)` that were taken out. Those to one
+    home leave in order, so the last ones are here still.
+    """
+    here = Counter(message.dst for message in outbox if message.op == Op.CmpAck)
+    for home in {request.dst for request in leaving}:
+        here[home] += unsent(home)
+    gone = []
+    for request in reversed(leaving):
+        here[request.dst] -= 1
+        if here[request.dst] < 0:
+            gone.append(request)
+    return gone[::-1]

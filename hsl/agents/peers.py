@@ -10,7 +10,9 @@ from hsl.codec.checks import Negotiated
 
 __all__ = ["FEATURES", "LOCAL", "Peers", "overlap"]
 
-FEATURES: Final = Feature.ATS | Feature.PRI | Feature.NcEnq | Feature.Viral | Feature.Recall | Feature.UT
+FEATURES: Final = (
+    Feature.ATS | Feature.PRI | Feature.NcEnq | Feature.Viral | Feature.Recall | Feature.HandOver | Feature.UT
+)
 # What an agent of the same node may use: all that the agents here perform.
 LOCAL = Negotiated(atomics.PERFORMED, FEATURES, MAX_TXN, ADDRESS_BITS)
 

@@ -30,7 +30,7 @@ from hsl.errors import ConfigError
 __all__ = ["Registers"]
 
 OF_A_HOME = frozenset({"FENCE", "RECALL"})
-OF_A_SWITCH = frozenset({"DRAIN"})  # no node here is one
+RESERVED = frozenset({"DRAIN"})  # for 1.1
 
 
 def _word(value: int) -> bytes:
@@ -40,7 +40,7 @@ def _word(value: int) -> bytes:
 class Registers:
     """The registers of one node: by offset in bytes. `guid`, `roles`, `vectors` fill ID, GUID and VECTORS.
 
-    A register that only a home or a switch has is not there without one.
+    A reserved register is not there, and one that only a home has not without one.
     """
 
     def __init__(
@@ -52,7 +52,7 @@ class Registers:
         self._values[Register.ID] = int.from_bytes(MAGIC + bytes([*VERSION, roles]), "little")
         self._values[Register.GUID] = guid
         self._values[Register.VECTORS] = self._build(VECTORS_D0, count=vectors)
-        self._missing = OF_A_SWITCH if services.has_home else OF_A_SWITCH | OF_A_HOME
+        self._missing = RESERVED if services.has_home else RESERVED | OF_A_HOME
         self._effects: Mapping[str, Callable[[int], Later | Err]] = {
             "FENCE": self._fence,
             "RECALL": self._recall,

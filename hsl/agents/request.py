@@ -11,13 +11,16 @@ be one. Ways and MSHRs are reserved before a request leaves, so completions alwa
 from __future__ import annotations
 
 from collections import Counter, deque
+from heapq import heappop, heappush
 
 from hsl._generated.constants import (
     ERROR_LOG_ENTRIES,
     LINE_BYTES,
+    N_BUSY,
     TIMERS,
     Err,
     ErrorCode,
+    Feature,
     Op,
     SamType,
     St,
@@ -29,7 +32,7 @@ from hsl.agents.access import KINDS, Access, Order, Ticket, check_access
 from hsl.agents.cache import OCCUPYING, READABLE, STABLE, Cache, Line
 from hsl.agents.interpreter import Interpreter, Table
 from hsl.agents.ncr import NcrRequests
-from hsl.agents.outstanding import Outstanding, Request
+from hsl.agents.outstanding import Outstanding, Request, acked
 from hsl.agents.peers import LOCAL, Peers
 from hsl.agents.request_actions import ACTIONS, Turn
 from hsl.agents.request_config import RequestConfig
@@ -43,14 +46,16 @@ SNOOPS = {int(op): op.name for op in Op if OPCODES[op].vc == Vc.SNP}
 # Their answers are taken as they come, or a VIRAL node could not be diagnosed. HSL 6.1 [HSL-RAS-015]
 DIAGNOSTIC = frozenset({Op.CfgRead, Op.MgmtMsg})
 COMPLETIONS = {(int(op), int(st)): f"{op.name}_{st.name}" for op in (Op.Cmp, Op.CmpData) for st in St}
+ERRORS = {int(Err.BUSY): "Cmp_BUSY"}  # the events of completions with ERR, but for Cmp_ERR
+HANDED_OVER = "CmpData_M"
 
 
 class RequestAgent:
     """The request agent of one NID.
 
     `outbox` holds messages in the order they must leave, per VC; the node takes them out and then calls
-    `tick` (or honours `next_deadline`, which is due at once): an MSHR is free only when its CmpAck has left
-    (D4). `errors` holds (code, text, message) for the error log.
+    `tick` (or honours `next_deadline`, which is due at once): an MSHR is free only when its CmpAck is in a
+    flit (D4), which `unsent_acks` tells. `errors` holds (code, text, message) for the error log.
     """
 
     def __init__(self, config: RequestConfig, table: Table = RA_TABLE) -> None:
@@ -79,6 +84,9 @@ class RequestAgent:
         self._mshrs = 0  # in use
         self._leaving: deque[Request] = deque()  # MSHRs whose CmpAck is in the outbox, in its order
         self._starving = Starving()
+        self._backoffs: list[
+            tuple[int, int]
+        ] = []  # a heap: end of T_BUSY and line; at most the pending accesses
         self._finished: list[Ticket] = []
         self._pending = 0  # accesses not finished; with _finished at most config.pending
         self._unperformed = [0] * (Order.ALL + 1)  # accesses begun and not performed, by Order
@@ -108,10 +116,15 @@ class RequestAgent:
         self._peers.attach(nids, negotiated)
 
     def set_tu(self, tu: int) -> None:
-        """The largest negotiated TU of the node's ports, in ns: T_REQ of requests from now on. HSL 5.11."""
-        t_req = self.config.t_req
-        self._outstanding.t_req = TIMERS["T_REQ"].tu * tu if t_req is None else t_req
-        self._ncr.tu = tu
+        """The largest negotiated slow TU of the node's ports, in ns: T_REQ of requests from now on.
+
+        HSL 5.11 [HSL-LNK-055].
+        """
+        t_req = TIMERS["T_REQ"].tu * tu if self.config.t_req is None else self.config.t_req
+        if self.config.t_transaction is not None:
+            t_req = max(t_req, self.config.t_transaction + 2 * TIMERS["T_LOSS"].tu * tu + 1)
+        self._outstanding.t_req = t_req
+        self._t_busy = self._ncr.t_busy = TIMERS["T_BUSY"].tu * tu
 
     def submit(self, access: Access, now: int, *, collected: bool = True) -> Ticket:
         """Begin an access; a hit is finished on return. ConfigError for an illegal access, or when `full`.
@@ -157,20 +170,30 @@ class RequestAgent:
         self._go_on(now)
 
     def tick(self, now: int) -> None:
-        """T_REQ, and whatever became possible since the outbox was emptied. HSL 5.11."""
+        """T_REQ, T_BUSY, and whatever became possible since the outbox was emptied. HSL 5.11."""
         self._now = now
         self._collect()
         for request in self._outstanding.expired(now):
             if self._outstanding.find(request.txn) is request:  # else a home was lost in this loop
                 self._expire(request, now)
+        while self._backoffs and self._backoffs[0][0] <= now:
+            line = self.cache.line(heappop(self._backoffs)[1])
+            line.backing_off = False
+            self._settle(line, now)
         self._go_on(now)
+
+    @staticmethod
+    def unsent_acks(home: int) -> int:
+        """The CmpAcks to a home that were taken out and are in no flit yet; a Node with ports replaces it."""
+        return 0
 
     def next_deadline(self) -> int | None:
         """The time at which `tick` is due, in ns."""
         if self._leaving and self._gone():
             return self._now
-        times = (self._outstanding.next_deadline(), self._ncr.next_deadline())
-        return min((at for at in times if at is not None), default=None)
+        ends = (each[0][0] for each in (self._backoffs, self._ncr.paused) if each)
+        first = self._outstanding.next_deadline()
+        return min((first, *ends) if first is not None else ends, default=None)
 
     def home_lost(self, nid: int, now: int) -> None:
         """Fence node `nid`: its lines go to I, its accesses end with UNREACH, it is not heard (6.2 F6)."""
@@ -264,6 +287,13 @@ class RequestAgent:
             request.ticket.performed = True
             self._unperformed[KINDS[request.ticket.access.kind].order] -= 1
 
+    def back_off(self, line: Line, ticket: Ticket, now: int) -> None:
+        """Present the oldest access of a line again after T_BUSY, which doubles. HSL 5.4 T4, 5.11."""
+        heappush(self._backoffs, (now + (self._t_busy << min(ticket.refusals, N_BUSY)), line.addr))
+        ticket.refusals += 1
+        self.counters.retries += 1
+        line.backing_off = True
+
     # ---- turns
 
     def _home(self, addr: int) -> int | None:
@@ -282,7 +312,7 @@ class RequestAgent:
 
     def _settle(self, line: Line, now: int) -> None:
         """Present what waits, oldest first, while the line is stable (T13); forget a line of no use."""
-        while line.waiting and line.state in STABLE:
+        while line.waiting and line.state in STABLE and not line.backing_off:
             if self._present(line, line.waiting[0], now):
                 return
             line.waiting.popleft()
@@ -315,8 +345,7 @@ class RequestAgent:
         home = self._home(message.addr) if line is None else self._home_of(line)
         if home != message.src:  # HSL 5.4 T16 [HSL-SEC-011]: as an agent that does not hold the line (T11)
             self.counters.odd += 1
-            text = f"snoop of {message.addr:#x} by node {message.src}; its home is {home}"
-            self.log(ErrorCode.SRC_SPOOF, text, message)
+            self.log(ErrorCode.SRC_SPOOF, f"snoop of {message.addr:#x}; its home is {home}", message)
             self.outbox.append(wire.snoop_answer(message, self.nid, St.I))
             return
         seen = line or Line(message.addr)
@@ -328,16 +357,17 @@ class RequestAgent:
         request = self._outstanding.find(message.txn)
         if viral and message.data and request is not None and request.op not in DIAGNOSTIC:
             message = message._replace(poison=1)  # HSL 6.1 [HSL-RAS-013]
-        event = "Cmp_ERR" if message.err else COMPLETIONS.get((message.op, message.st))
+        granted = COMPLETIONS.get((message.op, message.st))
+        event = ERRORS.get(message.err, "Cmp_ERR") if message.err else granted
         if request is None or request.dst != message.src or event is None:  # T3, T16 [HSL-SEC-012]
-            self.proto(
-                f"completion of TXN {message.txn} from {message.src}, which is not outstanding", message
-            )
+            self.proto(f"completion of TXN {message.txn} from {message.src}: not outstanding", message)
         elif request.line is None:
             if not self._ncr.complete(request, message, now):
                 self.proto(f"{event} completes no {Op(request.op).name}", message)
         elif message.op == Op.CmpData and not message.err and message.len != request.len:  # T16 [HSL-SEC-013]
             self.proto(f"CmpData with LEN {message.len} for a request of LEN {request.len}", message)
+        elif event == HANDED_OVER and not self._peers.of(message.src).features & Feature.HandOver:
+            self.proto("CmpData(M), but HandOver is not agreed with the port of the home", message)
         else:
             line = request.line
             self._run(Turn(self, line, event, now, message=message))
@@ -363,14 +393,14 @@ class RequestAgent:
 
     # ---- MSHRs and ways
 
-    def _gone(self) -> int:
-        """CmpAcks that have left the outbox and whose MSHRs are not yet free."""
-        return len(self._leaving) - sum(message.op == Op.CmpAck for message in self.outbox)
+    def _gone(self) -> list[Request]:
+        """Return the requests whose CmpAck is in a flit and whose MSHR is not yet free."""
+        return acked(self._leaving, self.outbox, self.unsent_acks)
 
     def _collect(self) -> None:
-        """Free the MSHRs whose CmpAck has left (D4)."""
-        for _ in range(self._gone() if self._leaving else 0):
-            request = self._leaving.popleft()
+        """Free the MSHRs whose CmpAck is in a flit (D4)."""
+        for request in self._gone() if self._leaving else ():
+            self._leaving.remove(request)
             line = request.line
             self.close(request)
             if line is not None and line.state == "I" and not line.waiting:
@@ -413,7 +443,7 @@ class RequestAgent:
         while not self._no_mshr() and (addr := self._starving.oldest(missing)) is not None:
             line = self.cache.line(addr)
             self._settle(line, now)
-            if line.waiting and line.state in STABLE:
+            if line.waiting and line.state in STABLE and not line.backing_off:
                 missing.add(self._starving.lack(addr))
             else:
                 self._starving.drop(addr)

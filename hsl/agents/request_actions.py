@@ -168,6 +168,7 @@ def fill(turn: Turn) -> None:
     turn.line.data = bytearray(turn.cause.data)
     turn.line.poison = bool(turn.cause.poison)
     turn.agent.counters.fills += 1
+    turn.agent.counters.handed += turn.cause.st == St.M
 
 
 def ack(turn: Turn) -> None:
@@ -214,7 +215,9 @@ def _answered(access: Access, message: Message) -> bytes:
 
 
 def free(turn: Turn) -> None:
-    """MSHR freed: writeback or evict finished. An access that waits for that is presented again."""
+    """MSHR freed: writeback or Evict finished. An access that waits for that is presented again."""
+    if turn.cause.err:
+        turn.agent.log(ErrorCode.PROTO, f"Evict of {turn.line.addr:#x} ended with an error", turn.message)
     ticket = turn.request.ticket
     if ticket is not None and ticket.access.kind == "evict":
         _end(turn, Err.OK)
@@ -224,10 +227,19 @@ def free(turn: Turn) -> None:
 def report(turn: Turn) -> None:
     """Local access finished with the message's ERR, MSHR freed."""
     request = turn.request
-    if request.ticket is None and request.op == Op.Evict:  # nobody to tell, and T14 forbids it
-        turn.agent.log(ErrorCode.PROTO, f"Evict of {turn.line.addr:#x} ended with an error", turn.message)
     _end(turn, Err(turn.cause.err))
     turn.agent.close(request)
+
+
+def retry(turn: Turn) -> None:
+    """The home is BUSY: the access waits for its back-off, oldest of its line; MSHR freed. HSL 5.4 T4."""
+    line, request = turn.line, turn.request
+    ticket = request.ticket
+    turn.agent.close(request)
+    if ticket is not None and not request.reported:
+        if not line.waiting or line.waiting[0] is not ticket:
+            line.waiting.appendleft(ticket)
+        turn.agent.back_off(line, ticket, turn.now)
 
 
 def report_unreach(turn: Turn) -> None:
@@ -245,7 +257,7 @@ def report_unreach(turn: Turn) -> None:
 def drop(turn: Turn) -> None:
     """Discard the cached bytes; modified ones that no message carries on are lost, which is logged."""
     line = turn.line
-    if line.state in ("M", "MI_A") and turn.event in ("Cmp_ERR", "home_lost"):
+    if line.state in ("M", "MI_A") and turn.event in ("Cmp_ERR", "Cmp_BUSY", "home_lost"):
         turn.agent.log(
             ErrorCode.DATA_LOST, f"modified line {line.addr:#x} dropped: {turn.event}", turn.message
         )
@@ -272,6 +284,7 @@ ACTIONS: dict[str, Action] = {
     "free": free,
     "report": report,
     "report_unreach": report_unreach,
+    "retry": retry,
     "drop": drop,
     "proto": proto,
     "odd": odd,

@@ -28,8 +28,10 @@ class RequestConfig:
         pending: accesses taken whose tickets `completions` has not returned
         max_txn: requests under way at a node that no port has negotiated with
         atomics: AtomicClass bits of a node that no port has negotiated with
-        tu: the time unit in ns
+        tu: the slow TU in ns (3.1)
         t_req: T_REQ in ns; None takes that of the profile in units of `tu` (5.11)
+        t_transaction: T_SNP + 4 T_MEM + T_CACK of the homes in ns, where they are not those of the profile:
+            T_REQ is longer than that and 2 T_LOSS, whatever `t_req` is (5.11)
 
     Raises ConfigError for `nid`, `mshrs`, `ncrs`, `pending` or `max_txn` outside its range. A Node raises it
     for `sets` and `ways`.
@@ -47,6 +49,7 @@ class RequestConfig:
     atomics: int = AtomicClass.INT
     tu: int = 1 << TU_EXPONENT_SOFTWARE
     t_req: int | None = None
+    t_transaction: int | None = None
 
     def __post_init__(self) -> None:
         limits = (

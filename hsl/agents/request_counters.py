@@ -14,8 +14,10 @@ class RequestCounters:
     hits: int = 0
     misses: int = 0
     fills: int = 0
+    handed: int = 0  # fills with a dirty line: CmpData(M)
     evictions: int = 0  # Evict and WbFull that made room
     writebacks: int = 0  # WbFull, whatever for
+    retries: int = 0  # accesses that will be presented again, since their home was BUSY
     snoops: int = 0
     snoop_data: int = 0  # snoops answered with data
     near_atomics: int = 0

@@ -77,10 +77,6 @@ class Services(Protocol):
         """True if two nodes are behind one port, or both local, so that one may speak for the other."""
         ...
 
-    def home_lost(self, src: int, home: int, now: int) -> bool:
-        """ErrMsg FENCED came: fence `home`, if `src` may speak for it (6.2 F6)."""
-        ...
-
 
 class Alone:
     """The services of an I/O agent without a node around it."""
@@ -130,7 +126,3 @@ class Alone:
     def together(self, one: int, other: int) -> bool:
         """There is one world."""
         return True
-
-    def home_lost(self, src: int, home: int, now: int) -> bool:
-        """Do nothing; there is no home."""
-        return False

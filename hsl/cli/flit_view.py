@@ -230,6 +230,7 @@ CTL_MEANING: Final[Meanings] = {
     "roles": bits_of(Role),
     "peer_roles": bits_of(Role),
     "tu_exp": lambda value: f"TU = 2^{value} ns",
+    "slow_exp": lambda value: f"slow TU = 2^{value} ns" if value else "as TU_EXP",
     "atomics": bits_of(AtomicClass),
     "vc_mask": lambda value: " ".join(vc.name for vc in Vc if value >> vc & 1),
     "security": bits_of(Security),

@@ -32,6 +32,7 @@ __all__ = [
     "MIN_RATE",
     "PROGRAM_CACHES",
     "STRESS_DEFAULTS",
+    "STRESS_HAND_OVER",
     "STRESS_KINDS",
     "STRESS_LIMITS",
     "STRESS_VIA",
@@ -99,4 +100,5 @@ STRESS_DEFAULTS: Final = {
     "tshrs": 4,
 }
 STRESS_VIA: Final = ("messages", "links")
+STRESS_HAND_OVER: Final = ("mixed", "all", "none")
 STRESS_KINDS: Final = ("poison", "fences", "ncr", "translation", "timeouts")

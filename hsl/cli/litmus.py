@@ -46,6 +46,7 @@ class How(NamedTuple):
     whole: bool
     via: str
     faults: FaultPlan
+    hand_over: str
 
 
 def list_tests(names: tuple[str, ...], as_json: bool) -> int:
@@ -68,6 +69,7 @@ def run_tests(
     in_order: bool,
     via: str,
     faults: str | None,
+    hand_over: str,
     runs: int,
     seed: int | None,
     jobs: int,
@@ -79,7 +81,7 @@ def run_tests(
     if any(fault.kind is FaultKind.POISON for fault in plan.faults):
         raise ConfigError("litmus: poison changes the messages that agents get; expected other faults")
     chosen = select(names, long)
-    how = How(exhaustive, runs, draw_seed(seed), in_order, long, via, plan)
+    how = How(exhaustive, runs, draw_seed(seed), in_order, long, via, plan, hand_over)
     report = judged(chosen, how, jobs)
     deliver(report, as_json, out, show)
     return ExitCode.OK if report["ok"] else ExitCode.FAILED
@@ -96,6 +98,7 @@ def judged(chosen: Sequence[LitmusTest], how: How, jobs: int) -> dict[str, Any]:
         "exhaustive": how.exhaustive,
         "in_order": how.in_order,
         "via": how.via,
+        "hand_over": how.hand_over,
         "faults": str(how.faults) if how.via == "links" else "none",
         "seed": how.seed,
         "seconds": round(time.monotonic() - start, 3),
@@ -170,7 +173,9 @@ def grouped(chosen: Sequence[LitmusTest]) -> Iterator[list[str]]:
 
 def judge(how: How, texts: list[str]) -> list[dict[str, Any]]:
     """Run tests on the same agents and describe their results."""
-    explorer = Explorer(in_order=how.in_order, reduce=False if how.whole else None)
+    explorer = Explorer(
+        in_order=how.in_order, reduce=False if how.whole else None, hand_over=how.hand_over == "all"
+    )
     tests = [parse(text) for text in texts]
     return [record(run(explorer, test, how)) for test in tests]
 

@@ -195,7 +195,7 @@ def run(
     check_tu(topology.tu, on_sockets=True)
     attachments = attach(options, name, topology.links)
     logging.basicConfig(format="hsl: %(message)s", level=logging.WARNING)
-    seed = draw_seed(options["seed"])
+    seed = draw_seed(options["seed"], f"; {topology.timers}")
     device = build(topology, lambda: secrets.randbits(EPOCH_BITS), seed)
     gc.freeze()  # what is loaded by now stays; a full collection would stop the link for a third of T_REPLAY
     report = NodeRun(device, attachments, options, seed).run() | {"engines": chosen}
@@ -262,10 +262,10 @@ def fault_plan(options: dict[str, Any]) -> FaultPlan:
     return plan.narrowed(nth=options["nth"], burst=options["burst"])
 
 
-def draw_seed(given: int | None) -> int:
-    """The seed of a run, drawn when none was given, and printed so that the run can be repeated."""
+def draw_seed(given: int | None, more: str = "") -> int:
+    """The seed of a run, drawn when none was given, and printed with `more`: the run can be repeated."""
     seed = secrets.randbits(SEED_BITS) if given is None else given
-    click.echo(f"seed {seed}", err=True)
+    click.echo(f"seed {seed}{more}", err=True)
     return seed
 
 

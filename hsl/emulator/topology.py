@@ -14,7 +14,6 @@ from hsl._generated.constants import (
     MAX_LINKS,
     MAX_TU_EXP,
     MAX_WINDOW,
-    TIMERS,
     TU_EXPONENT_SOFTWARE,
     AtomicClass,
     FlitSize,
@@ -27,6 +26,7 @@ from hsl.agents.io import IoConfig
 from hsl.agents.memory import MEMORY_LIMIT, Memory
 from hsl.agents.request_config import RequestConfig
 from hsl.agents.target import TargetConfig
+from hsl.emulator.timers import TransactionTimers
 from hsl.engine.config import MAX_IDLE_TU, NodeConfig
 from hsl.engine.node import Node
 from hsl.errors import ConfigError
@@ -48,8 +48,6 @@ CPU_SHARED_HOME = NODE_NIDS - 1
 GPU_HOME, GPU_IO, GPU_TARGET, GPU_AGENT = range(4)
 MEMORY_TARGET = NODE_NIDS * (1 + MAX_GPUS)
 GUID = 0x48534C_0000_0001  # of the CPU; the others count up
-LONGEST_NS = 5_000_000_000  # T_SNP and T_CACK on sockets; the link itself gives up a silent peer after 4.6 s
-REQUEST_PATIENCE = 6  # T_REQ must outlast T_SNP, three T_MEM and T_CACK (HSL 5.11)
 MMIO = 1 << 40  # the I/O pages lie above any memory: one of the CPU, one of each GPU
 DOORBELL, EXIT_DOORBELL, UNITS_REGISTER = 0, 8, 16  # in the page of a GPU
 # Device memory, far above host memory: device-homed, host-homed, in a node of its own. The interleaved range
@@ -142,17 +140,10 @@ class Topology:
             )
         return cls(**values)
 
-    # Timers of the transaction layer: those of the profile in TU, but on sockets seconds and not hours.
-
     @property
-    def home_timers(self) -> dict[str, int]:
-        """T_SNP, T_MEM and T_CACK in ns."""
-        return {name: min(TIMERS[name].tu << self.tu, LONGEST_NS) for name in ("T_SNP", "T_MEM", "T_CACK")}
-
-    @property
-    def request_timeout_ns(self) -> int:
-        """T_REQ in ns."""
-        return min(TIMERS["T_REQ"].tu << self.tu, REQUEST_PATIENCE * LONGEST_NS)
+    def timers(self) -> TransactionTimers:
+        """The timers of the transaction layer: those of the profile, but on sockets seconds and not hours."""
+        return TransactionTimers(self.tu, self.links)
 
     # Names that the programs use.
 
@@ -304,7 +295,7 @@ class Topology:
         return range(base, base + NODE_NIDS)
 
     def _home(self, nid: int, address_map: AddressMap) -> HomeConfig:
-        return HomeConfig(nid=nid, address_map=address_map, tu=1 << self.tu, timers=self.home_timers)
+        return HomeConfig(nid=nid, address_map=address_map, tu=1 << self.tu, timers=self.timers.home)
 
     def _agent(self, nid: int, address_map: AddressMap, sets: int, ways: int) -> RequestConfig:
         return RequestConfig(
@@ -314,7 +305,8 @@ class Topology:
             ways=ways,
             mshrs=self.outstanding,
             tu=1 << self.tu,
-            t_req=self.request_timeout_ns,
+            t_req=self.timers.request,
+            t_transaction=self.timers.transaction,
         )
 
 

@@ -6,14 +6,14 @@ from collections import deque
 from collections.abc import Sequence
 from typing import Final
 
-from hsl._generated.constants import PROTO_LIMIT, PROTO_WINDOW_TU, ErrorCode, Vc
+from hsl._generated.constants import PROTO_LIMIT, PROTO_WINDOW_TU, ErrorCode, Op, Vc
 from hsl.codec.message import Message
 from hsl.engine.error_log import ErrorLog
 from hsl.engine.token_bucket import TokenBucket
 from hsl.link.lanes import LANES, lane_of
 from hsl.link.port import Port
 
-__all__ = ["Gate"]
+__all__ = ["Gate", "unsent_acks"]
 
 ANSWERS: Final = (Vc.RSP, Vc.DAT)  # never wait
 
@@ -39,6 +39,9 @@ class Gate:
         self._outbound: dict[int, deque[Message]] = {lane: deque() for lane in LANES}
         self.waiting = 0  # messages in the inbound queues, to be delivered to agents
         self.kept = 0  # in the outbound queues, to be flushed
+        # SRC and DST of the CmpAcks handed in and in no flit yet, in order; as many as the MSHRs of the node.
+        self._acks: deque[tuple[int, int]] = deque()
+        self._acks_sent = 0  # in a flit, of those of the session and of earlier ones
         self._window = 0  # of PROTO errors
         self._protos = 0
         self._since = 0
@@ -60,6 +63,8 @@ class Gate:
         for queue in (*self._inbound.values(), *self._outbound.values()):
             queue.clear()
         self.waiting = self.kept = 0
+        self._acks.clear()
+        self._acks_sent = self.port.messages_sent[Op.CmpAck]
 
     def proto(self, now: int) -> None:
         """Count an error of `proto`; the 17th in a window ends the port. HSL 6.3 [HSL-SEC-003]."""
@@ -122,6 +127,16 @@ class Gate:
         """Hand a message to the port, or keep it until the port has room."""
         self._outbound[lane_of(message.op)].append(message)
         self.kept += 1
+        if message.op == Op.CmpAck:
+            self._acks.append((message.src, message.dst))
+
+    def unsent_acks(self, src: int, home: int) -> int:
+        """Return the number of CmpAcks of `src` to a home that are in no flit yet. [HSL-TXN-011]."""
+        sent = self.port.messages_sent[Op.CmpAck]
+        for _ in range(min(sent - self._acks_sent, len(self._acks))):
+            self._acks.popleft()
+        self._acks_sent = sent
+        return self._acks.count((src, home))
 
     def flush(self) -> bool:
         """Move to the port what it has room for; True when something moved."""
@@ -144,3 +159,8 @@ class Gate:
     def idle(self) -> bool:
         """Nothing waits here."""
         return not (self.waiting or self.kept)
+
+
+def unsent_acks(gates: Sequence[Gate], src: int, home: int) -> int:
+    """The CmpAcks of `src` to a home that are in no flit of a port yet. HSL 5.2 D4."""
+    return sum(gate.unsent_acks(src, home) for gate in gates)

@@ -43,8 +43,8 @@ class NodeServices:
     def status(self) -> int:
         """The STATUS register."""
         logged = any(len(log) for log in [gate.log for gate in self._gates] or [self._own_log])
-        lost = any(home.viral for home in self._homes.values())
-        fields = {"viral": int(self.viral or lost), "lost": int(lost), "log": int(logged)}
+        lost = any(home.overflow for home in self._homes.values())
+        fields = {"viral": int(self.viral), "lost": int(lost), "log": int(logged)}
         return int.from_bytes(STATUS_D0.build(fields), "little")
 
     # ---- fences
@@ -84,14 +84,6 @@ class NodeServices:
     def together(self, one: int, other: int) -> bool:
         """True if two nodes are behind one port, or both local."""
         return self._gate(one) is self._gate(other)
-
-    def home_lost(self, src: int, home: int, now: int) -> bool:
-        """ErrMsg FENCED came: believed only of a home behind the port that it came by. HSL 6.2 F4, F6."""
-        if self._gate(src) is None or not self.together(src, home):
-            return False
-        for agent in self._agents.values():
-            agent.home_lost(home, now)
-        return True
 
     def recall(self, first: int, last: int, now: int) -> Callable[[], bool] | None:
         """Take all lines of a range back, from every home of the node. HSL 5.4 T10."""

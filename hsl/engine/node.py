@@ -21,7 +21,7 @@ from hsl.agents.target import MemoryTarget
 from hsl.codec.message import Message
 from hsl.engine.config import NodeConfig
 from hsl.engine.error_log import ErrorLog, LogEntry
-from hsl.engine.gate import Gate
+from hsl.engine.gate import Gate, unsent_acks
 from hsl.engine.idle_watch import IdleWatch
 from hsl.engine.management import NodeServices
 from hsl.engine.own_maps import OwnMaps
@@ -66,6 +66,8 @@ class Node:
         self.ports = [Port(port) for port in config.ports]
         self._gates = [Gate(index, port, self._nids) for index, port in enumerate(self.ports)]
         self._own_log = ErrorLog()  # of a node without ports
+        for agent in self.agents.values() if self._gates else ():
+            agent.unsent_acks = partial(unsent_acks, self._gates, agent.nid)  # type: ignore[method-assign]
         self._services = NodeServices(self.agents, self.homes, self._gates, self._own_log)
         self.atc = None if config.atc is None else Atc(config.atc, self.agents[config.atc.agent])
         self.io: IoAgent | None = None
@@ -364,10 +366,7 @@ class Node:
 
     def _gate(self, nid: int) -> Gate | None:
         """The gate of the port behind which `nid` is."""
-        for gate in self._gates:
-            if nid in gate.nids:
-                return gate
-        return None
+        return next((gate for gate in self._gates if nid in gate.nids), None)
 
     def _route(self, message: Message) -> None:
         """Send a message of an agent of this node on its way."""
@@ -409,9 +408,6 @@ class Node:
             if home.fences:
                 sent = True
                 self._fence(home, now)
-            if home.viral:  # HSL 5.6 M3, 6.1
-                for port in self.ports:
-                    port.viral = True
         return sent
 
     def _free(self) -> None:

@@ -230,7 +230,10 @@ def retrain_pal(link: Link, got: Input, now: int) -> End:
 
 
 def _storm(link: Link, got: Input, now: int) -> End:
-    """STORM: so many in one window, counted from the entry into ACTIVE out of INIT, end the link. HSL 6.3."""
+    """STORM: so many in one window, counted from the entry into ACTIVE out of INIT, end the link. HSL 6.3.
+
+    The window counts in TU: a wire with noise damages so many NOPs in a slow TU. [HSL-LNK-054]
+    """
     window = (now - link.storm_start) // (STORM_WINDOW_TU * link.timers.tu)
     if window != link.storm_window:
         link.storm_window, link.storm = window, 0
@@ -376,8 +379,8 @@ def nak(link: Link, got: Input, now: int) -> End:
 
 
 def resync_replay(link: Link, got: Input, now: int) -> End:
-    """`R1`."""
-    link.restart(now)
+    """`R1`: T_REPLAY runs on unless `G` has made progress [HSL-LNK-053]."""
+    link.tx.restart()
     return None
 
 

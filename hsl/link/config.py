@@ -239,6 +239,11 @@ class CapsResult(NamedTuple):
         return 1 << self.tu_exp
 
     @property
+    def exponents(self) -> tuple[int, int]:
+        """The exponents of TU and of slow TU. HSL 3.1."""
+        return self.tu_exp, self.slow_exp
+
+    @property
     def slow_tu(self) -> int:
         """One TU of the slow timers in ns. HSL 3.1."""
         return 1 << self.slow_exp

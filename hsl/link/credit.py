@@ -52,7 +52,7 @@ class Credits:
         self.held = [0] * len(self.advertised)
         self.returnable = [0] * len(self.advertised)
         self.owed = 0  # returnable, over all VCs
-        self.threshold = [max(1, total // 2) for total in self.advertised]
+        self.threshold = [max(1, min(total // 2, MAX_CCNT)) for total in self.advertised]
         self._half = 0  # bit VC: its threshold is reached
         self.last = 0  # the VC of the last return
         self.due = False  # T_CR has expired with something returnable
@@ -90,7 +90,7 @@ class Credits:
         self.due = self.owed > 0
 
     def must_return(self) -> bool:
-        """True if a return is due: half of an advertisement is pending, or T_CR expired. F9 (c)."""
+        """True if a return is due: half of a VC or a full CCNT is pending, or T_CR expired. F9 (c)."""
         return self.due or self._half != 0
 
     def pick(self) -> tuple[int, int]:

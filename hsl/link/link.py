@@ -156,7 +156,7 @@ class Link:
         """The exponents of both units in force: until CONFIG is left each side uses its own. HSL 3.1."""
         if self.result is None or self.state in DEFAULT_TU_STATES:
             return self.config.handshake_tu, self.config.handshake_slow
-        return self.result.tu_exp, self.result.slow_exp
+        return self.result.exponents
 
     def _activate(self, old: LinkState, now: int) -> None:
         self.ack_now = True
@@ -235,7 +235,7 @@ class Link:
         foreign = got.event == "CTL_stale" or got.event.startswith("HELLO")
         if not self.viral_seen and not foreign and (joins or self.state in SESSION_STATES):
             self.viral_seen = True
-            self.port.see_viral()
+            self.port.viral_seen |= self.port.bond.alive != 0
             self.log(ErrorCode.VIRAL, "the peer is in viral containment", now, got.data)
 
     def progressed(self, now: int) -> None:

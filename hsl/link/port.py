@@ -183,11 +183,7 @@ class Port:
     @property
     def peer_viral(self) -> bool:
         """True if the peer has sent VIRAL in this session, on any link. HSL 6.1 [HSL-RAS-014]."""
-        return self._viral_seen or any(link.viral_seen for link in self.links)
-
-    def see_viral(self) -> None:
-        """A link of the session has seen VIRAL: it holds until the session ends, though the link may not."""
-        self._viral_seen |= self.bond.alive != 0
+        return self.viral_seen or any(link.viral_seen for link in self.links)
 
     # ------------------------------------------------------------------------------------------------- time
 
@@ -232,7 +228,7 @@ class Port:
     def open_session(self) -> None:
         """AM is set: credits, queues and streams begin. HSL 4.1."""
         self._reset(opened=True)
-        self._viral_seen = any(link.viral_seen for link in self.links)
+        self.viral_seen = any(link.viral_seen for link in self.links)
         self._delivered = []
 
     def link_up(self, now: int) -> None:
@@ -244,15 +240,14 @@ class Port:
     def _reset(self, opened: bool) -> None:
         """Credits, arbiter, queues and granule streams of a session that begins, or of none."""
         self.up = False
-        self._viral_seen = False
+        self.viral_seen = False  # on a link of the session, which may have ended since
         self._credits = Credits(self.advertised if opened else _NOTHING, self.granted or _NOTHING)
         self._returning = False  # a credit became returnable: T_CR starts when the time is known
         self._arbiter = Arbiter()
         self._packer = Packer()
         self._unpacker = self.codec.Unpacker()
         self.timers = TimerSet()
-        found = self.result
-        self.timers.scale(*(self.links[0].exponents if found is None else (found.tu_exp, found.slow_exp)))
+        self.timers.scale(*(self.result or self.links[0]).exponents)
         self._lanes.clear()
 
     def session_over(self, cause: str, now: int) -> bool:
@@ -384,9 +379,8 @@ class Port:
     def _settle(self, now: int) -> None:
         """Start the work that local calls have made due, as these calls carry no time."""
         if self._returning:
-            self._returning = False
-            owed = self._credits.owed  # none if a PROT took all since
-            if owed and "T_CR" not in self.timers.running and not self._credits.due:
+            self._returning = False  # a PROT may have taken all since
+            if self._credits.owed and "T_CR" not in self.timers.running and not self._credits.due:
                 self.timers.start("T_CR", now)
         if self.bond.report is not None:
             self.bond.propose(now)
@@ -469,7 +463,7 @@ class Port:
     def _merge(self, flit: Flit) -> Input | None:
         """The content of a flit, checked as P7 says; the port-fatal fault, if one. HSL 2.5, 4.4."""
         if flit.ft == FlitType.PROT_S:
-            return Input("merge_fatal", flit, code=ErrorCode.MAC, text="PROT_S without IDE")
+            return Input("merge_fatal", flit, code=ErrorCode.MAC, text="PROT_S, which 1.0 does not have")
         fault = self._credits.take(flit.cvc, flit.ccnt)
         if fault is not None:
             text = f"return of {flit.ccnt} credits of VC {flit.cvc}"

@@ -4,9 +4,9 @@ from __future__ import annotations
 
 from typing import Final
 
-from hsl._generated.constants import TIMERS
+from hsl._generated.constants import N_RECOV, N_REPLAY, TIMERS
 
-__all__ = ["NEVER", "TIMER_ORDER", "TimerSet"]
+__all__ = ["NEVER", "TIMER_ORDER", "TimerSet", "ladder_ns"]
 
 # Later than any clock; the largest TU exponent leaves deadlines far below it.
 NEVER: Final = (1 << 63) - 1
@@ -17,7 +17,14 @@ TIMER_ORDER: Final = tuple(
     if timer.scope in ("link", "port")
 )
 _LENGTH: Final = {name: TIMERS[name].tu for name in TIMER_ORDER}
+STAYS: Final = N_RECOV + 1  # in ACTIVE, of N_REPLAY + 1 replay triggers each. HSL 3.4.3
 _SLOW: Final = frozenset(name for name in TIMER_ORDER if TIMERS[name].unit == "SLOW_EXP")
+
+
+def ladder_ns(tu_exp: int, slow_exp: int) -> int:
+    """The longest time in ns after which a link without progress is DEAD. HSL 3.4.3 [HSL-LNK-053]."""
+    active = STAYS * (N_REPLAY + 1) * TIMERS["T_REPLAY"].tu
+    return (active << tu_exp) + (N_RECOV * TIMERS["T_STATE"].tu << slow_exp)
 
 
 class TimerSet:

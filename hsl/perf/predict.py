@@ -1,7 +1,7 @@
 """Latency and goodput of a port in modelled time, beside the closed form.
 
 Nothing here is measured on a machine: the loopback counts picoseconds of line time, as Wire says. The closed
-form knows line rate, packing, window, credits and the cost of an error, and nothing of the state machine.
+form knows line rate, packing, window and the cost of an error, and nothing of the state machine.
 """
 
 from __future__ import annotations
@@ -220,19 +220,19 @@ def run(model: Model, links: int, message: Message, count: int, paced: bool) -> 
 
 
 def bounds(model: Model, links: int) -> dict[str, float]:
-    """Goodput in GB/s that each limit allows: the line, the window and the credits of the port."""
+    """Goodput in GB/s that each limit allows: the line and the window of the links.
+
+    65,535 credits allow more than the windows of 8 links: at most 4,088 flits are under way.
+    """
     flit_ns = model.flit_ns(links)
     round_trip = model.round_trip_ns(links)
     per_flit = FORMATS[model.flit].payload_bytes * DATA_BYTES / STREAM_BYTES  # data bytes, without PAD
     n_ack = min(N_ACK, max(1, model.window // N_ACK_PER_WINDOW))
-    message_ns = flit_ns * DATA_BYTES / per_flit / links
     return {
         "line": links * per_flit / flit_ns,
         # So many flits are under way for a round trip and for as long as an ACK is held back (3.1 N_ACK);
         # where credits that return shift the blocks of N_ACK, it is up to a tenth less.
         "window": links * model.window * per_flit / (round_trip + n_ack * flit_ns),
-        # So many messages are, for a round trip and until half of all credits are returnable (3.5 F9).
-        "credits": MAX_CREDITS * DATA_BYTES / (round_trip + MAX_CREDITS / 2 * message_ns),
     }
 
 

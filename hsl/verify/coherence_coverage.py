@@ -50,7 +50,7 @@ CELLS: Final = tuple(
 )
 _ANSWERS = "SnpRsp_I SnpRsp_S SnpRsp_E SnpRsp_M SnpRspData_I SnpRspData_S SnpRspData_E SnpRspData_M"
 _MEMORY = "MemData_OK MemData_ERR MemDone_OK MemDone_ERR"
-_COMPLETIONS = "Cmp_I Cmp_S Cmp_E Cmp_M CmpData_I CmpData_S CmpData_E CmpData_M Cmp_ERR"
+_COMPLETIONS = "Cmp_I Cmp_S Cmp_E Cmp_M CmpData_I CmpData_S CmpData_E CmpData_M Cmp_ERR Cmp_BUSY"
 _SNOOPS = "SnpShared SnpInv SnpCur"
 _HOME = "tests/agents/test_cells.py::test_hostile_home"
 _NODE = "tests/agents/test_cells.py::test_hostile_node"
@@ -67,7 +67,7 @@ _HOSTILE: Final = (
     Listed("ra", "S SM_A", "SnpShared SnpCur", "these go to an owner only", _HOME),
     Listed("ra", "I S E M", _COMPLETIONS, "a second completion, before the CmpAck has left", _HOME),
     Listed("ra", "IS_D", "Cmp_I Cmp_S Cmp_E Cmp_M CmpData_I CmpData_M", _WRONG, _HOME),
-    Listed("ra", "IM_D", "Cmp_I Cmp_S Cmp_E Cmp_M CmpData_I CmpData_S CmpData_M", _WRONG, _HOME),
+    Listed("ra", "IM_D", "Cmp_I Cmp_S Cmp_E Cmp_M CmpData_I CmpData_S", _WRONG, _HOME),
     Listed("ra", "IM_A", "Cmp_I Cmp_S Cmp_E CmpData_I CmpData_S CmpData_E CmpData_M", _WRONG, _HOME),
     Listed("ra", "SM_A", "Cmp_I Cmp_S Cmp_M CmpData_I CmpData_S CmpData_E CmpData_M", _WRONG, _HOME),
     Listed(
@@ -78,10 +78,11 @@ _HOSTILE: Final = (
         _HOME,
     ),
     Listed("ra", "II_A", "Cmp_ERR", "Evict and a stale WbFull cannot fail", _HOME),
+    Listed("ra", "MI_A II_A", "Cmp_BUSY", "Evict and WbFull are never BUSY", _HOME),
     Listed("ra", "IN_D", "Cmp_I Cmp_S Cmp_E Cmp_M CmpData_S CmpData_E CmpData_M", _WRONG, _HOME),
     Listed("ha", "IDLE", f"{_ANSWERS} CmpAck {_MEMORY}", "an answer that nobody asked for", _NODE),
     Listed("ha", "SNP", "SnpRsp_M SnpRspData_E", "a dirty line without data, a clean one with", _NODE),
-    Listed("ha", "WB WR", "MemData_OK", "a target that answers a write with data", _NODE),
+    Listed("ha", "WB WR WACK WBP", "MemData_OK", "a target that answers a write with data", _NODE),
     Listed("ha", "RD", "MemDone_OK", "a target that answers a read without data", _NODE),
 )
 _NO_SNOOP = "the number of a snoop names its line only while an answer is missing"
@@ -91,11 +92,11 @@ _KIND = "an error counts as the completion that was asked for"
 _UNREACHABLE: Final = (
     Listed("ra", "I S E M", "t_req", "a stable line has no request whose timer runs"),
     Listed("ha", "DO", " ".join(e for e in HA_EVENTS if e != "go"), "run to completion: go follows at once"),
-    Listed("ha", "IDLE SNP WB RD WR ACK", "go", "go follows a row that ends in DO, and nothing else"),
-    Listed("ha", "WB RD WR ACK", _ANSWERS, _NO_SNOOP),
-    Listed("ha", "SNP WB RD WR", "CmpAck", "an HTXN names its line from the grant on, which is in ACK"),
+    Listed("ha", "IDLE SNP WB RD WR ACK WACK WBP", "go", "go follows a row that ends in DO"),
+    Listed("ha", "WB RD WR ACK WACK WBP", _ANSWERS, _NO_SNOOP),
+    Listed("ha", "SNP WB RD WR WBP", "CmpAck", "an HTXN names its line in ACK and WACK"),
     Listed("ha", "SNP ACK", _MEMORY, _NO_ACCESS),
-    Listed("ha", "WB WR", "MemData_ERR", _KIND),
+    Listed("ha", "WB WR WACK WBP", "MemData_ERR", _KIND),
     Listed("ha", "RD", "MemDone_ERR", _KIND),
 )
 

@@ -18,8 +18,8 @@ __all__ = ["IGNORED", "freeze"]
 # runs that use this, and of arrivals only the order counts, which the queues keep.
 IGNORED = frozenset({
     "counters", "coverage", "config", "_interpreter", "_table", "_sends", "_peers", "_map", "_finish",
-    "now", "_now", "_arrivals", "deadline", "_deadlines", "t_req", "t_mem", "t_snp", "t_cack", "key",
-    "finished", "missed", "registers", "_management", "_services", "_handlers",
+    "now", "_now", "_arrivals", "deadline", "ack_deadline", "_deadlines", "t_req", "t_mem", "t_snp", "t_cack",
+    "_t_busy", "key", "finished", "missed", "registers", "_management", "_services", "_handlers",
 })  # fmt: skip
 # Dictionaries that agents look up, or walk in sorted order; the order of all others counts.
 UNORDERED = frozenset({"lines", "_lines", "_requests", "_busy", "_waiting", "snoops", "acks", "outstanding"})

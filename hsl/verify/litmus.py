@@ -61,11 +61,12 @@ class Explorer:
 
     `reduce`: completions arrive the moment they are sent. This loses no outcome of agents that conform, but
     hides the faults of a home that serves a line again before its CmpAck came. None: where a test has more
-    than WHOLE_LOCATIONS.
+    than WHOLE_LOCATIONS. `hand_over`: homes give dirty lines by CmpData(M) (HSL 5.6).
     """
 
-    def __init__(self, *, in_order: bool = False, reduce: bool | None = None) -> None:
+    def __init__(self, *, in_order: bool = False, reduce: bool | None = None, hand_over: bool = True) -> None:
         self.in_order = in_order
+        self.hand_over = hand_over
         self.reduce = reduce
         self._agents: dict[tuple[tuple[str, ...], int, int, bool], Agents] = {}
 
@@ -80,7 +81,7 @@ class Explorer:
         key = (test.placement, len(test.lines), sets, bool(test.registers))
         agents = self._agents.get(key)
         if agents is None:
-            agents = self._agents[key] = Agents(*key)
+            agents = self._agents[key] = Agents(*key, hand_over=self.hand_over)
         return agents
 
     def exhaust(self, test: LitmusTest, chosen: Iterable[Case] | None = None) -> Result:

@@ -8,12 +8,13 @@ from __future__ import annotations
 
 from collections.abc import Sequence
 
-from hsl._generated.constants import SamType
+from hsl._generated.constants import Feature, SamType
 from hsl._generated.tables import OPCODES
 from hsl.agents.address_map import PAGE_BYTES, AddressMap, SamEntry
 from hsl.agents.home import HomeAgent, HomeConfig
 from hsl.agents.io import IoAgent, IoConfig
 from hsl.agents.memory import Memory
+from hsl.agents.peers import LOCAL
 from hsl.agents.request import RequestAgent
 from hsl.agents.request_config import RequestConfig
 from hsl.codec.message import Message
@@ -40,17 +41,23 @@ class Agents:
 
     `sets`: lines that a cache has room for, and NCR that may be outstanding. `automata`: the homes in the
     order of the locations, then the request agents and, if asked for, the devices in that of the threads.
+    `hand_over`: homes give dirty lines by CmpData(M) (HSL 5.6).
     """
 
     def __init__(
-        self, placement: Sequence[str], locations: int, sets: int = MAX_LOCATIONS, devices: bool = False
+        self,
+        placement: Sequence[str],
+        locations: int,
+        sets: int = MAX_LOCATIONS,
+        devices: bool = False,
+        hand_over: bool = True,
     ) -> None:
         ranges = [
             SamEntry(at, at + PAGE_BYTES - 1, home=FIRST_HOME + index)
             for index, at in enumerate(range(0, locations * PAGE_BYTES, PAGE_BYTES))
         ]
         nids = [FIRST[place] + p for p, place in enumerate(placement)]
-        self.homes = [HomeAutomaton(_home(entry, ranges)) for entry in ranges]
+        self.homes = [HomeAutomaton(_home(entry, ranges, hand_over)) for entry in ranges]
         self.requesters = [RequestAutomaton(_requester(nid, ranges, sets)) for nid in nids]
         self.devices = [DeviceAutomaton(_device(p)) for p in range(len(placement) if devices else 0)]
         self.automata: list[Automaton] = [*self.homes, *self.requesters, *self.devices]
@@ -84,9 +91,11 @@ class Agents:
         return step.state, tuple(map(self._number, step.sent)), step.ended
 
 
-def _home(entry: SamEntry, ranges: list[SamEntry]) -> HomeAgent:
+def _home(entry: SamEntry, ranges: list[SamEntry], hand_over: bool) -> HomeAgent:
     timers = dict.fromkeys(("T_SNP", "T_CACK"), NEVER)
-    config = HomeConfig(nid=entry.home, address_map=AddressMap(ranges), timers=timers)
+    features = LOCAL.features if hand_over else LOCAL.features & ~Feature.HandOver
+    agreed = LOCAL._replace(features=features)
+    config = HomeConfig(nid=entry.home, address_map=AddressMap(ranges), timers=timers, negotiated=agreed)
     return HomeAgent(config, Memory(entry.base, PAGE_BYTES))
 
 

@@ -12,7 +12,7 @@ from __future__ import annotations
 from collections import Counter, deque
 from collections.abc import Callable
 from heapq import heappop, heappush
-from itertools import count
+from itertools import count, permutations
 from struct import Struct
 from typing import NamedTuple
 from zlib import crc32
@@ -24,6 +24,7 @@ from hsl.agents.atc import Atc, Translated
 from hsl.agents.home import HomeAgent
 from hsl.agents.invariants import InvariantError, ReferenceMemory, directory_exact, single_writer
 from hsl.agents.io import IoAgent
+from hsl.agents.peers import LOCAL
 from hsl.agents.request import RequestAgent
 from hsl.agents.target import MemoryTarget
 from hsl.codec.message import Message
@@ -97,6 +98,7 @@ class Network:
         self.targets = {
             target.nid: MemoryTarget(target, memory) for node in nodes for target, memory in node.targets
         }
+        self._attach()
         self.devices = {node.io.nid: self._device(node) for node in nodes if node.io is not None}
         self._device_of = {device.agent: device for device in self.devices.values() if device.atc is not None}
         self.judges = Judges(parties)
@@ -119,6 +121,15 @@ class Network:
         self._answering = False  # silent targets have begun to answer
         # And the messages that had arrived at its begin.
         self._running: dict[Ticket | Translated, tuple[Operation, int]] = {}
+
+    def _attach(self) -> None:
+        """Give the agents what each two nodes have agreed to, as a port between them would."""
+        for one, other in permutations(self.parties.nodes, 2):
+            agreed = LOCAL._replace(features=one.features & other.features)
+            for config in one.agents:
+                self.agents[config.nid].attach(other.nids, agreed._replace(atomics=config.atomics))
+            for home, _ in one.homes:
+                self.homes[home.nid].attach(other.nids, agreed)
 
     def _device(self, node: Party) -> Device:
         assert node.io is not None

@@ -7,18 +7,19 @@ from itertools import combinations
 from random import Random
 from typing import Final, NamedTuple
 
-from hsl._generated.constants import LINE_BYTES, MAX_TXN, SamType
+from hsl._generated.constants import LINE_BYTES, MAX_TXN, Feature, SamType
 from hsl.agents.address_map import AddressMap
 from hsl.agents.atc import AtcConfig
 from hsl.agents.home import HomeConfig
 from hsl.agents.io import IoConfig
 from hsl.agents.iommu import Iommu
 from hsl.agents.memory import Memory
+from hsl.agents.peers import FEATURES, LOCAL
 from hsl.agents.request_config import RequestConfig
 from hsl.agents.target import TargetConfig
 from hsl.verify.issuer import THREAD_WINDOW
 from hsl.verify.layout import CPU_NIDS, HOME, PATIENT_TXNS, Layout
-from hsl.verify.stress_config import StressConfig
+from hsl.verify.stress_config import ALL, NONE, StressConfig
 
 __all__ = ["NEVER", "Parties", "Party"]
 
@@ -27,7 +28,7 @@ ENTRIES: Final = 4  # translations that a device keeps: fewer than there are
 
 
 class Party(NamedTuple):
-    """One node: its agents, homes and memory targets, and the NIDs that it answers for."""
+    """One node: its agents, homes and memory targets, the NIDs that it answers for, its features."""
 
     name: str
     nids: range
@@ -36,6 +37,7 @@ class Party(NamedTuple):
     targets: Sequence[tuple[TargetConfig, Memory]]
     io: IoConfig | None
     atc: AtcConfig | None
+    features: Feature
 
 
 class Parties:
@@ -101,13 +103,20 @@ class Parties:
             name=f"gpu{gpu}" if node else "cpu",
             nids=nids,
             agents=[self._agent(nid) for nid in mine],
-            homes=[(self._home(nid), self._memories.get(nid)) for nid in sorted(homes)],
+            homes=[(self._home(nid, node), self._memories.get(nid)) for nid in sorted(homes)],
             targets=[
                 (TargetConfig(nid=nid, address_map=self.address_map), self._memories[nid]) for nid in kept
             ],
             io=self._io(node) if layout.has_io else None,
             atc=AtcConfig(agent=mine[0], iommu=layout.io_of(0), entries=ENTRIES) if atc else None,
+            features=self._features(node),
         )
+
+    def _features(self, node: int) -> Feature:
+        """All that the agents have; in a mixed run every second GPU node has no dirty hand-over."""
+        chosen = self.config.hand_over
+        offered = chosen != NONE and (chosen == ALL or not node or node % 2)
+        return FEATURES if offered else FEATURES & ~Feature.HandOver
 
     def _agent(self, nid: int) -> RequestConfig:
         config, patient = self.config, nid == self.layout.patient
@@ -123,9 +132,14 @@ class Parties:
             t_req=self.layout.t_req if patient else NEVER,
         )
 
-    def _home(self, nid: int) -> HomeConfig:
-        timers = dict.fromkeys(("T_SNP", "T_MEM", "T_CACK"), NEVER)
-        return HomeConfig(nid=nid, address_map=self.address_map, tshrs=self.config.tshrs, timers=timers)
+    def _home(self, nid: int, node: int) -> HomeConfig:
+        return HomeConfig(
+            nid=nid,
+            address_map=self.address_map,
+            tshrs=self.config.tshrs,
+            timers=dict.fromkeys(("T_SNP", "T_MEM", "T_CACK"), NEVER),
+            negotiated=LOCAL._replace(features=self._features(node)),
+        )
 
     def _io(self, node: int) -> IoConfig:
         nid = self.layout.io_of(node)

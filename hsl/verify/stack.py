@@ -12,7 +12,7 @@ from functools import partial, reduce
 from operator import or_
 from random import Random
 
-from hsl._generated.constants import N_RECOV, N_REPLAY, TIMERS, Feature, Role
+from hsl._generated.constants import Feature, Role
 from hsl.agents.access import Ticket
 from hsl.agents.atc import Translated
 from hsl.agents.invariants import InvariantError, directory_exact, single_writer
@@ -20,6 +20,7 @@ from hsl.engine.config import NodeConfig
 from hsl.engine.node import Node
 from hsl.link.config import PortConfig
 from hsl.link.port import Port
+from hsl.link.timers import ladder_ns
 from hsl.transport.base import Place
 from hsl.transport.faults import FaultPlan
 from hsl.transport.loopback import Loopback, Wire
@@ -36,10 +37,10 @@ __all__ = ["Stack"]
 TU_EXPONENT = 6  # of the hardware: the loopback is as fast
 FIRST_GUID = 1
 SWEEP = 256  # completions between two looks at all lines, and steps between two reports of progress
-# No message for so long, in TU, while operations wait: the ladder of 3.4.3 has ended by then on every link.
-PATIENCE = 4 * ((N_RECOV + 1) * (N_REPLAY + 1) * TIMERS["T_REPLAY"].tu + N_RECOV * TIMERS["T_STATE"].tu)
+# No message for so long, in ns, while operations wait: the ladder of 3.4.3 has ended by then on every link.
+PATIENCE = 4 * ladder_ns(TU_EXPONENT, TU_EXPONENT)
 EPOCH_BITS = 32
-FEATURES = Feature.ATS | Feature.PRI
+FEATURES = Feature.ATS | Feature.PRI | Feature.HandOver
 
 
 class _Device:
@@ -167,7 +168,7 @@ class Stack:
         if self.loopback.failure:
             raise self._lost(self.loopback.failure)
         moved, since = self._moved
-        if self.now - since <= PATIENCE << TU_EXPONENT:
+        if self.now - since <= PATIENCE:
             return
         now_moved = self.messages + self._issuer.finished
         if now_moved != moved or self._armed:
@@ -281,8 +282,8 @@ def _node(party: Party, ports: int, port: Callable[..., PortConfig]) -> Node:
     }
     roles = reduce(or_, (role for role, those in has.items() if those))
     config = port(guid=FIRST_GUID + nids[0], roles=roles, nid_base=nids[0], nid_count=len(nids))
-    if party.io is not None:
-        config = replace(config, features=int(FEATURES))
+    features = party.features & (FEATURES if party.io is not None else Feature.HandOver)
+    config = replace(config, features=int(features))
     return Node(
         NodeConfig(
             name=party.name,

@@ -25,7 +25,7 @@ from hsl.verify.workload import Workload
 
 __all__ = ["beginning", "minimize", "program", "run"]
 
-CACHE_COUNTERS = ("hits", "misses", "snoops", "writebacks")
+CACHE_COUNTERS = ("hits", "misses", "snoops", "writebacks", "handed")
 LINK_COUNTERS = ("replays", "recoveries", "crc_errors")
 
 Progress = Callable[[Issuer], None]

@@ -10,7 +10,7 @@ from hsl.nearest import expected
 from hsl.shown import shown
 from hsl.transport.faults import FaultKind, FaultPlan
 
-__all__ = ["ALL", "HOMES", "KINDS", "NONE", "VIA", "StressConfig"]
+__all__ = ["ALL", "HAND_OVER", "HOMES", "KINDS", "MIXED", "NONE", "VIA", "StressConfig"]
 
 VIA: Final = ("messages", "links")
 # Where lines live, and what each means.
@@ -29,7 +29,9 @@ KINDS: Final = {
     "timeouts": "completions that come after T_REQ, and targets that do not answer "
     "(of two CPU caches, via messages)",
 }
-ALL, NONE = "all", "none"
+ALL, NONE, MIXED = "all", "none", "mixed"
+# Nodes that offer dirty hand-over (5.6). MIXED: the CPU node and every second GPU node.
+HAND_OVER: Final = (MIXED, ALL, NONE)
 # Name: least and greatest value.
 LIMITS: Final = {
     "ops": (1, 1 << 40),
@@ -51,7 +53,8 @@ class StressConfig:
 
     Caches of `sets` x `ways` lines and `mshrs` outstanding requests, homes of `tshrs`; each cache runs
     `threads` of the program. `home`, a key of HOMES: where the lines live. `faults` need `via` "links".
-    `kinds`: names of KINDS, ALL that apply, or NONE. ConfigError names the limits.
+    `kinds`: names of KINDS, ALL that apply, or NONE. `hand_over`: one of HAND_OVER. ConfigError names the
+    limits.
     """
 
     ops: int = 10_000
@@ -68,6 +71,7 @@ class StressConfig:
     tshrs: int = 4
     home: str = "hostmem"
     kinds: str = ALL
+    hand_over: str = MIXED
 
     def __post_init__(self) -> None:
         for name, (least, most) in LIMITS.items():
@@ -78,6 +82,10 @@ class StressConfig:
             raise ConfigError(f"stress: via {shown(self.via)}; {expected(VIA, self.via)}")
         if type(self.home) is not str or self.home not in HOMES:
             raise ConfigError(f"stress: home {shown(self.home)}; {expected(HOMES, self.home)}")
+        if type(self.hand_over) is not str or self.hand_over not in HAND_OVER:
+            raise ConfigError(
+                f"stress: hand_over {shown(self.hand_over)}; {expected(HAND_OVER, self.hand_over)}"
+            )
         if self.home != "hostmem" and not self.gpu:
             raise ConfigError(f"stress: --home {self.home} needs at least one gpu")
         if self.cpu + self.gpu < 1:
@@ -122,10 +130,13 @@ class StressConfig:
 
     @classmethod
     def of(cls, values: dict[str, Any]) -> StressConfig:
-        """A configuration from its JSON, without `kinds` in earlier ones: NONE. Raises ConfigError."""
+        """A configuration from its JSON. Raises ConfigError.
+
+        Earlier ones have no `kinds` or `hand_over`, which means NONE.
+        """
         if unknown := sorted(values.keys() - {each.name for each in fields(cls)}):
             raise ConfigError(f"stress: no such setting: {', '.join(map(shown, unknown))}")
-        return cls(**({"kinds": NONE} | values))
+        return cls(**({"kinds": NONE, "hand_over": NONE} | values))
 
     def record(self) -> dict[str, Any]:
         """Return the configuration as JSON with the kinds by name, as ALL may mean more later."""

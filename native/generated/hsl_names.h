@@ -106,6 +106,7 @@ enum hsl_aop {
 #define HSL_FEATURE_NcEnq (1u << 4)
 #define HSL_FEATURE_Viral (1u << 5)
 #define HSL_FEATURE_Recall (1u << 6)
+#define HSL_FEATURE_HandOver (1u << 7)
 #define HSL_FEATURE_UT (1u << 31)
 
 /* Table `error` of spec/errors.toml. */
@@ -264,6 +265,9 @@ enum hsl_requirement {
     HSL_REQ_PAL_005,
     HSL_REQ_PAL_006,
     HSL_REQ_PAL_007,
+    HSL_REQ_PAL_008,
+    HSL_REQ_PAL_009,
+    HSL_REQ_PAL_010,
     HSL_REQ_LNK_001,
     HSL_REQ_LNK_002,
     HSL_REQ_LNK_003,
@@ -313,6 +317,9 @@ enum hsl_requirement {
     HSL_REQ_LNK_050,
     HSL_REQ_LNK_051,
     HSL_REQ_LNK_052,
+    HSL_REQ_LNK_053,
+    HSL_REQ_LNK_054,
+    HSL_REQ_LNK_055,
     HSL_REQ_BND_001,
     HSL_REQ_BND_002,
     HSL_REQ_BND_003,
@@ -330,6 +337,7 @@ enum hsl_requirement {
     HSL_REQ_TXN_005,
     HSL_REQ_TXN_006,
     HSL_REQ_TXN_007,
+    HSL_REQ_TXN_011,
     HSL_REQ_COH_001,
     HSL_REQ_COH_002,
     HSL_REQ_COH_003,
@@ -373,10 +381,24 @@ enum hsl_requirement {
     HSL_REQ_COH_041,
     HSL_REQ_COH_042,
     HSL_REQ_COH_043,
+    HSL_REQ_COH_044,
+    HSL_REQ_COH_045,
+    HSL_REQ_COH_046,
+    HSL_REQ_COH_047,
+    HSL_REQ_COH_048,
+    HSL_REQ_COH_049,
     HSL_REQ_NCR_001,
     HSL_REQ_NCR_002,
     HSL_REQ_NCR_003,
     HSL_REQ_NCR_004,
+    HSL_REQ_NCR_005,
+    HSL_REQ_NCR_006,
+    HSL_REQ_NCR_007,
+    HSL_REQ_NCR_008,
+    HSL_REQ_NCR_009,
+    HSL_REQ_NCR_010,
+    HSL_REQ_NCR_011,
+    HSL_REQ_NCR_012,
     HSL_REQ_ATS_001,
     HSL_REQ_ATS_002,
     HSL_REQ_ATS_003,
@@ -392,6 +414,7 @@ enum hsl_requirement {
     HSL_REQ_RAS_013,
     HSL_REQ_RAS_014,
     HSL_REQ_RAS_015,
+    HSL_REQ_RAS_016,
     HSL_REQ_SEC_001,
     HSL_REQ_SEC_002,
     HSL_REQ_SEC_003,
@@ -431,6 +454,9 @@ enum hsl_requirement {
     "HSL-PAL-005", \
     "HSL-PAL-006", \
     "HSL-PAL-007", \
+    "HSL-PAL-008", \
+    "HSL-PAL-009", \
+    "HSL-PAL-010", \
     "HSL-LNK-001", \
     "HSL-LNK-002", \
     "HSL-LNK-003", \
@@ -480,6 +506,9 @@ enum hsl_requirement {
     "HSL-LNK-050", \
     "HSL-LNK-051", \
     "HSL-LNK-052", \
+    "HSL-LNK-053", \
+    "HSL-LNK-054", \
+    "HSL-LNK-055", \
     "HSL-BND-001", \
     "HSL-BND-002", \
     "HSL-BND-003", \
@@ -497,6 +526,7 @@ enum hsl_requirement {
     "HSL-TXN-005", \
     "HSL-TXN-006", \
     "HSL-TXN-007", \
+    "HSL-TXN-011", \
     "HSL-COH-001", \
     "HSL-COH-002", \
     "HSL-COH-003", \
@@ -540,10 +570,24 @@ enum hsl_requirement {
     "HSL-COH-041", \
     "HSL-COH-042", \
     "HSL-COH-043", \
+    "HSL-COH-044", \
+    "HSL-COH-045", \
+    "HSL-COH-046", \
+    "HSL-COH-047", \
+    "HSL-COH-048", \
+    "HSL-COH-049", \
     "HSL-NCR-001", \
     "HSL-NCR-002", \
     "HSL-NCR-003", \
     "HSL-NCR-004", \
+    "HSL-NCR-005", \
+    "HSL-NCR-006", \
+    "HSL-NCR-007", \
+    "HSL-NCR-008", \
+    "HSL-NCR-009", \
+    "HSL-NCR-010", \
+    "HSL-NCR-011", \
+    "HSL-NCR-012", \
     "HSL-ATS-001", \
     "HSL-ATS-002", \
     "HSL-ATS-003", \
@@ -559,6 +603,7 @@ enum hsl_requirement {
     "HSL-RAS-013", \
     "HSL-RAS-014", \
     "HSL-RAS-015", \
+    "HSL-RAS-016", \
     "HSL-SEC-001", \
     "HSL-SEC-002", \
     "HSL-SEC-003", \

@@ -4,7 +4,8 @@ A model has a line `--@ names` among its types, and a line `--@ ra (PARAMETERS) 
 `--@ ha (PARAMETERS) STATE` where the cells of a table belong: STATE is the variable that holds the state of
 the machine that PARAMETERS name. There it gets a procedure `ra_EVENT` for each event. An action `WORD X Y`
 calls `ra_do_WORD(PARAMETERS, X, Y)`, which the model has; a guard calls `ha_VARIABLE(PARAMETERS)`, which it
-has too. A row that ends in DO sets `follow`.
+has too. A row that ends in DO sets `follow`. A line `--@ rights` gets the functions `needs_R` and `needs_W`,
+which tell the rights that a request needs by `spec/opcodes.toml`.
 """
 
 from __future__ import annotations
@@ -15,7 +16,8 @@ from typing import Any
 
 __all__ = ["coherence_cells", "coherence_edited"]
 
-NAMES = "--@ names\n"
+NAMES, RIGHTS = "--@ names\n", "--@ rights\n"
+IMPLIES = {"A": "RW"}  # an atomic reads and writes (HSL 5.12)
 CELLS = re.compile(r"^--@ (ra|ha) \((.*)\) (\S+)\n", re.MULTILINE)
 SAME, PSEUDO, FOLLOW = "=", "DO", "go"
 SPELLED = {"DO": "DO_"}  # a word of Murphi, which knows no capitals
@@ -55,6 +57,8 @@ def _meet(guard: Mapping[str, list[str]], row: Mapping[str, Any]) -> bool:
 def coherence_cells(model: str, table: Mapping[str, Any]) -> str:
     """`model` with names and cells in place of its marks; a model without marks as it is."""
     model = model.replace(NAMES, "\n".join(_names(table)) + "\n")
+    if RIGHTS in model:
+        model = model.replace(RIGHTS, "\n".join(_rights(table)) + "\n")
     return CELLS.sub(lambda mark: "\n".join(_procedures(table, *mark.groups())) + "\n", model)
 
 
@@ -67,6 +71,17 @@ def _names(table: Mapping[str, Any]) -> Iterator[str]:
     for variable, values in ha["guards"].items():
         if variable != "op":
             yield _enum(f"Of_{variable}", [f"{variable}_{value}" for value in values])
+
+
+def _rights(table: Mapping[str, Any]) -> Iterator[str]:
+    """A function for each right that a model tells apart: True if a request needs it."""
+    for right in "RW":
+        needed = []
+        for op in table["ha"]["ops"]:
+            rights = table["rights"].get(op, "")
+            if right in rights or any(right in IMPLIES.get(given, "") for given in rights):
+                needed.append(f"op = {op}")
+        yield f"function needs_{right}(op: Op): boolean; begin return {' | '.join(needed)}; end;"
 
 
 def _enum(name: str, members: Sequence[str]) -> str:

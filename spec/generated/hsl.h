@@ -28,8 +28,6 @@
 #define HSL_MAX_CCNT 31u /* credits that one flit can return */
 #define HSL_ADDRESS_BITS 52u /* bits of a physical address */
 #define HSL_CTL_REPEATS 3u /* times that ERR_FATAL and DISABLE are sent */
-#define HSL_BUSY_PAUSE_TU 64u /* TU before an access that ended BUSY is presented again; each further pause is twice as long */
-#define HSL_BUSY_PAUSE_MOST_TU 4096u /* TU of the longest pause of an access that ended BUSY */
 #define HSL_PM_IDLE_HOLDOFF_TU 256u /* TU for which pm_idle is ignored after PM_NAK */
 #define HSL_STORM_LIMIT 65u /* RETRAIN_REQ and empty NAKs in a window that end the link */
 #define HSL_STORM_WINDOW_TU 4096u /* TU after which STORM is cleared */
@@ -73,16 +71,19 @@
 #define HSL_T_ACK_TU 4u /* TU_EXP; ACK_NOW = 1 (a NOP, or any earlier flit, carries it) */
 #define HSL_T_CR_TU 8u /* TU_EXP; credit-only PROT due */
 #define HSL_T_KA_TU 64u /* TU_EXP; NOP due */
-#define HSL_T_SNP_TU 0x00010000u /* SLOW_EXP; fence every node that has not answered; the transaction goes on */
-#define HSL_T_MEM_TU 0x00010000u /* SLOW_EXP; fence the memory target */
-#define HSL_T_CACK_TU 0x00020000u /* SLOW_EXP; fence the requester */
-#define HSL_T_REQ_TU 0x00100000u /* SLOW_EXP; first: report UNREACH; second: the home is lost */
+#define HSL_T_SNP_TU 0x00040000u /* SLOW_EXP; fence every node that has not answered; the transaction goes on */
+#define HSL_T_MEM_TU 0x00040000u /* SLOW_EXP; fence the memory target */
+#define HSL_T_CACK_TU 0x00080000u /* SLOW_EXP; fence the requester */
+#define HSL_T_REQ_TU 0x00200000u /* SLOW_EXP; first: report UNREACH; second: the home is lost */
+#define HSL_T_BUSY_TU 64u /* SLOW_EXP; the access is presented again; it doubles for the next BUSY of the same access, N_BUSY times at most */
+#define HSL_T_LOSS_TU 12288u /* SLOW_EXP; the peer can no longer use its copies */
 
 /* Counts. */
 #define HSL_N_ACK 64u /* PROT accepted since the last flit sent that make an ACK due at once; at most max(1, window/4) */
 #define HSL_N_REPLAY 4u /* replay triggers without progress before RECOVERY */
 #define HSL_N_RECOV 3u /* recoveries without the link working before DEAD */
 #define HSL_N_PM 4u /* times that a PM_REQ is sent */
+#define HSL_N_BUSY 6u /* times that T_BUSY doubles for one access, so that it is 4096 slow TU at most */
 
 /* TU = 2^n ns. */
 #define HSL_TU_EXPONENT_HARDWARE 6u
@@ -153,7 +154,7 @@ enum hsl_err {
 #define HSL_ROLE_RA 1u /* request agent */
 #define HSL_ROLE_HA 2u /* home agent */
 #define HSL_ROLE_MT 4u /* memory target */
-#define HSL_ROLE_switch 8u /* forwards messages */
+#define HSL_ROLE_switch 8u /* reserved for 1.1 */
 #define HSL_ROLE_IOA 16u /* I/O agent */
 
 /* opcode: values of 8 bits. */
@@ -243,10 +244,10 @@ enum hsl_ctl {
 #define HSL_ATOMIC_FADD2x16 16u /* two 16-bit floating-point adds */
 
 /* security: masks of 8 bits. */
-#define HSL_SECURITY_IDE 1u /* capable */
-#define HSL_SECURITY_IDE_REQUIRED 2u /* required */
-#define HSL_SECURITY_SUITE1 4u /* AES-256-GCM */
-#define HSL_SECURITY_SUITE2 8u /* SM4-GCM */
+#define HSL_SECURITY_IDE 1u /* reserved for 1.1: capable of link encryption */
+#define HSL_SECURITY_IDE_REQUIRED 2u /* reserved for 1.1: link encryption required */
+#define HSL_SECURITY_SUITE1 4u /* reserved for 1.1: AES-256-GCM */
+#define HSL_SECURITY_SUITE2 8u /* reserved for 1.1: SM4-GCM */
 
 /* power: masks of 8 bits. */
 #define HSL_POWER_L1 1u /* low power state L1 */
@@ -259,6 +260,7 @@ enum hsl_ctl {
 #define HSL_FEATURE_NcEnq 16u /* shared queues */
 #define HSL_FEATURE_Viral 32u /* viral containment */
 #define HSL_FEATURE_Recall 64u /* recall of lines */
+#define HSL_FEATURE_HandOver 128u /* dirty lines are handed over: CmpData(M) */
 #define HSL_FEATURE_UT 0x80000000u /* upper tester */
 
 /* severity: values of 8 bits. */
@@ -282,7 +284,7 @@ enum hsl_error {
     HSL_ERROR_MALFORMED = 0x0008, /* payload cannot be parsed */
     HSL_ERROR_VERSION = 0x0009, /* no common version or wrong magic */
     HSL_ERROR_CFG = 0x000A, /* configurations do not fit */
-    HSL_ERROR_MAC = 0x000B, /* authentication failed, or plain PROT after IDE, or PROT_S without IDE */
+    HSL_ERROR_MAC = 0x000B, /* PROT_S, which is reserved for 1.1 */
     HSL_ERROR_RESERVED_FT = 0x000C, /* reserved flit type */
     HSL_ERROR_SRC_SPOOF = 0x000D, /* SRC outside the negotiated range, or a snoop of a node that is not the home */
     HSL_ERROR_ACCESS = 0x000E, /* access list denies */
@@ -320,7 +322,7 @@ enum hsl_register {
     HSL_REGISTER_STATUS = 0x10, /* 0 VIRAL, 1 lost list overflow, 2 log not empty */
     HSL_REGISTER_ERRDST = 0x18, /* 9:0 NID for ErrMsg ERROR, 10 on */
     HSL_REGISTER_FENCE = 0x20, /* 9:0 NID, 17:16 command: 1 fence, 2 re-admit, 3 lift the fence of an MT */
-    HSL_REGISTER_DRAIN = 0x28, /* switch: 9:0 and 25:16 NIDs; Cmp when no message between the two is left */
+    HSL_REGISTER_DRAIN = 0x28, /* reserved for 1.1: DECODE */
     HSL_REGISTER_RECALL = 0x30, /* D0 first, D1 last address; Cmp when no line of the range is listed */
     HSL_REGISTER_RATE = 0x40, /* 31:0 messages per 1024 TU, 63:32 bucket size; 0 = off */
     HSL_REGISTER_CFGMASTER = 0x48, /* 9:0 NID, 10 on: CfgWrite of any other SRC ends with ERR=ACCESS */
@@ -330,8 +332,8 @@ enum hsl_register {
 /* err_msg: values of 8 bits. */
 enum hsl_err_msg {
     HSL_ERR_MSG_KIND_ERROR = 0x01, /* the first error of severity 2 or more; NID: reporter */
-    HSL_ERR_MSG_KIND_FENCED = 0x02, /* the receiver is declared lost; NID: the home that does so */
-    HSL_ERR_MSG_KIND_FENCED_ACK = 0x03, /* the loss procedure is done (6.2 F6); NID: the home */
+    HSL_ERR_MSG_KIND_FENCED = 0x02, /* reserved for 1.1 */
+    HSL_ERR_MSG_KIND_FENCED_ACK = 0x03, /* reserved for 1.1 */
 };
 
 /* page_code: values of 4 bits. */
@@ -627,7 +629,7 @@ enum hsl_ra_state {
 #define HSL_PAGE_RESPONSE_D0_CODE_MASK 0x000000000000000Full
 
 /* ERR_MSG_D0, 8 bytes. */
-#define HSL_ERR_MSG_D0_KIND_SHIFT 0u /* ERROR, FENCED, FENCED_ACK */
+#define HSL_ERR_MSG_D0_KIND_SHIFT 0u /* 1: ERROR */
 #define HSL_ERR_MSG_D0_KIND_MASK 0x00000000000000FFull
 #define HSL_ERR_MSG_D0_SEVERITY_SHIFT 8u /* of the error */
 #define HSL_ERR_MSG_D0_SEVERITY_MASK 0x00000000000000FFull
@@ -829,7 +831,7 @@ enum hsl_ra_state {
 #define HSL_CAPS_ATOMICS_BYTES 1u
 #define HSL_CAPS_VC_MASK_OFFSET 14u /* bit i = VC i */
 #define HSL_CAPS_VC_MASK_BYTES 1u
-#define HSL_CAPS_SECURITY_OFFSET 15u /* IDE */
+#define HSL_CAPS_SECURITY_OFFSET 15u /* link encryption: 0 in 1.0 (6.4) */
 #define HSL_CAPS_SECURITY_BYTES 1u
 #define HSL_CAPS_MAX_LINKS_OFFSET 16u /* links in a bond */
 #define HSL_CAPS_MAX_LINKS_BYTES 1u

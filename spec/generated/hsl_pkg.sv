@@ -26,8 +26,6 @@ package hsl_pkg;
   localparam logic [31:0] MAX_CCNT = 32'd31; // credits that one flit can return
   localparam logic [31:0] ADDRESS_BITS = 32'd52; // bits of a physical address
   localparam logic [31:0] CTL_REPEATS = 32'd3; // times that ERR_FATAL and DISABLE are sent
-  localparam logic [31:0] BUSY_PAUSE_TU = 32'd64; // TU before an access that ended BUSY is presented again; each further pause is twice as long
-  localparam logic [31:0] BUSY_PAUSE_MOST_TU = 32'd4096; // TU of the longest pause of an access that ended BUSY
   localparam logic [31:0] PM_IDLE_HOLDOFF_TU = 32'd256; // TU for which pm_idle is ignored after PM_NAK
   localparam logic [31:0] STORM_LIMIT = 32'd65; // RETRAIN_REQ and empty NAKs in a window that end the link
   localparam logic [31:0] STORM_WINDOW_TU = 32'd4096; // TU after which STORM is cleared
@@ -71,16 +69,19 @@ package hsl_pkg;
   localparam logic [31:0] T_ACK_TU = 32'd4; // TU_EXP; ACK_NOW = 1 (a NOP, or any earlier flit, carries it)
   localparam logic [31:0] T_CR_TU = 32'd8; // TU_EXP; credit-only PROT due
   localparam logic [31:0] T_KA_TU = 32'd64; // TU_EXP; NOP due
-  localparam logic [31:0] T_SNP_TU = 32'h00010000; // SLOW_EXP; fence every node that has not answered; the transaction goes on
-  localparam logic [31:0] T_MEM_TU = 32'h00010000; // SLOW_EXP; fence the memory target
-  localparam logic [31:0] T_CACK_TU = 32'h00020000; // SLOW_EXP; fence the requester
-  localparam logic [31:0] T_REQ_TU = 32'h00100000; // SLOW_EXP; first: report UNREACH; second: the home is lost
+  localparam logic [31:0] T_SNP_TU = 32'h00040000; // SLOW_EXP; fence every node that has not answered; the transaction goes on
+  localparam logic [31:0] T_MEM_TU = 32'h00040000; // SLOW_EXP; fence the memory target
+  localparam logic [31:0] T_CACK_TU = 32'h00080000; // SLOW_EXP; fence the requester
+  localparam logic [31:0] T_REQ_TU = 32'h00200000; // SLOW_EXP; first: report UNREACH; second: the home is lost
+  localparam logic [31:0] T_BUSY_TU = 32'd64; // SLOW_EXP; the access is presented again; it doubles for the next BUSY of the same access, N_BUSY times at most
+  localparam logic [31:0] T_LOSS_TU = 32'd12288; // SLOW_EXP; the peer can no longer use its copies
 
   // Counts
   localparam logic [31:0] N_ACK = 32'd64; // PROT accepted since the last flit sent that make an ACK due at once; at most max(1, window/4)
   localparam logic [31:0] N_REPLAY = 32'd4; // replay triggers without progress before RECOVERY
   localparam logic [31:0] N_RECOV = 32'd3; // recoveries without the link working before DEAD
   localparam logic [31:0] N_PM = 32'd4; // times that a PM_REQ is sent
+  localparam logic [31:0] N_BUSY = 32'd6; // times that T_BUSY doubles for one access, so that it is 4096 slow TU at most
 
   // TU = 2^n ns
   localparam logic [31:0] TU_EXPONENT_HARDWARE = 32'd6;
@@ -151,7 +152,7 @@ package hsl_pkg;
   localparam logic [7:0] ROLE_RA = 8'd1; // request agent
   localparam logic [7:0] ROLE_HA = 8'd2; // home agent
   localparam logic [7:0] ROLE_MT = 8'd4; // memory target
-  localparam logic [7:0] ROLE_switch = 8'd8; // forwards messages
+  localparam logic [7:0] ROLE_switch = 8'd8; // reserved for 1.1
   localparam logic [7:0] ROLE_IOA = 8'd16; // I/O agent
 
   // opcode
@@ -241,10 +242,10 @@ package hsl_pkg;
   localparam logic [7:0] ATOMIC_FADD2x16 = 8'd16; // two 16-bit floating-point adds
 
   // security
-  localparam logic [7:0] SECURITY_IDE = 8'd1; // capable
-  localparam logic [7:0] SECURITY_IDE_REQUIRED = 8'd2; // required
-  localparam logic [7:0] SECURITY_SUITE1 = 8'd4; // AES-256-GCM
-  localparam logic [7:0] SECURITY_SUITE2 = 8'd8; // SM4-GCM
+  localparam logic [7:0] SECURITY_IDE = 8'd1; // reserved for 1.1: capable of link encryption
+  localparam logic [7:0] SECURITY_IDE_REQUIRED = 8'd2; // reserved for 1.1: link encryption required
+  localparam logic [7:0] SECURITY_SUITE1 = 8'd4; // reserved for 1.1: AES-256-GCM
+  localparam logic [7:0] SECURITY_SUITE2 = 8'd8; // reserved for 1.1: SM4-GCM
 
   // power
   localparam logic [7:0] POWER_L1 = 8'd1; // low power state L1
@@ -257,6 +258,7 @@ package hsl_pkg;
   localparam logic [31:0] FEATURE_NcEnq = 32'd16; // shared queues
   localparam logic [31:0] FEATURE_Viral = 32'd32; // viral containment
   localparam logic [31:0] FEATURE_Recall = 32'd64; // recall of lines
+  localparam logic [31:0] FEATURE_HandOver = 32'd128; // dirty lines are handed over: CmpData(M)
   localparam logic [31:0] FEATURE_UT = 32'h80000000; // upper tester
 
   // severity
@@ -280,7 +282,7 @@ package hsl_pkg;
     ERROR_MALFORMED = 16'h8, // payload cannot be parsed
     ERROR_VERSION = 16'h9, // no common version or wrong magic
     ERROR_CFG = 16'hA, // configurations do not fit
-    ERROR_MAC = 16'hB, // authentication failed, or plain PROT after IDE, or PROT_S without IDE
+    ERROR_MAC = 16'hB, // PROT_S, which is reserved for 1.1
     ERROR_RESERVED_FT = 16'hC, // reserved flit type
     ERROR_SRC_SPOOF = 16'hD, // SRC outside the negotiated range, or a snoop of a node that is not the home
     ERROR_ACCESS = 16'hE, // access list denies
@@ -318,7 +320,7 @@ package hsl_pkg;
     REGISTER_STATUS = 7'h10, // 0 VIRAL, 1 lost list overflow, 2 log not empty
     REGISTER_ERRDST = 7'h18, // 9:0 NID for ErrMsg ERROR, 10 on
     REGISTER_FENCE = 7'h20, // 9:0 NID, 17:16 command: 1 fence, 2 re-admit, 3 lift the fence of an MT
-    REGISTER_DRAIN = 7'h28, // switch: 9:0 and 25:16 NIDs; Cmp when no message between the two is left
+    REGISTER_DRAIN = 7'h28, // reserved for 1.1: DECODE
     REGISTER_RECALL = 7'h30, // D0 first, D1 last address; Cmp when no line of the range is listed
     REGISTER_RATE = 7'h40, // 31:0 messages per 1024 TU, 63:32 bucket size; 0 = off
     REGISTER_CFGMASTER = 7'h48, // 9:0 NID, 10 on: CfgWrite of any other SRC ends with ERR=ACCESS
@@ -328,8 +330,8 @@ package hsl_pkg;
   // err_msg
   typedef enum logic [7:0] {
     ERR_MSG_KIND_ERROR = 8'h1, // the first error of severity 2 or more; NID: reporter
-    ERR_MSG_KIND_FENCED = 8'h2, // the receiver is declared lost; NID: the home that does so
-    ERR_MSG_KIND_FENCED_ACK = 8'h3 // the loss procedure is done (6.2 F6); NID: the home
+    ERR_MSG_KIND_FENCED = 8'h2, // reserved for 1.1
+    ERR_MSG_KIND_FENCED_ACK = 8'h3 // reserved for 1.1
   } err_msg_e;
 
   // page_code
@@ -603,7 +605,7 @@ package hsl_pkg;
     logic [9:0] nid; // 41:32 reporter, or the home
     logic [15:0] code; // 31:16 error code
     logic [7:0] severity; // 15:8 of the error
-    logic [7:0] kind; // 7:0 ERROR, FENCED, FENCED_ACK
+    logic [7:0] kind; // 7:0 1: ERROR
   } err_msg_d0_t;
 
   typedef struct packed { // 8 bytes
@@ -763,7 +765,7 @@ package hsl_pkg;
     logic [31:0] features; // 175:144 optional features
     logic [7:0] power; // 143:136 low power states
     logic [7:0] max_links; // 135:128 links in a bond
-    logic [7:0] security; // 127:120 IDE
+    logic [7:0] security; // 127:120 link encryption: 0 in 1.0 (6.4)
     logic [7:0] vc_mask; // 119:112 bit i = VC i
     logic [7:0] atomics; // 111:104 atomic classes
     logic [7:0] address_bits; // 103:96 at most 52

@@ -4,6 +4,7 @@
 const
   LINES: 1; -- 2: line 1 is homed at node 1
   MT: 0;    -- 1: the data are at a memory target in the node that is not the home
+  HAND: 1;  -- dirty hand-over is agreed with: 0 no agent, 1 all, 2 that of node 0
   OPS: 0;   -- accesses: 0 all, 1 without write_ptl and atomic_store, 2 cached ones only
 
 type
@@ -26,9 +27,10 @@ type
     op: Op;
     r: Node;                       -- undefined: Recall
     snp: Snoop;
-    cur: boolean;
+    buf: Of_buf;
+    due: boolean;                  -- a completion is owed to r
     pending: array[Node] of boolean; -- P
-    -- D2, the output list: what has not left yet.
+    -- D2, the output list: what has not left yet. A step may put a MemWr and a CmpData there at once.
     snoop: array[Node] of boolean;
     st: State; data: boolean;      -- the completion
     mem: Mem;
@@ -88,6 +90,7 @@ procedure ra_do_free(n: Node; l: Line); begin end;
 procedure ra_do_done(n: Node; l: Line); begin undefine pend[n][l]; end;
 procedure ra_do_done_data(n: Node; l: Line); begin end;
 procedure ra_do_report(n: Node; l: Line); begin undefine pend[n][l]; end;
+procedure ra_do_retry(n: Node; l: Line); begin assert "nothing is refused" false; end;
 procedure ra_do_report_unreach(n: Node; l: Line); begin undefine pend[n][l]; end;
 procedure ra_do_proto(n: Node; l: Line); begin assert "no proto cell is reached" false; end;
 procedure ra_do_odd(n: Node; l: Line); begin assert "no agent is snooped that does not hold the line" false; end;
@@ -150,8 +153,10 @@ function ha_last(l: Line): Of_last; begin
 end;
 function ha_qdir(l: Line): Of_qdir; begin return listed[peer][l]; end;
 function ha_qisr(l: Line): Of_qisr; begin return is_r(l, peer) ? qisr_yes : qisr_no; end;
-function ha_buf(l: Line): Of_buf; begin return t[l].cur ? buf_cur : buf_none; end;
-function ha_rlost(l: Line): Of_rlost; begin return rlost_no; end;
+function ha_buf(l: Line): Of_buf; begin return t[l].buf; end;
+function ha_due(l: Line): Of_due; begin return t[l].due ? due_yes : due_no; end;
+function ha_hand(l: Line): Of_hand; begin return HAND = 1 | (HAND = 2 & t[l].r = 0) ? hand_yes : hand_no; end;
+function ha_may(l: Line): Of_may; begin return may_yes; end;
 function ha_poison(l: Line): Of_poison; begin return poison_no; end;
 function ha_match(l: Line): Of_match; begin
   if isundefined(peer) then return match_yes; endif;
@@ -175,8 +180,10 @@ procedure ha_do_own(l: Line); begin listed[t[l].r][l] := qdir_owner; end;
 procedure ha_do_unlist(l: Line; whom: Whom); begin
   if whom = r then listed[t[l].r][l] := qdir_none; else listed[peer][l] := qdir_none; endif;
 end;
-procedure ha_do_take(l: Line); begin end;
-procedure ha_do_take_cur(l: Line); begin t[l].cur := true; end;
+procedure ha_do_take(l: Line); begin t[l].buf := buf_dirty; end;
+procedure ha_do_take_cur(l: Line); begin t[l].buf := buf_cur; end;
+procedure ha_do_take_poison(l: Line); begin assert "nobody is lost" false; end;
+procedure ha_do_written(l: Line); begin t[l].buf := buf_none; end;
 procedure ha_do_mem_read(l: Line); begin if MT = 0 then follow := MemData_OK; else t[l].mem := MemRd; endif; end;
 procedure ha_do_mem_write(l: Line; from: Source); begin
   if MT = 0 then follow := MemDone_OK; else t[l].mem := MemWr; endif;
@@ -185,9 +192,14 @@ procedure ha_do_mem_write_ptl(l: Line); begin
   if MT = 0 then follow := MemDone_OK; else t[l].mem := MemWrPtl; endif;
 end;
 procedure ha_do_alu(l: Line); begin end;
-procedure ha_do_poison_line(l: Line); begin end;
-procedure ha_do_cmp(l: Line; s: State); begin t[l].st := s; t[l].data := false; end;
-procedure ha_do_cmpdata(l: Line; s: State; from: Source); begin t[l].st := s; t[l].data := true; end;
+procedure ha_do_mark(l: Line); begin assert "no access to memory fails" false; end;
+procedure complete(l: Line; s: State; data: boolean); begin
+  t[l].due := false;
+  t[l].st := s;
+  t[l].data := data;
+end;
+procedure ha_do_cmp(l: Line; s: State); begin complete(l, s, false); end;
+procedure ha_do_cmpdata(l: Line; s: State; from: Source); begin complete(l, s, true); end;
 procedure ha_do_cmp_err(l: Line; code: Code); begin assert "nothing is refused" false; end;
 procedure ha_do_lose_r(l: Line); begin end;
 procedure ha_do_proto(l: Line); begin assert "no proto cell is reached" false; end;
@@ -201,7 +213,8 @@ procedure free(l: Line); begin -- the TSHR, when all has left
   if t[l].ctl = IDLE & sent(l) then
     undefine t[l];
     t[l].ctl := IDLE;
-    t[l].cur := false;
+    t[l].buf := buf_none;
+    t[l].due := false;
     for n: Node do t[l].pending[n] := false; t[l].snoop[n] := false; endfor;
   endif;
 end;
@@ -226,6 +239,7 @@ end;
 
 procedure receive_request(l: Line; m: Message); begin
   t[l].op := m.op;
+  t[l].due := true;
   switch m.op
     case ReadShared: ha_ReadShared(l);
     case ReadUnique: ha_ReadUnique(l);
@@ -394,7 +408,8 @@ startstate begin
   endfor; endfor;
   for l: Line do
     t[l].ctl := IDLE;
-    t[l].cur := false;
+    t[l].buf := buf_none;
+    t[l].due := false;
     for n: Node do t[l].pending[n] := false; t[l].snoop[n] := false; endfor;
   endfor;
   calm := false;

@@ -72,6 +72,8 @@ def load(spec: Path, kind: str, of: str = "link") -> list[Run]:
     """The `models` or `mutants` of a layer. Raises ValueError when an edit does not fit its text."""
     folder, layer = spec / "model", LAYERS[of]
     table = _toml(spec / layer.table)
+    if of == "coherence":
+        table["rights"] = {op["name"]: op.get("right", "") for op in _toml(spec / "opcodes.toml")["opcode"]}
     models = {model["id"]: model for model in _toml(folder / f"{layer.prefix}models.toml")["model"]}
     if kind == "models":
         entries = list(models.values())
@@ -96,7 +98,10 @@ def _run(
         if found != 1:
             raise ValueError(f"{entry['id']}: no constant {name} in {model['file']}")
     text = WHERE.sub(lambda block: block[2] if any(constants.get(n) for n in block[1].split()) else "", text)
-    text = layer.cells(_inlined(text), layer.edited(table, entry.get("cells", ())))
+    changed = layer.edited(table, entry.get("cells", ()))
+    if "rights" in table:
+        changed = {**changed, "rights": table["rights"] | entry.get("rights", {})}
+    text = layer.cells(_inlined(text), changed)
     mutant, stuck = entry is not model, entry.get("expected") == REST
     return Run(
         id=entry["id"],

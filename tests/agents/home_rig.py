@@ -6,10 +6,11 @@ from collections import Counter
 from itertools import count
 from typing import Any
 
-from hsl._generated.constants import LINE_BYTES, Err, ErrorCode, Op, SamType, St, Vc
+from hsl._generated.constants import LINE_BYTES, Err, ErrorCode, Feature, Op, SamType, St, Vc
 from hsl.agents.address_map import AddressMap, SamEntry
 from hsl.agents.home import HomeAgent, HomeConfig
 from hsl.agents.memory import Memory
+from hsl.agents.peers import LOCAL
 from hsl.agents.target import MemoryTarget, TargetConfig
 from hsl.codec.message import Message
 
@@ -23,6 +24,7 @@ OLD = bytes(range(64))
 DIRTY = bytes(reversed(range(64)))
 NEW = b"\xa5" * 64
 MAP = AddressMap([SamEntry(0, SIZE - 1, home=HOME)])
+NO_HAND = LOCAL._replace(features=LOCAL.features & ~Feature.HandOver)  # a port without dirty hand-over
 FULL_BE = (1 << 64) - 1
 ONE = (1).to_bytes(8, "little")
 # What each request of 5.6 carries beside its line.

@@ -9,6 +9,8 @@ from hsl.agents.address_map import AddressMap, SamEntry
 from hsl.agents.home import RECALL_LIMIT, HomeAgent, HomeConfig
 from hsl.agents.home_actions import ERRORS_LIMIT
 from hsl.agents.memory import Memory
+from hsl.agents.peers import LOCAL
+from hsl.codec.checks import Negotiated
 from hsl.errors import ConfigError
 from tests.agents.home_rig import (
     ADDED,
@@ -19,6 +21,7 @@ from tests.agents.home_rig import (
     MAP,
     MERGED,
     NEW,
+    NO_HAND,
     OLD,
     OTHER,
     SIZE,
@@ -78,15 +81,16 @@ def test_request_of_a_node_that_is_not_listed(op: Op, state: str) -> None:
     assert rig.errors() == []
 
 
+@pytest.mark.parametrize("negotiated", [LOCAL, NO_HAND], ids=["handed-over", "written"])
 @pytest.mark.parametrize(
     "op", [Op.ReadShared, Op.ReadUnique, Op.WriteFull, Op.AtomicLoad, Op.ReadOnce, Op.Flush]
 )
-def test_dirty_snoop_data_are_in_memory_and_in_the_answer(op: Op) -> None:
-    """Dirty data of the owner reach memory (SnpCur: only the answer) and the request sees them.
+def test_dirty_snoop_data_are_in_memory_or_handed_over(op: Op, negotiated: Negotiated) -> None:
+    """Dirty data of the owner are in the answer, and in memory unless the requester has them in M.
 
-    [HSL-COH-010].
+    Those of SnpCur are for the answer only. [HSL-COH-010, HSL-COH-045].
     """
-    rig = Rig()
+    rig = Rig(negotiated=negotiated)
     rig.put("X")
     (snoop,) = rig.send(op, A, **FIELDS.get(op, {}))
     kept = {Op.SnpShared: St.S, Op.SnpInv: St.I, Op.SnpCur: St.M}[Op(snoop.op)]
@@ -95,10 +99,12 @@ def test_dirty_snoop_data_are_in_memory_and_in_the_answer(op: Op) -> None:
         assert done.data == (DIRTY[:8] if op == Op.AtomicLoad else DIRTY)
     memory = {
         Op.ReadOnce: OLD,
+        Op.ReadUnique: OLD if done.st == St.M else DIRTY,
         Op.WriteFull: NEW,
         Op.AtomicLoad: (int.from_bytes(DIRTY[:8], "little") + 1).to_bytes(8, "little") + DIRTY[8:],
     }
     assert rig.memory.read_line(LINE)[0] == memory.get(op, DIRTY)
+    assert (done.st == St.M) == (op == Op.ReadUnique and negotiated is LOCAL)
 
 
 def test_upgrade_of_a_sharer_gets_no_data() -> None:

@@ -63,7 +63,7 @@ def test_pending_snoop_of_a_lost_node_counts_as_answered() -> None:
     rig.put("X")
     rig.send(Op.ReadUnique, A)
     (grant,) = fence(rig, B)
-    assert shape([grant]) == [("CmpData", A, "E", "OK")]
+    assert shape([grant]) == [("CmpData", A, "M", "OK")]
     assert grant.poison == 1
     rig.ack(grant)
     assert rig.directory() == ("X", {A})
@@ -153,7 +153,7 @@ def test_late_messages_of_a_fenced_node_change_nothing() -> None:
     fence(rig, A)
     assert rig.send(Op.CmpAck, A, txn=grant.htxn) == []
     assert rig.home.counters["late"] == 5
-    assert rig.memory.read_line(LINE) == (OLD, True)
+    assert rig.memory.poisoned(LINE)
     assert rig.errors() == [ErrorCode.DATA_LOST] * 2  # of the fences: each poisoned the line of an owner
     assert rig.home.idle
 
@@ -176,7 +176,7 @@ def test_readmitted_node_starts_clean_with_the_same_numbers() -> None:
 
 
 def test_old_transaction_of_a_readmitted_node_stays_silent() -> None:
-    """A transaction with `rlost` that ends after the re-admission sends the new incarnation nothing.
+    """A transaction of a lost requester that ends after the re-admission sends the new incarnation nothing.
 
     HSL 6.2 F5.
     """
@@ -261,18 +261,32 @@ def test_fencing_twice_is_once() -> None:
 
 
 # ---- memory that answers later: a memory target
-def test_line_is_not_granted_before_its_writeback_is_done() -> None:
-    """Dirty snoop data are written, then read: the grant follows the memory's completions. [HSL-COH-039]."""
+@pytest.mark.parametrize("acked_first", [False, True])
+def test_line_stays_busy_until_its_writeback_and_its_grant_are_done(acked_first: bool) -> None:
+    """Dirty snoop data are written and granted in one step; the next request waits for both ends.
+
+    [HSL-COH-039, HSL-COH-044].
+    """
     rig = SlowRig()
     rig.send(Op.ReadUnique, B)
     rig.ack(rig.memory_done()[0])
     (snoop,) = rig.send(Op.ReadShared, A)
-    assert rig.send(Op.SnpRspData, B, txn=snoop.txn, st=St.S, data=DIRTY) == []
-    assert rig.home.state_of(LINE) == "WB"
-    assert rig.memory_done() == []
+    (grant,) = rig.send(Op.SnpRspData, B, txn=snoop.txn, st=St.S, data=DIRTY)
+    assert (grant.data, grant.st, [message.op for message in rig.open]) == (DIRTY, St.S, [Op.MemWr])
+    assert rig.home.state_of(LINE) == "WACK"
+    assert rig.send(Op.ReadOnce, C) == []
+    if acked_first:
+        assert rig.ack(grant) == []
+        assert rig.home.state_of(LINE) == "WB"
+        assert rig.memory_done() == []
+    else:
+        assert rig.memory_done() == []
+        assert rig.home.state_of(LINE) == "ACK"
+        assert rig.ack(grant) == []
     assert rig.home.state_of(LINE) == "RD"
-    (grant,) = rig.memory_done()
-    assert (grant.data, grant.st) == (DIRTY, St.S)
+    assert [message.op for message in rig.open] == [Op.MemRd]
+    (answer,) = rig.memory_done()
+    assert answer.data == DIRTY
 
 
 @pytest.mark.parametrize("op", [Op.ReadShared, Op.ReadUnique, Op.Upgrade, Op.ReadOnce, Op.AtomicLoad])
@@ -305,20 +319,24 @@ def test_failed_write_poisons_the_line(op: Op) -> None:
 
 
 def test_failed_writeback_of_a_snoop() -> None:
-    """Dirty data that did not reach memory: a read goes on with POISON, a Flush reports the error.
+    """Dirty data that did not reach memory: a read has them, later ones get POISON; a Flush reports it.
 
-    HSL 5.6.
+    HSL 5.6 [HSL-COH-040, HSL-COH-044].
     """
     for op, end in ((Op.ReadShared, "OK"), (Op.Flush, "UNREACH")):
         rig = SlowRig()
         rig.send(Op.ReadUnique, B)
         rig.ack(rig.memory_done()[0])
         (snoop,) = rig.send(op, A)
-        rig.send(Op.SnpRspData, B, txn=snoop.txn, data=DIRTY)
-        out = rig.memory_done(err=5)
+        out = rig.send(Op.SnpRspData, B, txn=snoop.txn, data=DIRTY)
+        out += rig.memory_done(err=5)
         if op == Op.ReadShared:
-            assert out[0].poison == 1
+            assert (out[0].data, out[0].poison) == (DIRTY, 0)
+            rig.ack(out[0])
+            rig.send(Op.Evict, A)
         assert shape(out)[0][3] == end
+        assert rig.send(Op.ReadOnce, C)[0].poison == 1
+        assert (rig.open, rig.home.idle) == ([], True)
 
 
 def test_memory_completion_that_does_not_match_is_dropped() -> None:
@@ -369,8 +387,9 @@ def test_lost_nodes_while_memory_is_awaited() -> None:
     rig = SlowRig()
     rig.send(Op.ReadUnique, B)
     rig.ack(rig.memory_done()[0])
-    (snoop,) = rig.send(Op.ReadUnique, A)
+    (snoop,) = rig.send(Op.Flush, A)
     rig.send(Op.SnpRspData, B, txn=snoop.txn, data=DIRTY)
+    assert rig.home.state_of(LINE) == "WB"
     fence(rig, A)
     fence(rig, B)
     assert rig.memory_done() == []

@@ -87,7 +87,7 @@ def test_two_upgrades() -> None:
     assert shape([grant]) == [("Cmp", B, "E", "OK")]
     (snoop,) = rig.ack(grant)
     (grant,) = rig.send(Op.SnpRspData, B, txn=snoop.txn, data=DIRTY)
-    assert (shape([grant]), grant.data) == ([("CmpData", C, "E", "OK")], DIRTY)
+    assert (shape([grant]), grant.data) == ([("CmpData", C, "M", "OK")], DIRTY)
 
 
 def test_upgrade_against_evict_of_another_sharer() -> None:
@@ -116,12 +116,16 @@ def go_to(rig: SlowRig, state: str) -> None:
     """Bring LINE to a control state: A is the requester, B the owner that was snooped."""
     if state == "IDLE":
         return
-    if state in ("SNP", "WB"):
+    if state in ("SNP", "WB", "WACK", "WBP"):
         rig.send(Op.ReadUnique, B)
         rig.ack(rig.memory_done()[0])
-        (snoop,) = rig.send(Op.ReadUnique, A, txn=200)
-        if state == "WB":
+        op = {"SNP": Op.ReadUnique, "WB": Op.Flush}.get(state, Op.ReadShared)
+        (snoop,) = rig.send(op, A, txn=200)
+        if state != "SNP":
             rig.send(Op.SnpRspData, B, txn=snoop.txn, data=DIRTY)
+        if state == "WBP":
+            rig.home.fence(A, 0)  # the new owner, while the dirty data are on their way to memory
+            rig.home.readmit(A)
         return
     rig.send(Op.WriteFull if state == "WR" else Op.ReadUnique, A, txn=200)
     if state == "ACK":
@@ -158,7 +162,7 @@ def answer_at(rig: SlowRig, event: str) -> None:
     kind, _, st = event.partition("_")
     if kind in ("MemData", "MemDone"):
         err = Err.UNREACH if st == "ERR" else Err.OK
-        fits = t.state == "RD" if kind == "MemData" else t.state in ("WB", "WR")
+        fits = t.state == "RD" if kind == "MemData" else t.state in ("WB", "WR", "WACK", "WBP")
         if fits:
             asked = rig.open.pop(0)
         op = Op.CmpData if kind == "MemData" and not err else Op.Cmp
@@ -174,7 +178,7 @@ def answer_at(rig: SlowRig, event: str) -> None:
     src = A if op == Op.CmpAck else B
     data = DIRTY if op == Op.SnpRspData else b""
     message = Message(op, src, HOME, txn or 0, st=St[st] if st else 0, data=data)
-    if t.state == "ACK" and op == Op.CmpAck:
+    if t.state in ("ACK", "WACK") and op == Op.CmpAck:
         rig.home.receive(message, 0)
         return
     rig.home._step(t, event, message)

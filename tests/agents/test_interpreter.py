@@ -104,13 +104,13 @@ def test_a_bad_table_is_refused_when_it_is_built(cells: Table, text: str) -> Non
 
 
 def test_the_tables_of_the_profile_are_total() -> None:
-    """RA_TABLE has one row for each of 12 x 24 cells, HA_TABLE one for each case of its 7 x 28 cells."""
+    """RA_TABLE has one row for each of 12 x 25 cells, HA_TABLE one for each case of its 9 x 28 cells."""
 
     def nothing(machine: object, *words: str) -> None:
         raise AssertionError
 
-    assert len(RA_TABLE) == len(RA_STATES) * len(RA_EVENTS) == 288
-    assert len(HA_TABLE) == len(HA_STATES) * len(HA_EVENTS) == 196
+    assert len(RA_TABLE) == len(RA_STATES) * len(RA_EVENTS) == 300
+    assert len(HA_TABLE) == len(HA_STATES) * len(HA_EVENTS) == 252
     Interpreter(RA_TABLE, dict.fromkeys(RA_ACTIONS, nothing), states=RA_STATES, events=RA_EVENTS)
     Interpreter(
         HA_TABLE,

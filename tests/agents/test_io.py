@@ -188,7 +188,7 @@ def test_mmio_is_capped() -> None:
         (Op.NcWrite, {"poison": 1}, "DATA"),
         (Op.Intr, {"poison": 1}, "DATA"),
         (Op.CfgRead, {"addr": Register.FENCE}, "DECODE"),  # without a home
-        (Op.CfgRead, {"addr": Register.DRAIN}, "DECODE"),  # of switches only
+        (Op.CfgRead, {"addr": Register.DRAIN}, "DECODE"),  # reserved
         (Op.CfgRead, {"addr": 0x48, "len": 1}, "DECODE"),  # CFGMASTER and none
         (Op.CfgRead, {"addr": 0x2400}, "DECODE"),
         (Op.CfgRead, {"addr": 0, "len": 3}, "PROTO"),

@@ -7,8 +7,9 @@ from typing import NamedTuple
 import pytest
 
 from hsl._generated.constants import Err, Op, St
+from hsl.agents.peers import LOCAL
 from hsl.codec.message import Message
-from tests.agents.home_rig import DIRTY, FIELDS, LINE, MT, OLD, A, B, SlowRig, shape
+from tests.agents.home_rig import DIRTY, FIELDS, LINE, MT, NO_HAND, OLD, A, B, SlowRig, shape
 
 
 class Case(NamedTuple):
@@ -36,9 +37,22 @@ ALL = [(op, owned) for op in CASES for owned in (False, True)]
 KEPT = {"SnpShared": St.S, "SnpCur": St.M, "SnpInv": St.I}
 
 
-def begin(op: Op, owned: bool) -> tuple[SlowRig, list[Message], tuple[Op, ...]]:
+# The accesses where the owner has given dirty data: they are written first, unless the requester gets them in
+# M or writes the whole line itself. A ReadOnce leaves them with the owner.
+WRITTEN: dict[Op, tuple[Op, ...]] = {
+    Op.ReadShared: WRITES,
+    Op.Flush: WRITES,
+    Op.WriteFull: WRITES,
+    Op.WritePtl: (Op.MemWr, Op.MemWrPtl),
+    Op.AtomicLoad: (Op.MemWr, Op.MemRd, Op.MemWr),
+    Op.AtomicStore: (Op.MemWr, Op.MemRd, Op.MemWr),
+}
+HANDED = (Op.ReadUnique, Op.Upgrade)
+
+
+def begin(op: Op, owned: bool, hand: bool = True) -> tuple[SlowRig, list[Message], tuple[Op, ...]]:
     """Send the request, to a line that B owns dirty if `owned`: what came of it, and the accesses to come."""
-    rig = SlowRig()
+    rig = SlowRig(negotiated=LOCAL if hand else NO_HAND)
     if owned:
         rig.send(Op.ReadUnique, B)
         rig.ack(rig.memory_done()[0])
@@ -47,17 +61,20 @@ def begin(op: Op, owned: bool) -> tuple[SlowRig, list[Message], tuple[Op, ...]]:
         return rig, out, CASES[op].accesses
     (snoop,) = out
     answered = rig.send(Op.SnpRspData, B, txn=snoop.txn, data=DIRTY, st=KEPT[Op(snoop.op).name])
-    # The owner's data are the answer to a ReadOnce; for all others they are written back first.
-    return rig, answered, () if op == Op.ReadOnce else (Op.MemWr, *CASES[op].accesses)
+    return rig, answered, WRITES if op in HANDED and not hand else WRITTEN.get(op, ())
 
 
-def expected_end(op: Op, owned: bool, failing: int | None) -> tuple[str, int, str, str]:
+def expected_end(op: Op, owned: bool, hand: bool, failing: int | None) -> tuple[str, int, str, str]:
     """An error of its own access ends a request; that of the writeback a Flush, and an atomic by POISON."""
     name, state = CASES[op].end
-    writeback = owned and failing == 0
+    writeback = owned and failing == 0 and op != Op.WriteFull
+    if owned and op == Op.ReadShared:
+        state = "S"
+    if owned and hand and op in HANDED:
+        state = "M"
     if failing is not None and (not writeback or op in (Op.Flush, *ATOMICS)):
         return "Cmp", A, "I", "DATA"
-    return name, A, "S" if owned and op == Op.ReadShared else state, "OK"
+    return name, A, state, "OK"
 
 
 def expected_directory(op: Op, owned: bool, granted: str) -> tuple[str, set[int]]:
@@ -69,26 +86,28 @@ def expected_directory(op: Op, owned: bool, granted: str) -> tuple[str, set[int]
 
 
 @pytest.mark.parametrize(("op", "owned"), ALL)
-def test_each_access_may_fail(op: Op, owned: bool) -> None:
+@pytest.mark.parametrize("hand", [False, True])
+def test_each_access_may_fail(op: Op, owned: bool, hand: bool) -> None:
     """Each MEM access of each request fails in turn: completion, directory, lost line as 5.6 and 5.13 say.
 
-    [HSL-COH-039, HSL-COH-040].
+    Dirty data are granted before their write ends, or without one. [HSL-COH-039, HSL-COH-040, HSL-COH-044,
+    HSL-COH-045].
     """
-    accesses = begin(op, owned)[2]
+    accesses = begin(op, owned, hand)[2]
     for failing in (None, *range(len(accesses))):
-        rig, out, _ = begin(op, owned)
+        rig, out, _ = begin(op, owned, hand)
+        assert bool(out) == (not accesses or (owned and op in (Op.ReadShared, *HANDED)))
         for index, access in enumerate(accesses):
             if not rig.open:
                 break  # the line is lost, so the read that was to come needs no access
-            assert (out, rig.open[0].op) == ([], access)
-            out = rig.memory_done(Err.DATA if index == failing else Err.OK)
-        assert shape(out) == [expected_end(op, owned, failing)]
+            assert [message.op for message in rig.open] == [access]
+            out += rig.memory_done(Err.DATA if index == failing else Err.OK)
+        assert shape(out) == [expected_end(op, owned, hand, failing)]
         if out[0].st:
             rig.ack(out[0])
         assert rig.errors() == []
         failed_write = failing is not None and accesses[failing] != Op.MemRd
-        written_anew = op == Op.WriteFull and owned and failing == 0
-        assert (LINE in rig.home._leg.lost) == (failed_write and not written_anew)
+        assert (LINE in rig.home._leg.lost) == failed_write
         assert rig.directory() == expected_directory(op, owned, shape(out)[0][2])
         assert rig.home.idle
 

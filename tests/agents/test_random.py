@@ -1,6 +1,7 @@
 """Request agents and the home together, at random: nothing that the judges forbid ever happens."""
 
 from random import Random
+from typing import Any
 
 import pytest
 from hypothesis import given, settings
@@ -9,17 +10,27 @@ from hypothesis import strategies as st
 from hsl._generated.constants import Err
 from hsl.agents.access import Access
 from hsl.agents.invariants import directory_exact, single_writer
+from hsl.agents.peers import LOCAL
+from tests.agents.home_rig import NO_HAND
 from tests.support.coherence import FIRST, HOME, Network, agent, random_access
 
 
-def network(seed: int, refuse: float = 0) -> Network:
+def network(seed: int, refuse: float = 0, **config: Any) -> Network:
     """Two to four agents with tiny caches and few lines, all from the seed."""
     rng = Random(seed)
     agents = [
-        agent(FIRST + i, sets=rng.choice([1, 2]), ways=rng.choice([1, 2, 3]), mshrs=rng.choice([1, 2, 4]))
+        agent(
+            FIRST + i,
+            sets=rng.choice([1, 2]),
+            ways=rng.choice([1, 2, 3]),
+            mshrs=rng.choice([1, 2, 4]),
+            **config,
+        )
         for i in range(rng.choice([2, 3, 4]))
     ]
-    return Network(rng, agents, lines=rng.choice([1, 2, 4, 8]), refuse=refuse, tshrs=rng.choice([1, 2, 8]))
+    lines, tshrs = rng.choice([1, 2, 4, 8]), rng.choice([1, 2, 8])
+    negotiated = rng.choice([LOCAL, NO_HAND])
+    return Network(rng, agents, lines=lines, refuse=refuse, tshrs=tshrs, negotiated=negotiated)
 
 
 @pytest.mark.parametrize("seed", range(12))
@@ -37,6 +48,15 @@ def test_random_accesses_of_which_some_are_refused(seed: int) -> None:
     """Requests that are refused at arrival change nothing, and nothing else goes wrong (5.13)."""
     net = network(1000 + seed, refuse=0.1)
     net.play(3000)
+
+
+@pytest.mark.parametrize("seed", range(4))
+def test_random_accesses_while_homes_are_busy(seed: int) -> None:
+    """Accesses that end with BUSY are presented again, in their order, and all end well. [HSL-COH-048]."""
+    net = network(3000 + seed, tu=1, t_req=1 << 40)
+    net.busy = 0.2
+    net.play(2000)
+    assert sum(one.counters.retries for one in net.agents.values()) > 20
 
 
 @settings(max_examples=40)

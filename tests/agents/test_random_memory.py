@@ -207,7 +207,7 @@ def test_target_is_lost_and_comes_back(seed: int) -> None:
 
 def test_lost_line_that_is_forgotten_is_seen(monkeypatch: pytest.MonkeyPatch) -> None:
     """A home without a lost list gives stale data after a loss, and the judge sees it."""
-    monkeypatch.setattr(HomeActions, "do_poison_line", lambda self, t: None)
+    monkeypatch.setattr(HomeActions, "do_mark", lambda self, t: None)
     with pytest.raises(InvariantError):
         several(lose_and_return, 40)
 

@@ -127,13 +127,19 @@ def test_accesses_of_one_line_end_in_program_order() -> None:
     assert second.missed
 
 
-def test_a_readable_copy_serves_loads_while_its_upgrade_is_out() -> None:
-    """In SM_A a load that is behind nothing hits: the store that sent the Upgrade was reported by T_REQ."""
+def test_no_load_passes_an_upgrade_that_is_out() -> None:
+    """In SM_A a load waits for the end of the Upgrade, also when its store was reported by T_REQ.
+
+    [HSL-COH-048].
+    """
     one = holding(A, St.S, t_req=T_REQ)
     one.submit(store(A), 0)
     one.tick(T_REQ)
     ticket = one.submit(load(A), T_REQ)
     assert one.state_of(A) == "SM_A"
+    assert not ticket.done
+    (request,) = [message for message in drain(one) if message.op == Op.Upgrade]
+    complete(one, request, St.E)
     assert ticket.result() == OLD[:8]
 
 

@@ -6,7 +6,7 @@ from typing import Any
 
 import pytest
 
-from hsl._generated.constants import BUSY_PAUSE_MOST_TU, BUSY_PAUSE_TU, Err, MgmtType, Op, Register
+from hsl._generated.constants import N_BUSY, TIMERS, Err, MgmtType, Op, Register
 from hsl._generated.tables import OPCODES
 from hsl.agents.access import Access
 from hsl.agents.io import Interrupt, IoAgent, IoConfig
@@ -216,7 +216,7 @@ def test_what_ends_busy_is_presented_again(kind: str) -> None:
         assert len(drain(one)) == 1
         pauses.append((again - now) // 2)
         now = again
-    assert pauses == [min(BUSY_PAUSE_TU << n, BUSY_PAUSE_MOST_TU) for n in range(8)]
+    assert pauses == [TIMERS["T_BUSY"].tu << min(n, N_BUSY) for n in range(8)]
     assert not ticket.done
     done(one, 0, now, Err.ACCESS)
     assert ticket.err == Err.ACCESS

@@ -56,6 +56,7 @@ ROWS: dict[str, tuple[Any, Any]] = {
         {name: getattr(STRESS, name) for name in stress_config.LIMITS if name != "seed"},
     ),
     "stress ways": (help_values.STRESS_VIA, stress_config.VIA),
+    "stress hand-over": (help_values.STRESS_HAND_OVER, stress_config.HAND_OVER),
     "stress kinds": (help_values.STRESS_KINDS, tuple(stress_config.KINDS)),
 }
 

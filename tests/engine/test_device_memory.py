@@ -6,7 +6,7 @@ from random import Random
 
 import pytest
 
-from hsl._generated.constants import LINE_BYTES, Aop, Err, ErrorCode, Op
+from hsl._generated.constants import LINE_BYTES, Aop, Err, Op
 from hsl.agents.access import Access
 from tests.engine.cluster import HOST, MESH, NIDS, SHARED, STAR, Cluster, homed, hosted
 
@@ -211,7 +211,10 @@ def test_device_that_comes_back_without_its_content(pair: Cluster) -> None:
 
 
 def test_lost_list_overflow_shows_on_the_wire() -> None:
-    """A home that cannot mark a lost line is VIRAL, and the peer sees it. HSL 5.6 M3, 6.1."""
+    """A home that cannot mark a lost line loses the target, and STATUS says so; nobody is VIRAL.
+
+    HSL 5.6 M3, 5.14 [HSL-COH-047].
+    """
     pair = Cluster(1)
     pair.quiesce()
     home = pair.nodes[0].homes[0]
@@ -220,6 +223,10 @@ def test_lost_list_overflow_shows_on_the_wire() -> None:
     target.memory.fail(hosted(0))
     write = Access("write_full", hosted(0), LINE_BYTES, bytes(LINE_BYTES))
     assert pair.do(0, write).err == Err.DATA
-    assert pair.do(0, Access("load", hosted(0) + LINE_BYTES, 8)).poison
-    assert pair.nodes[1].ports[0].peer_viral
-    assert [entry.code for entry in pair.nodes[1].error_log.entries] == [ErrorCode.VIRAL]
+    assert pair.do(0, Access("load", hosted(0) + LINE_BYTES, 8)).err == Err.UNREACH
+    assert not pair.nodes[1].ports[0].peer_viral
+    services = pair.nodes[0]._services
+    assert services.status() & 3 == 2
+    services.lift(target.nid, 0)
+    assert pair.do(0, Access("load", hosted(0) + LINE_BYTES, 8)).err == Err.OK
+    assert services.status() & 3 == 0

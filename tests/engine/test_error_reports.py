@@ -6,17 +6,14 @@ from functools import partial
 
 from hsl._generated.constants import (
     Err,
-    ErrMsgKind,
     ErrorCode,
     LogOp,
     MgmtType,
     Op,
     Register,
     UtOp,
-    Vc,
 )
 from hsl._generated.layouts import (
-    ERR_MSG_D0,
     ERRDST_D0,
     LOG_ENTRY,
     MGMT_ANSWER_D0,
@@ -28,7 +25,7 @@ from hsl.agents.access import Access
 from hsl.codec.message import Message
 from hsl.engine.error_log import ErrorLog
 from tests.engine.star import CPU_HOME, CPU_IO, Star
-from tests.engine.test_protection import CORE, LINE, A, Attacker, B, configure, word
+from tests.engine.test_protection import CORE, LINE, A, B, configure, word
 
 # ---- error log and reports
 
@@ -76,48 +73,6 @@ def test_log_entry_on_the_wire() -> None:
     assert (entry.src, entry.dst, entry.txn, entry.addr) == (A, CPU_HOME, 5, 0)
     assert entry.head[:1] == bytes([Op.SnpRsp])
     assert star.do(B, Access("mgmt", size=64, data=read, dst=CPU_IO)).result() == bytes(64)
-
-
-def test_err_msg_fenced_is_believed_only_of_ones_own_port() -> None:
-    """FENCED of a home behind another port is ignored; of one's own it fences that home. HSL 6.2 F4, F6.
-
-    [HSL-RAS-004].
-    """
-    star = Star()
-
-    def tell(src: int, dst: int, home: int) -> None:
-        data = ERR_MSG_D0.build({"kind": ErrMsgKind.FENCED, "nid": home}) + bytes(8)
-        star.node(src).ports[0].send(Message(Op.ErrMsg, src, dst, len=1, data=data))
-        star.touch(star.node(src))
-
-    star.store(A, 0, 1)
-    tell(B, CPU_IO, A + 1)
-    io = star.cpu.io
-    assert io is not None
-    star.run(lambda: io.counters["ErrMsg"] == 1)
-    assert star.do(CORE, Access("ncread", (1 << 40) + 17 * 4096, 8)).err == Err.OK
-    tell(CPU_IO, A + 1, CPU_HOME)
-    star.run(lambda: CPU_HOME in star.gpus["a"].agents[A].lost)
-    assert star.load(A, LINE).err == Err.UNREACH
-    assert star.gpus["a"].agents[A].state_of(0) == "I"
-
-
-def test_fenced_acks_do_not_heap_up() -> None:
-    """A peer that floods FENCED and returns no credits finds its acknowledgements dropped, not stored."""
-    attacker = Attacker()
-    star = Star(attacker)
-    attacker.releases = False
-    data = ERR_MSG_D0.build({"kind": ErrMsgKind.FENCED, "nid": B}) + bytes(8)
-    for _ in range(3000):
-        if attacker.port.room(Vc.NCR):
-            attacker.port.send(Message(Op.ErrMsg, B, CPU_IO, len=1, data=data))
-        star.touch(attacker)  # type: ignore[arg-type]
-        star.net.step()
-    io = star.cpu.io
-    assert io is not None
-    queued = star.cpu.ports[1].backlog(Vc.NCR)
-    assert io.counters["ErrMsg"] > queued + 100
-    assert len(star.cpu._gates[1]._outbound[Vc.NCR]) <= 1
 
 
 # ---- viral

@@ -243,7 +243,7 @@ def test_a_page_request_that_finds_no_slot_is_presented_again() -> None:
     """
     system = System(queue=2, page_requests=True)
     first, second = (system.begin("load", VA + PAGE * at) for at in range(2))
-    system.wire.run(lambda: bool(system.gpu.agents[GPU_AGENT]._ncr._paused))
+    system.wire.run(lambda: bool(system.gpu.agents[GPU_AGENT]._ncr.paused))
     assert not first.done
     (taken,) = system.iommu.page_requests()
     system.wire.run(lambda: bool(system.iommu._requests))

@@ -130,3 +130,14 @@ def test_wheel_skips_and_goes_on_after_the_grant() -> None:
 def test_minima(values: tuple[int, ...], roles: int, mask: int, below: bool) -> None:
     """F1: minima where a role receives, at most 65,535, 0 outside the mask [HSL-LNK-029]."""
     assert below_minima(values, roles, mask) is below
+
+
+@pytest.mark.parametrize(("advertised", "due"), [(1, 1), (8, 4), (32, 16), (62, 31), (100, 31), (65535, 31)])
+def test_return_is_due_at_half_and_at_a_full_field(advertised: int, due: int) -> None:
+    """A return is due when half of a VC can be returned, and never later than at 31 [HSL-LNK-028]."""
+    pool = Credits((9, 9, 9, 9, advertised, 9, 9), ALL)
+    pool.held[5] = due
+    for count in range(due):
+        assert not pool.must_return(), f"HSL-LNK-028: {count} of {advertised}"
+        pool.release(5, 1)
+    assert pool.must_return(), "HSL-LNK-028"

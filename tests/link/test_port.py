@@ -215,7 +215,7 @@ def prot_of(side: Side, payload: bytes = b"", **changes: int) -> bytes:
         (bytes([0x9F]) + bytes(7), {}, ErrorCode.MALFORMED),  # unknown OP of RSP [HSL-LNK-034]
         (bytes([0x7F]) + bytes(7), {}, ErrorCode.MALFORMED),  # of SNP
         (bytes([0xBF]) + bytes(7), {}, ErrorCode.MALFORMED),  # of DAT
-        (b"", {"ft": FlitType.PROT_S}, ErrorCode.MAC),  # PROT_S without IDE
+        (b"", {"ft": FlitType.PROT_S}, ErrorCode.MAC),  # reserved for 1.1
     ],
 )
 def test_port_fatal_content(payload: bytes, changes: dict[str, Any], code: ErrorCode) -> None:

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import asyncio
 from typing import Any
 
 import pytest
@@ -10,7 +11,9 @@ from hsl._generated.constants import MAX_TU_EXP, TIMERS, TU_EXP_LIMIT, ErrorCode
 from hsl._generated.layouts import CAPS_RECORD
 from hsl.link.config import PortConfig, parse_caps
 from hsl.link.timers import TIMER_ORDER, TimerSet
+from hsl.transport.udp import UdpLink
 from tests.link.pair import TU, Pair, config
+from tests.support.sessions import FAST, calling, device, listening, run, until
 
 SLOW = {"T_STATE", "T_PORT", "T_DEADKA"}
 SLOW_EXP = 9
@@ -96,3 +99,19 @@ def test_default_is_the_tu() -> None:
     result = pair.a.port.result
     assert result is not None
     assert (result.tu_exp, result.slow_exp, result.slow_tu) == (6, 6, 64)
+
+
+@pytest.mark.parametrize(("own", "peer"), [(FAST + 2, 0), (0, FAST + 2)])
+def test_silence_counts_in_slow_tu(own: int, peer: int) -> None:
+    """The binding has the slow TU of the link: the own, from the end of CONFIG the result [HSL-PAL-009]."""
+
+    async def body() -> None:
+        one = await listening(device(1, tu_exp=FAST, slow_exp=own), "udp://:0", passive=True)
+        assert isinstance(one.link, UdpLink)
+        assert one.link.above() == (LinkState.DETECT, 1 << max(own, FAST)), "HSL-PAL-009: the own one"
+        two = await calling(device(2, tu_exp=FAST, slow_exp=peer), one.uri)
+        await until(lambda: one.device.port.up)
+        assert one.link.above()[1] == 1 << FAST + 2, "HSL-PAL-009: the result"
+        await asyncio.gather(one.end(), two.end())
+
+    run(body())

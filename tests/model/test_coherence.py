@@ -16,7 +16,9 @@ from spec.gen.emit_murphi_coherence import coherence_cells, coherence_edited
 from spec.gen.load import ROOT
 
 SCHEMA = json.loads((importlib.resources.files("hsl.cli") / "schemas/model.json").read_text())
-TABLE = tomllib.loads((ROOT / "coherence.toml").read_text())
+OPCODES = tomllib.loads((ROOT / "opcodes.toml").read_text())["opcode"]
+RIGHTS = {opcode["name"]: opcode.get("right", "") for opcode in OPCODES}
+TABLE = tomllib.loads((ROOT / "coherence.toml").read_text()) | {"rights": RIGHTS}
 REGISTRY = cli_model.texts(ROOT.parent)
 MODELS, MUTANTS = (REGISTRY.load(ROOT, kind, "coherence") for kind in ("models", "mutants"))
 STALE_EVICT = {
@@ -81,6 +83,23 @@ def test_changed_table_changes_the_model() -> None:
     assert "case E: ra_do_drop(); st[me] := I;" in changed
     with pytest.raises(ValueError, match="no row is 'hit / ='"):
         coherence_edited(TABLE, [STALE_EVICT | {"was": "hit / ="}])
+
+
+def test_rights_are_those_of_the_opcodes() -> None:
+    """A model refuses a request for want of the rights that `opcodes.toml` asks for; an atomic needs both."""
+    text = coherence_cells("--@ rights\n", TABLE)
+    reads, writes = (set(line.split("return ")[1].split("; ")[0].split(" | ")) for line in text.splitlines())
+    assert {"op = ReadShared", "op = AtomicLoad"} <= reads
+    assert {"op = WriteFull", "op = AtomicLoad"} <= writes
+    assert not {"op = Evict", "op = WbFull"} & (reads | writes)
+    stricter = TABLE | {"rights": RIGHTS | {"MakeUnique": "RWC"}}
+    assert "op = MakeUnique" in coherence_cells("--@ rights\n", stricter).splitlines()[0]
+
+
+def test_rows_of_the_second_edition_are_mutants() -> None:
+    """Every fault of the first edition that these models have is planted, once at least."""
+    faults = {entry.about.split(":")[0] for entry in MUTANTS}
+    assert {"B1", "B3", "B4", "B5", "B9", "B14", "poison", "D2"} <= faults
 
 
 def test_mutants_differ() -> None:

@@ -78,9 +78,10 @@ def test_same_seed_same_bytes() -> None:
 
 
 def test_limits() -> None:
-    """A small window or a long way limits the goodput: the closed form says which."""
+    """A small window or a long way limits the goodput: the closed form says which. Credits never do."""
     assert expected_goodput(Model(window=8, delay_ns=100), 1)[1] == "window"
-    assert expected_goodput(Model(delay_ns=1000), 8)[1] == "credits"
+    assert expected_goodput(Model(delay_ns=1000), 8)[1] == "window"
+    assert expected_goodput(Model(), 8)[1] == "line"
 
 
 @pytest.mark.parametrize(

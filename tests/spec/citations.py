@@ -11,7 +11,7 @@ from spec.gen.load import ROOT, Spec, load
 PROJECT = ROOT.parent
 UNCITED = Path(__file__).with_name("uncited.txt")
 HEAD = """\
-# MUST requirements of written chapters that no test cites yet: one id a line.
+# MUST requirements of written chapters that no test cites yet: one id a line. RESERVED ones are not open.
 # Written by `python -m tests.spec.citations`.
 # A test fails when an id here is cited, or an uncited one is missing.
 """

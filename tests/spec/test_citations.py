@@ -10,6 +10,13 @@ def test_cited_ids_exist() -> None:
     assert not [(place, id_) for place, id_ in citations.citations(citations.CODE) if id_ not in known]
 
 
+def test_no_reserved_requirement_is_cited() -> None:
+    """No test or code cites an id that is reserved for a later edition: nothing can show that it is kept."""
+    reserved = {row["id"] for row in load().rows("requirements", "requirement") if row["level"] == "RESERVED"}
+    assert reserved
+    assert not [(place, id_) for place, id_ in citations.citations(citations.CODE) if id_ in reserved]
+
+
 def test_every_must_is_cited_or_listed() -> None:
     """Each MUST of a written chapter is cited by a test or stands in uncited.txt, and no id does both."""
     found, listed = set(citations.uncited(load())), set(citations.listed())

@@ -13,9 +13,11 @@ from hsl.agents.home import HomeAgent, HomeConfig
 from hsl.agents.interpreter import Table
 from hsl.agents.invariants import InvariantError, ReferenceMemory, directory_exact, single_writer
 from hsl.agents.memory import Memory
+from hsl.agents.peers import LOCAL
 from hsl.agents.request import RequestAgent
 from hsl.agents.request_config import RequestConfig
 from hsl.agents.target import MemoryTarget, TargetConfig
+from hsl.codec.checks import Negotiated
 from hsl.codec.message import Message
 
 HOME = 0
@@ -23,6 +25,8 @@ FIRST = 8  # NID of the first request agent
 BASE = 0x10000
 SIZE = 0x4000
 MAX_STEPS = 20_000  # messages that a few hundred pending accesses need to end, and more
+# What a home may answer with BUSY: all but Evict and WbFull (5.4 T4).
+BUSY = frozenset(op for op, info in OPCODES.items() if info.vc in (Vc.REQ, Vc.RWD)) - {Op.Evict, Op.WbFull}
 # What an access list may refuse: never Evict and WbFull (T14).
 REFUSABLE = frozenset(op for op, info in OPCODES.items() if info.vc in (Vc.REQ, Vc.RWD) and info.right)
 AMAP = AddressMap([SamEntry(BASE, BASE + SIZE - 1, home=HOME)])
@@ -49,7 +53,8 @@ class Network:
     """Agents, homes, a memory target, and what is under way; `rng` chooses what arrives next.
 
     `amap` says which homes and whether a target; lines are `stride` lines apart.
-    `refuse`: the share of requests that end with ERR=ACCESS at arrival, as an access list would do it (T15).
+    `refuse`: the share of requests that end with ERR=ACCESS at arrival, as an access list would do it (T15);
+    `busy`: with ERR=BUSY, as at a range that is quiesced.
     """
 
     def __init__(
@@ -61,9 +66,12 @@ class Network:
         tshrs: int = 2,
         amap: AddressMap = AMAP,
         stride: int = 1,
+        busy: float = 0,
+        negotiated: Negotiated = LOCAL,
     ) -> None:
         self.rng = rng
         self.refuse = refuse
+        self.busy = busy
         self.agents = {one.nid: one for one in agents}
         self.amap = amap
         self.lines = [BASE + LINE_BYTES * stride * i for i in range(lines)]
@@ -72,7 +80,10 @@ class Network:
             self.memory.write_line(addr, rng.randbytes(LINE_BYTES))
         nids = {nid for entry in amap for nid in entry.homes}
         self.homes = {
-            nid: HomeAgent(HomeConfig(nid=nid, address_map=amap, tshrs=tshrs), self.memory) for nid in nids
+            nid: HomeAgent(
+                HomeConfig(nid=nid, address_map=amap, tshrs=tshrs, negotiated=negotiated), self.memory
+            )
+            for nid in nids
         }
         self.home = self.homes[HOME]
         mine = any(entry.mt == TARGET for entry in amap)
@@ -96,9 +107,9 @@ class Network:
         self.now += 1
         message = self.flying.pop(self.rng.randrange(len(self.flying)))
         if message.op in REFUSABLE and self.rng.random() < self.refuse:
-            refusal = Message(Op.Cmp, message.dst, message.src, message.txn, err=Err.ACCESS)
-            self.reference.answered(refusal)
-            self.flying.append(refusal)
+            self._refuse(message, Err.ACCESS)
+        elif message.op in BUSY and self.rng.random() < self.busy:
+            self._refuse(message, Err.BUSY)
         elif (home := self.homes.get(message.dst)) is not None:
             home.receive(message, self.now)
             for answer in home.outbox:
@@ -116,6 +127,22 @@ class Network:
             one = self.agents[message.dst]
             one.receive(message, self.now)
             self._after(one)
+
+    def _refuse(self, message: Message, err: Err) -> None:
+        refusal = Message(Op.Cmp, message.dst, message.src, message.txn, err=err)
+        self.reference.answered(refusal)
+        self.flying.append(refusal)
+
+    def wake(self) -> bool:
+        """Let the next timer of an agent expire; False when none runs."""
+        due = [deadline for one in self.agents.values() if (deadline := one.next_deadline()) is not None]
+        if not due:
+            return False
+        self.now = max(self.now, min(due))
+        for one in self.agents.values():
+            one.tick(self.now)
+            self._after(one)
+        return True
 
     def _after(self, one: RequestAgent) -> None:
         """Hand on what the agent sent, judge what it finished, tell it that its outbox is empty."""
@@ -139,9 +166,10 @@ class Network:
     def run(self) -> None:
         """Until nothing is under way, which must come soon."""
         for _ in range(MAX_STEPS):
-            if not self.flying:
+            if self.flying:
+                self.step()
+            elif not self.wake():
                 return
-            self.step()
             self.judge()
         raise InvariantError(f"{MAX_STEPS} messages and no rest")
 

@@ -126,6 +126,21 @@ def test_hello_of_either_size_takes_the_place(form: str) -> None:
     on_bench(test)
 
 
+@pytest.mark.parametrize("changes", [{"magic": b"HSLO"}, {"min_major": 9, "max_major": 9}, {"link": 3}])
+def test_content_of_a_hello_is_judged_by_the_link(changes: dict[str, Any]) -> None:
+    """A HELLO that row 30 refuses reaches the link, and its source can be told so [HSL-PAL-008]."""
+    foreign = hello(**changes)
+
+    async def test(bench: Bench) -> None:
+        bench.one.send(9, 0, foreign)
+        assert bench.take(0) == [foreign], "HSL-PAL-008: row 30 judges it"
+        bench.link.send(nop(5), 0)
+        bench.link.flush(0)
+        assert bench.one.heard() == nop(5), "HSL-PAL-008"
+
+    on_bench(test)
+
+
 def test_hello_in_detect_takes_the_place_at_once() -> None:
     """In DETECT a HELLO of another source takes the place without silence [HSL-PAL-005]."""
 
@@ -311,6 +326,23 @@ def test_active_link_keeps_the_place() -> None:
     on_bench(test)
 
 
+def test_nothing_is_sent_and_counted_without_a_peer() -> None:
+    """What PAL_TX takes without a peer is dropped: the first datagram has counter 0 [HSL-PAL-010]."""
+
+    async def test(bench: Bench) -> None:
+        bench.link.send(nop(1), 0)
+        bench.link.flush(0)
+        bench.one.send(9, 0, hello())
+        bench.take(0)
+        bench.link.send(nop(2), 0)
+        bench.link.flush(0)
+        found = unpack(bench.one.socket.recv(1000), 0)
+        assert found is not None
+        assert (found.flit, found.counter) == (nop(2), 0), "HSL-PAL-010"
+
+    on_bench(test)
+
+
 def test_cut_keeps_the_place() -> None:
     """A PAL that a fault takes down leaves the peer its place, so RECOVERY goes on [HSL-PAL-007]."""
 
@@ -439,14 +471,17 @@ def test_stranger_without_a_session_is_followed_by_an_honest_peer() -> None:
     ids=["magic", "version", "link"],
 )
 def test_row_30_judges_the_content_of_a_hello(changes: dict[str, Any], code: ErrorCode) -> None:
-    """A HELLO with wrong content reaches the link: its sender is told the code, and the next is served."""
+    """A HELLO with wrong content reaches the link, which tells its sender the code [HSL-PAL-008].
+
+    The next peer is served.
+    """
 
     async def body() -> None:
         one = await listening(device(1, tu_exp=FAST), "udp://:0", passive=True)
         bad = Source(one.uri)
         bad.send(TOP, TOP, hello(**changes))
         payload = decode_flit(await asyncio.to_thread(bad.heard), "L64").payload
-        assert (payload[0], payload[12]) == (CtlOp.ERR_FATAL, code), "HSL-LNK-004 over udp"
+        assert (payload[0], payload[12]) == (CtlOp.ERR_FATAL, code), "HSL-PAL-008: row 30 judges it"
         await served(one, tu_exp=FAST)
         assert sum(isinstance(event, LinkUp) for event in one.events) == 1
         bad.socket.close()

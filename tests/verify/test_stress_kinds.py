@@ -27,7 +27,7 @@ from hsl.verify.pages import Pages
 from hsl.verify.poison import mark
 from hsl.verify.replay import Recording, read, replay, same, write
 from hsl.verify.stress import minimize, program, run
-from hsl.verify.stress_config import KINDS, NONE, StressConfig
+from hsl.verify.stress_config import HAND_OVER, KINDS, NONE, StressConfig
 
 Plant = Callable[[], AbstractContextManager[Any]]
 
@@ -76,15 +76,31 @@ def test_kinds_that_do_not_apply_are_refused(settings: dict[str, Any], said: str
         StressConfig.of(settings)
 
 
+@pytest.mark.parametrize("via", ["messages", "links"])
+@pytest.mark.parametrize("hand_over", HAND_OVER)
+def test_dirty_hand_over(via: str, hand_over: str) -> None:
+    """Dirty lines are handed over where nodes offer it, also if only some do; nothing forbidden is seen.
+
+    [HSL-COH-045].
+    """
+    verdict = run(StressConfig(ops=400, seed=5, lines=4, via=via, hand_over=hand_over, home="host"))
+    assert not verdict.violation
+    assert bool(verdict.details["handed"]) == (hand_over != NONE)
+
+
 def test_programs_without_kinds_are_those_of_earlier_versions() -> None:
-    """A configuration without `kinds` has the program, the addresses and the run that it has always had."""
+    """A configuration without `kinds` has the program and the addresses that it has always had.
+
+    Its run has the messages of the present tables; without `hand_over` no node offers that.
+    """
     config = StressConfig.of({"ops": 300, "seed": 7, "home": "interleaved"})
     records = json.dumps([operation.record() for operation in program(config)], sort_keys=True)
     verdict = run(config)
-    assert config.kinds == NONE
+    assert (config.kinds, config.hand_over) == (NONE, NONE)
     assert hashlib.sha256(records.encode()).hexdigest()[:16] == "64fb02b88cdce8c2"
-    assert (verdict.messages, verdict.time) == (1022, 1813)
-    assert set(verdict.details) == {"hits", "misses", "snoops", "writebacks"}
+    assert (verdict.messages, verdict.time) == (982, 1661)
+    assert set(verdict.details) == {"hits", "misses", "snoops", "writebacks", "handed"}
+    assert verdict.details["handed"] == 0
 
 
 def test_a_recording_keeps_its_kinds(tmp_path: Any) -> None:

@@ -66,6 +66,12 @@ RUN = Leaf(
                 help="Run the agents alone, or over links with faults. Not with --exhaustive.",
             ),
             option(
+                "--hand-over",
+                type=Choice(["all", "none"]),
+                default="all",
+                help="Nodes that offer dirty hand-over, the answer CmpData(M): all or none.",
+            ),
+            option(
                 "--faults",
                 metavar="FAULTS",
                 default_is=LITMUS_FAULTS,

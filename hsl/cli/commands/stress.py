@@ -5,7 +5,7 @@ from typing import Final
 import click
 
 from hsl.cli.help import Example, Leaf
-from hsl.cli.help_values import STRESS_DEFAULTS, STRESS_KINDS, STRESS_LIMITS, STRESS_VIA
+from hsl.cli.help_values import STRESS_DEFAULTS, STRESS_HAND_OVER, STRESS_KINDS, STRESS_LIMITS, STRESS_VIA
 from hsl.cli.options import (
     FILE,
     OUT,
@@ -88,6 +88,13 @@ command = Leaf(
                 type=Choice(STRESS_VIA),
                 default="messages",
                 help="Carrier of the messages: a network that keeps no order, or links (the whole stack).",
+            ),
+            option(
+                "--hand-over",
+                type=Choice(STRESS_HAND_OVER),
+                default="mixed",
+                help="Nodes that offer dirty hand-over, the answer CmpData(M): every second GPU node and the "
+                "CPU node, all, or none.",
             ),
             engine(),
         ],

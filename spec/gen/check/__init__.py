@@ -2,11 +2,11 @@
 
 from __future__ import annotations
 
-from spec.gen.check import coherence, layouts, link, names, shape
+from spec.gen.check import coherence, layouts, link, names, shape, times
 from spec.gen.check import prose as chapters
 from spec.gen.load import Refusal, Spec
 
-CHECKS = (layouts.check, names.check, link.check, coherence.check)
+CHECKS = (layouts.check, names.check, times.check, link.check, coherence.check)
 
 
 def check_data(spec: Spec) -> list[Refusal]:

@@ -56,10 +56,16 @@ REFERENCES = (  # document, table, key; document, table and key that must have t
     ("requirements", "requirement", "chapter", "requirements", "chapter", "name"),
 )
 NEEDED = (  # document, table, names without which the generator has nothing to say
-    ("profile", "limit", "LINE_BYTES GRANULE_BYTES SEQ_MODULUS ACK_NONE MAX_CREDITS"),
+    (
+        "profile",
+        "limit",
+        "LINE_BYTES GRANULE_BYTES SEQ_MODULUS ACK_NONE MAX_CREDITS MAX_LINKS MAX_TU_EXP CREDIT_RETURN_TU",
+    ),
     ("flits", "crc", "CRC-32C"),
     ("messages", "header", "COMMON A0 A1 B0"),
     ("ctl", "ctl", "HELLO CAPS"),
+    ("timers", "count", "N_REPLAY N_RECOV"),
+    ("timers", "timer", "T_STATE T_DEADKA T_REPLAY T_NAK T_ACK T_CR T_KA T_SNP T_MEM T_CACK T_REQ T_LOSS"),
 )
 IDENTIFIERS = (  # document, table, key whose values become names in Python and C
     *((enum.doc, table, "name") for table, enum in ENUMS.items()),
@@ -84,7 +90,7 @@ WORDS = (  # document, table, key, legal words
     ("non_coherent", "ut_op", "moves", "none write line operand read intr"),
     ("timers", "timer", "scope", "link port transaction"),
     ("timers", "timer", "unit", "TU_EXP SLOW_EXP"),
-    ("requirements", "requirement", "level", "MUST SHOULD MAY"),
+    ("requirements", "requirement", "level", "MUST SHOULD MAY RESERVED"),
     ("requirements", "requirement", "role", "link home cache memory io"),
     ("requirements", "requirement", "control", "C0 C1 C2 C3"),
 )
