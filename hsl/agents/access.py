@@ -249,8 +249,8 @@ class Kind(NamedTuple):
         return self.ncr and not self.order
 
 
-# Evict is nothing to a fence: Cmp of Evict and WbFull take no part in ordering (5.9). Translation is an order
-# class of its own [HSL-NCR-011].
+# Evict is nothing to a fence: Cmp of Evict and WbFull take no part in ordering (5.9); nor is what the completion
+# of an ordinary NCR may wait for [HSL-NCR-011].
 KINDS: dict[str, Kind] = {
     "load": Kind(_read, Order.LOAD),
     "store": Kind(_store, Order.STORE),
@@ -267,7 +267,7 @@ KINDS: dict[str, Kind] = {
     "ncenq": Kind(_ncenq, Order.NCR, ncr=True),
     "intr": Kind(_intr, Order.NCR, ncr=True),
     "trans_req": Kind(_translation(0), Order(0), ncr=True),
-    "trans_inv": Kind(_translation(TRANSLATION_BYTES), Order(0), ncr=True),
+    "trans_inv": Kind(_translation(TRANSLATION_BYTES), Order.NCR, ncr=True),
     "page_req": Kind(_translation(TRANSLATION_BYTES), Order(0), ncr=True),
     "page_rsp": Kind(_translation(TRANSLATION_BYTES), Order(0), ncr=True),
     "mgmt": Kind(_mgmt, Order.NCR, ncr=True),

@@ -8,8 +8,9 @@ from __future__ import annotations
 
 from collections.abc import Sequence
 
-from hsl._generated.constants import Feature, SamType
+from hsl._generated.constants import Feature, SamType, Vc
 from hsl._generated.tables import OPCODES
+from hsl.agents.access import STREAMS
 from hsl.agents.address_map import PAGE_BYTES, AddressMap, SamEntry
 from hsl.agents.home import HomeAgent, HomeConfig
 from hsl.agents.io import IoAgent, IoConfig
@@ -75,9 +76,9 @@ class Agents:
             found = self._numbers[message] = len(self.messages)
             self.messages.append(message)
             self.target.append(self._place[message.dst])
-            info = OPCODES[message.op]  # the order of an Intr is kept by its sender
-            ordered = info.order == "stream" and not info.sinks
-            self.stream.append((-1, message.src, message.dst, message.aop) if ordered else None)
+            # Intr have a queue of their own: their sender keeps the order of their stream [HSL-NCR-006].
+            way = message.aop + (STREAMS if OPCODES[message.op].sinks else 0)
+            self.stream.append((-1, message.src, message.dst, way) if message.vc == Vc.NCR else None)
         return found
 
     def answer(self, at: int, state: int, given: int | Given) -> Answer:

@@ -68,7 +68,7 @@ def opcodes(spec: Spec, arguments: tuple[str, ...]) -> Iterator[str]:
 
 
 def ncr_classes(spec: Spec, arguments: tuple[str, ...]) -> Iterator[str]:
-    """What makes NCR classes differ: their order, whether they sink, what their BUSY means."""
+    """Render the NCR: the order class of each, whether it sinks, and whether it is repeated after BUSY."""
     none(arguments)
     rows = (
         (
