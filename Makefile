@@ -105,6 +105,7 @@ soak: venv ## a million flits and a million operations, with faults, low power a
 	$(BIN)/hsl link soak --flits 200000 --low-power 1000 --faults crc:1e-3,drop:1e-3,seq@CTL:0.1 --seed 1
 	$(BIN)/hsl link soak --flits 200000 --faults link-down:2e-4:ns=20000,crc:1e-3 --seed 2
 	$(BIN)/hsl link soak --flits 100000 --links 3 --flit B256 --low-power 1000 --faults link-down:1e-4:ns=20000,drop:1e-3 --seed 1
+	$(BIN)/python -m tests.link.restarts --restarts 10000 --seed 1
 	$(BIN)/hsl stress --ops 1000000 --seed 1
 	$(BIN)/hsl stress --ops 100000 --seed 1 --via links --faults crc:1e-3,drop:1e-3
 	$(BIN)/python -m tests.verify.planted

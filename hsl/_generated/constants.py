@@ -307,9 +307,10 @@ class Register(IntEnum):
     ERRDST = 0x18  # 9:0 NID for ErrMsg ERROR, 10 on
     FENCE = 0x20  # 9:0 NID, 17:16 command: 1 fence, 2 re-admit, 3 lift the fence of an MT
     DRAIN = 0x28  # reserved for 1.1: DECODE
-    RECALL = 0x30  # D0 first, D1 last address; Cmp when no line of the range is listed
+    RECALL = 0x30  # D0 first, D1 last address: take back the lines of a quiesced range
     RATE = 0x40  # 31:0 messages per 1024 TU, 63:32 bucket size; 0 = off
     CFGMASTER = 0x48  # 9:0 NID, 10 on: CfgWrite of any other SRC ends with ERR=ACCESS
+    RECALLING = 0x50  # 31:0 lines that RECALL has still to take
     VECTORS = 0x60  # 31:0 interrupt vectors; an Intr of another VECTOR ends with ERR=DECODE
 
 

@@ -157,6 +157,7 @@ MQTT_VERSION = 1
 SAM_D0_FIELDS: Rows = (
     ("valid", 0, 0x1),
     ("type", 1, 0x7),
+    ("quiesced", 4, 0x1),
     ("base", 12, 0xFFFFFFFFFF),
 )
 SAM_D0 = Bits(Int64ul, SAM_D0_FIELDS)
@@ -242,6 +243,10 @@ CFGMASTER_D0_FIELDS: Rows = (
     ("on", 10, 0x1),
 )
 CFGMASTER_D0 = Bits(Int64ul, CFGMASTER_D0_FIELDS)
+RECALLING_D0_FIELDS: Rows = (
+    ("lines", 0, 0xFFFFFFFF),
+)
+RECALLING_D0 = Bits(Int64ul, RECALLING_D0_FIELDS)
 VECTORS_D0_FIELDS: Rows = (
     ("count", 0, 0xFFFFFFFF),
 )

@@ -159,6 +159,7 @@ REGISTERS: dict[int, RegisterInfo] = {
     0x0038: RegisterInfo("RECALL", 1, 0xFFFFFFFFFFFFF),
     0x0040: RegisterInfo("RATE", 0, 0xFFFFFFFFFFFFFFFF),
     0x0048: RegisterInfo("CFGMASTER", 0, 0x7FF),
+    0x0050: RegisterInfo("RECALLING", 0, 0x0),
     0x0060: RegisterInfo("VECTORS", 0, 0x0),
 }
 # Operation of the upper tester: kind of access, what it moves.
@@ -210,7 +211,7 @@ CODEC_CHECKS: tuple[tuple[str, int, str], ...] = (
     ("format", 8, "HSL-FLT-005"),
 )
 CAPS_RULES: dict[str, str] = {"major": "version", "minor": "version", "flit_sizes": "highest", "roles": "guid", "nid_base": "guid", "nid_count": "guid", "window": "min", "n_ack": "nack", "tu_exp": "max", "address_bits": "min", "atomics": "bits", "vc_mask": "bits", "security": "security", "max_links": "min", "power": "bits", "features": "bits", "max_txn": "min", "peer_roles": "result", "zero0": "zero", "peer_nid_base": "result", "peer_nid_count": "result", "slow_exp": "slow", "zero1": "zero"}
-LINK_ACTIONS: dict[str, str] = {"N": "new_session", "D": "drop_session", "V": "take_peer", "L": "link_down", "L2": "peer_disabled", "L3": "peer_fatal", "Q": "disable", "X": "stop", "B?": "revive", "F": "refuse", "F2": "lost", "E": "fatal", "H": "state_ctl_due", "S": "pal_lost", "T": "retrain_req_due", "Z": "retrain_pal", "Y": "recover", "W": "resync", "O": "recovered", "C": "take_caps", "I": "take_credits", "I?": "take_credits_if_seen", "J": "join", "U": "transmit", "A": "ack_now", "K": "nak_due", "G": "accept", "GB": "damaged", "GN": "damaged_quiet", "GL": "accept_in_l1", "R": "replay_trigger", "R0": "nak", "R1": "resync_replay", "M": "resync_ack_due", "P0": "pm_ask", "P1": "pm_grant", "P2": "pm_again", "P3": "pm_refused", "P4": "pm_refuse", "P5": "pm_repeat", "P6": "pm_enter", "BB": "bond"}
+LINK_ACTIONS: dict[str, str] = {"N": "new_session", "N?": "reset_allowed", "D": "drop_session", "V": "take_peer", "L": "link_down", "L2": "peer_disabled", "L3": "peer_fatal", "Q": "disable", "X": "stop", "X?": "stop_alone", "B?": "revive", "F": "refuse", "F2": "lost", "E": "fatal", "H": "state_ctl_due", "S": "pal_lost", "T": "retrain_req_due", "Z": "retrain_pal", "Y": "recover", "W": "resync", "O": "recovered", "C": "take_caps", "I": "take_credits", "I?": "take_credits_if_seen", "J": "join", "U": "transmit", "A": "ack_now", "K": "nak_due", "G": "accept", "GB": "damaged", "GN": "damaged_quiet", "GL": "accept_in_l1", "R": "replay_trigger", "R0": "nak", "R1": "resync_replay", "M": "resync_ack_due", "P0": "pm_ask", "P1": "pm_grant", "P2": "pm_again", "P3": "pm_refused", "P4": "pm_refuse", "P5": "pm_repeat", "P6": "pm_enter", "BB": "bond"}
 LINK_PRECEDENCE: tuple[int, ...] = (29, 30, 31, 32, 33, 34, 35, 38, 36, 37, 41, 39, 40)
 TRANSMIT_ORDER: tuple[TransmitItem, ...] = (
     TransmitItem(1, "ERR_FATAL", frozenset({LinkState.DISABLED, LinkState.DETECT, LinkState.CONFIG, LinkState.INIT, LinkState.ACTIVE, LinkState.RECOVERY, LinkState.L1, LinkState.DEAD})),
@@ -241,7 +242,7 @@ LINK_ROWS: tuple[LinkRow, ...] = (
         Cell(("i",), None),
         Cell(("i",), None),
         Cell(("i",), None),
-        Cell(("N",), LinkState.DETECT),
+        Cell(("N?", "N"), LinkState.DETECT),
     )),
     LinkRow(2, "sw_disable", "local", "sw_disable", (
         Cell(("i",), None),
@@ -558,9 +559,9 @@ LINK_ROWS: tuple[LinkRow, ...] = (
         Cell(("V",), None),
         Cell(("D", "V"), LinkState.DETECT),
         Cell(("D", "V"), LinkState.DETECT),
-        Cell(("L", "D", "V"), LinkState.DETECT),
-        Cell(("L", "D", "V"), LinkState.DETECT),
-        Cell(("L", "D", "V"), LinkState.DETECT),
+        Cell(("X?", "L", "D", "V"), LinkState.DETECT),
+        Cell(("X?", "L", "D", "V"), LinkState.DETECT),
+        Cell(("X?", "L", "D", "V"), LinkState.DETECT),
         Cell(("i",), None),
     )),
     LinkRow(34, "HELLO_new_self", "hello", "HELLO, EPOCH new, its PEER = EPOCH", (
@@ -568,9 +569,9 @@ LINK_ROWS: tuple[LinkRow, ...] = (
         Cell(("V",), LinkState.CONFIG),
         Cell(("D", "V"), LinkState.CONFIG),
         Cell(("D", "V"), LinkState.CONFIG),
-        Cell(("L", "D", "V"), LinkState.CONFIG),
-        Cell(("L", "D", "V"), LinkState.CONFIG),
-        Cell(("L", "D", "V"), LinkState.CONFIG),
+        Cell(("X?", "L", "D", "V"), LinkState.CONFIG),
+        Cell(("X?", "L", "D", "V"), LinkState.CONFIG),
+        Cell(("X?", "L", "D", "V"), LinkState.CONFIG),
         Cell(("i",), None),
     )),
     LinkRow(35, "CTL_stale", "ctl", "stale pair", (
@@ -730,7 +731,7 @@ LINK_ROWS: tuple[LinkRow, ...] = (
         Cell(("J",), None),
         Cell(("G",), None),
         Cell(("G", "R1", "O"), LinkState.ACTIVE),
-        Cell(("G",), None),
+        Cell(("GL",), None),
         Cell(("i",), None),
     )),
     LinkRow(51, "RESYNC_ACK_other", "ctl", "RESYNC_ACK cur, other RN", (
@@ -740,7 +741,7 @@ LINK_ROWS: tuple[LinkRow, ...] = (
         Cell(("J",), None),
         Cell(("G",), None),
         Cell(("G",), None),
-        Cell(("G",), None),
+        Cell(("GL",), None),
         Cell(("i",), None),
     )),
     LinkRow(52, "DISABLE", "ctl", "DISABLE cur", (

@@ -249,8 +249,8 @@ class Kind(NamedTuple):
         return self.ncr and not self.order
 
 
-# Evict is nothing to a fence: Cmp of Evict and WbFull take no part in ordering (5.9); nor is what the completion
-# of an ordinary NCR may wait for [HSL-NCR-011].
+# Evict is nothing to a fence: Cmp of Evict and WbFull take no part in ordering (5.9). Nor is what the
+# completion of an ordinary NCR may wait for [HSL-NCR-011].
 KINDS: dict[str, Kind] = {
     "load": Kind(_read, Order.LOAD),
     "store": Kind(_store, Order.STORE),

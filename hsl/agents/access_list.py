@@ -8,10 +8,11 @@ from hsl._generated.constants import ACL_ENTRIES, ADDRESS_BITS, Right
 from hsl._generated.layouts import ACL_ENTRY, ACL_STRIDE
 from hsl.errors import ConfigError
 
-__all__ = ["AccessList", "AclEntry", "decode_acl", "encode_acl"]
+__all__ = ["HOLDING", "AccessList", "AclEntry", "decode_acl", "encode_acl", "losses"]
 
 PAGE_BITS = 12
 PAGE_BYTES = 1 << PAGE_BITS
+HOLDING = Right.C | Right.W  # the rights of an owner (5.4 T14)
 ALL_BITS = (1 << 10) - 1  # a mask that compares the whole SRC
 
 
@@ -26,10 +27,27 @@ class AclEntry(NamedTuple):
     dom_mask: int = 0
     rights: Right = Right(0)
 
+    def covers(self, other: AclEntry) -> bool:
+        """True if this entry matches whatever `other` matches."""
+        sources = not self.src_mask & ~other.src_mask and not (self.src ^ other.src) & self.src_mask
+        domains = not self.dom_mask & ~other.dom_mask and not (self.dom ^ other.dom) & self.dom_mask
+        return self.base <= other.base and other.last <= self.last and sources and domains
+
     def matches(self, addr: int, src: int, dom: int) -> bool:
         """True if this entry covers `addr` for a message of `src` and `dom`."""
         inside = self.base <= addr <= self.last
         return inside and not (self.src ^ src) & self.src_mask and not (self.dom ^ dom) & self.dom_mask
+
+
+def losses(was: AclEntry | None, now: AclEntry | None) -> list[AclEntry]:
+    """Return the entries in whose ranges an access may lose C or W when `now` replaces `was`. HSL 5.1.4."""
+    if now == was:
+        return []
+    lost = [] if now is None or not HOLDING & ~now.rights else [now]
+    if was is not None and was.rights & HOLDING:
+        kept = now is not None and now.covers(was) and not was.rights & HOLDING & ~now.rights
+        lost += [] if kept else [was]
+    return lost
 
 
 def check_acl(entry: AclEntry) -> None:

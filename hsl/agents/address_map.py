@@ -8,7 +8,7 @@ from typing import NamedTuple
 
 from hsl._generated.constants import ADDRESS_BITS, MAX_NID, SAM_ENTRIES, Right, SamType
 from hsl._generated.layouts import SAM_ENTRY, SAM_STRIDE
-from hsl.agents.access_list import AccessList
+from hsl.agents.access_list import HOLDING, AccessList
 from hsl.errors import ConfigError
 
 __all__ = ["PAGE_BYTES", "AddressMap", "SamEntry", "decode_entry", "encode_entry"]
@@ -32,6 +32,7 @@ class SamEntry(NamedTuple):
         granule: log2 of the bytes of a turn, 8 to 12
         mt: NID of the memory target of HDM-H
         rights: Right bits of nodes that no access list names
+        quiesced: its homes answer new requests with BUSY
 
     """
 
@@ -43,10 +44,21 @@ class SamEntry(NamedTuple):
     granule: int = MIN_GRANULE
     mt: int = 0
     rights: Right = ALL_RIGHTS
+    quiesced: bool = False
 
     def home_of(self, addr: int) -> int:
         """NID of the home of `addr`. HSL 5.1."""
         return self.home + ((addr >> self.granule) & ((1 << self.ways) - 1))
+
+    @property
+    def coherent(self) -> bool:
+        """True if a home answers for its lines; False for MMIO."""
+        return self.type != SamType.MMIO
+
+    @property
+    def place(self) -> tuple[int, int, int, int, int]:
+        """Fields that decide where the data and the directory of its lines are."""
+        return self.type, self.home, self.ways, self.granule, self.mt
 
     @property
     def homes(self) -> range:
@@ -82,7 +94,12 @@ def encode_entry(entry: SamEntry | None) -> bytes:
         return bytes(SAM_STRIDE)
     check_entry(entry)
     words = {
-        "d0": {"valid": 1, "type": entry.type, "base": entry.base >> PAGE_BITS},
+        "d0": {
+            "valid": 1,
+            "type": entry.type,
+            "quiesced": entry.quiesced,
+            "base": entry.base >> PAGE_BITS,
+        },
         "d1": {"last": entry.last >> PAGE_BITS},
         "d2": {
             "home": entry.home,
@@ -117,6 +134,7 @@ def decode_entry(data: bytes) -> SamEntry | None:
         granule=rest["granule"],
         mt=rest["mt"],
         rights=Right(rest["rights"]),
+        quiesced=bool(words.d0["quiesced"]),
     )
     check_entry(entry)
     return entry
@@ -151,6 +169,12 @@ class AddressMap:
             twin.access_list.put(index, entry)
         return twin
 
+    def with_entry(self, index: int, entry: SamEntry | None) -> AddressMap:
+        """Return a map with another entry and an empty access list. Raises ConfigError as `put`."""
+        changed = AddressMap(self.entries)
+        changed.put(index, entry)
+        return changed
+
     def put(self, index: int, entry: SamEntry | None) -> None:
         """Replace an entry (CfgWrite). Raises ConfigError for an invalid entry or index."""
         if not 0 <= index < SAM_ENTRIES:
@@ -173,6 +197,29 @@ class AddressMap:
     def lookup(self, addr: int) -> SamEntry | None:
         """The entry that counts for the byte address `addr`, or None: DECODE. HSL 5.1 [HSL-TXN-004]."""
         return self._owners[bisect_right(self._starts, addr) - 1]
+
+    def parts(self, first: int, last: int) -> Iterator[tuple[int, int, SamEntry | None]]:
+        """Return the parts of a byte range in which one entry counts: first byte, last byte, the entry."""
+        at = first
+        for start in [*self._starts[bisect_right(self._starts, first) :], last + 1]:
+            end = min(start - 1, last)
+            if at <= end:
+                yield at, end, self.lookup(at)
+            at = end + 1
+
+    def quiesced(self, first: int, last: int) -> bool:
+        """True if each coherent line of a byte range is in a QUIESCED entry. HSL 5.1.4."""
+        entries = (entry for _, _, entry in self.parts(first, last) if entry is not None)
+        return all(entry.quiesced for entry in entries if entry.coherent)
+
+    def losses(self, after: AddressMap) -> Iterator[tuple[int, int]]:
+        """Return byte ranges that change their home or lose C or W in the map `after`. HSL 5.1.4."""
+        for first, last, was in self.parts(0, (1 << ADDRESS_BITS) - 1):
+            if was is None or not was.coherent:
+                continue
+            for begin, end, now in after.parts(first, last):
+                if now is None or now.place != was.place or was.rights & ~now.rights & HOLDING:
+                    yield begin, end
 
     def home(self, addr: int) -> int:
         """NID of the home of `addr`; ConfigError outside the map."""

@@ -121,7 +121,7 @@ class Atc:
         self._ready: deque[Translated] = deque()  # their walk has ended, but the agent was full
         # The accesses under way, each with the PASID (None: of all) and the translation that it uses: at most
         # the agent's pending accesses, and what ended since `poll`.
-        self._users: list[tuple[int | None, Mapping, Ticket]] = []
+        self._users: list[tuple[int | None, Mapping, Translated]] = []
 
     # ---- the device's programs
     def access(self, pasid: int, access: Access, now: int) -> Translated:
@@ -189,20 +189,22 @@ class Atc:
         if mapping is not None and not translated.needs & ~mapping.perms:
             inside = translated.page & (1 << mapping.size) - 1
             physical = mapping.pa + (inside << PAGE_BITS) + (translated.access.addr & PAGE_MASK)
+            self._users.append((None if mapping.shared else translated.pasid, mapping, translated))
+            if translated.ticket is not None:  # it was in back-off
+                self._agent.present(translated.ticket, physical, now)
+                return
             try:
-                ticket = self._agent.submit(translated.access._replace(addr=physical), now, collected=False)
+                access = translated.access._replace(addr=physical)
+                translated.ticket = self._agent.submit(access, now, collected=False)
             except ConfigError:
                 translated.err = Err.PROTO
-                return
-            translated.ticket = ticket
-            owner = None if mapping.shared else translated.pasid
-            self._users.append((owner, mapping, ticket))
+                self._users.pop()
             return
         self._walks.setdefault((translated.pasid, translated.page), _Walk()).waiting.append(translated)
 
     def poll(self, now: int) -> bool:
         """Handle the messages that arrived; return True if any access moved."""
-        self._users = [user for user in self._users if not user[2].performed]
+        self._users = [user for user in self._users if not self._over(user[2])]
         moved = self._present(now)
         for key, walk in list(self._walks.items()):
             moved |= self._step(key, walk, now)
@@ -211,6 +213,10 @@ class Atc:
         for number in [n for n, group in self._groups.items() if self._failed(group)]:
             del self._groups[number]
         return moved
+
+    @staticmethod
+    def _over(translated: Translated) -> bool:
+        return translated.ticket is not None and translated.ticket.performed
 
     @staticmethod
     def _failed(group: PageGroup) -> bool:
@@ -223,7 +229,7 @@ class Atc:
     def _step(self, key: Key, walk: _Walk, now: int) -> bool:
         """One step of a walk: ask, take the translation, ask for the page, take that answer."""
         if walk.group is not None:
-            return self._paged(key, walk)
+            return self._paged(key, walk, now)
         if walk.ticket is None:
             if self._agent.full:
                 return False
@@ -240,7 +246,7 @@ class Atc:
             return self._ask_page(key, walk, now)
         mapping = None if ticket.err else self._mapping(key, ticket, walk.needs)
         if mapping is None:
-            self._end(key, walk, ticket.err or Err.ACCESS)
+            self._end(key, walk, ticket.err or Err.ACCESS, now)
             return True
         wide = mapping.size
         if any(page >> max(wide, size) == key[1] >> max(wide, size) for page, size in walk.beside):
@@ -267,7 +273,7 @@ class Atc:
         key = None if mapping.shared else pasid, mapping.size, mapping.page >> mapping.size
         self._entries[key] = mapping
 
-    def _end(self, key: Key, walk: _Walk, err: Err) -> None:
+    def _end(self, key: Key, walk: _Walk, err: Err, now: int) -> None:
         """Fail the accesses that were denied the page. Keep walking for accesses that need fewer rights."""
         spared = []
         for translated in walk.waiting:
@@ -275,6 +281,9 @@ class Atc:
                 spared.append(translated)
             else:
                 translated.err = err
+                if translated.ticket is not None:
+                    self._agent.finish(translated.ticket, now, err)
+                    self._agent.tick(now)
         walk.waiting = spared
         if not spared:
             del self._walks[key]
@@ -285,19 +294,19 @@ class Atc:
             return False  # the translation is asked for again when it is not
         walk.waiting[0].attempts += 1
         if len(self._groups) >= GROUP_LIMIT or walk.waiting[0].attempts > ATTEMPTS:
-            self._end(key, walk, Err.ACCESS)
+            self._end(key, walk, Err.ACCESS, now)
         else:
             walk.group = self.request_pages(key[0], [key[1]], walk.needs, now)
         return True
 
-    def _paged(self, key: Key, walk: _Walk) -> bool:
+    def _paged(self, key: Key, walk: _Walk, now: int) -> bool:
         group = walk.group
         assert group is not None
         if group.code is None and not self._failed(group):
             return False
         walk.group = None
         if group.code != PageCode.RETRY:
-            self._end(key, walk, group.err or Err.ACCESS)
+            self._end(key, walk, group.err or Err.ACCESS, now)
         return True
 
     def page_response(self, message: Message, now: int) -> bool:
@@ -341,5 +350,15 @@ class Atc:
         for (_, page), walk in self._walks.items():
             walk.stale |= hit(None, page)  # of any PASID: the answer under way may be a shared one
         # Each access that was translated, sent or not, in whatever page of the entry. [HSL-ATS-005]
-        users = [ticket for owner, each, ticket in self._users if hit(owner, each.page, each.size)]
-        return lambda: all(ticket.performed for ticket in users)
+        users = [user for owner, each, user in self._users if hit(owner, each.page, each.size)]
+        waiting = self._withdraw(users)
+        users = [user for user in users if user not in waiting]
+        return lambda: all(self._over(user) for user in users)
+
+    def _withdraw(self, users: Sequence[Translated]) -> list[Translated]:
+        """Translate again those accesses that are in back-off; return them. HSL 5.4 T4 [HSL-COH-062]."""
+        tickets = {user.ticket: user for user in users if user.ticket is not None}
+        waiting = [tickets[ticket] for ticket in self._agent.withdraw(tickets)]
+        self._users = [entry for entry in self._users if entry[2] not in waiting]
+        self._ready.extendleft(reversed(waiting))
+        return waiting

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections import OrderedDict, deque
+from collections.abc import Container
 from typing import TYPE_CHECKING
 
 from hsl._generated.constants import LINE_BYTES
@@ -29,10 +30,10 @@ class Line:
     `addr` is a multiple of 64; `data` are its 64 bytes while the state is READABLE; `way`: it holds a way of
     its set; `home`: the NID that it came from, whatever becomes of the address map while it is here;
     `request`: its outstanding request, until the CmpAck has left (D4); `waiting`: accesses in program order
-    (5.9 F2); `backing_off`: T_BUSY of the oldest of them runs, so none is presented.
+    (5.9 F2).
     """
 
-    __slots__ = ("addr", "backing_off", "data", "home", "poison", "request", "state", "waiting", "way")
+    __slots__ = ("addr", "data", "home", "poison", "request", "state", "waiting", "way")
 
     def __init__(self, addr: int) -> None:
         self.addr = addr
@@ -42,7 +43,6 @@ class Line:
         self.poison = False
         self.way = False
         self.request: Request | None = None
-        self.backing_off = False
         self.waiting: deque[Ticket] = deque()  # capped by the agent's pending accesses
 
 
@@ -92,10 +92,14 @@ class Cache:
         del self._set(line.addr)[line.addr]
         line.way = False
 
-    def victim(self, addr: int) -> Line | None:
-        """Return the least recently used line of the set of `addr` that is stable and not in use."""
+    def victim(self, addr: int, paused: Container[int] = ()) -> Line | None:
+        """Return the least recently used line of the set of `addr` that is stable and not in use.
+
+        The accesses of a `paused` line wait for a pause to end, and hold no way meanwhile. HSL 5.4 T4.
+        """
         for line in self._set(addr).values():
-            if line.state in EVICTABLE and line.request is None and not line.waiting:
+            used = line.request is not None or (line.waiting and line.addr not in paused)
+            if line.state in EVICTABLE and not used:
                 return line
         return None
 

@@ -8,104 +8,51 @@ from __future__ import annotations
 
 from bisect import insort
 from collections import Counter, deque
-from collections.abc import Iterable, Mapping
-from dataclasses import dataclass, field
-from typing import Final, NamedTuple
+from collections.abc import Iterable
+from typing import Final
 
 from hsl._generated.constants import (
     LINE_BYTES,
+    MAX_NID,
     MAX_TXN,
     TIMERS,
     Err,
     ErrorCode,
     Op,
     Right,
-    SamType,
     St,
     Vc,
 )
 from hsl._generated.tables import HA_EVENTS, HA_GUARDS, HA_STATES, HA_TABLE, OPCODES
-from hsl.agents.address_map import AddressMap, SamEntry
+from hsl.agents.address_map import SamEntry
 from hsl.agents.directory import Holders
+from hsl.agents.entries import Entries
 from hsl.agents.home_actions import ErrorEntry, HomeActions
+from hsl.agents.home_config import HomeConfig
 from hsl.agents.interpreter import Interpreter
 from hsl.agents.memory import Memory
-from hsl.agents.memory_leg import GONE, LINE_LEN, LOST_LIMIT
-from hsl.agents.peers import LOCAL, Peers
-from hsl.agents.shares import Key, Place, Shares
+from hsl.agents.memory_leg import GONE, LINE_LEN
+from hsl.agents.peers import Peers
+from hsl.agents.shares import Place, Shares
 from hsl.agents.transaction import GUARDS, NO_NODE, Transaction
+from hsl.agents.waiting import LOST, RECALL, Recall, Waiting
 from hsl.codec.checks import Negotiated, check_request
 from hsl.codec.message import Message
 from hsl.errors import ConfigError
 
 __all__ = ["HomeAgent", "HomeConfig", "Recall"]
 
-RECALL, LOST = "Recall", "lost"
+ACKING: Final = frozenset({"ACK", "WACK"})  # a grant is on its way: its loss waits for `lost`
 NAMES: Final = {int(op): op.name for op in Op}
 ANSWERS: Final = {
     (int(op), int(st)): f"{op.name}_{st.name}" for op in (Op.SnpRsp, Op.SnpRspData) for st in St
 }
 RIGHTS: Final = {code: sum(Right[name] for name in info.right) for code, info in OPCODES.items()}
-# Requests that may wait. Each waits in a buffer that a credit paid for, so the default leaves room for every
-# credit of four ports; the node lets no more in (`room`).
-WAITING_LIMIT = 4096
+KEPT: Final = frozenset({Op.Evict, Op.WbFull})  # what a holder gives back is never refused (5.4 T14)
+LISTING: Final = frozenset(info.name for info in OPCODES.values() if any(info.grants))  # they need an entry
+RECALL_SRC: Final = MAX_NID + 1  # a recall stands behind all requests of its instant (5.4 T10)
 # Recalls that may be open at once: they come from management software, one range after the other.
 RECALL_LIMIT = 16
-
-
-@dataclass(frozen=True, slots=True, kw_only=True)
-class HomeConfig:
-    """A home: it answers for ranges of memory and keeps their directory. HSL 5.6.
-
-    Attributes:
-        nid: its node identifier; the entries of `address_map` with this home are its ranges
-        address_map: the AddressMap of its node
-        tshrs: lines that can have a transaction at a time
-        waiting: requests that may wait for their turn
-        lost_lines: lines of memory targets that can be marked lost, at least 64 (HSL 5.6.3)
-        tu: the time unit in ns
-        timers: "T_SNP", "T_MEM", "T_CACK" in ns, where they are not those of the profile in units of `tu`
-        negotiated: what holds for requests from its own node
-
-    A Node raises ConfigError for `tshrs` or `lost_lines` outside its range, and for a range of the home
-    outside its Memory.
-
-    """
-
-    nid: int
-    address_map: AddressMap
-    tshrs: int = 64
-    waiting: int = WAITING_LIMIT
-    lost_lines: int = LOST_LIMIT
-    tu: int = 64
-    timers: Mapping[str, int] = field(default_factory=dict)
-    negotiated: Negotiated = LOCAL
-
-
-class Recall:
-    """An open `recall`: `lines` still to do; done when there is none."""
-
-    def __init__(self, lines: int) -> None:
-        self.lines = lines
-
-    @property
-    def done(self) -> bool:
-        """No line of the range has a holder."""
-        return self.lines == 0
-
-
-class Waiting(NamedTuple):
-    """A request in its credited buffer, a recall, or the loss of the node that owns the line."""
-
-    key: Key
-    op: str
-    message: Message
-    recall: Recall | None = None
-
-    @property
-    def src(self) -> int:
-        """The NID of the requester; NO_NODE for a recall and a loss."""
-        return NO_NODE if self.op in (RECALL, LOST) else self.message.src
 
 
 class HomeAgent:
@@ -121,6 +68,10 @@ class HomeAgent:
     ) -> None:
         if not 0 < config.tshrs <= MAX_TXN:
             raise ConfigError(f"home {config.nid}: {config.tshrs} TSHRs; expected 1..{MAX_TXN}")
+        if config.directory_lines < 1:
+            raise ConfigError(
+                f"home {config.nid}: {config.directory_lines} directory lines; expected 1 or more"
+            )
         self.config = config
         self.nid = config.nid
         self._peers = Peers(config.negotiated)
@@ -142,13 +93,14 @@ class HomeAgent:
         self.fences: list[int] = []  # at most every NID once until drained
         self._busy: dict[int, Transaction] = {}  # by line; at most `tshrs`
         self._waiting: dict[int, list[Waiting]] = {}  # by line, in order of arrival
-        self._held = (
-            0  # requests in _waiting, at most `waiting`; recalls are at most one a line and RECALL_LIMIT
-        )
+        self._held = 0  # requests in _waiting, at most `waiting`; recalls are at most RECALL_LIMIT + 1 a line
         self._arrivals = 0
         self._recalls: dict[int, Recall] = {}  # of busy lines
         self._open: list[Recall] = []
+        self._entries = Entries(config.directory_lines)
         self._fenced: set[int] = set()
+        self._isolating: set[int] = set()  # lost, and may still use their copies: not walked yet
+        self._blocked: set[int] = set()  # lines that list one of them, and have a request that waits
         self._unwalked: set[int] = set()  # lines whose owner is lost, which wait for a TSHR to be written
         self._shares = Shares(config.tshrs, self._peers)
         self.set_tu(config.tu)
@@ -198,14 +150,18 @@ class HomeAgent:
         return "IDLE" if busy is None else busy.state
 
     def fenced(self, nid: int) -> bool:
-        """True if `nid` was declared lost."""
-        return nid in self._fenced
+        """True if `nid` was declared lost, whether its lines are walked or not."""
+        return nid in self._fenced or nid in self._isolating
+
+    def isolating(self, nid: int) -> bool:
+        """True if `nid` is lost, and its lines wait for proof that it can no longer use its copies."""
+        return nid in self._isolating
 
     # ---- messages
     def receive(self, message: Message, now: int, viral: bool = False) -> None:
         """One message for this home; `viral`: its port shows VIRAL. Never raises for what a peer can send."""
         self._do.now = now
-        if message.src in self._fenced:  # HSL 6.2 F3 [HSL-COH-035]
+        if self.fenced(message.src):  # HSL 6.2 F3 [HSL-COH-035]
             self.counters["late"] += 1
             if message.vc in (Vc.REQ, Vc.RWD):
                 self.taken.append(message)
@@ -234,23 +190,28 @@ class HomeAgent:
     def _check(self, message: Message, viral: bool) -> Err:
         """The checks before the table, the first that applies. HSL 5.4 T15."""
         entry = self.config.address_map.lookup(message.addr)
-        if entry is None or entry.type == SamType.MMIO or entry.home_of(message.addr) != self.nid:
+        if entry is None or not entry.coherent:
             return Err.DECODE  # HSL 5.4 T15 [HSL-TXN-004]
+        if entry.home_of(message.addr) != self.nid and not entry.quiesced:
+            return Err.DECODE
         if err := check_request(message, self._peers.of(message.src)):
             return err
         if RIGHTS[message.op] & ~int(self.config.address_map.rights(message.addr, message.src, message.dom)):
             return Err.ACCESS
-        refused = viral and message.op not in (Op.WbFull, Op.Evict)  # HSL 6.1 [HSL-RAS-005]
+        if entry.quiesced and message.op not in KEPT:
+            return Err.BUSY  # HSL 5.1.4 [HSL-COH-055, HSL-COH-056]
+        refused = viral and message.op not in KEPT  # HSL 6.1 [HSL-RAS-005]
         return Err.DATA if refused else Err.OK
 
     def _arrive(self, addr: int, op: str, message: Message, now: int, recall: Recall | None = None) -> None:
-        """Queue a request at its line; a busy line's row says `wait`. HSL 5.4 T5 [HSL-COH-038]."""
+        """Queue a request or a recall at its line; if that is busy, its row says `wait`. [HSL-COH-038]."""
         line = addr - addr % LINE_BYTES
         self._arrivals += 1
-        key = (now, message.vc != Vc.RWD, -1 if recall else message.src, self._arrivals)
+        src = RECALL_SRC if op == RECALL else message.src
+        key = (now, message.vc != Vc.RWD, src, self._arrivals)
         queue = self._waiting.setdefault(line, [])
         insort(queue, waiting := Waiting(key, op, message, recall), key=lambda each: each.key)
-        self._held += recall is None
+        self._held += waiting.request
         if (busy := self._busy.get(line)) is not None:
             self._step(busy, op)
         elif queue[0] is waiting:
@@ -310,6 +271,13 @@ class HomeAgent:
             queue = self._waiting.get(line)
             if not queue or line in self._busy or queue[0].key != place.key:
                 continue  # one of the same instant came first
+            if self._isolating and not self._isolating.isdisjoint(self._do.directory.of(line).nids):
+                self._blocked.add(line)  # HSL 6.2 F1 [HSL-RAS-008]
+                continue
+            listing = queue[0].op in LISTING
+            if listing and not self._entries.ask(line):
+                self._recall_victims()
+                continue
             waiting = queue.pop(0)
             self._shares.take(waiting.src)
             event, message = waiting.op, waiting.message
@@ -321,10 +289,13 @@ class HomeAgent:
                 self._unwalked.discard(line)
             elif waiting.recall is not None:
                 self._recalls[line] = waiting.recall
-            else:
+            elif waiting.request:
                 self._held -= 1
                 self.taken.append(message)
+            if listing:
+                self._entries.begin(line)
             self._step(t, event, q=message.src)
+            self._recall_victims()
 
     def _share_out(self) -> None:
         """Count the shares anew: a port has come, or a node has gone."""
@@ -342,6 +313,7 @@ class HomeAgent:
         self._shares.give(t.r)
         if recall := self._recalls.pop(t.line, None):
             self._recalled(recall)
+        self._vacate(t.line)
         self._wake(t.line)
 
     def _wake(self, line: int) -> None:
@@ -351,21 +323,57 @@ class HomeAgent:
         else:
             self._waiting.pop(line, None)
 
+    # ---- entries of the directory
+    def _recall_victims(self) -> None:
+        """Recall a line for each request that waits for an entry. HSL 5.2 D10 [HSL-TXN-009]."""
+        while (victim := self._entries.choose(self._still)) is not None:
+            self.counters["victims"] += 1
+            self._arrive(victim, RECALL, Message(0, addr=victim), self._do.now)
+
+    def _still(self, line: int) -> bool:
+        return line not in self._busy and not self._waiting.get(line)
+
+    def _vacate(self, line: int) -> None:
+        """Pass the entry of an idle line on if nobody holds the line; its Recall is not needed then."""
+        if self._do.directory.of(line).dir == "I" and (heir := self._entries.free(line)) is not None:
+            self._spare(line)
+            if heir not in self._busy:
+                self._wake(heir)
+
+    def _spare(self, victim: int) -> None:
+        """Drop the Recall that is queued for the entry of a line."""
+        queue = self._waiting.get(victim, [])
+        queue[:] = [w for w in queue if w.op != RECALL or w.recall is not None]
+        if victim not in self._busy:
+            self._wake(victim)
+
     # ---- recall
     @property
     def recalls(self) -> bool:
         """True if another recall may be opened."""
         return len(self._open) < RECALL_LIMIT
 
+    @property
+    def recalling(self) -> int:
+        """Lines that the open recalls have still to take. HSL 5.1.4 [HSL-COH-058]."""
+        return sum(recall.lines for recall in self._open)
+
+    def in_use(self, first: int, last: int) -> bool:
+        """True if a line of the byte range is listed, busy or waited for."""
+        return bool(self._used(first, last))
+
+    def _used(self, first: int, last: int) -> list[int]:
+        running = [line for line in (*self._busy, *self._waiting) if first <= line <= last]
+        return sorted({*self._do.directory.held_in(first, last), *running})
+
     def recall(self, first: int, last: int, now: int) -> Recall:
-        """Take all lines of the byte range from their holders. HSL 5.4 T10.
+        """Take all lines of the byte range from their holders. HSL 5.1.4, 5.4 T10 [HSL-COH-057].
 
         ConfigError when RECALL_LIMIT of them are open already.
         """
         if not self.recalls:
             raise ConfigError(f"home {self.nid}: {RECALL_LIMIT} recalls are open; wait for one to end")
-        busy = [line for line in self._busy if first <= line <= last]  # may be granted yet
-        lines = sorted({*self._do.directory.held_in(first, last), *busy})
+        lines = self._used(first, last)
         recall = Recall(len(lines))
         if lines:
             self._open.append(recall)
@@ -387,9 +395,37 @@ class HomeAgent:
         self._fence(nid)
         self._serve()
 
+    def isolate(self, nid: int, now: int) -> bool:
+        """Lose `nid`, but run the rows of its loss only when it can no longer use its copies: at `fence`.
+
+        Returns False if no line waits for that: then `nid` is fenced at once. HSL 6.2 F1 [HSL-RAS-007].
+        """
+        self._do.now = now
+        waits = self._isolate(nid)
+        self._serve()
+        return waits
+
+    def _isolate(self, nid: int) -> bool:
+        if self.fenced(nid):
+            return nid in self._isolating
+        running = [t for t in self._busy.values() if t.r == nid or nid in t.pending]
+        waits = any(nid in t.pending or t.state in ACKING for t in running)
+        if not waits and not self._do.directory.held_by(nid):
+            self._fence(nid)
+            return False
+        self._isolating.add(nid)
+        self._purge(nid)
+        for t in running:
+            if t.r == nid and t.state not in ACKING:
+                self._do.do_lose_r(t)
+        for t, event in self._leg.fence(nid):  # HSL 5.6 M4: its memory is no copy
+            self._step(t, event, q=nid)
+        return True
+
     def _fence(self, nid: int) -> None:
         if nid in self._fenced:
             return
+        self._isolating.discard(nid)
         self._fenced.add(nid)
         self._purge(nid)
         running = [line for line, t in self._busy.items() if t.r == nid or nid in t.pending]
@@ -403,6 +439,10 @@ class HomeAgent:
             self._walk(line, nid)
         for t, event in self._leg.fence(nid):  # HSL 5.6 M4
             self._step(t, event, q=nid)
+        blocked, self._blocked = self._blocked, set()
+        for line in sorted(blocked):
+            if line not in self._busy:
+                self._wake(line)
 
     def _walk(self, line: int, nid: int) -> None:
         """Do what the loss of `nid` means to a line, now or before any other event of the line."""
@@ -413,6 +453,7 @@ class HomeAgent:
             self._step(t, LOST, q=nid)
         elif self._leg.at_once(line) or self._do.directory.of(line).dir != "X":
             self._step(Transaction(self._do, line, RECALL, Message(0, src=nid, addr=line)), LOST, q=nid)
+            self._vacate(line)
         elif line not in self._unwalked:
             self._unwalked.add(line)
             self._arrivals += 1
@@ -429,6 +470,11 @@ class HomeAgent:
                 queue[:] = [w for w in queue if w.src != nid]
                 self._held -= len(gone)
                 self.taken += gone
+        for line in self._entries.waiting():
+            if not any(each.op in LISTING for each in self._waiting.get(line, ())):
+                if (victim := self._entries.forget(line)) is not None:
+                    self._spare(victim)
+                self._vacate(line)
         self._waiting = {line: queue for line, queue in self._waiting.items() if queue}
         self._share_out()
 
@@ -465,20 +511,22 @@ class HomeAgent:
         """T_SNP, T_MEM, T_CACK, each in ascending number. HSL 5.11."""
         for _, t in sorted(self._do.snoops.items()):
             if t.deadline is not None and t.deadline <= now:
+                t.deadline = None
                 self._expire(sorted(t.pending), f"no answer to {t.snp} of line {t.line:#x} within T_SNP")
         self._expire(self._leg.expired(now), "no answer to a MEM request within T_MEM")
         for _, t in sorted(self._do.acks.items()):
             if t.ack_deadline is not None and t.ack_deadline <= now:
+                t.ack_deadline = None
                 self._expire([t.r], f"no CmpAck for line {t.line:#x} within T_CACK")
 
     def _expire(self, nids: Iterable[int], text: str) -> None:
         for nid in nids:
-            if nid not in self._fenced:
+            if not self.fenced(nid):
                 lost = Message(0, src=nid, dst=self.nid)
                 self._do.error(ErrorCode.TIMEOUT, f"node {nid}: {text}", lost)
                 self._do.error(ErrorCode.FENCED, f"node {nid} is declared lost", lost)
                 self.fences.append(nid)
-                self._fence(nid)
+                self._isolate(nid)
 
     def next_deadline(self) -> int | None:
         """The first instant (ns) at which `tick` has something to do."""

@@ -8,7 +8,7 @@ from collections.abc import Callable
 from dataclasses import dataclass, field
 from typing import Final
 
-from hsl._generated.constants import N_BUSY, Err, Op
+from hsl._generated.constants import N_BUSY, TIMERS, Err, Op
 from hsl._generated.tables import OPCODES
 from hsl.agents import wire
 from hsl.agents.access import Ticket, span
@@ -64,12 +64,16 @@ class NcrRequests:
         self._peers = peers
         self._outbox = outbox
         self._finish = finish
-        self.t_busy = 0  # T_BUSY in ns
+        self._t_busy = 0  # ns
         self._waiting: dict[Way, deque[Ticket]] = {}  # for a TXN
         self._open: Counter[Way] = Counter()  # outstanding
         self._late: Counter[Way] = Counter()  # of them beyond T_REQ
         self._streams: dict[Key, _Stream] = {}
-        self.paused: list[tuple[int, Ticket]] = []  # the instant at which each is presented again
+        self._paused: list[tuple[int, Ticket]] = []  # the instant at which each is presented again
+
+    def set_tu(self, tu: int) -> None:
+        """The slow TU in ns: T_BUSY from now on. HSL 5.11."""
+        self._t_busy = TIMERS["T_BUSY"].tu * tu
 
     # ---- ways and shares
 
@@ -150,8 +154,8 @@ class NcrRequests:
 
     def serve(self, now: int) -> None:
         """Send what waits, of each way the oldest first, while there are TXNs for it."""
-        while self.paused and self.paused[0][0] <= now:
-            self._queue_again(self.paused.pop(0)[1], now)
+        while self._paused and self._paused[0][0] <= now:
+            self._queue_again(self._paused.pop(0)[1], now)
         if not self._waiting:
             return
         for way, queue in list(self._waiting.items()):
@@ -167,11 +171,15 @@ class NcrRequests:
         self._open[way] += 1
         self._outbox.append(wire.non_coherent(access, self._nid, request.txn))
 
+    def next_deadline(self) -> int | None:
+        """The next instant (ns) at which a pause after BUSY ends."""
+        return self._paused[0][0] if self._paused else None
+
     def _pause(self, ticket: Ticket, now: int) -> None:
         """Present an access that ended BUSY again, later each time. HSL 5.10 [HSL-NCR-009]."""
-        again = now + (self.t_busy << min(ticket.refusals, N_BUSY))
+        again = now + (self._t_busy << min(ticket.refusals, N_BUSY))
         ticket.refusals += 1
-        insort(self.paused, (again, ticket), key=lambda paused: paused[0])
+        insort(self._paused, (again, ticket), key=lambda paused: paused[0])
 
     def _queue_again(self, ticket: Ticket, now: int) -> None:
         if not self._queue(ticket, now):
@@ -245,8 +253,8 @@ class NcrRequests:
     def lost(self, nid: int, now: int) -> None:
         """End the requests to node `nid`, which is lost, with UNREACH; they are not repeated (6.2 F7)."""
         unsent = [ticket for way in ((nid, False), (nid, True)) for ticket in self._waiting.pop(way, ())]
-        unsent += [ticket for _, ticket in self.paused if ticket.access.dst == nid]
-        self.paused = [paused for paused in self.paused if paused[1].access.dst != nid]
+        unsent += [ticket for _, ticket in self._paused if ticket.access.dst == nid]
+        self._paused = [paused for paused in self._paused if paused[1].access.dst != nid]
         for key, stream in self._streams.items():
             if key[0] == nid:
                 for ticket in stream.held:

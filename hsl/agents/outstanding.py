@@ -72,6 +72,12 @@ class Outstanding:
         """The request with this TXN."""
         return self._requests.get(txn)
 
+    def outdated(self, first: int, last: int, home: Callable[[int], int | None]) -> bool:
+        """True if a request for a line of a byte range is under way to another node than its `home`."""
+        lines = ((request.line, request.dst) for request in self._requests.values())
+        sent = ((line.addr, dst) for line, dst in lines if line is not None)
+        return any(first <= addr <= last and home(addr) != dst for addr, dst in sent)
+
     def to(self, nid: int) -> list[Request]:
         """The requests to a node, lowest TXN first."""
         return [self._requests[txn] for txn in sorted(self._requests) if self._requests[txn].dst == nid]

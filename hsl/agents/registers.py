@@ -15,13 +15,14 @@ from hsl._generated.layouts import (
     RATE_D0,
     RECALL_D0,
     RECALL_D1,
+    RECALLING_D0,
     SAM_BASE,
     SAM_COUNT,
     SAM_STRIDE,
     VECTORS_D0,
 )
 from hsl._generated.tables import REGISTERS
-from hsl.agents.access_list import decode_acl, encode_acl
+from hsl.agents.access_list import decode_acl, encode_acl, losses
 from hsl.agents.address_map import AddressMap, decode_entry, encode_entry
 from hsl.agents.services import Later, Services
 from hsl.codec.message import Message
@@ -29,7 +30,8 @@ from hsl.errors import ConfigError
 
 __all__ = ["Registers"]
 
-OF_A_HOME = frozenset({"FENCE", "RECALL"})
+OF_A_HOME = frozenset({"FENCE", "RECALL", "RECALLING"})
+MAX_RECALLING = (1 << 32) - 1  # what fits the register
 RESERVED = frozenset({"DRAIN"})  # for 1.1
 
 
@@ -53,7 +55,7 @@ class Registers:
         self._values[Register.GUID] = guid
         self._values[Register.VECTORS] = self._build(VECTORS_D0, count=vectors)
         self._missing = RESERVED if services.has_home else RESERVED | OF_A_HOME
-        self._effects: Mapping[str, Callable[[int], Later | Err]] = {
+        self._effects: Mapping[str, Callable[[int], Err]] = {
             "FENCE": self._fence,
             "RECALL": self._recall,
             "RATE": self._rate,
@@ -107,7 +109,12 @@ class Registers:
         if (entry := self._entry(offset)) is not None:
             name, index, at = entry
             return self._encoded(name, index)[at : at + GRANULE_BYTES]
-        return _word(self._services.status() if offset == Register.STATUS else self._values[offset])
+        if offset == Register.STATUS:
+            return _word(self._services.status())
+        if offset == Register.RECALLING:
+            lines = min(self._services.recalling(), MAX_RECALLING)
+            return bytes(RECALLING_D0.build({"lines": lines}))
+        return _word(self._values[offset])
 
     def _encoded(self, table: str, index: int) -> bytes:
         if table == "ACL":
@@ -116,8 +123,7 @@ class Registers:
         return encode_entry(entries[index] if index < len(entries) else None)
 
     def write(self, offset: int, data: bytes, now: int) -> Later | Err:
-        """Write registers that exist. Later: RECALL, which ends when no line of the range is listed."""
-        self._now = now
+        """Write registers that exist. Later: while requests by the old entry of the map are under way."""
         if (entry := self._entry(offset)) is not None:
             return self._put(*entry, data)
         written: dict[str, int] = {}
@@ -136,21 +142,41 @@ class Registers:
                 return self._effects[name](now)
         return Err.OK
 
-    def _put(self, table: str, index: int, at: int, data: bytes) -> Err:
+    def _put(self, table: str, index: int, at: int, data: bytes) -> Later | Err:
         """Replace an entry whole: one that is half old and half new must never be looked at."""
         if at or len(data) != SAM_STRIDE:
             return Err.PROTO
         try:
-            if table == "ACL":
-                self._map.access_list.put(index, decode_acl(data))
-                return Err.OK
-            entry = decode_entry(data)
-            if entry is not None and not self._services.can_serve(entry):
-                return Err.PROTO
-            self._map.put(index, entry)
+            return self._put_rule(index, data) if table == "ACL" else self._put_range(index, data)
         except ConfigError:
             return Err.PROTO
+
+    def _put_rule(self, index: int, data: bytes) -> Err:
+        entry, entries = decode_acl(data), self._map.access_list
+        if not all(self._recalled(each.base, each.last) for each in losses(entries.entries[index], entry)):
+            return Err.PROTO
+        entries.put(index, entry)
         return Err.OK
+
+    def _put_range(self, index: int, data: bytes) -> Later | Err:
+        """An entry of the map; what was sent by the old one is completed first. HSL 5.1.4 [HSL-COH-061]."""
+        entry = decode_entry(data)
+        if entry is not None and not self._services.can_serve(entry):
+            return Err.PROTO
+        lost = list(self._map.losses(self._map.with_entry(index, entry)))
+        if not all(self._recalled(first, last) for first, last in lost):
+            return Err.PROTO
+        self._map.put(index, entry)
+
+        def poll(now: int) -> Message | None:
+            under_way = any(self._services.outdated(first, last) for first, last in lost)
+            return None if under_way else Message(Op.Cmp)
+
+        return Later(poll) if lost else Err.OK
+
+    def _recalled(self, first: int, last: int) -> bool:
+        """True if a range is QUIESCED, and no home of the node has a line of it in use. [HSL-COH-059]."""
+        return self._map.quiesced(first, last) and not self._services.in_use(first, last)
 
     # ---- effects
     def _fence(self, now: int) -> Err:
@@ -168,16 +194,10 @@ class Registers:
         self._services.set_rate(fields["messages"], fields["bucket"], now)
         return Err.OK
 
-    def _recall(self, now: int) -> Later | Err:
+    def _recall(self, now: int) -> Err:
+        """Begin to take back the lines of a quiesced range. HSL 5.1.4 [HSL-COH-057]."""
         first = RECALL_D0.parse(_word(self._values[Register.RECALL]))["first"]
         last = RECALL_D1.parse(_word(self._values[Register.RECALL + GRANULE_BYTES]))["last"]
-        if first > last:
+        if first > last or not self._map.quiesced(first, last):
             return Err.PROTO
-        done: Callable[[], bool] | None = None
-
-        def poll(now: int) -> Message | None:
-            nonlocal done
-            done = done or self._services.recall(first, last, now)
-            return Message(Op.Cmp) if done is not None and done() else None
-
-        return Later(poll)
+        return self._services.recall(first, last, now)

@@ -11,24 +11,22 @@ be one. Ways and MSHRs are reserved before a request leaves, so completions alwa
 from __future__ import annotations
 
 from collections import Counter, deque
-from heapq import heappop, heappush
+from collections.abc import Callable, Container
 
 from hsl._generated.constants import (
     ERROR_LOG_ENTRIES,
     LINE_BYTES,
-    N_BUSY,
-    TIMERS,
     Err,
     ErrorCode,
     Feature,
     Op,
     SamType,
     St,
-    Vc,
 )
 from hsl._generated.tables import OPCODES, RA_EVENTS, RA_STATES, RA_TABLE
 from hsl.agents import atomics, wire
 from hsl.agents.access import KINDS, Access, Order, Ticket, check_access
+from hsl.agents.back_off import BackOff
 from hsl.agents.cache import OCCUPYING, READABLE, STABLE, Cache, Line
 from hsl.agents.interpreter import Interpreter, Table
 from hsl.agents.ncr import NcrRequests
@@ -37,17 +35,11 @@ from hsl.agents.peers import LOCAL, Peers
 from hsl.agents.request_actions import ACTIONS, Turn
 from hsl.agents.request_config import RequestConfig
 from hsl.agents.request_counters import RequestCounters
+from hsl.agents.request_events import DIAGNOSTIC, HANDED_OVER, SNOOPS, completion
 from hsl.agents.starving import MSHR, Lack, Starving
 from hsl.codec.checks import Negotiated
 from hsl.codec.message import Message
 from hsl.errors import ConfigError
-
-SNOOPS = {int(op): op.name for op in Op if OPCODES[op].vc == Vc.SNP}
-# Their answers are taken as they come, or a VIRAL node could not be diagnosed. HSL 6.1 [HSL-RAS-015]
-DIAGNOSTIC = frozenset({Op.CfgRead, Op.MgmtMsg})
-COMPLETIONS = {(int(op), int(st)): f"{op.name}_{st.name}" for op in (Op.Cmp, Op.CmpData) for st in St}
-ERRORS = {int(Err.BUSY): "Cmp_BUSY"}  # the events of completions with ERR, but for Cmp_ERR
-HANDED_OVER = "CmpData_M"
 
 
 class RequestAgent:
@@ -66,6 +58,8 @@ class RequestAgent:
         # At most 2 messages per MSHR, 1 per NCR, and an answer per snoop that the node lets in.
         self.outbox: list[Message] = []
         self.errors: list[tuple[ErrorCode, str, Message | None]] = []  # at most ERROR_LOG_ENTRIES
+        # (home, now): may copies of its lines be used? The node sets it where ports sleep. HSL 3.7.5
+        self.lease: Callable[[int, int], bool] | None = None
         self.lost: set[int] = set()  # homes that are fenced, at most one per NID
         self.cache = Cache(config.sets, config.ways)
         self._interpreter = Interpreter(table, ACTIONS, self.coverage, states=RA_STATES, events=RA_EVENTS)
@@ -75,6 +69,7 @@ class RequestAgent:
         )
         self._sends = {cell: Op[action[1]] for cell, action in sends}
         self._outstanding = Outstanding(config.max_txn)
+        self._back_off = BackOff()
         known = LOCAL._replace(atomics=config.atomics & atomics.PERFORMED, max_txn=config.max_txn)
         self._peers = Peers(known)
         self._ncr = NcrRequests(
@@ -84,9 +79,6 @@ class RequestAgent:
         self._mshrs = 0  # in use
         self._leaving: deque[Request] = deque()  # MSHRs whose CmpAck is in the outbox, in its order
         self._starving = Starving()
-        self._backoffs: list[
-            tuple[int, int]
-        ] = []  # a heap: end of T_BUSY and line; at most the pending accesses
         self._finished: list[Ticket] = []
         self._pending = 0  # accesses not finished; with _finished at most config.pending
         self._unperformed = [0] * (Order.ALL + 1)  # accesses begun and not performed, by Order
@@ -95,7 +87,6 @@ class RequestAgent:
         self._now = 0
 
     # ---- what the node and programs call
-
     @property
     def full(self) -> bool:
         """No access is taken before others end or `completions` is called."""
@@ -120,11 +111,9 @@ class RequestAgent:
 
         HSL 5.11 [HSL-LNK-055].
         """
-        t_req = TIMERS["T_REQ"].tu * tu if self.config.t_req is None else self.config.t_req
-        if self.config.t_transaction is not None:
-            t_req = max(t_req, self.config.t_transaction + 2 * TIMERS["T_LOSS"].tu * tu + 1)
-        self._outstanding.t_req = t_req
-        self._t_busy = self._ncr.t_busy = TIMERS["T_BUSY"].tu * tu
+        self._outstanding.t_req = self.config.request_time(tu)
+        self._back_off.tu = tu
+        self._ncr.set_tu(tu)
 
     def submit(self, access: Access, now: int, *, collected: bool = True) -> Ticket:
         """Begin an access; a hit is finished on return. ConfigError for an illegal access, or when `full`.
@@ -170,16 +159,14 @@ class RequestAgent:
         self._go_on(now)
 
     def tick(self, now: int) -> None:
-        """T_REQ, T_BUSY, and whatever became possible since the outbox was emptied. HSL 5.11."""
+        """T_REQ, back-off, and whatever became possible since the outbox was emptied. HSL 5.11."""
         self._now = now
         self._collect()
         for request in self._outstanding.expired(now):
             if self._outstanding.find(request.txn) is request:  # else a home was lost in this loop
                 self._expire(request, now)
-        while self._backoffs and self._backoffs[0][0] <= now:
-            line = self.cache.line(heappop(self._backoffs)[1])
-            line.backing_off = False
-            self._settle(line, now)
+        for addr in self._back_off.due(now) if self._back_off else ():
+            self._settle(self.cache.line(addr), now)
         self._go_on(now)
 
     @staticmethod
@@ -191,9 +178,8 @@ class RequestAgent:
         """The time at which `tick` is due, in ns."""
         if self._leaving and self._gone():
             return self._now
-        ends = (each[0][0] for each in (self._backoffs, self._ncr.paused) if each)
-        first = self._outstanding.next_deadline()
-        return min((first, *ends) if first is not None else ends, default=None)
+        parts = (self._outstanding, self._back_off, self._ncr)
+        return min((end for part in parts if (end := part.next_deadline()) is not None), default=None)
 
     def home_lost(self, nid: int, now: int) -> None:
         """Fence node `nid`: its lines go to I, its accesses end with UNREACH, it is not heard (6.2 F6)."""
@@ -217,6 +203,20 @@ class RequestAgent:
         """Hear node `nid` again: both sides have finished the loss procedure (6.2 F5)."""
         self.lost.discard(nid)
 
+    def outdated(self, first: int, last: int) -> bool:
+        """True if a coherent request for a byte range is under way to another home than the map says."""
+        return self._outstanding.outdated(first, last, self._home)
+
+    def withdraw(self, tickets: Container[Ticket]) -> list[Ticket]:
+        """Take back those of the accesses that are in back-off; `present` begins them again. HSL 5.4 T4."""
+        return self._back_off.withdraw(self.cache, tickets)
+
+    def present(self, ticket: Ticket, addr: int, now: int) -> None:
+        """Begin an access that was withdrawn at the address that its translation gives now."""
+        self._now = now
+        ticket.access = ticket.access._replace(addr=addr)
+        self._enter(ticket, now)
+
     def state_of(self, addr: int) -> str:
         """The state of the line of a byte address."""
         line = self.cache.lines.get(addr - addr % LINE_BYTES)
@@ -228,7 +228,6 @@ class RequestAgent:
         return bytes(line.data) if line and line.state in READABLE else None
 
     # ---- what the actions call
-
     def log(self, code: ErrorCode, text: str, message: Message | None = None) -> None:
         """An entry for the node's error log."""
         if len(self.errors) < ERROR_LOG_ENTRIES:
@@ -288,14 +287,12 @@ class RequestAgent:
             self._unperformed[KINDS[request.ticket.access.kind].order] -= 1
 
     def back_off(self, line: Line, ticket: Ticket, now: int) -> None:
-        """Present the oldest access of a line again after T_BUSY, which doubles. HSL 5.4 T4, 5.11."""
-        heappush(self._backoffs, (now + (self._t_busy << min(ticket.refusals, N_BUSY)), line.addr))
+        """Present the oldest access of a line again after T_BUSY, which doubles. HSL 5.4 T4 [HSL-TXN-008]."""
+        self._back_off.put(line.addr, ticket.refusals, now)
         ticket.refusals += 1
         self.counters.retries += 1
-        line.backing_off = True
 
     # ---- turns
-
     def _home(self, addr: int) -> int | None:
         entry = self.config.address_map.lookup(addr)
         return None if entry is None or entry.type == SamType.MMIO else entry.home_of(addr)
@@ -312,7 +309,7 @@ class RequestAgent:
 
     def _settle(self, line: Line, now: int) -> None:
         """Present what waits, oldest first, while the line is stable (T13); forget a line of no use."""
-        while line.waiting and line.state in STABLE and not line.backing_off:
+        while line.waiting and line.state in STABLE and line.addr not in self._back_off:
             if self._present(line, line.waiting[0], now):
                 return
             line.waiting.popleft()
@@ -333,6 +330,9 @@ class RequestAgent:
                 return True
         elif line.way:
             self.cache.touch(line)
+            if self.lease is not None and line.home is not None and not self.lease(line.home, now):
+                self._starving.put(line.addr, ("lease", line.home))
+                return True
         turn = Turn(self, line, kind, now, ticket)
         self._run(turn)
         if kind == "evict" and not turn.sent:  # nothing to drop
@@ -357,8 +357,7 @@ class RequestAgent:
         request = self._outstanding.find(message.txn)
         if viral and message.data and request is not None and request.op not in DIAGNOSTIC:
             message = message._replace(poison=1)  # HSL 6.1 [HSL-RAS-013]
-        granted = COMPLETIONS.get((message.op, message.st))
-        event = ERRORS.get(message.err, "Cmp_ERR") if message.err else granted
+        event = completion(message)
         if request is None or request.dst != message.src or event is None:  # T3, T16 [HSL-SEC-012]
             self.proto(f"completion of TXN {message.txn} from {message.src}: not outstanding", message)
         elif request.line is None:
@@ -392,7 +391,6 @@ class RequestAgent:
             self._outstanding.stop(request)
 
     # ---- MSHRs and ways
-
     def _gone(self) -> list[Request]:
         """Return the requests whose CmpAck is in a flit and whose MSHR is not yet free."""
         return acked(self._leaving, self.outbox, self.unsent_acks)
@@ -418,7 +416,7 @@ class RequestAgent:
             return lack
         if any(OPCODES[op].grants) and not line.way:
             if not self.cache.has_room(line.addr):
-                victim = self.cache.victim(line.addr)
+                victim = self.cache.victim(line.addr, self._back_off)
                 if victim is None or self._no_request(victim):
                     return "way", self.cache.index(line.addr)
                 self.counters.evictions += 1
@@ -443,7 +441,7 @@ class RequestAgent:
         while not self._no_mshr() and (addr := self._starving.oldest(missing)) is not None:
             line = self.cache.line(addr)
             self._settle(line, now)
-            if line.waiting and line.state in STABLE and not line.backing_off:
+            if line.waiting and line.state in STABLE and line.addr not in self._back_off:
                 missing.add(self._starving.lack(addr))
             else:
                 self._starving.drop(addr)
@@ -457,10 +455,8 @@ class RequestAgent:
             self._pass_fence(now)
 
     # ---- program order
-
     def _begin(self, ticket: Ticket, now: int) -> None:
-        access = ticket.access
-        kind = KINDS[access.kind]
+        access, kind = ticket.access, KINDS[ticket.access.kind]
         self._unperformed[kind.order] += 1
         if access.kind == "fence":
             self._fence = ticket
@@ -472,15 +468,18 @@ class RequestAgent:
         elif kind.atomic and not self._performs(access):
             self.finish(ticket, now, Err.UNSUP)
         else:
-            line = self.cache.line(access.addr - access.addr % LINE_BYTES)
-            if line.waiting or self._present(line, ticket, now):  # F2: behind what waits already
-                line.waiting.append(ticket)
-            elif line.state == "I":
-                self._settle(line, now)
+            self._enter(ticket, now)
             if ticket.finished is None:
                 self.counters.misses += 1
             else:
                 self.counters.hits += 1
+
+    def _enter(self, ticket: Ticket, now: int) -> None:
+        line = self.cache.line(ticket.access.addr - ticket.access.addr % LINE_BYTES)
+        if line.waiting or self._present(line, ticket, now):  # F2: behind what waits already
+            line.waiting.append(ticket)
+        elif line.state == "I":
+            self._settle(line, now)
 
     def _performs(self, access: Access) -> bool:
         """True if the class of an atomic was negotiated with the home of its address."""

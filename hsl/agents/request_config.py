@@ -5,7 +5,7 @@ from __future__ import annotations
 from dataclasses import dataclass
 from typing import Final
 
-from hsl._generated.constants import MAX_NID, MAX_TXN, TU_EXPONENT_SOFTWARE, AtomicClass
+from hsl._generated.constants import MAX_NID, MAX_TXN, TIMERS, TU_EXPONENT_SOFTWARE, AtomicClass
 from hsl.agents.address_map import AddressMap
 from hsl.errors import ConfigError
 
@@ -62,3 +62,10 @@ class RequestConfig:
         for name, value, least, most in limits:
             if not least <= value <= most:
                 raise ConfigError(f"request agent: {name} = {value}; expected {least}..{most}")
+
+    def request_time(self, tu: int) -> int:
+        """T_REQ in ns, for slow time units of `tu` ns. HSL 5.11 [HSL-LNK-055]."""
+        t_req = TIMERS["T_REQ"].tu * tu if self.t_req is None else self.t_req
+        if self.t_transaction is None:
+            return t_req
+        return max(t_req, self.t_transaction + 2 * TIMERS["T_LOSS"].tu * tu + 1)

@@ -41,8 +41,20 @@ class Services(Protocol):
         """Lift the fence of a memory target (M5)."""
         ...
 
-    def recall(self, first: int, last: int, now: int) -> Callable[[], bool] | None:
-        """Take all lines of a range back; return a test of its end, None if too many recalls are open."""
+    def recall(self, first: int, last: int, now: int) -> Err:
+        """Begin to take all lines of a range back; BUSY if too many recalls are open."""
+        ...
+
+    def recalling(self) -> int:
+        """Lines that open recalls have still to take."""
+        ...
+
+    def in_use(self, first: int, last: int) -> bool:
+        """True if a home of the node has a line of a byte range that is listed, busy or waited for."""
+        ...
+
+    def outdated(self, first: int, last: int) -> bool:
+        """True if a request of the node for a byte range is under way to another home than the map says."""
         ...
 
     def can_serve(self, entry: SamEntry) -> bool:
@@ -93,9 +105,21 @@ class Alone:
 
     readmit = lift = fence
 
-    def recall(self, first: int, last: int, now: int) -> Callable[[], bool] | None:
+    def recall(self, first: int, last: int, now: int) -> Err:
         """There is no home."""
-        return None
+        return Err.UNSUP
+
+    def recalling(self) -> int:
+        """There is no home."""
+        return 0
+
+    def in_use(self, first: int, last: int) -> bool:
+        """There is no home."""
+        return False
+
+    def outdated(self, first: int, last: int) -> bool:
+        """There is no request agent."""
+        return False
 
     def can_serve(self, entry: SamEntry) -> bool:
         """There is no home that could not."""

@@ -9,7 +9,10 @@ from typing import Final
 __all__ = ["MSHR", "Lack", "Starving"]
 
 Lack = tuple[str, int]
-MSHR: Final[Lack] = ("mshr", 0)  # else ("txn", home), ("way", set), or ("ack", line): its own last request
+MSHR: Final[Lack] = (
+    "mshr",
+    0,
+)  # else ("txn", home), ("way", set), ("lease", home), or ("ack", line): its own last request
 
 
 class Starving:

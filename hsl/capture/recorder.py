@@ -13,7 +13,16 @@ from hsl.capture.sink import Sink
 from hsl.capture.trace import CaptureInfo, Clock, Lane, Writer
 from hsl.engine.node import Node
 from hsl.errors import CaptureError
-from hsl.link.events import ErrorLogged, Event, FatalReceived, LinkDown, LinkUp, RetrainAsked, StateChanged
+from hsl.link.events import (
+    ErrorLogged,
+    Event,
+    FatalReceived,
+    LinkDown,
+    LinkUp,
+    PeerGone,
+    RetrainAsked,
+    StateChanged,
+)
 from hsl.transport.base import Place
 from hsl.transport.fault_edits import EDITS
 from hsl.transport.faults import Arrival
@@ -214,6 +223,8 @@ def described(event: Event) -> str:
             return "link up"
         case LinkDown(cause=cause):
             return f"link down ({cause})"
+        case PeerGone(proof=proof):
+            return f"the lost peer is gone ({proof})"
         case RetrainAsked():
             return "the peer asks for a retrain"
         case ErrorLogged(code=code, severity=severity, text=text):

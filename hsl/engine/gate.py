@@ -33,6 +33,8 @@ class Gate:
         self.local = local
         self.nids = range(0)  # who is behind the port; empty while it is down
         self.known = range(0)  # who was behind it in the last session
+        self.lost = range(0)  # whose loss is not finished, or was the last
+        self.sleeper = False  # an access waits until the port has woken from L1
         self.log = ErrorLog()
         self.bucket = TokenBucket()
         self._inbound: dict[int, deque[Message]] = {lane: deque() for lane in LANES}

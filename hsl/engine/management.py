@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Mapping, Sequence
+from collections.abc import Mapping, Sequence
 
 from hsl._generated.constants import Err, ErrorCode
 from hsl._generated.layouts import LOG_ENTRY_BYTES, STATUS_D0
@@ -52,7 +52,7 @@ class NodeServices:
         """Declare a node lost at every home; who is a neighbour sees its port go down. HSL 6.2 F1, F4."""
         for home in self._homes.values():
             if not home.fenced(nid):
-                home.fence(nid, now)
+                home.isolate(nid, now)
                 home.fences.append(nid)
         self._log(nid).add(now, ErrorCode.FENCED, f"node {nid} is declared lost by management")
         return Err.OK
@@ -85,12 +85,25 @@ class NodeServices:
         """True if two nodes are behind one port, or both local."""
         return self._gate(one) is self._gate(other)
 
-    def recall(self, first: int, last: int, now: int) -> Callable[[], bool] | None:
-        """Take all lines of a range back, from every home of the node. HSL 5.4 T10."""
-        if not all(home.recalls for home in self._homes.values()):  # at every home or at none
-            return None
-        recalls = [home.recall(first, last, now) for home in self._homes.values()]
-        return lambda: all(recall.done for recall in recalls)
+    def recall(self, first: int, last: int, now: int) -> Err:
+        """Begin to take all lines of a range back, at every home of the node or at none. HSL 5.1.4."""
+        if not all(home.recalls for home in self._homes.values()):
+            return Err.BUSY
+        for home in self._homes.values():
+            home.recall(first, last, now)
+        return Err.OK
+
+    def recalling(self) -> int:
+        """Lines that open recalls have still to take."""
+        return sum(home.recalling for home in self._homes.values())
+
+    def in_use(self, first: int, last: int) -> bool:
+        """True if a home has a line of a byte range that is listed, busy or waited for. HSL 5.1.4."""
+        return any(home.in_use(first, last) for home in self._homes.values())
+
+    def outdated(self, first: int, last: int) -> bool:
+        """True if an agent has a request for a byte range under way to another home than its map says."""
+        return any(agent.outdated(first, last) for agent in self._agents.values())
 
     def can_serve(self, entry: SamEntry) -> bool:
         """True if the homes have the memory that an entry of the map says."""

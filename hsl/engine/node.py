@@ -9,7 +9,7 @@ from functools import partial
 from itertools import product
 from typing import Final
 
-from hsl._generated.constants import Err, ErrMsgKind, ErrorCode, Op, SamType, Vc
+from hsl._generated.constants import Err, ErrMsgKind, ErrorCode, LinkState, Op, SamType, Vc
 from hsl.agents.access import Access, Ticket
 from hsl.agents.atc import Atc
 from hsl.agents.home import HomeAgent, Recall
@@ -23,10 +23,11 @@ from hsl.engine.config import NodeConfig
 from hsl.engine.error_log import ErrorLog, LogEntry
 from hsl.engine.gate import Gate, unsent_acks
 from hsl.engine.idle_watch import IdleWatch
+from hsl.engine.losses import Losses
 from hsl.engine.management import NodeServices
 from hsl.engine.own_maps import OwnMaps
 from hsl.errors import ConfigError
-from hsl.link.events import ErrorLogged, Event, LinkDown, LinkUp
+from hsl.link.events import ErrorLogged, Event, LinkDown, LinkUp, PeerGone, StateChanged
 from hsl.link.lanes import SINKING
 from hsl.link.port import Port
 
@@ -98,6 +99,10 @@ class Node:
         self._events: deque[tuple[int, Event]] = deque(maxlen=EVENT_LIMIT)
         for log in self.error_logs:
             log.report = self._report
+        self._losses = Losses(self, self._gate, self._free, self._forget)
+        if any(port.power for port in config.ports):
+            for agent in self.agents.values():
+                agent.lease = self._losses.lease
         self._handlers: dict[int, Callable[[Message, Gate | None, int], None]] = {
             Vc.REQ: self._to_home,
             Vc.RWD: self._to_home,
@@ -183,8 +188,12 @@ class Node:
     def recall(self, first: int, last: int, now: int) -> list[Recall]:
         """Take the lines of a byte range that are homed here from their holders. HSL 5.4 T10.
 
-        Gives what each home does. ConfigError when one of them has too many open already.
+        Returns a Recall of each home. Raises ConfigError if the range is not quiesced, or if one of the homes
+        has too many open already.
         """
+        for home in self.homes.values():
+            if not home.config.address_map.quiesced(first, last):
+                raise ConfigError(f"recall of {first:#x}..{last:#x}: the range is not quiesced (5.1.4)")
         return [home.recall(first, last, now) for home in self.homes.values()]
 
     def fence(self, nid: int, now: int) -> Ticket:
@@ -407,7 +416,7 @@ class Node:
         for home in self.homes.values():
             if home.fences:
                 sent = True
-                self._fence(home, now)
+                self._losses.fence(home, now)
         return sent
 
     def _free(self) -> None:
@@ -426,7 +435,13 @@ class Node:
             if isinstance(event, LinkUp):
                 self._up(gate, now)
             elif isinstance(event, LinkDown):
-                self._down(gate, now)
+                self._losses.down(gate, now)
+            elif isinstance(event, PeerGone):
+                self._losses.gone(gate, now)
+            elif gate.sleeper and isinstance(event, StateChanged) and event.new is LinkState.ACTIVE:
+                gate.sleeper = False
+                for agent in self.agents.values():
+                    agent.tick(now)  # accesses that waited for the lease go on
             elif isinstance(event, ErrorLogged):
                 gate.log.add(event.now, event.code, event.text, link=event.link, data=event.data)
 
@@ -451,34 +466,9 @@ class Node:
             for nid in result.peer_nids:
                 each_agent.readmit(nid)
 
-    def _down(self, gate: Gate, now: int) -> None:
-        """LINK_DOWN: the nodes behind the port are lost. HSL 6.2 F1, F6, F7 [HSL-RAS-003, HSL-RAS-004]."""
-        self._free()
-        nids = gate.nids
-        gate.close()
-        for nid in nids:
-            for home in self.homes.values():
-                home.fence(nid, now)
-            for served in (self.io, self.atc):
-                if served is not None:
-                    served.lost(nid)
-            for agent in self.agents.values():
-                agent.home_lost(nid, now)
-        self._free()  # of the lost nodes; their gate is closed, so no credit is returned
-        gate.port.link_down_done(now)
-
-    def _fence(self, home: HomeAgent, now: int) -> None:
-        """Make the nodes know that a timer of the home declared lost. HSL 6.2 F4."""
-        lost, home.fences = home.fences, []
-        for nid in lost:
-            if (gate := self._gate(nid)) is not None:
-                gate.port.down(now)
-            elif (agent := self.agents.get(nid)) is not None:
-                agent.home_lost(home.nid, now)
-                pair = {nid, home.nid}
-                self._local = deque(m for m in self._local if {m.src, m.dst} != pair)
-                agent.readmit(home.nid)
-                home.readmit(nid)
+    def _forget(self, one: int, other: int) -> None:
+        """Drop the messages between two agents of this node."""
+        self._local = deque(m for m in self._local if {m.src, m.dst} != {one, other})
 
     def _log(self, code: ErrorCode, text: str, message: Message | None, now: int) -> None:
         """Log and tell an error of an agent, with the port of the node it is about; PROTO counts. HSL 6.5."""

@@ -52,6 +52,11 @@ def new_session(link: Link, got: Input, now: int) -> End:
     return None
 
 
+def reset_allowed(link: Link, got: Input, now: int) -> End:
+    """`N?`: a link of a port that is up stays DEAD [HSL-BND-013]."""
+    return LinkState.DEAD if link.port.bond.alive else None
+
+
 def drop_session(link: Link, got: Input, now: int) -> End:
     """`D`: as N, but EPOCH is kept and `L` has told."""
     link.reset()
@@ -61,10 +66,11 @@ def drop_session(link: Link, got: Input, now: int) -> End:
 def take_peer(link: Link, got: Input, now: int) -> End:
     """`V`: PEER.
 
-    While the owner has not finished the loss of the last session the peer is not taken (HOLD, 6.2 F5).
+    Not while the owner has not finished the loss of the last session (HOLD, 6.2 F5), nor beside a session:
+    the peer would take its own EPOCH in our HELLO as a sign that the session is over [HSL-LNK-059].
     """
     assert got.ctl is not None
-    if link.port.hold:
+    if link.port.hold or link.port.bond.alive:
         return LinkState.DETECT
     body = got.ctl.body
     link.peer, link.peer_guid = got.ctl.epoch, body["guid"]
@@ -119,6 +125,16 @@ def _stop(link: Link, cause: str, code: ErrorCode | None, now: int) -> End:
         link.send_last("ERR_FATAL", code)
     link.port.bond.lose(link, cause, now)
     return None
+
+
+def stop_alone(link: Link, got: Input, now: int) -> End:
+    """`X?`: the peer has begun this link anew, not its port: the loss of one link [HSL-BND-011]."""
+    assert got.ctl is not None
+    bond = link.port.bond
+    if got.ctl.body["port"] != link.peer_port or not bond.holds(link) or not bond.survives(link):
+        return None
+    _stop(link, got.event, None, now)
+    return LinkState.DEAD
 
 
 def revive(link: Link, got: Input, now: int) -> End:
@@ -301,10 +317,12 @@ def accept(link: Link, got: Input, now: int) -> End:
     assert flit is not None
     advanced = link.tx.acknowledge(flit.ack)
     link.progress = bool(advanced)
+    link.taken = True
     if advanced is None:
         text = f"ACK {flit.ack}; expected {link.tx.base - 1} to {link.tx.next - 1} modulo 1024"
         link.log(ErrorCode.ACK_RANGE, text, now, got.data)
         if got.ctl is not None and got.ctl.op in ACKING:
+            link.taken = False
             return link.state  # the whole flit is dropped
     elif advanced:
         link.progressed(now)
@@ -346,10 +364,9 @@ def damaged_quiet(link: Link, got: Input, now: int) -> End:
 
 
 def accept_in_l1(link: Link, got: Input, now: int) -> End:
-    """`GL`."""
-    naked = link.rx.naked
+    """`GL` [HSL-LNK-047]."""
     accept(link, got, now)
-    if link.rx.naked and not naked:
+    if link.rx.naked:
         resync(link, got, now)
         return LinkState.RECOVERY
     return None

@@ -72,6 +72,10 @@ class Bond:
         """The link that carries BOND flits."""
         return self.port.links[lowest(self.alive)] if self.alive else None
 
+    def holds(self, link: Link) -> bool:
+        """True if `link` is in the alive mask."""
+        return bool(self.alive >> link.index & 1)
+
     def survives(self, link: Link) -> bool:
         """True if the port goes on without `link`."""
         return bool(self.alive & ~(1 << link.index))
@@ -80,7 +84,7 @@ class Bond:
 
     def joined(self, link: Link, now: int) -> None:
         """`link` has become ACTIVE."""
-        if not self.alive >> link.index & 1 and self.alive:
+        if self.alive and not self.holds(link):
             link.handle(Input("bond_drop"), now)  # no hot add
             return
         timers = self.port.timers
@@ -101,14 +105,22 @@ class Bond:
         self.form(now)
 
     def form(self, now: int) -> None:
-        """Set AM when all configured links are ACTIVE, or T_PORT has expired; not in HOLD [HSL-BND-007]."""
+        """Set AM when all configured links are ACTIVE, or T_PORT has expired; not in HOLD.
+
+        The links of AM are of one PORT of the peer: that of the lowest. HSL 4.1 [HSL-BND-007] [HSL-BND-012].
+        """
         members = [link for link in self.port.links if link.state in SESSION_STATES]
         if self.alive or self.port.hold or not members:
             return
         width = min(link.bond_width for link in members)
-        usable = self._mask(_USABLE) & (1 << width) - 1
+        usable = self._of_one_port(self._mask(_USABLE) & (1 << width) - 1)
         if usable and (self.late or self._mask({LinkState.ACTIVE}) & usable == (1 << width) - 1):
             self._begin(usable, now, single=width == 1)
+
+    def _of_one_port(self, mask: int) -> int:
+        """The links of `mask` whose HELLOs named the same PORT as that of the lowest [HSL-BND-012]."""
+        links = [self.port.links[index] for index in links_of(mask)]
+        return sum(1 << link.index for link in links if link.peer_port == links[0].peer_port)
 
     def _mask(self, states: frozenset[LinkState] | set[LinkState]) -> int:
         return sum(1 << link.index for link in self.port.links if link.state in states)
@@ -129,7 +141,7 @@ class Bond:
 
     def lose(self, link: Link, cause: str, now: int) -> None:
         """Bond link loss if others are alive, else LINK_DOWN [HSL-BND-004] [HSL-BND-006]."""
-        if not self.alive >> link.index & 1:
+        if not self.holds(link):
             return
         if len(self.port.links) > 1:
             link.dropped = cause != "port_fatal"
@@ -219,13 +231,18 @@ class Bond:
             return None
         for left in links_of(self.alive & ~body["mask"]):  # R1
             self.port.links[left].handle(Input("bond_drop"), now)
-        if not self.alive >> link.index & 1:
+        if not self.holds(link):
             return None
         return _STEPS[ctl.op](self, body, now)
 
     def _adopt(self, mask: int, now: int) -> bool:
-        """Before AM is set: a mask of links that are all ACTIVE here sets it. HSL 4.1 [HSL-BND-010]."""
+        """Before AM is set: a mask of links that are all ACTIVE here, and of one PORT, sets it.
+
+        HSL 4.1 [HSL-BND-010] [HSL-BND-012].
+        """
         if not mask or mask & ~self._mask({LinkState.ACTIVE}) or self.port.hold:
+            return False
+        if self._of_one_port(mask) != mask:
             return False
         self._begin(mask, now)
         return True

@@ -15,6 +15,7 @@ __all__ = [
     "LinkCounters",
     "LinkDown",
     "LinkUp",
+    "PeerGone",
     "RetrainAsked",
     "StateChanged",
 ]
@@ -47,6 +48,14 @@ class LinkDown:
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
+class PeerGone:
+    """After LINK_DOWN: the peer can no longer use copies of lines that are homed here (6.2 F4)."""
+
+    proof: str
+    now: int
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
 class RetrainAsked:
     """The peer asks for a retrain of the PHY (code Z): PAL_RETRAIN."""
 
@@ -75,7 +84,7 @@ class FatalReceived:
     now: int
 
 
-Event = StateChanged | LinkUp | LinkDown | RetrainAsked | ErrorLogged | FatalReceived
+Event = StateChanged | LinkUp | LinkDown | PeerGone | RetrainAsked | ErrorLogged | FatalReceived
 
 
 def _per_type() -> dict[int, int]:

@@ -1,8 +1,7 @@
 """One link: the data link layer of HSL chapter 3, without the port's credits and queues.
 
-A frame that comes in becomes an event of the link table (`classify`) and runs its cell (`state`,
-`actions`). What goes out is decided when the PAL can take a flit: the first item of TRANSMIT_ORDER that is
-due in the state. Time is an argument; nothing here waits.
+A frame becomes an event of the link table (`classify`) and runs its cell (`state`, `actions`). What goes out
+is the first item of TRANSMIT_ORDER that is due when the PAL can take a flit. Time is an argument.
 """
 
 from __future__ import annotations
@@ -14,6 +13,7 @@ from typing import TYPE_CHECKING, Any, Final
 from hsl._generated.constants import (
     CTL_REPEATS,
     MAGIC,
+    TIMERS,
     CtlOp,
     ErrorCode,
     FlitType,
@@ -45,9 +45,7 @@ if TYPE_CHECKING:
 __all__ = ["Link"]
 
 _FORMAT_OF_SIZE: Final = {form.bytes: form.name for form in FORMATS.values()}
-# What every state but ACTIVE sends, and ERR_FATAL and DISABLE. HSL 3.2.1 "Sizes".
-_COMMON: Final = "L64"
-# The CTL that a state sends at entry and every T_HS. HSL 3.2.2.
+_COMMON: Final = "L64"  # of every state but ACTIVE, ERR_FATAL and DISABLE. HSL 3.2.1 "Sizes"
 _STATE_CTL: Final = {
     next(iter(item.states)): item.item
     for item in TRANSMIT_ORDER
@@ -81,6 +79,8 @@ class Link:
         self.result: CapsResult | None = None  # of the present or the last session
         self.urgent: deque[bytes] = deque()  # ERR_FATAL or DISABLE, CTL_REPEATS times: rank 1 of 3.3.3
         self.due: dict[str, int] = {}  # item of TRANSMIT_ORDER -> RN or TAG that it answers; one slot each
+        # EPOCH was chosen after the last LINK_DOWN (6.2 F4); the flit under way is not dropped (3.1).
+        self.new_since_loss = self.taken = False
         self.reset()
 
     def reset(self) -> None:
@@ -89,6 +89,7 @@ class Link:
         self.peer_guid: int | None = None
         self.peer_port = 0  # PORT of the peer, as its HELLO says
         self.peer_links = 1  # of the peer's port, as its HELLO says
+        self.lease_until: int | None = None  # of copies, since L1 was entered: T_STATE, in ns. HSL 3.7.5
         self.dropped = False  # DEAD by bond loss, or not in the bond: row 3 brings it back. HSL 4.1, 4.6
         self.seen = False
         self.rn = 0
@@ -118,6 +119,7 @@ class Link:
     def new_epoch(self) -> None:
         """Take a new EPOCH. HSL 3.2.1."""
         self.epoch = self.config.incarnation(self.epoch)
+        self.new_since_loss = True
 
     # ---------------------------------------------------------------------------------------------- states
 
@@ -143,6 +145,8 @@ class Link:
         if state is LinkState.ACTIVE:
             self._activate(old, now)
             return
+        if state is LinkState.L1:
+            self.lease_until = now + TIMERS["T_STATE"].tu * self.timers.slow
         if state in _HAND:
             self.seen = False
         if state in _HAND or state is LinkState.RECOVERY:
@@ -160,6 +164,7 @@ class Link:
 
     def _activate(self, old: LinkState, now: int) -> None:
         self.ack_now = True
+        self.lease_until = None
         self.timers.start("T_KA", now)
         self.timers.start("T_DEADKA", now)
         if self.tx.unacked:
@@ -208,8 +213,6 @@ class Link:
             self.handle(Input("bad", code=ErrorCode.CRC, text=text, data=data), now)
             return
         self.counters.flits_received[flit.ft] += 1
-        if self.state is LinkState.ACTIVE:
-            self.timers.start("T_DEADKA", now)
         got = classify(self, flit, data)
         if flit.ft in SEQUENCED:
             self._count_prot(got.event)
@@ -222,7 +225,16 @@ class Link:
         if got.event.startswith("ERR_FATAL") and self.state not in ENDED_STATES:
             assert got.ctl is not None
             self.port.tell(FatalReceived(link=self.index, code=got.ctl.body["error"], now=now))
+        self.taken = False
         self.handle(got, now)
+        if self.taken and self.state is LinkState.ACTIVE:
+            self.timers.start("T_DEADKA", now)
+        if got.ctl is not None:
+            self.port.loss.see(self, got.ctl, now)
+
+    def leased(self, now: int) -> bool:
+        """True if this link shows that the peer may be reached: copies homed there may be used. HSL 3.7.5."""
+        return self.state in SESSION_STATES and (self.lease_until is None or now < self.lease_until)
 
     def _count_prot(self, event: str) -> None:
         joins = self.state is LinkState.INIT and self.seen

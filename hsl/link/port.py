@@ -1,7 +1,5 @@
 """A port: the links of one neighbour and what they share (HSL 3.5): queues, credits, packing, LINK_UP.
 
-How several links make one port is `hsl.link.bond`; what flows through it is here.
-
 The owner drives it: frames and PAL events in, flits out when the PAL can take one, messages both ways,
 time as an argument. At one instant: `receive` first, then PAL events, `tick`, local calls, `transmit` (3.1).
 """
@@ -23,15 +21,15 @@ from hsl.link.classify import ENDED_STATES, SESSION_STATES, Input
 from hsl.link.config import CapsResult, PortConfig
 from hsl.link.credit import Arbiter, Credits
 from hsl.link.epoch import links_of
-from hsl.link.events import Event, LinkDown, LinkUp
+from hsl.link.events import Event, LinkDown, LinkUp, PeerGone
 from hsl.link.lanes import Lanes, lane_of
 from hsl.link.link import Link
+from hsl.link.loss import Loss
 from hsl.link.timers import NEVER, TIMER_ORDER, TimerSet
 
 __all__ = ["EVENT_CAP", "Port"]
 
-# Events kept for an owner that does not fetch them: a peer can cause any number. LINK_UP and LINK_DOWN, of
-# which there are at most two before the owner has to act, are kept beyond it.
+# Events kept for an owner that does not fetch them; what it must act on, a few at most, is kept beyond it.
 EVENT_CAP: Final = 4096
 _NOTHING: Final = (0,) * len(Vc)
 MERGED_STATES: Final = SESSION_STATES | {LinkState.DEAD}  # where row 28 has a cell
@@ -59,6 +57,7 @@ class Port:
         self._delivered: list[Message] = []  # capped by the credits of the session
         self._lanes = Lanes(config.queue_cap)  # messages that wait; each is encoded once
         self.timers = TimerSet()
+        self.loss = Loss(self)
         self.bond = Bond(self)
         self.links = [Link(self, index, config) for index in range(config.links)]
         self._reset(opened=False)
@@ -95,7 +94,7 @@ class Port:
 
     def link_down_done(self, now: int) -> None:
         """The loss procedure after LINK_DOWN is finished. HSL 6.2 F5 (2)."""
-        self.hold = False
+        self.hold = self.loss.open = False
         self.bond.form(now)
 
     def _new_incarnation(self) -> None:
@@ -129,6 +128,7 @@ class Port:
     def receive(self, link: int, data: bytes, now: int, error: bool = False) -> None:
         """One frame of the PAL, whatever its bytes are; while the PAL is down it is dropped."""
         target = self._link(link)
+        self.loss.judge_stall(now)
         if target.pal:
             target.receive(data, now, error)
 
@@ -162,7 +162,7 @@ class Port:
 
     def tell(self, event: Event) -> None:
         """Add an event."""
-        if len(self._events) < EVENT_CAP or isinstance(event, LinkUp | LinkDown):
+        if len(self._events) < EVENT_CAP or isinstance(event, LinkUp | LinkDown | PeerGone):
             self._events.append(event)
         else:
             self.events_dropped += 1
@@ -189,7 +189,7 @@ class Port:
 
     def next_deadline(self) -> int | None:
         """The time at which `tick` is due, in ns; None for never."""
-        deadline = self.timers.next()
+        deadline = min(self.timers.next(), self.loss.deadline)
         for link in self.links:
             deadline = min(deadline, link.timers.next())
         return None if deadline >= NEVER else deadline
@@ -199,6 +199,7 @@ class Port:
         deadline = self.next_deadline()
         if deadline is None or deadline > now:
             return
+        self.loss.judge_stall(now)
         for name in TIMER_ORDER:
             if TIMERS[name].scope == "port":
                 if self.timers.expired(name, now):
@@ -207,6 +208,7 @@ class Port:
             for link in self.links:
                 if link.timers.expired(name, now):
                     link.handle(Input(name), now)
+        self.loss.expire(now)
 
     def expire_port(self, now: int) -> None:
         """T_PORT. HSL 4.1."""
@@ -230,6 +232,7 @@ class Port:
         self._reset(opened=True)
         self.viral_seen = any(link.viral_seen for link in self.links)
         self._delivered = []
+        self.loss.begin()
 
     def link_up(self, now: int) -> None:
         """Both epochs are the alive mask: LINK_UP, the first time. HSL 4.1."""
@@ -243,6 +246,7 @@ class Port:
         self.viral_seen = False  # on a link of the session, which may have ended since
         self._credits = Credits(self.advertised if opened else _NOTHING, self.granted or _NOTHING)
         self._returning = False  # a credit became returnable: T_CR starts when the time is known
+        self.woken = False  # the next `transmit` wakes the port from L1
         self._arbiter = Arbiter()
         self._packer = Packer()
         self._unpacker = self.codec.Unpacker()
@@ -254,13 +258,14 @@ class Port:
         """Take the port down, if AM was set; emit LINK_DOWN if LINK_UP was. HSL 3.2.3, code L."""
         if not self.bond.alive:
             return False
-        told = self.up
+        told, tu = self.up, max(link.timers.slow for link in self.members)
         self.granted = None
         self._reset(opened=False)
         self.bond.close()
         if told:
             self.hold = True
             self.tell(LinkDown(cause=cause, now=now))
+            self.loss.end(tu, now)
         return True
 
     def tell_others(self, link: Link, event: str, now: int, code: ErrorCode | None = None) -> None:
@@ -336,23 +341,22 @@ class Port:
     @property
     def idle(self) -> bool:
         """Idle as in 3.7, whether L1 was negotiated or not; a port that is down is idle."""
-        return self.quiet and (self.bond.idle or not self.up) and all(link.settled for link in self._members)
+        return self.quiet and (self.bond.idle or not self.up) and all(link.settled for link in self.members)
 
     @property
-    def _members(self) -> list[Link]:
+    def members(self) -> list[Link]:
         """The links of the alive mask; all before it is set."""
         return [self.links[index] for index in links_of(self.bond.alive)] or self.links
 
     def idle_but(self, link: Link) -> bool:
         """Idle but for what `link` has not acknowledged or received. HSL 3.7."""
-        others = all(other.settled for other in self._members if other is not link)
+        others = all(other.settled for other in self.members if other is not link)
         return self.quiet and self.bond.idle and others
 
     @property
     def quiesced(self) -> bool:
         """Idle, no ACK due, and the peer has returned all credits; a port that is down is quiesced."""
-        # An ACK that is due in L1 says nothing new: the peer had all its flits acknowledged. HSL 3.7
-        awake = [link for link in self._members if link.state is not LinkState.L1]
+        awake = [link for link in self.members if link.state is not LinkState.L1]
         acked = not any(link.ack_due or link.ack_now for link in awake)
         return not self.up or (self.idle and acked and self._credits.home and not self.bond.rx.held)
 
@@ -385,8 +389,9 @@ class Port:
         if self.bond.report is not None:
             self.bond.propose(now)
         turn = self.links[self.bond.tx.turn]
-        if turn.state is LinkState.L1 and self.turn(turn) and self.has_content:
+        if turn.state is LinkState.L1 and (self.woken or (self.turn(turn) and self.has_content)):
             turn.handle(Input("tx_work"), now)
+        self.woken = False
         lowest = self.bond.lowest if self.bond.due else None
         if lowest is not None and lowest.state is LinkState.L1:
             lowest.handle(Input("tx_work"), now)

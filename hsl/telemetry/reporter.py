@@ -3,7 +3,16 @@
 from __future__ import annotations
 
 from hsl.engine.node import Node
-from hsl.link.events import ErrorLogged, Event, FatalReceived, LinkDown, LinkUp, RetrainAsked, StateChanged
+from hsl.link.events import (
+    ErrorLogged,
+    Event,
+    FatalReceived,
+    LinkDown,
+    LinkUp,
+    PeerGone,
+    RetrainAsked,
+    StateChanged,
+)
 from hsl.telemetry.publisher import Publisher
 from hsl.telemetry.topics import ONLINE
 
@@ -65,6 +74,8 @@ def text_of(event: Event) -> str:
             return f"link {event.link}: code {event.code}"
         case LinkDown():
             return event.cause
+        case PeerGone():
+            return event.proof
         case RetrainAsked():
             return f"link {event.link}"
         case LinkUp() | StateChanged():

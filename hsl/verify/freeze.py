@@ -19,7 +19,7 @@ __all__ = ["IGNORED", "freeze"]
 IGNORED = frozenset({
     "counters", "coverage", "config", "_interpreter", "_table", "_sends", "_peers", "_map", "_finish",
     "now", "_now", "_arrivals", "deadline", "ack_deadline", "_deadlines", "t_req", "t_mem", "t_snp", "t_cack",
-    "_t_busy", "key", "finished", "missed", "registers", "_management", "_services", "_handlers",
+    "t_busy", "key", "finished", "missed", "registers", "_management", "_services", "_handlers",
 })  # fmt: skip
 # Dictionaries that agents look up, or walk in sorted order; the order of all others counts.
 UNORDERED = frozenset({"lines", "_lines", "_requests", "_busy", "_waiting", "snoops", "acks", "outstanding"})

@@ -313,6 +313,7 @@ enum hsl_requirement {
     HSL_REQ_LNK_043,
     HSL_REQ_LNK_044,
     HSL_REQ_LNK_045,
+    HSL_REQ_LNK_047,
     HSL_REQ_LNK_049,
     HSL_REQ_LNK_050,
     HSL_REQ_LNK_051,
@@ -320,6 +321,10 @@ enum hsl_requirement {
     HSL_REQ_LNK_053,
     HSL_REQ_LNK_054,
     HSL_REQ_LNK_055,
+    HSL_REQ_LNK_056,
+    HSL_REQ_LNK_057,
+    HSL_REQ_LNK_058,
+    HSL_REQ_LNK_059,
     HSL_REQ_BND_001,
     HSL_REQ_BND_002,
     HSL_REQ_BND_003,
@@ -330,6 +335,10 @@ enum hsl_requirement {
     HSL_REQ_BND_008,
     HSL_REQ_BND_009,
     HSL_REQ_BND_010,
+    HSL_REQ_BND_011,
+    HSL_REQ_BND_012,
+    HSL_REQ_BND_013,
+    HSL_REQ_BND_014,
     HSL_REQ_TXN_001,
     HSL_REQ_TXN_002,
     HSL_REQ_TXN_003,
@@ -337,6 +346,9 @@ enum hsl_requirement {
     HSL_REQ_TXN_005,
     HSL_REQ_TXN_006,
     HSL_REQ_TXN_007,
+    HSL_REQ_TXN_008,
+    HSL_REQ_TXN_009,
+    HSL_REQ_TXN_010,
     HSL_REQ_TXN_011,
     HSL_REQ_COH_001,
     HSL_REQ_COH_002,
@@ -387,6 +399,16 @@ enum hsl_requirement {
     HSL_REQ_COH_047,
     HSL_REQ_COH_048,
     HSL_REQ_COH_049,
+    HSL_REQ_COH_050,
+    HSL_REQ_COH_051,
+    HSL_REQ_COH_055,
+    HSL_REQ_COH_056,
+    HSL_REQ_COH_057,
+    HSL_REQ_COH_058,
+    HSL_REQ_COH_059,
+    HSL_REQ_COH_060,
+    HSL_REQ_COH_061,
+    HSL_REQ_COH_062,
     HSL_REQ_NCR_001,
     HSL_REQ_NCR_002,
     HSL_REQ_NCR_003,
@@ -411,6 +433,12 @@ enum hsl_requirement {
     HSL_REQ_RAS_004,
     HSL_REQ_RAS_005,
     HSL_REQ_RAS_006,
+    HSL_REQ_RAS_007,
+    HSL_REQ_RAS_008,
+    HSL_REQ_RAS_009,
+    HSL_REQ_RAS_010,
+    HSL_REQ_RAS_011,
+    HSL_REQ_RAS_012,
     HSL_REQ_RAS_013,
     HSL_REQ_RAS_014,
     HSL_REQ_RAS_015,
@@ -502,6 +530,7 @@ enum hsl_requirement {
     "HSL-LNK-043", \
     "HSL-LNK-044", \
     "HSL-LNK-045", \
+    "HSL-LNK-047", \
     "HSL-LNK-049", \
     "HSL-LNK-050", \
     "HSL-LNK-051", \
@@ -509,6 +538,10 @@ enum hsl_requirement {
     "HSL-LNK-053", \
     "HSL-LNK-054", \
     "HSL-LNK-055", \
+    "HSL-LNK-056", \
+    "HSL-LNK-057", \
+    "HSL-LNK-058", \
+    "HSL-LNK-059", \
     "HSL-BND-001", \
     "HSL-BND-002", \
     "HSL-BND-003", \
@@ -519,6 +552,10 @@ enum hsl_requirement {
     "HSL-BND-008", \
     "HSL-BND-009", \
     "HSL-BND-010", \
+    "HSL-BND-011", \
+    "HSL-BND-012", \
+    "HSL-BND-013", \
+    "HSL-BND-014", \
     "HSL-TXN-001", \
     "HSL-TXN-002", \
     "HSL-TXN-003", \
@@ -526,6 +563,9 @@ enum hsl_requirement {
     "HSL-TXN-005", \
     "HSL-TXN-006", \
     "HSL-TXN-007", \
+    "HSL-TXN-008", \
+    "HSL-TXN-009", \
+    "HSL-TXN-010", \
     "HSL-TXN-011", \
     "HSL-COH-001", \
     "HSL-COH-002", \
@@ -576,6 +616,16 @@ enum hsl_requirement {
     "HSL-COH-047", \
     "HSL-COH-048", \
     "HSL-COH-049", \
+    "HSL-COH-050", \
+    "HSL-COH-051", \
+    "HSL-COH-055", \
+    "HSL-COH-056", \
+    "HSL-COH-057", \
+    "HSL-COH-058", \
+    "HSL-COH-059", \
+    "HSL-COH-060", \
+    "HSL-COH-061", \
+    "HSL-COH-062", \
     "HSL-NCR-001", \
     "HSL-NCR-002", \
     "HSL-NCR-003", \
@@ -600,6 +650,12 @@ enum hsl_requirement {
     "HSL-RAS-004", \
     "HSL-RAS-005", \
     "HSL-RAS-006", \
+    "HSL-RAS-007", \
+    "HSL-RAS-008", \
+    "HSL-RAS-009", \
+    "HSL-RAS-010", \
+    "HSL-RAS-011", \
+    "HSL-RAS-012", \
     "HSL-RAS-013", \
     "HSL-RAS-014", \
     "HSL-RAS-015", \

@@ -76,7 +76,7 @@
 #define HSL_T_CACK_TU 0x00080000u /* SLOW_EXP; fence the requester */
 #define HSL_T_REQ_TU 0x00200000u /* SLOW_EXP; first: report UNREACH; second: the home is lost */
 #define HSL_T_BUSY_TU 64u /* SLOW_EXP; the access is presented again; it doubles for the next BUSY of the same access, N_BUSY times at most */
-#define HSL_T_LOSS_TU 12288u /* SLOW_EXP; the peer can no longer use its copies */
+#define HSL_T_LOSS_TU 12288u /* SLOW_EXP; proof (6.2 F4) */
 
 /* Counts. */
 #define HSL_N_ACK 64u /* PROT accepted since the last flit sent that make an ACK due at once; at most max(1, window/4) */
@@ -323,9 +323,10 @@ enum hsl_register {
     HSL_REGISTER_ERRDST = 0x18, /* 9:0 NID for ErrMsg ERROR, 10 on */
     HSL_REGISTER_FENCE = 0x20, /* 9:0 NID, 17:16 command: 1 fence, 2 re-admit, 3 lift the fence of an MT */
     HSL_REGISTER_DRAIN = 0x28, /* reserved for 1.1: DECODE */
-    HSL_REGISTER_RECALL = 0x30, /* D0 first, D1 last address; Cmp when no line of the range is listed */
+    HSL_REGISTER_RECALL = 0x30, /* D0 first, D1 last address: take back the lines of a quiesced range */
     HSL_REGISTER_RATE = 0x40, /* 31:0 messages per 1024 TU, 63:32 bucket size; 0 = off */
     HSL_REGISTER_CFGMASTER = 0x48, /* 9:0 NID, 10 on: CfgWrite of any other SRC ends with ERR=ACCESS */
+    HSL_REGISTER_RECALLING = 0x50, /* 31:0 lines that RECALL has still to take */
     HSL_REGISTER_VECTORS = 0x60, /* 31:0 interrupt vectors; an Intr of another VECTOR ends with ERR=DECODE */
 };
 
@@ -503,6 +504,8 @@ enum hsl_ra_state {
 #define HSL_SAM_D0_VALID_MASK 0x0000000000000001ull
 #define HSL_SAM_D0_TYPE_SHIFT 1u /* type of the range */
 #define HSL_SAM_D0_TYPE_MASK 0x0000000000000007ull
+#define HSL_SAM_D0_QUIESCED_SHIFT 4u /* new requests end with BUSY */
+#define HSL_SAM_D0_QUIESCED_MASK 0x0000000000000001ull
 #define HSL_SAM_D0_BASE_SHIFT 12u /* first page */
 #define HSL_SAM_D0_BASE_MASK 0x000000FFFFFFFFFFull
 
@@ -589,6 +592,10 @@ enum hsl_ra_state {
 #define HSL_CFGMASTER_D0_NID_MASK 0x00000000000003FFull
 #define HSL_CFGMASTER_D0_ON_SHIFT 10u /* nobody else may */
 #define HSL_CFGMASTER_D0_ON_MASK 0x0000000000000001ull
+
+/* RECALLING_D0, 8 bytes. */
+#define HSL_RECALLING_D0_LINES_SHIFT 0u /* lines that RECALL has still to take */
+#define HSL_RECALLING_D0_LINES_MASK 0x00000000FFFFFFFFull
 
 /* VECTORS_D0, 8 bytes. */
 #define HSL_VECTORS_D0_COUNT_SHIFT 0u /* vectors 0..COUNT - 1 are there */

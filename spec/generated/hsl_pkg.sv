@@ -74,7 +74,7 @@ package hsl_pkg;
   localparam logic [31:0] T_CACK_TU = 32'h00080000; // SLOW_EXP; fence the requester
   localparam logic [31:0] T_REQ_TU = 32'h00200000; // SLOW_EXP; first: report UNREACH; second: the home is lost
   localparam logic [31:0] T_BUSY_TU = 32'd64; // SLOW_EXP; the access is presented again; it doubles for the next BUSY of the same access, N_BUSY times at most
-  localparam logic [31:0] T_LOSS_TU = 32'd12288; // SLOW_EXP; the peer can no longer use its copies
+  localparam logic [31:0] T_LOSS_TU = 32'd12288; // SLOW_EXP; proof (6.2 F4)
 
   // Counts
   localparam logic [31:0] N_ACK = 32'd64; // PROT accepted since the last flit sent that make an ACK due at once; at most max(1, window/4)
@@ -321,9 +321,10 @@ package hsl_pkg;
     REGISTER_ERRDST = 7'h18, // 9:0 NID for ErrMsg ERROR, 10 on
     REGISTER_FENCE = 7'h20, // 9:0 NID, 17:16 command: 1 fence, 2 re-admit, 3 lift the fence of an MT
     REGISTER_DRAIN = 7'h28, // reserved for 1.1: DECODE
-    REGISTER_RECALL = 7'h30, // D0 first, D1 last address; Cmp when no line of the range is listed
+    REGISTER_RECALL = 7'h30, // D0 first, D1 last address: take back the lines of a quiesced range
     REGISTER_RATE = 7'h40, // 31:0 messages per 1024 TU, 63:32 bucket size; 0 = off
     REGISTER_CFGMASTER = 7'h48, // 9:0 NID, 10 on: CfgWrite of any other SRC ends with ERR=ACCESS
+    REGISTER_RECALLING = 7'h50, // 31:0 lines that RECALL has still to take
     REGISTER_VECTORS = 7'h60 // 31:0 interrupt vectors; an Intr of another VECTOR ends with ERR=DECODE
   } register_e;
 
@@ -470,7 +471,8 @@ package hsl_pkg;
   typedef struct packed { // 8 bytes
     logic [11:0] zero_52; // 63:52 sent 0
     logic [39:0] base; // 51:12 first page
-    logic [7:0] zero_4; // 11:4 sent 0
+    logic [6:0] zero_5; // 11:5 sent 0
+    logic quiesced; // 4:4 new requests end with BUSY
     logic [2:0] type_; // 3:1 type of the range
     logic valid; // 0:0 entry counts
   } sam_d0_t;
@@ -561,6 +563,11 @@ package hsl_pkg;
     logic on; // 10:10 nobody else may
     logic [9:0] nid; // 9:0 who may write
   } cfgmaster_d0_t;
+
+  typedef struct packed { // 8 bytes
+    logic [31:0] zero_32; // 63:32 sent 0
+    logic [31:0] lines; // 31:0 lines that RECALL has still to take
+  } recalling_d0_t;
 
   typedef struct packed { // 8 bytes
     logic [31:0] zero_32; // 63:32 sent 0

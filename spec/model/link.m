@@ -142,6 +142,7 @@ procedure new_session(s: Side); begin -- N
   drop_session(s);
 end;
 
+procedure stop_alone(s: Side); begin end; -- X?: one link is the port
 procedure link_down(s: Side); begin end; -- L: one link is the port; its TL is reset by D
 procedure take_peer(s: Side); begin peer[s] := f.epoch; end; -- V
 procedure take_caps(s: Side); begin -- C

@@ -16,10 +16,10 @@ from hsl._generated.tables import HA_TABLE, RA_TABLE
 from hsl.codec.message import Message
 from hsl.verify.coherence_coverage import CELLS, HOSTILE, UNREACHABLE
 from tests.agents.fabric import Fabric
-from tests.agents.home_rig import DIRTY, FIELDS, HOME, LINE, MT, OLD, B, C, SlowRig
+from tests.agents.home_rig import DIRTY, FIELDS, HOME, LINE, MT, OLD, A, B, C, SlowRig
 from tests.agents.test_home_races import go_to, settle
-from tests.agents.test_request_table import LINE as CACHED
 from tests.agents.test_request_table import (
+    IN_FLIGHT,
     LOCAL,
     STABLE,
     T_REQ,
@@ -29,6 +29,7 @@ from tests.agents.test_request_table import (
     in_state,
     in_state_for_local,
 )
+from tests.agents.test_request_table import LINE as CACHED
 
 STALE, PROTO = ErrorCode.STALE, ErrorCode.PROTO
 ROOT = Path(__file__).parents[2]
@@ -102,6 +103,27 @@ def test_request_at_a_busy_line(state: str, op: Op) -> None:
     assert rig.home.idle
     assert rig.home.counters[op.name] >= 1
     assert rig.home.counters["PROTO"] == 0
+
+
+@pytest.mark.conforming
+@pytest.mark.parametrize("state", IN_FLIGHT)
+def test_request_at_a_quiesced_range(state: str) -> None:
+    """A request that ends with BUSY leaves what was there before it; nothing is reported. HSL 5.4 T4."""
+    one = in_state(state)
+    fire(one, "Cmp_BUSY")
+    assert (one.state_of(CACHED), one.errors) == ("S" if state == "SM_A" else "I", [])
+    assert one.counters.retries == 1
+
+
+@pytest.mark.conforming
+def test_node_that_is_lost_twice_while_its_poison_is_written() -> None:
+    """A node that came back and is lost again changes nothing at the line that its first loss poisons."""
+    rig = SlowRig()
+    go_to(rig, "WBP")
+    rig.home.fence(A, 0)
+    assert (rig.home.state_of(LINE), rig.coverage["WBP", "lost"]) == ("WBP", 1)
+    settle(rig)
+    assert (rig.home.idle, rig.memory.poisoned(LINE)) == (True, True)
 
 
 def hostile(agent: str) -> list[tuple[str, str]]:

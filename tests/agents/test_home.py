@@ -392,7 +392,7 @@ def test_home_of_a_range_without_memory_is_refused() -> None:
 
 # ---- recall
 def test_recall_takes_the_lines_of_a_range() -> None:
-    """Recall snoops all holders in the range, those being granted too, and is done when none is left."""
+    """Recall snoops all holders in the range, also those being granted, and counts lines. [HSL-COH-058]."""
     rig = Rig()
     rig.put("S")
     rig.hold(A, addr=OTHER)

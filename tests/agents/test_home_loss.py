@@ -24,16 +24,15 @@ def test_a_recall_begins_at_all_homes_of_a_node_or_at_none() -> None:
     for _ in range(RECALL_LIMIT):
         full.home.recall(0, LINE, 0)
     services = NodeServices({}, {HOME: free.home, HOME + 1: full.home}, (), ErrorLog())
-    assert services.recall(0, LINE, 0) is None
+    assert services.recall(0, LINE, 0) == Err.BUSY
     assert free.home.idle
     (snoop,) = full.sent()
     full.send(Op.SnpRsp, B, txn=snoop.txn)
-    done = services.recall(0, LINE, 0)
-    assert done is not None
+    assert services.recall(0, LINE, 0) == Err.OK
     (snoop,) = free.sent()
-    assert not done()
+    assert services.recalling() == 1
     free.send(Op.SnpRsp, B, txn=snoop.txn)
-    assert done()
+    assert services.recalling() == 0
 
 
 def fence(rig: Rig, nid: int) -> list[Message]:
@@ -194,9 +193,9 @@ def test_old_transaction_of_a_readmitted_node_stays_silent() -> None:
 
 
 def test_t_snp_fences_who_did_not_answer() -> None:
-    """At T_SNP every node that owes an answer is fenced and the transaction goes on.
+    """At T_SNP every node that owes an answer is lost; the transaction goes on when they are gone.
 
-    HSL 5.11 [HSL-RAS-002].
+    HSL 5.11 [HSL-RAS-002] [HSL-RAS-007].
     """
     rig = Rig()
     for nid in (B, C, 7):
@@ -208,23 +207,97 @@ def test_t_snp_fences_who_did_not_answer() -> None:
     rig.home.tick(1000 + T_SNP - 1)
     assert rig.sent() == []
     rig.home.tick(1000 + T_SNP)
-    assert shape(rig.sent()) == [("CmpData", A, "E", "OK")]
     assert rig.home.fences == [C, 7]
+    assert rig.home.next_deadline() is None
+    assert fence(rig, C) == []
+    assert shape(fence(rig, 7)) == [("CmpData", A, "E", "OK")]
     assert rig.errors() == [ErrorCode.TIMEOUT, ErrorCode.FENCED] * 2
     assert not rig.home.fenced(B)
 
 
 def test_t_cack_fences_the_requester() -> None:
-    """At T_CACK the node that owes the CmpAck is fenced; the next request is served. HSL 5.11."""
+    """At T_CACK the node that owes the CmpAck is lost; the next request waits for the walk. HSL 5.11."""
     rig = Rig()
     rig.send(Op.ReadUnique, A)
     rig.send(Op.ReadUnique, B)
     assert rig.home.next_deadline() == T_CACK
     rig.home.tick(T_CACK)
-    (grant,) = rig.sent()
-    assert (grant.dst, grant.poison) == (B, 1)
+    assert rig.sent() == []
     assert rig.home.fences == [A]
+    rig.now = T_CACK
+    (grant,) = fence(rig, A)
+    assert (grant.dst, grant.poison) == (B, 1)
     assert rig.home.next_deadline() == 2 * T_CACK
+
+
+def isolate(rig: Rig, nid: int) -> list[Message]:
+    """Lose `nid`, and what the home sends then."""
+    rig.home.isolate(nid, rig.now)
+    return rig.sent()
+
+
+def test_requests_for_lines_of_a_node_under_isolation_wait() -> None:
+    """Lines that list the lost node wait for the walk; all others are served, and nothing of it is heard.
+
+    After the walk no snoop goes to it [HSL-RAS-008] [HSL-COH-050].
+    """
+    rig = Rig()
+    rig.hold(B, Op.ReadShared)
+    assert isolate(rig, B) == []
+    assert (rig.home.isolating(B), rig.home.fenced(B)) == (True, True)
+    assert rig.send(Op.WriteFull, A) == []
+    assert shape(rig.send(Op.ReadOnce, A, addr=OTHER, txn=300)) == [("CmpData", A, "I", "OK")]
+    assert rig.send(Op.Evict, B) == []
+    assert rig.send(Op.ReadOnce, B, addr=OTHER) == []
+    assert rig.directory() == ("X", {B})
+    assert shape(fence(rig, B)) == [("Cmp", A, "I", "OK")]
+    assert rig.home.idle
+
+
+@pytest.mark.parametrize("snooped", [True, False])
+def test_snoop_of_a_node_under_isolation_waits(snooped: bool) -> None:
+    """A snoop that the lost node has not answered is answered by the walk, not before [HSL-RAS-007]."""
+    rig = Rig()
+    rig.put("S")
+    snoop, _ = rig.send(Op.ReadUnique, A)
+    assert isolate(rig, C) == []
+    if snooped:
+        assert rig.send(Op.SnpRsp, C, txn=snoop.txn) == []
+    assert rig.send(Op.SnpRsp, B, txn=snoop.txn) == []
+    assert shape(fence(rig, C)) == [("CmpData", A, "E", "OK")]
+
+
+def test_request_of_a_node_under_isolation_gets_no_answer() -> None:
+    """What runs for the lost node ends without an answer, before the walk [HSL-RAS-008]."""
+    rig = Rig()
+    rig.hold(A, addr=OTHER)
+    rig.put("X")
+    (snoop,) = rig.send(Op.ReadUnique, A)
+    assert isolate(rig, A) == []
+    assert rig.send(Op.SnpRspData, B, txn=snoop.txn, data=DIRTY) == []
+    assert rig.memory.read_line(LINE) == (DIRTY, False)
+    assert rig.directory(OTHER) == ("X", {A})
+    assert rig.home.state_of(LINE) == "IDLE"
+    fence(rig, A)
+    assert rig.directory(OTHER) == ("I", set())
+
+
+def test_grant_to_a_node_under_isolation_keeps_its_line_busy() -> None:
+    """The line of a grant that was not acknowledged waits for the walk [HSL-RAS-008]."""
+    rig = Rig()
+    rig.send(Op.ReadShared, A)
+    assert isolate(rig, A) == []
+    assert rig.send(Op.ReadOnce, B) == []
+    assert shape(fence(rig, A)) == [("CmpData", B, "I", "OK")]
+
+
+def test_who_holds_nothing_is_fenced_at_once() -> None:
+    """Without a line that lists the lost node nothing waits for proof."""
+    rig = Rig()
+    rig.hold(B)
+    assert rig.home.isolate(A, 0) is False
+    assert (rig.home.isolating(A), rig.home.fenced(A)) == (False, True)
+    assert rig.home.isolate(B, 0) is True
 
 
 def test_timers_follow_the_negotiated_tu_or_the_configuration() -> None:

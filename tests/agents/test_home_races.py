@@ -327,6 +327,9 @@ def rest(crowd: Crowd) -> None:
         elif (deadline := crowd.home.next_deadline()) is not None:
             crowd.now = deadline
             crowd.home.tick(deadline)
+            for nid in crowd.home.fences:  # the node takes its port down, and hears that it is gone
+                crowd.home.fence(nid, deadline)
+            crowd.home.fences.clear()
         else:
             return
     raise AssertionError("the crowd does not come to rest")

@@ -2,8 +2,6 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable
-
 import pytest
 
 from hsl._generated.constants import Err, FenceCommand, Register, Right, SamType
@@ -26,14 +24,16 @@ PAGE = 4096
 
 
 class Recorder(Alone):
-    """Services that note what they are asked for; a recall is done when `done` says so."""
+    """Services that note what they are asked for; `used`: a line that is in use at a home."""
 
     has_home = True
 
     def __init__(self) -> None:
         self.asked: list[tuple[object, ...]] = []
         self.open = True
-        self.done = False
+        self.left = 0
+        self.used: int | None = None
+        self.under_way = False
 
     def fence(self, nid: int, now: int) -> Err:
         self.asked.append(("fence", nid))
@@ -50,9 +50,18 @@ class Recorder(Alone):
     def set_rate(self, messages: int, bucket: int, now: int) -> None:
         self.asked.append(("rate", messages, bucket))
 
-    def recall(self, first: int, last: int, now: int) -> Callable[[], bool] | None:
+    def recall(self, first: int, last: int, now: int) -> Err:
         self.asked.append(("recall", first, last))
-        return (lambda: self.done) if self.open else None
+        return Err.OK if self.open else Err.BUSY
+
+    def recalling(self) -> int:
+        return self.left
+
+    def in_use(self, first: int, last: int) -> bool:
+        return self.used is not None and first <= self.used <= last
+
+    def outdated(self, first: int, last: int) -> bool:
+        return self.under_way
 
 
 def registers() -> tuple[Registers, Recorder, AddressMap]:
@@ -108,24 +117,127 @@ def test_rate() -> None:
     assert services.asked == [("rate", 3, 4)]
 
 
-def test_recall_ends_when_no_line_is_listed() -> None:
-    """RECALL needs both addresses, waits for a free place, and ends when it is done."""
-    regs, services, _ = registers()
+def test_recall_begins_in_a_quiesced_range_and_is_counted_down() -> None:
+    """RECALL needs both addresses of a quiesced range and a free place; RECALLING has the lines left.
+
+    HSL 5.1.4 [HSL-COH-057, HSL-COH-058].
+    """
+    regs, services, amap = registers()
+    both = word(0) + word(127)
+    assert regs.write(Register.RECALL, both, 0) == Err.PROTO
+    amap.put(0, SamEntry(0, PAGE - 1, quiesced=True))
     assert regs.write(Register.RECALL, word(0), 0) == Err.PROTO
     assert regs.write(Register.RECALL + 8, word(0), 0) == Err.PROTO
     assert regs.write(Register.RECALL, word(64) + word(0), 0) == Err.PROTO
     assert services.asked == []
-    later = regs.write(Register.RECALL, word(0) + word(127), 0)
-    assert isinstance(later, Later)
+    assert regs.write(Register.RECALL, both, 0) == Err.OK
     services.open = False
+    assert regs.write(Register.RECALL, both, 0) == Err.BUSY
+    assert services.asked == [("recall", 0, 127)] * 2
+    for services.left, shown in ((3, 3), (1 << 33, (1 << 32) - 1)):
+        assert regs.read(Register.RECALLING, 8) == word(shown)
+    assert regs.write(Register.RECALLING, word(0), 0) == Err.OK
+    assert regs.read(Register.RECALLING, 8) == word((1 << 32) - 1)
+
+
+QUIET = SamEntry(0, PAGE - 1, home=1, quiesced=True)
+LOSSES = {
+    "invalid": None,
+    "without W": QUIET._replace(rights=Right.C | Right.R),
+    "without C": QUIET._replace(rights=Right.R | Right.W),
+    "another home": QUIET._replace(home=2),
+    "another target": QUIET._replace(type=SamType.HDM_H, mt=3),
+    "interleaved": QUIET._replace(ways=1),
+    "moved": QUIET._replace(base=PAGE, last=2 * PAGE - 1),
+}
+
+
+@pytest.mark.parametrize("name", LOSSES)
+def test_an_entry_takes_away_only_what_is_quiesced_and_recalled(name: str) -> None:
+    """C, W or the home of a line go only in a range that is quiesced and not in use. [HSL-COH-059]."""
+    regs, services, amap = registers()
+    amap.put(0, QUIET._replace(quiesced=False))
+    after = encode_entry(LOSSES[name])
+    assert regs.write(SAM_BASE, after, 0) == Err.PROTO
+    assert regs.write(SAM_BASE, encode_entry(QUIET), 0) == Err.OK
+    services.used = 64
+    assert regs.write(SAM_BASE, after, 0) == Err.PROTO
+    assert amap.lookup(0) == QUIET
+    services.used = None
+    assert isinstance(regs.write(SAM_BASE, after, 0), Later)
+    assert amap.lookup(0) == (LOSSES[name] if name != "moved" else None)
+
+
+def test_an_entry_with_a_lower_index_takes_away_too() -> None:
+    """An entry that is found first gives its range to another home. [HSL-COH-059]."""
+    regs, _, amap = registers()
+    amap.put(0, None)
+    amap.put(5, SamEntry(0, 4 * PAGE - 1, home=1))
+    over = SamEntry(PAGE, 2 * PAGE - 1, home=2)
+    assert regs.write(SAM_BASE + 3 * SAM_STRIDE, encode_entry(over), 0) == Err.PROTO
+    assert regs.write(SAM_BASE + 6 * SAM_STRIDE, encode_entry(over), 0) == Err.OK  # never found
+
+
+def test_what_takes_nothing_away_needs_no_quiet_range() -> None:
+    """More rights, less of R, A or N, an entry for MMIO: at once. [HSL-COH-059]."""
+    regs, _, amap = registers()
+    amap.put(0, SamEntry(0, PAGE - 1, rights=Right.C | Right.R))
+    for rights in (Right.C | Right.R | Right.W, Right.C | Right.W):
+        assert regs.write(SAM_BASE, encode_entry(SamEntry(0, PAGE - 1, rights=rights)), 0) == Err.OK
+    apart = SamEntry(PAGE, 2 * PAGE - 1, SamType.MMIO, home=4)
+    assert regs.write(SAM_BASE + SAM_STRIDE, encode_entry(apart), 0) == Err.OK
+    assert regs.write(SAM_BASE + SAM_STRIDE, bytes(32), 0) == Err.OK
+
+
+def test_the_write_of_an_entry_ends_after_the_requests_by_the_old_one() -> None:
+    """A request for a moved line is under way to the old home: no completion yet. [HSL-COH-061]."""
+    regs, services, amap = registers()
+    amap.put(0, QUIET)
+    services.under_way = True
+    later = regs.write(SAM_BASE, encode_entry(QUIET._replace(home=2)), 0)
+    assert isinstance(later, Later)
+    assert amap.home(0) == 2
     assert later.poll(0) is None
-    services.open = True
-    assert later.poll(0) is None
-    services.done = True
+    services.under_way = False
     done = later.poll(0)
     assert done is not None
     assert done.err == Err.OK
-    assert services.asked == [("recall", 0, 127)] * 2
+
+
+ALL = Right.C | Right.R | Right.W | Right.A | Right.N
+RULE = AclEntry(0, PAGE - 1, src=5, rights=ALL)
+
+
+@pytest.mark.parametrize(
+    ("was", "now", "loses"),
+    [
+        (None, RULE, False),
+        (None, RULE._replace(rights=Right.R), True),
+        (RULE, None, True),
+        (RULE, RULE._replace(rights=ALL & ~Right.W), True),
+        (RULE, RULE._replace(rights=Right.C | Right.W), False),
+        (RULE, RULE._replace(src_mask=0), False),
+        (RULE, RULE._replace(src=6), True),
+        (RULE, RULE._replace(base=PAGE, last=2 * PAGE - 1), True),
+        (RULE._replace(src_mask=0), RULE, True),
+        (RULE._replace(rights=Right.R), None, False),
+        (RULE._replace(rights=Right.R), RULE._replace(rights=Right.R), False),
+    ],
+)
+def test_a_rule_takes_away_only_what_is_quiesced_and_recalled(
+    was: AclEntry | None, now: AclEntry | None, loses: bool
+) -> None:
+    """A rule that may cost an access C or W needs a quiesced and recalled range. [HSL-COH-059]."""
+    regs, services, amap = registers()
+    amap.access_list.put(0, was)
+    assert regs.write(ACL_BASE, encode_acl(now), 0) == (Err.PROTO if loses else Err.OK)
+    amap.put(0, QUIET)
+    amap.access_list.put(0, was)
+    services.used = 0
+    assert regs.write(ACL_BASE, encode_acl(now), 0) == (Err.PROTO if loses else Err.OK)
+    services.used = PAGE
+    assert regs.write(ACL_BASE, encode_acl(now), 0) == Err.OK
+    assert amap.access_list.entries[0] == now
 
 
 def test_map_entries_are_replaced_whole() -> None:
@@ -142,7 +254,8 @@ def test_map_entries_are_replaced_whole() -> None:
     assert regs.write(at, encode_entry(entry), 0) == Err.OK
     assert amap.lookup(PAGE) == entry
     assert regs.read(at, 32) == encode_entry(entry)
-    assert regs.write(at, bytes(32), 0) == Err.OK
+    assert regs.write(at, encode_entry(entry._replace(quiesced=True)), 0) == Err.OK
+    assert isinstance(regs.write(at, bytes(32), 0), Later)
     assert amap.lookup(PAGE) is None
 
 
@@ -152,6 +265,7 @@ def test_access_list_entries() -> None:
     [HSL-SEC-002].
     """
     regs, _, amap = registers()
+    amap.put(0, SamEntry(0, PAGE - 1, quiesced=True))
     only = AclEntry(0, PAGE - 1, src=5, dom=3, dom_mask=0xFFF, rights=Right.R)
     every = AclEntry(0, PAGE - 1, src=4, src_mask=0x3FC, rights=Right.W)
     for index, entry in ((2, every), (1, only)):

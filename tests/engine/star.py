@@ -6,9 +6,10 @@ from collections.abc import Callable, Iterable
 from itertools import count
 from typing import Any
 
-from hsl._generated.constants import Role, SamType
+from hsl._generated.constants import Err, Role, SamType
+from hsl._generated.layouts import SAM_BASE
 from hsl.agents.access import Access, Ticket
-from hsl.agents.address_map import AddressMap, SamEntry
+from hsl.agents.address_map import AddressMap, SamEntry, encode_entry
 from hsl.agents.home import HomeAgent, HomeConfig
 from hsl.agents.io import IoConfig
 from hsl.agents.memory import Memory
@@ -26,7 +27,7 @@ CPU_HOME, CPU_IO, CPU_CORES = 0, 1, (2, 3)
 GPUS = {"a": 16, "b": 32}  # first NID: the cache; the next is the I/O agent
 TU_EXPONENT = 6
 TIMERS = {"T_SNP": 50_000, "T_CACK": 100_000}
-T_REQ = 600_000
+T_REQ = 2_000_000  # more than T_SNP, T_CACK and 2 T_LOSS together (5.11)
 STEPS = 400_000
 MAP = AddressMap(
     [
@@ -187,3 +188,26 @@ class Star:
         self.cpu.ports[index - 1].enable(self.now)  # software's decision: a lost link stays down until told
         self.net.set_wire(index - 1, up=True)
         self.run(lambda: self.cpu.connected and self.gpus[name].connected)
+
+
+def word(value: int) -> bytes:
+    """The data of one register."""
+    return value.to_bytes(8, "little")
+
+
+def configure(star: Star, offset: int, data: bytes, *, src: int = CPU_CORES[0], dst: int = CPU_IO) -> Err:
+    """CfgWrite."""
+    return star.do(src, Access("cfg_write", offset, len(data), data, dst=dst)).err
+
+
+def configured(star: Star, offset: int) -> int:
+    """CfgRead of 8 bytes."""
+    ticket = star.do(CPU_CORES[0], Access("cfg_read", offset, 8, dst=CPU_IO))
+    return int.from_bytes(ticket.result(), "little")
+
+
+def quiesce(star: Star, on: bool, **fields: Any) -> Err:
+    """Write the first entry of the CPU's map, QUIESCED or not, with other fields."""
+    entry = star.home.config.address_map.entries[0]
+    assert entry is not None
+    return configure(star, SAM_BASE, encode_entry(entry._replace(quiesced=on, **fields)))

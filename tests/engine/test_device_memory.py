@@ -8,6 +8,7 @@ import pytest
 
 from hsl._generated.constants import LINE_BYTES, Aop, Err, Op
 from hsl.agents.access import Access
+from hsl.errors import ConfigError
 from tests.engine.cluster import HOST, MESH, NIDS, SHARED, STAR, Cluster, homed, hosted
 
 ONE = (1).to_bytes(8, "little")
@@ -91,6 +92,11 @@ def test_recall_takes_all_lines(pair: Cluster) -> None:
     lines = [hosted(0), hosted(0) + LINE_BYTES, HOST]
     for index, addr in enumerate(lines):
         pair.store(index % 2, addr, b"recalled")
+    with pytest.raises(ConfigError, match="not quiesced"):
+        pair.nodes[0].recall(hosted(0), hosted(0) + 4095, pair.loopback.now)
+    amap = pair.nodes[0].homes[0].config.address_map
+    for index, entry in enumerate(amap.entries):
+        amap.put(index, entry and entry._replace(quiesced=True))
     recalls = pair.nodes[0].recall(hosted(0), hosted(0) + 4095, pair.loopback.now)
     pair.nodes[0].advance(pair.loopback.now)
     pair.loopback.call(pair.loopback.now, pair.loopback.wires[0].a, lambda: None)

@@ -24,8 +24,8 @@ from hsl._generated.layouts import (
 from hsl.agents.access import Access
 from hsl.codec.message import Message
 from hsl.engine.error_log import ErrorLog
-from tests.engine.star import CPU_HOME, CPU_IO, Star
-from tests.engine.test_protection import CORE, LINE, A, B, configure, word
+from tests.engine.star import CPU_HOME, CPU_IO, Star, configure, word
+from tests.engine.test_protection import CORE, LINE, A, B
 
 # ---- error log and reports
 

@@ -139,7 +139,7 @@ def test_a_storm_of_proto_ends_the_port() -> None:
     for _ in range(PROTO_LIMIT - 1):
         meeting.say(Op.CmpAck)
     assert meeting.node.ports[0].up
-    meeting.wire.now += PROTO_WINDOW_TU << TU_EXPONENT
+    meeting.node._gates[0]._since -= PROTO_WINDOW_TU << TU_EXPONENT  # the next window
     for _ in range(PROTO_LIMIT - 1):
         meeting.say(Op.CmpAck)
     assert meeting.node.ports[0].up

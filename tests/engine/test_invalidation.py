@@ -200,3 +200,40 @@ def test_a_page_that_is_taken_away_in_order_is_safe(kind: str, before: str) -> N
 def test_each_other_order_loses_data(order: tuple[str, ...]) -> None:
     """In each other order there is a moment from which the device reaches the data of the new owner."""
     assert DATA in (taken_away(order, *moment) for moment in MOMENTS)
+
+
+def test_an_access_in_back_off_does_not_hold_up_an_invalidation() -> None:
+    """It is translated again, before accesses that came later, and done in the new page. [HSL-COH-062]."""
+    host = Scripted()
+    stored = host.begin("store")
+    host.translate(HOST)
+    request = host.took(Op.ReadUnique)
+    host.say(Op.Cmp, 0, request.src, txn=request.txn, err=Err.BUSY)
+    host.peer.messages.clear()
+    loaded = host.begin("load")
+    assert not loaded.done
+    host.invalidate()
+    assert host.invalidated(), "5.4 T4 HSL-COH-062: a store in back-off holds up TransInv"
+    assert not stored.done
+    host.translate(HOST + PAGE)
+    request = host.took(Op.ReadUnique)
+    assert request.addr == HOST + PAGE
+    host.finish(request)
+    assert (stored.err, stored.done) == (Err.OK, True)
+    assert loaded.ticket is not None
+    assert loaded.ticket.result() == DATA
+
+
+def test_an_access_in_back_off_may_lose_its_page() -> None:
+    """The page may not be had any more: the access ends with the fault, and a fence behind it goes on."""
+    host = Scripted()
+    stored = host.begin("store")
+    host.translate(HOST)
+    request = host.took(Op.ReadUnique)
+    host.say(Op.Cmp, 0, request.src, txn=request.txn, err=Err.BUSY)
+    host.peer.messages.clear()
+    host.invalidate()
+    host.refuse()
+    assert (stored.done, stored.err) == (True, Err.ACCESS)
+    assert stored.ticket is not None
+    assert stored.ticket.performed

@@ -101,7 +101,7 @@ def test_killing_one_of_three_nodes_in_mid_run() -> None:
     assert A not in home.directory_of(COUNTERS[A]).nids  # a far atomic leaves no copy
 
     star.kill("a")
-    while not home.fenced(A):  # each access of the others ends OK and unpoisoned
+    while not home.fenced(A) or home.isolating(A):  # each access of the others ends OK and unpoisoned
         traffic.step(survivors)
     traffic.run(survivors, 20)
     traffic.drain(survivors)

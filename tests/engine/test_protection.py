@@ -36,7 +36,19 @@ from hsl.codec.checks import request_fault
 from hsl.codec.message import Message
 from hsl.engine.token_bucket import TokenBucket
 from hsl.link.port import Port
-from tests.engine.star import CPU_CORES, CPU_HOME, CPU_IO, GPUS, MAP, SIZE, TIMERS, Star, port
+from tests.engine.star import (
+    CPU_CORES,
+    CPU_HOME,
+    GPUS,
+    MAP,
+    SIZE,
+    TIMERS,
+    Star,
+    configure,
+    port,
+    quiesce,
+    word,
+)
 from tests.engine.test_hostile_peer import random_message
 from tests.engine.wires import Peer
 
@@ -45,15 +57,6 @@ LINE = 64
 CONTESTED = 16  # lines
 ONE = (1).to_bytes(8, "little")
 CORE = CPU_CORES[0]
-
-
-def word(value: int) -> bytes:
-    return value.to_bytes(8, "little")
-
-
-def configure(star: Star, offset: int, data: bytes, *, src: int = CORE, dst: int = CPU_IO) -> Err:
-    """CfgWrite."""
-    return star.do(src, Access("cfg_write", offset, len(data), data, dst=dst)).err
 
 
 # ---- a hostile third node
@@ -98,8 +101,10 @@ def test_a_hostile_third_node_harms_only_itself(seed: int) -> None:
         AclEntry(own, SIZE - 1, src=B, src_mask=0x3F0, rights=every),
         AclEntry(0, (1 << 52) - 1, B, 0x3F0),
     )
+    assert quiesce(star, True) == Err.OK
     for index, rule in enumerate(rules):
         assert configure(star, ACL_BASE + 32 * index, encode_acl(rule)) == Err.OK
+    assert quiesce(star, False) == Err.OK
     model: dict[int, int] = {}
     sessions = sent = 0
     for _ in range(300):
@@ -203,7 +208,7 @@ def test_denied_access_has_no_effect_and_no_other_answer_time() -> None:
     star.store(A, 0, 5)
     star.store(A, LINE, 6)
     rule = AclEntry(0, 4095, src=A, rights=Right(0))
-    assert configure(star, ACL_BASE, encode_acl(rule)) == Err.OK
+    star.home.config.address_map.access_list.put(0, rule)  # by no register: lines are held (5.1.4)
     before = {line: star.home.directory_of(line) for line in (0, LINE)}
     assert star.store(A, 0, 7).err == Err.OK  # its own copy: nobody is asked
     times = []
@@ -269,16 +274,6 @@ def test_poison_through_every_path() -> None:
 # ---- registers over the wire
 
 
-def test_recall_by_register() -> None:
-    """CfgWrite RECALL is completed when no line of the range has a holder; dirty data are in memory."""
-    star = Star()
-    for line in range(4):
-        star.store(A, line * LINE, line + 1)
-    assert configure(star, Register.RECALL, word(0) + word(4 * LINE - 1)) == Err.OK
-    assert all(star.home.directory_of(line * LINE).dir == "I" for line in range(4))
-    assert star.home.memory.read(3 * LINE, 8) == word(4)
-
-
 def test_fence_by_register() -> None:
     """FENCE takes a neighbour's port down; the new session admits it again. 6.2 F1, F4, F5 [HSL-COH-037]."""
     star = Star()
@@ -286,9 +281,9 @@ def test_fence_by_register() -> None:
     assert (
         configure(star, Register.FENCE, FENCE_D0.build({"nid": A, "command": FenceCommand.FENCE})) == Err.OK
     )
-    assert star.home.memory.poisoned(0)
     again = FENCE_D0.build({"nid": A, "command": FenceCommand.READMIT})
     assert configure(star, Register.FENCE, again) == Err.UNREACH
+    star.run(lambda: star.home.memory.poisoned(0))
     star.run(lambda: star.cpu.connected and star.gpus["a"].connected)
     assert configure(star, Register.FENCE, again) == Err.OK
     assert star.store(A, LINE, 2).err == Err.OK
@@ -302,6 +297,8 @@ def test_map_by_register() -> None:
     assert entry is not None
     too_large = encode_entry(entry._replace(last=2 * SIZE - 1))
     assert configure(star, SAM_BASE + 32 * 9, too_large) == Err.PROTO
+    assert configure(star, SAM_BASE, bytes(32)) == Err.PROTO
+    assert quiesce(star, True) == Err.OK
     assert configure(star, SAM_BASE, bytes(32)) == Err.OK
     assert star.load(A, 0).err == Err.DECODE
     assert star.do(CORE, Access("load", 0, 8)).err == Err.DECODE
@@ -313,7 +310,7 @@ def test_lines_outlive_their_map_entry() -> None:
     """A copy whose entry left the map in between is still written back to where it came from."""
     star = Star()
     star.store(A, 0, 3)
-    assert configure(star, SAM_BASE, bytes(32), dst=A + 1) == Err.OK
+    star.gpus["a"].agents[A].config.address_map.put(0, None)  # by no register: 5.1.4
     assert star.load(A, LINE).err == Err.DECODE
     assert star.do(A, Access("evict", 0)).err == Err.OK
     star.run(lambda: star.gpus["a"].idle)
@@ -325,10 +322,9 @@ def test_a_map_entry_of_another_home_breaks_nothing() -> None:
     star = Star()
     star.store(A, LINE, 3)
     elsewhere = SamEntry(0, SIZE - 1, SamType.HDM_H, home=GPUS["b"] + 8, mt=GPUS["b"] + 9)
-    assert configure(star, SAM_BASE, encode_entry(elsewhere)) == Err.OK
+    star.home.config.address_map.put(0, elsewhere)  # by no register: 5.1.4
     star.kill("a")
-    star.run(lambda: star.home.fenced(A))
-    assert star.home.memory.poisoned(LINE)
+    star.run(lambda: star.home.memory.poisoned(LINE))
 
 
 def test_timers_count_in_the_largest_tu_of_the_ports(monkeypatch: pytest.MonkeyPatch) -> None:

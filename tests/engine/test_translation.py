@@ -143,7 +143,7 @@ def test_invalidation_ends_after_the_accesses_that_use_the_page() -> None:
         if late:
             deadline = host.gpu.agents[GPU_AGENT].next_deadline()
             assert deadline is not None
-            host.wire.now = deadline
+            host.gpu.agents[GPU_AGENT].tick(deadline)  # the links do not stall
             host.rest()
             assert access.done
             assert access.ticket is not None
@@ -166,7 +166,7 @@ def test_invalidation_waits_for_an_access_that_was_reported_before_it_came() -> 
     read = host.took(Op.ReadShared)
     deadline = host.gpu.agents[GPU_AGENT].next_deadline()
     assert deadline is not None
-    host.wire.now = deadline
+    host.gpu.agents[GPU_AGENT].tick(deadline)  # the links do not stall
     host.rest()
     assert access.done
     host.invalidate()
@@ -243,7 +243,7 @@ def test_a_page_request_that_finds_no_slot_is_presented_again() -> None:
     """
     system = System(queue=2, page_requests=True)
     first, second = (system.begin("load", VA + PAGE * at) for at in range(2))
-    system.wire.run(lambda: bool(system.gpu.agents[GPU_AGENT]._ncr.paused))
+    system.wire.run(lambda: bool(system.gpu.agents[GPU_AGENT]._ncr._paused))
     assert not first.done
     (taken,) = system.iommu.page_requests()
     system.wire.run(lambda: bool(system.iommu._requests))

@@ -40,6 +40,7 @@ class RawPeer:
         self.port = Port(config(1, links=links, **changes))
         self.own: PortConfig = config(GUID, links=links, **changes)
         self.now = 0
+        self.name = 7  # PORT of the peer
         self.links = [RawLink(index) for index in range(links)]
         self.events: list[Event] = []
         self.got: list[Message] = []
@@ -99,7 +100,8 @@ class RawPeer:
         """The HELLO of a link."""
         major, minor = VERSION
         limits = {"min_major": major, "min_minor": minor, "max_major": major, "max_minor": minor}
-        body = {"magic": MAGIC, "guid": GUID, "link": link, "links": len(self.links), "port": 7} | limits
+        port = {"guid": GUID, "link": link, "links": len(self.links), "port": self.name}
+        body = {"magic": MAGIC} | port | limits
         return self.ctl(CtlOp.HELLO, body, link, seen=self.links[link].peer != 0)
 
     def up(self, count: int | None = None) -> RawPeer:
@@ -109,12 +111,16 @@ class RawPeer:
             self.port.pal_up(books.index, self.now)
         self.instant()
         for books in self.links[:count]:
-            books.peer = self.ctls(CtlOp.HELLO, books.index)[-1].epoch
-            self.give(self.hello(books.index), books.index)
-            self.instant()
-            self.shake(books.index)
-            assert self.state(books.index) is LinkState.ACTIVE
+            self.shake_hands(books.index)
         return self
+
+    def shake_hands(self, link: int) -> None:
+        """From DETECT to ACTIVE."""
+        self.links[link].peer = self.ctls(CtlOp.HELLO, link)[-1].epoch
+        self.give(self.hello(link), link)
+        self.instant()
+        self.shake(link)
+        assert self.state(link) is LinkState.ACTIVE
 
     def restart(self, link: int) -> None:
         """Forget a session: a new EPOCH, and numbers from 0."""

@@ -16,9 +16,14 @@ from hsl._generated.constants import (
     LinkState,
     Role,
 )
+from hsl._generated.layouts import CAPS_RECORD, CTL_BODY_OFFSET
+from hsl._generated.tables import CAPS_RULES
+from hsl.codec.reference import encode_flit
 from hsl.errors import ConfigError
 from hsl.link.config import PortConfig, negotiate, parse_caps
-from tests.link.pair import TU, Pair, Side, config, ctl_from, is_ctl
+from tests.link.pair import TU, Pair, Side, config, ctl_from, decode, is_ctl
+
+SIZES = {part.name: part.sizeof() for part in CAPS_RECORD.subcons}  # bytes of each field of CAPS
 
 
 @pytest.mark.parametrize(
@@ -125,6 +130,47 @@ def test_epoch_source_must_be_usable() -> None:
     assert (side.port.incarnation, side.link.epoch) == (8, 6)
     with pytest.raises(ConfigError):
         type(side.port)(config(1, epoch=lambda: 0)).enable(0)
+
+
+def test_reserved_caps_bytes_count_as_0() -> None:
+    """The reserved bytes of the peer's CAPS are 0 in the result, whatever the peer sent [HSL-LNK-052]."""
+    own, peer = bytearray(config(1).record()), bytearray(config(2).record())
+    clean = negotiate(bytes(own), 1, bytes(peer), 2)
+    for name in (name for name, rule in CAPS_RULES.items() if rule == "zero"):
+        at, size = offset_of(name), SIZES[name]
+        for record in (own, peer):
+            record[at : at + size] = b"\xff" * size
+    found = negotiate(bytes(own), 1, bytes(peer), 2)
+    assert (found.record, found.cfg_hash) == (clean.record, clean.cfg_hash)
+
+
+def test_reserved_caps_bytes_do_not_hinder_a_session() -> None:
+    """A peer that sends all reserved bytes of CAPS as ones comes up with the same result [HSL-LNK-052]."""
+    pair = Pair()
+    clean = Pair().up().a.port.result
+    pair.b.hook = with_reserved_caps
+    pair.up()
+    assert clean is not None
+    assert pair.a.port.result is not None
+    assert pair.a.port.result.record == clean.record
+
+
+def offset_of(name: str) -> int:
+    fields = list(CAPS_RULES)
+    return sum(SIZES[before] for before in fields[: fields.index(name)])
+
+
+def with_reserved_caps(data: bytes) -> list[tuple[bytes, bool]]:
+    """A CAPS with ones in the reserved bytes of its record; other flits as they are."""
+    if not is_ctl(CtlOp.CAPS)(data):
+        return [(data, False)]
+    flit = decode(data)
+    payload = bytearray(flit.payload)
+    for name in (name for name, rule in CAPS_RULES.items() if rule == "zero"):
+        size = SIZES[name]
+        at = CTL_BODY_OFFSET + offset_of(name)
+        payload[at : at + size] = b"\xff" * size
+    return [(encode_flit(flit._replace(payload=bytes(payload))), False)]
 
 
 def test_default_credits_follow_the_roles() -> None:

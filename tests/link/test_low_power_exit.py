@@ -120,6 +120,8 @@ WAKES: dict[str, Callable[[Pair], Any]] = {
     "PROT ahead": lambda pair: flit_from(pair.b, FlitType.PROT, seq=pair.b.link.tx.next + 3),
     "PROT duplicate": lambda pair: flit_from(pair.b, FlitType.PROT, seq=1022),
     "NOP that shows a gap": lambda pair: flit_from(pair.b, FlitType.NOP, seq=pair.b.link.tx.next + 1),
+    "RESYNC_ACK that shows a gap": lambda pair: gap_in_resync_ack(pair, pair.a.link.rn),
+    "RESYNC_ACK of another RN that shows a gap": lambda pair: gap_in_resync_ack(pair, 9),
     "NAK": lambda pair: ctl_from(pair.b, CtlOp.NAK, {"exp": pair.b.link.rx.exp}),
     "RESYNC": lambda pair: ctl_from(pair.b, CtlOp.RESYNC, {"exp": pair.b.link.rx.exp, "rn": 5}),
     "RETRAIN_REQ": lambda pair: ctl_from(pair.b, CtlOp.RETRAIN_REQ),
@@ -137,9 +139,18 @@ STAYS: dict[str, Callable[[Pair], Any]] = {
 }
 
 
+def gap_in_resync_ack(pair: Pair, rn: int) -> bytes:
+    """A RESYNC_ACK whose SEQ is ahead."""
+    body = {"exp": pair.b.link.rx.exp, "rn": rn}
+    return ctl_from(pair.b, CtlOp.RESYNC_ACK, body, seq=pair.b.link.tx.next + 1)
+
+
 @pytest.mark.parametrize("what", WAKES)
 def test_what_wakes(what: str) -> None:
-    """Each flit that means traffic, or trouble, leads from L1 to RECOVERY and on to ACTIVE [HSL-LNK-033]."""
+    """Each flit that means traffic, or trouble, leads from L1 to RECOVERY and on to ACTIVE.
+
+    [HSL-LNK-033] [HSL-LNK-047]
+    """
     pair = asleep()
     pair.inject(pair.a, WAKES[what](pair))
     assert pair.a.state() is RECOVERY

@@ -37,6 +37,8 @@ CAPS: dict[str, Cap] = {
     "Link.due": lambda c: 10,  # items of TRANSMIT_ORDER that are CTL and not of the bond
     "Link.urgent": lambda c: CTL_REPEATS,
     "Bond.due": lambda c: 3,  # BOND items
+    "Loss._pairs": lambda c: c.links,
+    "Loss._ended": lambda c: c.links,
     "Port.links": lambda c: c.links,
     "Lanes._queues": lambda c: len(Vc) + 1,
     "Lanes._queues[]": lambda c: c.queue_cap,

@@ -92,5 +92,6 @@ def test_a_state_runs_only_its_own_timers() -> None:
     pair.a.port.pal_down(0, pair.now)
     assert set(pair.a.link.timers.running) == {"T_STATE"}
     pair.a.port.disable(pair.now)
+    pair.run(0)
     assert pair.a.port.next_deadline() is None
     assert TU == 64

@@ -136,7 +136,7 @@ def test_report_names_the_last_writer() -> None:
 
 def test_lost_message_is_a_deadlock(monkeypatch: pytest.MonkeyPatch) -> None:
     """When nothing is under way and operations wait, that is a deadlock, and the report says who waits."""
-    monkeypatch.setattr(stack, "PATIENCE", 1000)
+    monkeypatch.setattr(stack, "PATIENCE", 1000 << stack.TU_EXPONENT)
     right = HomeAgent.receive
 
     def deaf(home: HomeAgent, message: Message, now: int, viral: bool = False) -> None:
@@ -190,7 +190,7 @@ def test_progress_is_told_whatever_happens(config: StressConfig) -> None:
 
 def test_pause_of_a_program_is_no_deadlock(monkeypatch: pytest.MonkeyPatch) -> None:
     """While an operation is still to begin, however late, nothing is deadlocked."""
-    monkeypatch.setattr(stack, "PATIENCE", 100)
+    monkeypatch.setattr(stack, "PATIENCE", 100 << stack.TU_EXPONENT)
     access = Access("load", 0, 8)
     operations = [Operation(number, 0, 16, access, gap=GAP_LIMIT) for number in range(3)]
     assert not run(StressConfig(ops=3, seed=1, via="links"), operations).violation

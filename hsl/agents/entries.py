@@ -1,0 +1,97 @@
+"""The entries of a directory: which lines have one, and which request gets the next (HSL 5.2 D10)."""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+
+__all__ = ["DIRECTORY_LINES", "Entries"]
+
+DIRECTORY_LINES = 1 << 16  # 4 MiB of cached lines, more than all caches of an emulated system hold
+
+
+class Entries:
+    """Lines that have an entry, oldest first, and lines that wait for one, in order of arrival.
+
+    A waiting line has a victim as soon as there is one. The entry of the victim belongs to it from then on.
+    All containers are bounded by the entries and by the requests that wait at the home.
+    """
+
+    def __init__(self, limit: int) -> None:
+        self._limit = limit
+        self._lines: dict[int, None] = {}
+        self._wishes: dict[int, None] = {}  # lines without a victim, first come first
+        self._victims: dict[int, int] = {}  # of a line that waits
+        self._heirs: dict[int, int] = {}  # of a victim: the line that gets its entry
+        self._owed: set[int] = set()  # lines that got an entry for a request that has not begun
+
+    def __len__(self) -> int:
+        return len(self._lines)
+
+    def ask(self, line: int) -> bool:
+        """Return True if a line has an entry or gets a free one; else it waits. HSL 5.2 D10 [HSL-TXN-010]."""
+        if line in self._lines:
+            return True
+        if line in self._victims or line in self._wishes:
+            return False
+        if len(self._lines) < self._limit and not self._wishes:
+            self._lines[line] = None
+            return True
+        self._wishes[line] = None
+        return False
+
+    def begin(self, line: int) -> None:
+        """The request that the entry of a line is for has begun."""
+        self._owed.discard(line)
+
+    def choose(self, still: Callable[[int], bool]) -> int | None:
+        """Choose a victim for the line that waits longest, one that is `still` if there is one."""
+        if not self._wishes:
+            return None
+        victim = self._unclaimed(still)
+        if victim is None:
+            return None
+        line = next(iter(self._wishes))
+        del self._wishes[line]
+        self._victims[line], self._heirs[victim] = victim, line
+        self._lines[victim] = self._lines.pop(victim)  # to the end: the next search does not meet it
+        return victim
+
+    def _unclaimed(self, still: Callable[[int], bool]) -> int | None:
+        """Return the oldest entry of a still line without an heir, else the oldest without an heir."""
+        busy = None
+        for line in self._lines:
+            if line not in self._heirs:
+                if still(line):
+                    return line
+                busy = line if busy is None else busy
+        return busy
+
+    def free(self, line: int) -> int | None:
+        """Nobody holds a line that is idle: return the line that its entry goes to. HSL 5.2 D10."""
+        if line not in self._lines or line in self._owed:
+            return None
+        del self._lines[line]
+        heir = self._heirs.pop(line, None)
+        if heir is not None:
+            del self._victims[heir]
+        elif self._wishes:
+            heir = next(iter(self._wishes))
+            del self._wishes[heir]
+        else:
+            return None
+        self._lines[heir] = None
+        self._owed.add(heir)
+        return heir
+
+    def waiting(self) -> list[int]:
+        """Return the lines that wait for an entry, or have one for a request that has not begun."""
+        return [*self._wishes, *self._victims, *self._owed]
+
+    def forget(self, line: int) -> int | None:
+        """The requests that wait for the entry of a line are gone; return its victim, which is spared."""
+        self._wishes.pop(line, None)
+        self._owed.discard(line)
+        victim = self._victims.pop(line, None)
+        if victim is not None:
+            del self._heirs[victim]
+        return victim

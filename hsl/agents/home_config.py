@@ -1,0 +1,49 @@
+"""The parts and the limits of a home."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from dataclasses import dataclass, field
+
+from hsl.agents.address_map import AddressMap
+from hsl.agents.entries import DIRECTORY_LINES
+from hsl.agents.memory_leg import LOST_LIMIT
+from hsl.agents.peers import LOCAL
+from hsl.codec.checks import Negotiated
+
+__all__ = ["HomeConfig"]
+
+# Requests that may wait. Each waits in a buffer that a credit paid for, so the default leaves room for every
+# credit of four ports; the node lets no more in (`room`).
+WAITING_LIMIT = 4096
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class HomeConfig:
+    """A home: it answers for ranges of memory and keeps their directory. HSL 5.6.
+
+    Attributes:
+        nid: its node identifier; the entries of `address_map` with this home are its ranges
+        address_map: the AddressMap of its node
+        tshrs: lines that can have a transaction at a time
+        directory_lines: lines that can have holders at a time (HSL 5.2 D10)
+        waiting: requests that may wait for their turn
+        lost_lines: lines of memory targets that can be marked lost, at least 64 (HSL 5.6.3)
+        tu: the time unit in ns
+        timers: "T_SNP", "T_MEM", "T_CACK" in ns, where they are not those of the profile in units of `tu`
+        negotiated: what holds for requests from its own node
+
+    A Node raises ConfigError for `tshrs`, `directory_lines` or `lost_lines` outside its range, and for a
+    range of the home outside its Memory.
+
+    """
+
+    nid: int
+    address_map: AddressMap
+    tshrs: int = 64
+    directory_lines: int = DIRECTORY_LINES
+    waiting: int = WAITING_LIMIT
+    lost_lines: int = LOST_LIMIT
+    tu: int = 64
+    timers: Mapping[str, int] = field(default_factory=dict)
+    negotiated: Negotiated = LOCAL
