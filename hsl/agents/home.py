@@ -13,30 +13,27 @@ from typing import Final
 
 from hsl._generated.constants import (
     LINE_BYTES,
-    MAX_NID,
-    MAX_TXN,
     TIMERS,
-    Err,
     ErrorCode,
     Op,
-    Right,
     St,
     Vc,
 )
-from hsl._generated.tables import HA_EVENTS, HA_GUARDS, HA_STATES, HA_TABLE, OPCODES
+from hsl._generated.tables import HA_EVENTS, HA_GUARDS, HA_STATES, HA_TABLE
 from hsl.agents.address_map import SamEntry
+from hsl.agents.arrival import distrusted, refusal
 from hsl.agents.directory import Holders
 from hsl.agents.entries import Entries
 from hsl.agents.home_actions import ErrorEntry, HomeActions
 from hsl.agents.home_config import HomeConfig
 from hsl.agents.interpreter import Interpreter
 from hsl.agents.memory import Memory
-from hsl.agents.memory_leg import GONE, LINE_LEN
+from hsl.agents.memory_leg import GONE
 from hsl.agents.peers import Peers
 from hsl.agents.shares import Place, Shares
 from hsl.agents.transaction import GUARDS, NO_NODE, Transaction
-from hsl.agents.waiting import LOST, RECALL, Recall, Waiting
-from hsl.codec.checks import Negotiated, check_request
+from hsl.agents.waiting import LISTING, LOST, RECALL, RECALL_LIMIT, RECALL_SRC, Recall, Waiting
+from hsl.codec.checks import Negotiated
 from hsl.codec.message import Message
 from hsl.errors import ConfigError
 
@@ -47,12 +44,6 @@ NAMES: Final = {int(op): op.name for op in Op}
 ANSWERS: Final = {
     (int(op), int(st)): f"{op.name}_{st.name}" for op in (Op.SnpRsp, Op.SnpRspData) for st in St
 }
-RIGHTS: Final = {code: sum(Right[name] for name in info.right) for code, info in OPCODES.items()}
-KEPT: Final = frozenset({Op.Evict, Op.WbFull})  # what a holder gives back is never refused (5.4 T14)
-LISTING: Final = frozenset(info.name for info in OPCODES.values() if any(info.grants))  # they need an entry
-RECALL_SRC: Final = MAX_NID + 1  # a recall stands behind all requests of its instant (5.4 T10)
-# Recalls that may be open at once: they come from management software, one range after the other.
-RECALL_LIMIT = 16
 
 
 class HomeAgent:
@@ -66,12 +57,7 @@ class HomeAgent:
     def __init__(
         self, config: HomeConfig, memory: Memory | None, coverage: Counter[tuple[str, str]] | None = None
     ) -> None:
-        if not 0 < config.tshrs <= MAX_TXN:
-            raise ConfigError(f"home {config.nid}: {config.tshrs} TSHRs; expected 1..{MAX_TXN}")
-        if config.directory_lines < 1:
-            raise ConfigError(
-                f"home {config.nid}: {config.directory_lines} directory lines; expected 1 or more"
-            )
+        config.check()
         self.config = config
         self.nid = config.nid
         self._peers = Peers(config.negotiated)
@@ -174,34 +160,19 @@ class HomeAgent:
     def _request(self, message: Message, now: int, viral: bool) -> None:
         if message.op == Op.Evict or (viral and message.op == Op.WbFull):
             message = message._replace(poison=int(viral))  # HSL 5.4 T14; in an Evict the wire has no such bit
-        err = self._check(message, viral)
+        port = self._peers.of(message.src)
+        err = refusal(message, self.nid, self.config.address_map, port, viral)
         outstanding = self._do.outstanding.setdefault(message.src, set())
         if err:
             self.counters["refused"] += 1
             self._do.complete(message, Op.Cmp, err=err)
-        elif message.txn in outstanding or message.txn >= self._peers.of(message.src).max_txn:
+        elif message.txn in outstanding or message.txn >= port.max_txn:
             self._do.error(ErrorCode.PROTO, f"TXN {message.txn} is in use or above the maximum", message)
         else:
             outstanding.add(message.txn)
             self._arrive(message.addr, NAMES[message.op], message, now)
             return
         self.taken.append(message)
-
-    def _check(self, message: Message, viral: bool) -> Err:
-        """The checks before the table, the first that applies. HSL 5.4 T15."""
-        entry = self.config.address_map.lookup(message.addr)
-        if entry is None or not entry.coherent:
-            return Err.DECODE  # HSL 5.4 T15 [HSL-TXN-004]
-        if entry.home_of(message.addr) != self.nid and not entry.quiesced:
-            return Err.DECODE
-        if err := check_request(message, self._peers.of(message.src)):
-            return err
-        if RIGHTS[message.op] & ~int(self.config.address_map.rights(message.addr, message.src, message.dom)):
-            return Err.ACCESS
-        if entry.quiesced and message.op not in KEPT:
-            return Err.BUSY  # HSL 5.1.4 [HSL-COH-055, HSL-COH-056]
-        refused = viral and message.op not in KEPT  # HSL 6.1 [HSL-RAS-005]
-        return Err.DATA if refused else Err.OK
 
     def _arrive(self, addr: int, op: str, message: Message, now: int, recall: Recall | None = None) -> None:
         """Queue a request or a recall at its line; if that is busy, its row says `wait`. [HSL-COH-038]."""
@@ -220,7 +191,8 @@ class HomeAgent:
     def _answer(self, message: Message, viral: bool) -> None:
         """An answer of an RA: CmpAck, SnpRsp, SnpRspData; or one that no home asked for."""
         if viral:
-            message = self._distrusted(message)
+            asked = self._do.snoops.get(message.txn) if message.op == Op.SnpRsp else None
+            message = distrusted(message, asked)
         if (answer := ANSWERS.get((message.op, message.st))) is not None:
             t, event = self._do.snoops.get(message.txn), answer
         elif message.op == Op.CmpAck:
@@ -236,17 +208,6 @@ class HomeAgent:
             self._do.error(ErrorCode.PROTO, f"home {self.nid} takes no such message", message)
             return
         self._step(t or self._stray(0, message), event, message)
-
-    def _distrusted(self, message: Message) -> Message:
-        """An answer that came over a VIRAL port: data are poison, and an owner without data has lost them.
-
-        HSL 5.4 T14, 6.1 [HSL-RAS-013, HSL-RAS-016].
-        """
-        t = self._do.snoops.get(message.txn) if message.op == Op.SnpRsp else None
-        if t is None or t.holders.role(message.src) != "owner" or message.src not in t.pending:
-            return message._replace(poison=1) if message.data else message
-        kept = message.st if t.snp != "SnpCur" else St.M if message.st in (St.I, St.E) else St.I
-        return message._replace(op=Op.SnpRspData, st=kept, len=LINE_LEN, data=GONE[0], poison=1)
 
     def _stray(self, line: int, message: Message) -> Transaction:
         """Return the transaction that an event of an idle line runs on."""

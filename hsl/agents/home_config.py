@@ -5,11 +5,13 @@ from __future__ import annotations
 from collections.abc import Mapping
 from dataclasses import dataclass, field
 
+from hsl._generated.constants import MAX_TXN
 from hsl.agents.address_map import AddressMap
 from hsl.agents.entries import DIRECTORY_LINES
 from hsl.agents.memory_leg import LOST_LIMIT
 from hsl.agents.peers import LOCAL
 from hsl.codec.checks import Negotiated
+from hsl.errors import ConfigError
 
 __all__ = ["HomeConfig"]
 
@@ -47,3 +49,10 @@ class HomeConfig:
     tu: int = 64
     timers: Mapping[str, int] = field(default_factory=dict)
     negotiated: Negotiated = LOCAL
+
+    def check(self) -> None:
+        """Raise ConfigError for `tshrs` or `directory_lines` outside its range."""
+        if not 0 < self.tshrs <= MAX_TXN:
+            raise ConfigError(f"home {self.nid}: {self.tshrs} TSHRs; expected 1..{MAX_TXN}")
+        if self.directory_lines < 1:
+            raise ConfigError(f"home {self.nid}: {self.directory_lines} directory lines; expected 1 or more")

@@ -4,14 +4,20 @@ from __future__ import annotations
 
 from typing import Final, NamedTuple
 
+from hsl._generated.constants import MAX_NID
+from hsl._generated.tables import OPCODES
 from hsl.agents.shares import Key
 from hsl.agents.transaction import NO_NODE
 from hsl.codec.message import Message
 
-__all__ = ["LOST", "RECALL", "Recall", "Waiting"]
+__all__ = ["LISTING", "LOST", "RECALL", "RECALL_LIMIT", "RECALL_SRC", "Recall", "Waiting"]
 
 RECALL: Final = "Recall"
 LOST: Final = "lost"
+LISTING: Final = frozenset(info.name for info in OPCODES.values() if any(info.grants))  # they need an entry
+RECALL_SRC: Final = MAX_NID + 1  # a recall stands behind all requests of its instant (5.4 T10)
+# Recalls that may be open at once: they come from management software, one range after the other.
+RECALL_LIMIT: Final = 16
 
 
 class Recall:

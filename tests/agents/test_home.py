@@ -6,10 +6,11 @@ import pytest
 
 from hsl._generated.constants import MAX_TXN, ErrorCode, Op, St
 from hsl.agents.address_map import AddressMap, SamEntry
-from hsl.agents.home import RECALL_LIMIT, HomeAgent, HomeConfig
+from hsl.agents.home import HomeAgent, HomeConfig
 from hsl.agents.home_actions import ERRORS_LIMIT
 from hsl.agents.memory import Memory
 from hsl.agents.peers import LOCAL
+from hsl.agents.waiting import RECALL_LIMIT
 from hsl.codec.checks import Negotiated
 from hsl.errors import ConfigError
 from tests.agents.home_rig import (

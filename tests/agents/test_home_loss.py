@@ -5,7 +5,7 @@ from __future__ import annotations
 import pytest
 
 from hsl._generated.constants import TIMERS, Err, ErrorCode, Op, St
-from hsl.agents.home import RECALL_LIMIT
+from hsl.agents.waiting import RECALL_LIMIT
 from hsl.codec.message import Message
 from hsl.engine.error_log import ErrorLog
 from hsl.engine.management import NodeServices
