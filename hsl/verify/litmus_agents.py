@@ -1,7 +1,7 @@
 """The agents a litmus test runs on, and their messages by number: homes, request agents, and devices.
 
 Each location has a home of its own: different lines are independent (HSL 5.4 T5). The device of a thread's
-node has room for one doorbell and one interrupt, so that requests wait there too.
+node has room for one doorbell, so that requests wait there too.
 """
 
 from __future__ import annotations
