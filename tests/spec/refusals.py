@@ -210,7 +210,7 @@ PROSE = (
     Wrong("requirements.toml", 'id = "HSL-NCR-004"', 'id = "HSL-NCRX-4"', "HSL-NCRX-4", "HSL-NCRX-4 is not of the form HSL-ABC-000"),
     Wrong("text/99-appendix.md", "", "An appendix.\n", "", "no [[chapter]] of requirements.toml has this file"),
     Wrong("text/01-introduction.md", "", "An introduction without the sentence.\n", "", "the first chapter does not carry the generated sentence"),
-    chapter("See [HSL-NCR-005].", "NCR-005", "unknown requirement HSL-NCR-005"),
+    chapter("See [HSL-NCR-099].", "NCR-099", "unknown requirement HSL-NCR-099"),
     chapter("<!-- generated: bits H0 -->\nmore", "<!--", "generated block without its end"),
     chapter("<!-- generated: bits H0 -->\n<!-- generated: bits H1 -->\n<!-- end -->", "<!--", "generated block without its end"),
     chapter("<!-- end -->", "<!-- end", "end of a block that does not begin"),
