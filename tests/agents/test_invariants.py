@@ -165,7 +165,7 @@ BUGS = [
 
 
 def play_with(table: Table) -> None:
-    for seed in range(20):
+    for seed in range(60):
         bad = agent(FIRST, table, ways=1)
         Network(Random(seed), [bad, agent(FIRST + 1), agent(FIRST + 2, ways=1)], lines=3).play(300)
 

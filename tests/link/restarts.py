@@ -20,6 +20,7 @@ from tests.link.pair import TU, Pair, Side, Wire, config, decode, is_ctl
 
 FAST = 20  # ns
 LATE_TU = 40  # the most that a flit is late: more than a whole handshake, and less than T_STATE
+STEADY_TU = 30
 PATIENCE_TU = 6 * 4096  # a few T_STATE: what a side may need that finds its peer's links DEAD
 PERIOD_TU = 256  # software looks at its port as often, and enables it where it is down with DEAD links
 MOST_FALLS = (
@@ -28,11 +29,15 @@ MOST_FALLS = (
 
 
 class LateWire(Wire):
-    """A wire on which flits are late: the first HELLOs of a new EPOCH often, others by `share`."""
+    """A wire on which flits are late: the first HELLOs of a new EPOCH often, others by `share`.
+
+    A `steady` wire delays all of them by the same time: so both sides may meet the same order for ever.
+    """
 
     def __init__(self, rng: random.Random, first: float, share: float) -> None:
         super().__init__()
         self._rng, self._first, self._share = rng, first, share
+        self.steady = False
         self._flit = b""
         self.hook = self._look
 
@@ -44,6 +49,8 @@ class LateWire(Wire):
     def latency(self) -> int:
         """Ns that the flit which was looked at needs; those behind it wait for it."""
         first = is_ctl(CtlOp.HELLO)(self._flit) and decode_ctl(decode(self._flit).payload).peer == 0
+        if self.steady:
+            return FAST + (STEADY_TU * TU if first else 0)
         late = self._rng.random() < (self._first if first else self._share)
         return FAST + (self._rng.randrange(LATE_TU // 2, LATE_TU) * TU if late else 0)
 
@@ -83,8 +90,8 @@ class Soak:
         self.rng = random.Random(seed)
         self.pair = Pair(config(1, links=links), config(2, links=links))
         first, share = self.rng.choice((0.5, 0.9, 1.0)), self.rng.choice((0.0, 0.0, 0.2))
-        for side, _ in self.pair.sides:
-            side.wires = [LateWire(self.rng, first, share) for _ in side.port.links]
+        self.wires = [LateWire(self.rng, first, share) for _ in range(2 * links)]
+        self.pair.a.wires, self.pair.b.wires = [*self.wires[:links]], [*self.wires[links:]]
         self.falls: Counter[int] = Counter()
         self.pair.start()
         self._come_up("start")
@@ -102,6 +109,9 @@ class Soak:
         self._come_up("restart")
 
     def _come_up(self, after: str) -> None:
+        steady = self.rng.random() < 0.5
+        for wire in self.wires:
+            wire.steady = steady
         for _ in range(PATIENCE_TU // PERIOD_TU):
             if self.pair.run(PERIOD_TU * TU, until=self.up) and not self._falls():
                 break
@@ -111,6 +121,8 @@ class Soak:
         falls = sum(_fell(event) for side, _ in self.pair.sides for event in side.events)
         self.falls[falls] += 1
         most = MOST_FALLS * len(self.pair.a.wires)
+        for wire in self.wires:
+            wire.steady = False
         assert self.up(), f"not up {PATIENCE_TU} TU after a {after}; links have left ACTIVE {falls} times"
         assert falls <= most, f"links have left ACTIVE {falls} times after a {after}; expected {most} at most"
 

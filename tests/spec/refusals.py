@@ -45,6 +45,7 @@ SHAPE = (
 LAYOUTS = (
     Wrong("flits.toml", 'name = "SEQ", bits = "13:4"', 'name = "SEQ", bits = "14:4"', '"ACK"', "ACK overlaps SEQ at bit 14"),
     Wrong("messages.toml", 'name = "QOS", bits = "45:44"', 'name = "QOS", bits = "45:43"', '"QOS"', "QOS overlaps POISON at bit 43"),
+    Wrong("messages.toml", 'name = "X", bits', 'name = "Y", bits', 'name = "A1"', "A1 has no field X, which the generator needs"),
     Wrong("messages.toml", 'name = "HTXN", bits = "51:40"', 'name = "HTXN", bits = "51:39"', '"HTXN"', "HTXN overlaps TXN at bit 39"),
     Wrong("flits.toml", 'name = "ACK", bits = "23:14"', 'name = "ACK", bits = "23:15"', '"ACK"', "bit 14 before ACK: no field"),
     Wrong("flits.toml", 'name = "RESERVED", bits = "31:30"', 'name = "RESERVED", bits = "30"', 'name = "H1"', "bit 31 at the end: no field", up=1),

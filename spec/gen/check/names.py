@@ -67,6 +67,7 @@ NEEDED = (  # document, table, names without which the generator has nothing to 
     ("timers", "count", "N_REPLAY N_RECOV"),
     ("timers", "timer", "T_STATE T_DEADKA T_REPLAY T_NAK T_ACK T_CR T_KA T_SNP T_MEM T_CACK T_REQ T_LOSS"),
 )
+NEEDED_FIELDS = (("A0", "BE POISON AOP DOM"), ("A1", "X ADDR"), ("B0", "ST"))  # header, its fields, as above
 IDENTIFIERS = (  # document, table, key whose values become names in Python and C
     *((enum.doc, table, "name") for table, enum in ENUMS.items()),
     ("profile", "limit", "name"),
@@ -111,6 +112,19 @@ def check(spec: Spec) -> Iterator[Refusal]:
         for name in names.split():
             if name not in have:
                 yield spec[doc].refuse(f"there is no {table} {name}, which the generator needs", table)
+    headers = {row["name"]: row for row in spec.rows("messages", "header")}
+    for header, names in NEEDED_FIELDS:
+        have = {
+            field["name"]
+            for row in (headers.get(header), headers.get("COMMON"))
+            if row
+            for field in row["fields"]
+        }
+        for name in names.split():
+            if header in headers and name not in have:
+                yield headers[header].refuse(
+                    f"{header} has no field {name}, which the generator needs", "name"
+                )
     for doc, table, key in IDENTIFIERS:
         for row in spec.rows(doc, table):
             if not IDENTIFIER.fullmatch(row[key]):
