@@ -122,8 +122,9 @@ def test_a_copy_that_waits_to_be_written_can_be_snooped_and_evicted() -> None:
     stored = one.submit(store(A), 0)
     refused(one)
     other = one.submit(load(B), 0)
-    evict, read = drain(one)
-    assert (evict.op, evict.addr) == (Op.Evict, A)
+    sent = drain(one)
+    assert [(each.op, each.addr) for each in sent] == [(Op.Evict, A), (Op.ReadShared, B)]
+    evict, read = sent
     complete(one, evict, St.I)
     complete(one, read, St.E)
     assert (stored.done, other.done) == (False, True)

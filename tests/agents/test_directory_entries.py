@@ -35,7 +35,9 @@ def test_a_request_that_waits_for_an_entry_holds_no_tshr() -> None:
     """With one TSHR the Recall runs, and so does a request that needs no entry. [HSL-TXN-009]."""
     rig = Rig(directory_lines=1, tshrs=1)
     rig.hold(A)
-    (snoop,) = rig.send(Op.ReadUnique, B, addr=OTHER)
+    snoops = rig.send(Op.ReadUnique, B, addr=OTHER)
+    assert shape(snoops) == [("SnpInv", A, "I", "OK")]
+    (snoop,) = snoops
     assert len(rig.home.taken) == 1, "only the request of A has left its buffer"
     (grant,) = rig.send(Op.SnpRsp, A, txn=snoop.txn)
     rig.ack(grant)
@@ -50,8 +52,9 @@ def test_the_entry_of_a_victim_belongs_to_the_request_that_chose_it() -> None:
     assert rig.send(Op.ReadUnique, B, addr=OTHER) == [], "LINE is busy, so the Recall queues at it"
     assert rig.send(Op.Evict, A) == []
     assert rig.send(Op.ReadUnique, C, addr=THIRD) == []
-    evicted, grant = rig.ack(first)
-    assert (evicted.dst, grant.dst) == (A, B)
+    sent = rig.ack(first)
+    assert [message.dst for message in sent] == [A, B]
+    grant = sent[1]
     (snoop,) = rig.ack(grant)
     assert (snoop.op, snoop.dst) == (Op.SnpInv, B), "C has chosen the line of B meanwhile"
     (grant,) = rig.send(Op.SnpRsp, B, txn=snoop.txn)
@@ -103,6 +106,7 @@ def test_a_busy_line_that_is_always_asked_for_is_a_victim() -> None:
         sent = rig.ack(grant)
         while sent and sent[0].op == Op.SnpInv:
             sent = rig.send(Op.SnpRsp, sent[0].dst, txn=sent[0].txn)
+        assert sent, f"nobody is served after {served}"
         grant = sent[0]
         served.append(grant.dst)
         if grant.dst == C:

@@ -130,7 +130,9 @@ def test_both_timers_of_a_granted_line_run() -> None:
         assert (rig.ack(grant) if ends == "ack" else rig.memory_done()) == []
         assert rig.home.next_deadline() == left
         rig.home.tick(left)
-        assert rig.home.fences == [MT if ends == "ack" else A]
+        lost = MT if ends == "ack" else A
+        assert rig.home.fences == [lost]
+        rig.home.fence(lost, left)  # with the proof that it can no longer use its copies
         assert rig.home.idle
 
 

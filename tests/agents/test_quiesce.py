@@ -137,8 +137,9 @@ def test_a_recall_stands_behind_requests_of_its_instant(op: Op) -> None:
     sent = rig.send(Op.SnpRsp, A, txn=snoop.txn)
     assert [message.dst for message in sent[:1]] == [B], "the request that waited comes first"
     if op == Op.ReadUnique:
-        (snoop,) = rig.ack(sent[0])
-        rig.send(Op.SnpRsp, B, txn=snoop.txn)
+        snoops = rig.ack(sent[0])
+        assert shape(snoops) == [("SnpInv", B, "I", "OK")], "then the recall"
+        rig.send(Op.SnpRsp, B, txn=snoops[0].txn)
     assert (rig.home.recalling, rig.directory()) == (0, ("I", set()))
 
 

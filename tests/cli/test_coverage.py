@@ -183,7 +183,7 @@ def test_coherence_all_reached(tmp_path: Path) -> None:
     counts = report["summary"]
     assert (counts["missed"], counts["surprise"]) == (0, 0)
     assert counts["reached"] + counts["hostile"] + counts["unreachable"] == counts["cells"]
-    assert "84 out of reach, 0 missed" in run(tmp_path, table="coherence").stdout
+    assert "105 out of reach, 0 missed" in run(tmp_path, table="coherence").stdout
 
 
 CHANGES = {
