@@ -26,8 +26,6 @@ MAX_CREDITS: Final = 65535  # largest advertisement of a VC (3.5 F1)
 MAX_CCNT: Final = 31  # credits that one flit can return (2.3)
 ADDRESS_BITS: Final = 52  # bits of a physical address (5.1)
 CTL_REPEATS: Final = 3  # times that ERR_FATAL and DISABLE are sent (3.3.3)
-BUSY_PAUSE_TU: Final = 64  # TU before an access that ended BUSY is presented again; each further pause is twice as long (5.10)
-BUSY_PAUSE_MOST_TU: Final = 4096  # TU of the longest pause of an access that ended BUSY (5.10)
 PM_IDLE_HOLDOFF_TU: Final = 256  # TU for which pm_idle is ignored after PM_NAK (3.7 P3)
 STORM_LIMIT: Final = 65  # RETRAIN_REQ and empty NAKs in a window that end the link (6.3)
 STORM_WINDOW_TU: Final = 4096  # TU after which STORM is cleared (6.3)
@@ -313,6 +311,7 @@ class Register(IntEnum):
     RATE = 0x40  # 31:0 messages per 1024 TU, 63:32 bucket size; 0 = off
     CFGMASTER = 0x48  # 9:0 NID, 10 on: CfgWrite of any other SRC ends with ERR=ACCESS
     RECALLING = 0x50  # 31:0 lines that RECALL has still to take
+    VECTORS = 0x60  # 31:0 interrupt vectors; an Intr of another VECTOR ends with ERR=DECODE
 
 
 class ErrMsgKind(IntEnum):

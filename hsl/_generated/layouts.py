@@ -247,6 +247,10 @@ RECALLING_D0_FIELDS: Rows = (
     ("lines", 0, 0xFFFFFFFF),
 )
 RECALLING_D0 = Bits(Int64ul, RECALLING_D0_FIELDS)
+VECTORS_D0_FIELDS: Rows = (
+    ("count", 0, 0xFFFFFFFF),
+)
+VECTORS_D0 = Bits(Int64ul, VECTORS_D0_FIELDS)
 INTR_D0_FIELDS: Rows = (
     ("vector", 0, 0xFFFFFFFF),
     ("data", 32, 0xFFFFFFFF),

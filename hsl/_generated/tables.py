@@ -24,6 +24,9 @@ class OpInfo(NamedTuple):
     grants: tuple[int, ...]
     feature: int
     right: str
+    order: str
+    sinks: bool
+    repeated: bool
 
 
 class AopInfo(NamedTuple):
@@ -86,41 +89,41 @@ class CoherenceRow(NamedTuple):
 
 
 OPCODES: dict[int, OpInfo] = {
-    0x20: OpInfo(32, "ReadShared", 1, False, (3,), "0", "line", "zero", "zero", (160,), (1, 2), 0, "RC"),
-    0x21: OpInfo(33, "ReadUnique", 1, False, (3,), "0", "line", "zero", "zero", (160,), (2, 3), 0, "RWC"),
-    0x22: OpInfo(34, "MakeUnique", 1, False, (3,), "0", "line", "zero", "zero", (128,), (3,), 0, "WC"),
-    0x23: OpInfo(35, "Upgrade", 1, False, (3,), "0", "line", "zero", "zero", (128, 160), (2, 3), 0, "RWC"),
-    0x24: OpInfo(36, "ReadOnce", 1, False, (3,), "0", "line", "zero", "zero", (160,), (0,), 0, "R"),
-    0x25: OpInfo(37, "Flush", 1, False, (3,), "0", "line", "zero", "zero", (128,), (0,), 0, "W"),
-    0x26: OpInfo(38, "Evict", 1, False, (3,), "0", "line", "zero", "zero", (128,), (0,), 0, ""),
-    0x40: OpInfo(64, "WbFull", 2, True, (3,), "0", "line", "zero", "zero", (128,), (0,), 0, ""),
-    0x41: OpInfo(65, "WriteFull", 2, True, (3,), "0", "line", "zero", "zero", (128,), (0,), 0, "W"),
-    0x42: OpInfo(66, "WritePtl", 2, True, (0, 1, 2, 3), "1", "data", "zero", "zero", (128,), (0,), 0, "W"),
-    0x43: OpInfo(67, "AtomicLoad", 2, True, (0, 1, 2), "0", "atomic", "size", "atomic", (160,), (0,), 0, "A"),
-    0x44: OpInfo(68, "AtomicStore", 2, True, (0, 1, 2), "0", "atomic", "size", "atomic", (128,), (0,), 0, "A"),
-    0x60: OpInfo(96, "SnpShared", 3, False, (3,), "0", "line", "zero", "zero", (130, 161), (), 0, ""),
-    0x61: OpInfo(97, "SnpInv", 3, False, (3,), "0", "line", "zero", "zero", (130, 161), (), 0, ""),
-    0x62: OpInfo(98, "SnpCur", 3, False, (3,), "0", "line", "zero", "zero", (130, 161), (), 0, ""),
-    0x80: OpInfo(128, "Cmp", 4, False, (0,), "0", "none", "zero", "zero", (), (), 0, ""),
-    0x81: OpInfo(129, "CmpAck", 4, False, (0,), "0", "none", "zero", "zero", (), (), 0, ""),
-    0x82: OpInfo(130, "SnpRsp", 4, False, (0,), "0", "none", "zero", "zero", (), (), 0, ""),
-    0xA0: OpInfo(160, "CmpData", 5, True, (0, 1, 2, 3), "0", "none", "zero", "zero", (), (), 0, ""),
-    0xA1: OpInfo(161, "SnpRspData", 5, True, (3,), "0", "none", "zero", "zero", (), (), 0, ""),
-    0xC0: OpInfo(192, "MemRd", 6, False, (3,), "0", "line", "zero", "zero", (160,), (0,), 0, ""),
-    0xC1: OpInfo(193, "MemWr", 6, True, (3,), "0", "line", "zero", "zero", (128,), (0,), 0, ""),
-    0xC2: OpInfo(194, "MemWrPtl", 6, True, (0, 1, 2, 3), "1", "data", "zero", "zero", (128,), (0,), 0, ""),
-    0xE0: OpInfo(224, "NcRead", 7, False, (0, 1, 2, 3), "any", "data", "zero", "stream", (160,), (0,), 0, "N"),
-    0xE1: OpInfo(225, "NcWrite", 7, True, (0, 1, 2, 3), "any", "data", "zero", "stream", (128,), (0,), 0, "N"),
-    0xE2: OpInfo(226, "NcEnq", 7, True, (3,), "0", "line", "zero", "stream", (128,), (0,), 16, "N"),
-    0xE3: OpInfo(227, "Intr", 7, True, (0,), "0", "zero", "zero", "stream", (128,), (0,), 0, ""),
-    0xE4: OpInfo(228, "TransReq", 7, False, (1,), "0", "none", "pasid_perms", "zero", (160,), (0,), 4, ""),
-    0xE5: OpInfo(229, "TransInv", 7, True, (0,), "0", "none", "pasid", "zero", (128,), (0,), 4, ""),
-    0xE6: OpInfo(230, "PageReq", 7, True, (0,), "0", "none", "pasid_perms", "zero", (128,), (0,), 8, ""),
-    0xE7: OpInfo(231, "PageRsp", 7, True, (0,), "0", "zero", "pasid", "zero", (128,), (0,), 8, ""),
-    0xE8: OpInfo(232, "MgmtMsg", 7, True, (3,), "0", "zero", "zero", "zero", (160,), (0,), 0, ""),
-    0xE9: OpInfo(233, "CfgRead", 7, False, (0, 1, 2), "0", "data", "zero", "zero", (160,), (0,), 0, ""),
-    0xEA: OpInfo(234, "CfgWrite", 7, True, (0, 1, 2), "0", "data", "zero", "zero", (128,), (0,), 0, ""),
-    0xEB: OpInfo(235, "ErrMsg", 7, True, (1,), "0", "zero", "zero", "zero", (), (), 0, ""),
+    0x20: OpInfo(32, "ReadShared", 1, False, (3,), "0", "line", "zero", "zero", (160,), (1, 2), 0, "RC", "", False, False),
+    0x21: OpInfo(33, "ReadUnique", 1, False, (3,), "0", "line", "zero", "zero", (160,), (2, 3), 0, "RWC", "", False, False),
+    0x22: OpInfo(34, "MakeUnique", 1, False, (3,), "0", "line", "zero", "zero", (128,), (3,), 0, "WC", "", False, False),
+    0x23: OpInfo(35, "Upgrade", 1, False, (3,), "0", "line", "zero", "zero", (128, 160), (2, 3), 0, "RWC", "", False, False),
+    0x24: OpInfo(36, "ReadOnce", 1, False, (3,), "0", "line", "zero", "zero", (160,), (0,), 0, "R", "", False, False),
+    0x25: OpInfo(37, "Flush", 1, False, (3,), "0", "line", "zero", "zero", (128,), (0,), 0, "W", "", False, False),
+    0x26: OpInfo(38, "Evict", 1, False, (3,), "0", "line", "zero", "zero", (128,), (0,), 0, "", "", False, False),
+    0x40: OpInfo(64, "WbFull", 2, True, (3,), "0", "line", "zero", "zero", (128,), (0,), 0, "", "", False, False),
+    0x41: OpInfo(65, "WriteFull", 2, True, (3,), "0", "line", "zero", "zero", (128,), (0,), 0, "W", "", False, False),
+    0x42: OpInfo(66, "WritePtl", 2, True, (0, 1, 2, 3), "1", "data", "zero", "zero", (128,), (0,), 0, "W", "", False, False),
+    0x43: OpInfo(67, "AtomicLoad", 2, True, (0, 1, 2), "0", "atomic", "size", "atomic", (160,), (0,), 0, "A", "", False, False),
+    0x44: OpInfo(68, "AtomicStore", 2, True, (0, 1, 2), "0", "atomic", "size", "atomic", (128,), (0,), 0, "A", "", False, False),
+    0x60: OpInfo(96, "SnpShared", 3, False, (3,), "0", "line", "zero", "zero", (130, 161), (), 0, "", "", False, False),
+    0x61: OpInfo(97, "SnpInv", 3, False, (3,), "0", "line", "zero", "zero", (130, 161), (), 0, "", "", False, False),
+    0x62: OpInfo(98, "SnpCur", 3, False, (3,), "0", "line", "zero", "zero", (130, 161), (), 0, "", "", False, False),
+    0x80: OpInfo(128, "Cmp", 4, False, (0,), "0", "none", "zero", "zero", (), (), 0, "", "", False, False),
+    0x81: OpInfo(129, "CmpAck", 4, False, (0,), "0", "none", "zero", "zero", (), (), 0, "", "", False, False),
+    0x82: OpInfo(130, "SnpRsp", 4, False, (0,), "0", "none", "zero", "zero", (), (), 0, "", "", False, False),
+    0xA0: OpInfo(160, "CmpData", 5, True, (0, 1, 2, 3), "0", "none", "zero", "zero", (), (), 0, "", "", False, False),
+    0xA1: OpInfo(161, "SnpRspData", 5, True, (3,), "0", "none", "zero", "zero", (), (), 0, "", "", False, False),
+    0xC0: OpInfo(192, "MemRd", 6, False, (3,), "0", "line", "zero", "zero", (160,), (0,), 0, "", "", False, False),
+    0xC1: OpInfo(193, "MemWr", 6, True, (3,), "0", "line", "zero", "zero", (128,), (0,), 0, "", "", False, False),
+    0xC2: OpInfo(194, "MemWrPtl", 6, True, (0, 1, 2, 3), "1", "data", "zero", "zero", (128,), (0,), 0, "", "", False, False),
+    0xE0: OpInfo(224, "NcRead", 7, False, (0, 1, 2, 3), "any", "data", "zero", "stream", (160,), (0,), 0, "N", "stream", False, False),
+    0xE1: OpInfo(225, "NcWrite", 7, True, (0, 1, 2, 3), "any", "data", "zero", "stream", (128,), (0,), 0, "N", "stream", False, False),
+    0xE2: OpInfo(226, "NcEnq", 7, True, (3,), "0", "line", "zero", "stream", (128,), (0,), 16, "N", "stream", False, False),
+    0xE3: OpInfo(227, "Intr", 7, True, (0,), "0", "zero", "zero", "stream", (128,), (0,), 0, "", "stream", True, False),
+    0xE4: OpInfo(228, "TransReq", 7, False, (1,), "0", "none", "pasid_perms", "zero", (160,), (0,), 4, "", "translation", True, True),
+    0xE5: OpInfo(229, "TransInv", 7, True, (0,), "0", "none", "pasid", "zero", (128,), (0,), 4, "", "translation", True, True),
+    0xE6: OpInfo(230, "PageReq", 7, True, (0,), "0", "none", "pasid_perms", "zero", (128,), (0,), 8, "", "translation", True, True),
+    0xE7: OpInfo(231, "PageRsp", 7, True, (0,), "0", "zero", "pasid", "zero", (128,), (0,), 8, "", "translation", True, False),
+    0xE8: OpInfo(232, "MgmtMsg", 7, True, (3,), "0", "zero", "zero", "zero", (160,), (0,), 0, "", "management", False, True),
+    0xE9: OpInfo(233, "CfgRead", 7, False, (0, 1, 2), "0", "data", "zero", "zero", (160,), (0,), 0, "", "stream", False, False),
+    0xEA: OpInfo(234, "CfgWrite", 7, True, (0, 1, 2), "0", "data", "zero", "zero", (128,), (0,), 0, "", "stream", False, False),
+    0xEB: OpInfo(235, "ErrMsg", 7, True, (1,), "0", "zero", "zero", "zero", (), (), 0, "", "none", True, False),
 }
 AOPS: dict[int, AopInfo] = {
     0: AopInfo("ADD", True, (4, 8), 1),
@@ -157,6 +160,7 @@ REGISTERS: dict[int, RegisterInfo] = {
     0x0040: RegisterInfo("RATE", 0, 0xFFFFFFFFFFFFFFFF),
     0x0048: RegisterInfo("CFGMASTER", 0, 0x7FF),
     0x0050: RegisterInfo("RECALLING", 0, 0x0),
+    0x0060: RegisterInfo("VECTORS", 0, 0x0),
 }
 # Operation of the upper tester: kind of access, what it moves.
 UT_OPS: dict[int, tuple[str, str]] = {

@@ -243,8 +243,14 @@ class Kind(NamedTuple):
     ncr: bool = False
     atomic: bool = False
 
+    @property
+    def free(self) -> bool:
+        """True if fences neither hold it nor wait for it: others may wait for it to pass a fence (D6)."""
+        return self.ncr and not self.order
 
-# Evict is nothing to a fence: Cmp of Evict and WbFull take no part in ordering (5.9).
+
+# Evict is nothing to a fence: Cmp of Evict and WbFull take no part in ordering (5.9). Nor is what the
+# completion of an ordinary NCR may wait for [HSL-NCR-011].
 KINDS: dict[str, Kind] = {
     "load": Kind(_read, Order.LOAD),
     "store": Kind(_store, Order.STORE),
@@ -260,10 +266,10 @@ KINDS: dict[str, Kind] = {
     "ncwrite": Kind(_ncwrite, Order.NCR, ncr=True),
     "ncenq": Kind(_ncenq, Order.NCR, ncr=True),
     "intr": Kind(_intr, Order.NCR, ncr=True),
-    "trans_req": Kind(_translation(0), Order.NCR, ncr=True),
+    "trans_req": Kind(_translation(0), Order(0), ncr=True),
     "trans_inv": Kind(_translation(TRANSLATION_BYTES), Order.NCR, ncr=True),
-    "page_req": Kind(_translation(TRANSLATION_BYTES), Order.NCR, ncr=True),
-    "page_rsp": Kind(_translation(TRANSLATION_BYTES), Order.NCR, ncr=True),
+    "page_req": Kind(_translation(TRANSLATION_BYTES), Order(0), ncr=True),
+    "page_rsp": Kind(_translation(TRANSLATION_BYTES), Order(0), ncr=True),
     "mgmt": Kind(_mgmt, Order.NCR, ncr=True),
     "cfg_read": Kind(_cfg(0), Order.NCR, ncr=True),
     "cfg_write": Kind(_cfg(1), Order.NCR, ncr=True),

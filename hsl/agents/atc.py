@@ -78,12 +78,17 @@ class Translated:
 
 
 class PageGroup:
-    """Pages asked for together; `code` is None until the one PageRsp has come, or a PageReq has failed."""
+    """Pages asked for together; `code` is None until the one PageRsp has come, or a PageReq has failed.
 
-    def __init__(self, number: int, pasid: int, tickets: list[Ticket]) -> None:
+    `last` is the page whose PageReq has not been sent yet, None once it has.
+    """
+
+    def __init__(self, number: int, pasid: int, perms: Perm, last: int) -> None:
         self.number = number
         self.pasid = pasid
-        self.tickets = tickets
+        self.perms = perms
+        self.last: int | None = last
+        self.tickets: list[Ticket] = []
         self.code: PageCode | None = None
         self.err = Err.OK
 
@@ -138,11 +143,24 @@ class Atc:
                 f"ATC: {len(pages)} pages; expected 1..{self._agent.room}, in {GROUP_LIMIT} groups at most"
             )
         number = next(n for n in range(GROUP_LIMIT) if n not in self._groups)
-        group = self._groups[number] = PageGroup(number, pasid, [])
-        for i, page in enumerate(pages):
-            data = PAGE_REQUEST_D0.build({"group": number, "last": int(i == len(pages) - 1)})
-            group.tickets.append(self._ask("page_req", pasid, page, perms, now, data))
+        group = self._groups[number] = PageGroup(number, pasid, perms, pages[-1])
+        for page in pages[:-1]:
+            self._ask_for(group, page, now)
+        self._ask_last(group, now)
         return group
+
+    def _ask_for(self, group: PageGroup, page: int, now: int, last: bool = False) -> None:
+        data = PAGE_REQUEST_D0.build({"group": group.number, "last": int(last)})
+        group.tickets.append(self._ask("page_req", group.pasid, page, group.perms, now, data))
+
+    def _ask_last(self, group: PageGroup, now: int) -> bool:
+        """Send the PageReq with LAST once the others are completed OK. HSL 5.10.3 [HSL-NCR-012]."""
+        before = all(ticket.done and not ticket.err for ticket in group.tickets)
+        if group.last is None or not before or self._agent.full:
+            return False
+        page, group.last = group.last, None
+        self._ask_for(group, page, now, last=True)
+        return True
 
     def _ask(self, kind: str, pasid: int, page: int, perms: Perm, now: int, data: bytes = b"") -> Ticket:
         access = Access(kind, page, data=data, dst=self.config.iommu, pasid=pasid, perms=perms)
@@ -190,6 +208,8 @@ class Atc:
         moved = self._present(now)
         for key, walk in list(self._walks.items()):
             moved |= self._step(key, walk, now)
+        for group in self._groups.values():
+            moved |= self._ask_last(group, now)
         for number in [n for n, group in self._groups.items() if self._failed(group)]:
             del self._groups[number]
         return moved

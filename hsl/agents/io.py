@@ -48,11 +48,11 @@ __all__ = [
     "err_msg",
 ]
 
-# Requests that may wait for the device (5.14 gives NcWrite and Intr no BUSY: they wait in the buffer their
-# credit paid for, and the sender runs out of credits); the node lets no more in (`room`).
+# Requests that may wait for the device (5.14 gives NcWrite no BUSY: it waits in the buffer its credit paid
+# for, and the sender runs out of credits); the node lets no more in (`room`).
 WAITING_LIMIT: Final = 1024
-# Requests of one port that are under way and completed later: RECALL, TransInv, upper tester. One more of
-# these waits in its buffer; nothing else does, and no other port.
+# Requests of one port and opcode that are under way and completed later: RECALL, TransInv, upper tester. One
+# more TransInv or MgmtMsg ends with BUSY, a CfgWrite waits in its buffer; no other port or opcode does.
 LATER_LIMIT: Final = 96
 DEFERRING: Final = frozenset({Op.TransInv, Op.MgmtMsg, Op.CfgWrite})
 # ErrMsg that nobody has looked at; the newest tell enough.
@@ -74,7 +74,7 @@ class IoConfig:
         guid: content of the register GUID; a Node with ports puts that of its first port there
         roles: Role bits of the register ID; a Node puts those of its agents there
         doorbells: doorbells that may wait for the software of the node
-        interrupts: interrupts that may wait for the software of the node
+        vectors: interrupt vectors, each with a slot for one pending interrupt
         queues: address of each shared queue (NcEnq), and the commands that it holds
         waiting: requests that may wait for the device
         master: the only NID that may write registers from the start; None for any
@@ -87,7 +87,7 @@ class IoConfig:
     guid: int = 0
     roles: Role = Role.IOA
     doorbells: int = QUEUE_LIMIT
-    interrupts: int = QUEUE_LIMIT
+    vectors: int = QUEUE_LIMIT
     queues: Mapping[int, int] = field(default_factory=dict)
     waiting: int = WAITING_LIMIT
     master: int | None = None
@@ -112,9 +112,13 @@ def err_msg(
     return Message(Op.ErrMsg, src, dst, len=1, data=d0 + ERR_MSG_D1.build({"addr": addr}))
 
 
-def stream_of(message: Message) -> tuple[int, int, int]:
-    """Return the stream of a request: requests of one stream are served in order. HSL 3.6 O4."""
-    return message.src, message.dst, message.aop
+def stream_of(message: Message) -> tuple[int, int, int] | None:
+    """Return the stream of a request, None for one that is in none: a stream is served in order. HSL 3.6 O4.
+
+    An Intr is in none here, because its sender keeps its order. HSL 5.10 [HSL-NCR-006, HSL-NCR-011].
+    """
+    info = OPCODES[message.op]
+    return (message.src, message.dst, message.aop) if info.order == "stream" and not info.sinks else None
 
 
 class IoAgent:
@@ -122,7 +126,8 @@ class IoAgent:
 
     Requests come in by `receive`, completions leave by `outbox`; `taken` are requests whose buffer is free
     again, `errors` is for the error log: all three are drained by the node, which also calls `poll` when
-    something may have ended. One stream is served in order (O4); a stream that must wait stops no other.
+    something may have ended. One stream is served in order (O4); a stream that must wait stops no other, and
+    nothing stops what sinks. [HSL-NCR-007]
     """
 
     def __init__(self, config: IoConfig, services: Services | None = None, atc: Atc | None = None) -> None:
@@ -130,8 +135,10 @@ class IoAgent:
         self.nid = config.nid
         self._services = services or Alone()
         self._atc = atc
-        self.mmio = Mmio(config.nid, config.address_map, config.doorbells, config.interrupts, config.queues)
-        self.registers = Registers(config.guid, config.roles, config.address_map, self._services)
+        self.mmio = Mmio(config.nid, config.address_map, config.doorbells, config.vectors, config.queues)
+        self.registers = Registers(
+            config.guid, config.roles, config.vectors, config.address_map, self._services
+        )
         if config.master is not None:
             self.registers.set_master(config.master)
         self._management = Management(self._services)
@@ -178,10 +185,9 @@ class IoAgent:
         return rung
 
     def interrupts(self) -> list[Interrupt]:
-        """The interrupts raised since the last call, in order of arrival."""
-        raised = list(self.mmio.interrupts)
+        """The interrupts pending since the last call, one of each vector, the longest pending first."""
+        raised = list(self.mmio.interrupts.values())
         self.mmio.interrupts.clear()
-        self._serve()
         return raised
 
     def commands(self, queue: int, most: int = QUEUE_LIMIT) -> list[Command]:
@@ -205,7 +211,7 @@ class IoAgent:
 
     @property
     def room(self) -> bool:
-        """True if another request may come in."""
+        """True if another request that does not sink may come in."""
         return len(self._waiting) < self.config.waiting
 
     @property
@@ -286,7 +292,9 @@ class IoAgent:
         return message.op == Op.CfgWrite and not self.registers.may_write(message.src)
 
     def _decodes(self, message: Message) -> bool:
-        """True if the address belongs to an MMIO range of this node, a queue or a register."""
+        """True if this node has what is addressed: a vector, an MMIO range, a queue or a register."""
+        if message.op == Op.Intr:
+            return bool(INTR_D0.parse(message.data[:GRANULE_BYTES])["vector"] < self.mmio.vectors)
         if message.op in CFG_OPS:
             good = message.len in OPCODES[message.op].len  # else PROTO, which comes later
             return self.registers.exists(message.addr, data_bytes(message.len) if good else GRANULE_BYTES)
@@ -319,13 +327,16 @@ class IoAgent:
                 self._wait(message)
 
     def _wait(self, message: Message) -> None:
+        stream = stream_of(message)
+        assert stream is not None  # all others sink, or end with BUSY
         self._waiting.append(message)
-        self._stopped.add(stream_of(message))
+        self._stopped.add(stream)
 
     def _begin(self, message: Message) -> bool:
         """Do a request, or see that it is under way; False when it must wait."""
-        full = message.op in DEFERRING and self._full(message.src)
-        answer = None if full else self._answer(message)
+        full = message.op in DEFERRING and self._full(message)
+        busy = Message(Op.Cmp, err=Err.BUSY) if OPCODES[message.op].repeated else None  # [HSL-NCR-009]
+        answer = busy if full else self._answer(message)
         if answer is None:
             return False
         self.taken.append(message)
@@ -342,9 +353,10 @@ class IoAgent:
             return Message(Op.Cmp, err=Err.DATA)
         return self._handlers[message.op](message)
 
-    def _full(self, src: int) -> bool:
-        """True if the port of `src` has LATER_LIMIT requests under way."""
-        return sum(self._services.together(m.src, src) for m, _ in self._later) >= LATER_LIMIT
+    def _full(self, message: Message) -> bool:
+        """True if the port of a message has LATER_LIMIT requests of its opcode under way."""
+        same = (m.src for m, _ in self._later if m.op == message.op)
+        return sum(self._services.together(src, message.src) for src in same) >= LATER_LIMIT
 
     def _end(self, request: Message, answer: Message) -> None:
         """Complete a request that was taken: its TXN is free."""
@@ -388,8 +400,8 @@ class IoAgent:
 
     def _intr(self, message: Message) -> Answer:
         fields = INTR_D0.parse(message.data)
-        taken = self.mmio.interrupt(Interrupt(fields["vector"], fields["data"], message.src))
-        return Message(Op.Cmp) if taken else None
+        self.mmio.interrupt(Interrupt(fields["vector"], fields["data"], message.src))
+        return Message(Op.Cmp)
 
     def _trans_req(self, message: Message) -> Answer:
         iommu = self.config.iommu

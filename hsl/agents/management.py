@@ -16,7 +16,7 @@ COUNTERS_READ = 16  # counters in one answer (5.14)
 COUNTER_BYTES = 4
 LEN_RECORD = 3
 
-Answer = Message | Later | None  # None: it must wait in its buffer
+Answer = Message | Later
 
 
 def refused(err: Err) -> Message:

@@ -10,12 +10,14 @@ from hsl._generated.constants import GRANULE_BYTES, LINE_BYTES, SamType
 from hsl.agents.address_map import AddressMap
 from hsl.errors import ConfigError
 
-__all__ = ["MMIO_LIMIT", "QUEUE_LIMIT", "Command", "Doorbell", "Interrupt", "Mmio"]
+__all__ = ["MMIO_LIMIT", "QUEUE_LIMIT", "VECTORS_LIMIT", "Command", "Doorbell", "Interrupt", "Mmio"]
 
 # Bytes of MMIO of one agent: registers and doorbells; bulk data has its place in memory.
 MMIO_LIMIT: Final = 1 << 20
-# Doorbells, interrupts and commands that the device has not taken yet.
+# Doorbells and commands that the device has not taken yet.
 QUEUE_LIMIT: Final = 256
+# Interrupt vectors of one agent, each with a slot: as many as MSI-X gives a function, for 32 devices.
+VECTORS_LIMIT: Final = 1 << 16
 
 
 class Doorbell(NamedTuple):
@@ -27,7 +29,7 @@ class Doorbell(NamedTuple):
 
 
 class Interrupt(NamedTuple):
-    """An Intr: vector and data (u32 each), and the NID that raised it."""
+    """A pending interrupt: its vector, and data (u32) and source NID of the last Intr of that vector."""
 
     vector: int
     data: int
@@ -43,13 +45,14 @@ class Command(NamedTuple):
 
 
 class Mmio:
-    """The device's side of an I/O agent. ConfigError for more than MMIO_LIMIT, or a queue that is not in it.
+    """The device's side of an I/O agent.
 
-    `queues`: address of each shared queue, and how many commands it holds.
+    `vectors`: interrupt vectors; `queues`: address of each shared queue, and how many commands it holds.
+    Raises ConfigError for more than MMIO_LIMIT or VECTORS_LIMIT, or a queue that is not in the MMIO.
     """
 
     def __init__(
-        self, nid: int, address_map: AddressMap, doorbells: int, interrupts: int, queues: Mapping[int, int]
+        self, nid: int, address_map: AddressMap, doorbells: int, vectors: int, queues: Mapping[int, int]
     ) -> None:
         self.nid = nid
         mine = [e for e in address_map if e.type == SamType.MMIO and nid in e.homes]
@@ -57,9 +60,12 @@ class Mmio:
         if size > MMIO_LIMIT:
             raise ConfigError(f"I/O agent {nid}: {size} bytes of MMIO; expected at most {MMIO_LIMIT}")
         self._files = [(entry.base, bytearray(entry.last + 1 - entry.base)) for entry in mine]
-        self._doorbell_limit, self._interrupt_limit = doorbells, interrupts
+        if not 0 <= vectors <= VECTORS_LIMIT:
+            raise ConfigError(f"I/O agent {nid}: {vectors} vectors; expected 0..{VECTORS_LIMIT}")
+        self._doorbell_limit = doorbells
+        self.vectors = vectors
         self.doorbells: deque[Doorbell] = deque()
-        self.interrupts: deque[Interrupt] = deque()
+        self.interrupts: dict[int, Interrupt] = {}  # the slots that are pending, by vector
         self.queues = {addr: (deque[Command](), limit) for addr, limit in queues.items()}
         for addr, limit in queues.items():
             if addr % LINE_BYTES or not self.covers(addr, LINE_BYTES) or not 0 < limit <= QUEUE_LIMIT:
@@ -101,12 +107,9 @@ class Mmio:
             self.doorbells.append(doorbell)
         return True
 
-    def interrupt(self, interrupt: Interrupt) -> bool:
-        """Take an interrupt; False when there is no room."""
-        if len(self.interrupts) >= self._interrupt_limit:
-            return False
-        self.interrupts.append(interrupt)
-        return True
+    def interrupt(self, interrupt: Interrupt) -> None:
+        """Merge an interrupt into the slot of its vector, where the last data win. HSL 5.10 [HSL-NCR-008]."""
+        self.interrupts[interrupt.vector] = interrupt
 
     def enqueue(self, command: Command) -> bool:
         """Put a command in its queue; False when that is full: nothing happened. HSL 5.10 [HSL-NCR-004]."""

@@ -19,6 +19,7 @@ from hsl._generated.layouts import (
     SAM_BASE,
     SAM_COUNT,
     SAM_STRIDE,
+    VECTORS_D0,
 )
 from hsl._generated.tables import REGISTERS
 from hsl.agents.access_list import decode_acl, encode_acl, losses
@@ -39,17 +40,20 @@ def _word(value: int) -> bytes:
 
 
 class Registers:
-    """The registers of one node: by offset in bytes. `guid`, `roles` fill ID and GUID.
+    """The registers of one node: by offset in bytes. `guid`, `roles`, `vectors` fill ID, GUID and VECTORS.
 
     A reserved register is not there, and one that only a home has not without one.
     """
 
-    def __init__(self, guid: int, roles: int, address_map: AddressMap, services: Services) -> None:
+    def __init__(
+        self, guid: int, roles: int, vectors: int, address_map: AddressMap, services: Services
+    ) -> None:
         self._map = address_map
         self._services = services
         self._values = dict.fromkeys(REGISTERS, 0)
         self._values[Register.ID] = int.from_bytes(MAGIC + bytes([*VERSION, roles]), "little")
         self._values[Register.GUID] = guid
+        self._values[Register.VECTORS] = self._build(VECTORS_D0, count=vectors)
         self._missing = RESERVED if services.has_home else RESERVED | OF_A_HOME
         self._effects: Mapping[str, Callable[[int], Err]] = {
             "FENCE": self._fence,

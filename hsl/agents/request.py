@@ -70,12 +70,12 @@ class RequestAgent:
         self._sends = {cell: Op[action[1]] for cell, action in sends}
         self._outstanding = Outstanding(config.max_txn)
         self._back_off = BackOff()
-        self.set_tu(config.tu)
         known = LOCAL._replace(atomics=config.atomics & atomics.PERFORMED, max_txn=config.max_txn)
         self._peers = Peers(known)
         self._ncr = NcrRequests(
             config.nid, config.ncrs, self._outstanding, self._peers, self.outbox, self.finish
         )
+        self.set_tu(config.tu)
         self._mshrs = 0  # in use
         self._leaving: deque[Request] = deque()  # MSHRs whose CmpAck is in the outbox, in its order
         self._starving = Starving()
@@ -113,13 +113,14 @@ class RequestAgent:
         """
         self._outstanding.t_req = self.config.request_time(tu)
         self._back_off.tu = tu
+        self._ncr.set_tu(tu)
 
     def submit(self, access: Access, now: int, *, collected: bool = True) -> Ticket:
         """Begin an access; a hit is finished on return. ConfigError for an illegal access, or when `full`.
 
         A ticket that is not `collected` is watched by the caller and does not come out of `completions`.
         """
-        check_access(access)
+        kind = check_access(access)
         if self.full:
             raise ConfigError(
                 f"{self.config.pending} accesses are pending or not collected, which is the limit"
@@ -130,7 +131,7 @@ class RequestAgent:
         if self._leaving and self._gone():
             self._collect()
             self._go_on(now)  # what starves came first
-        if self._fence is not None:
+        if self._fence is not None and not kind.free:
             self._held.append(ticket)
         else:
             self._begin(ticket, now)
@@ -177,8 +178,8 @@ class RequestAgent:
         """The time at which `tick` is due, in ns."""
         if self._leaving and self._gone():
             return self._now
-        ends = (self._outstanding.next_deadline(), self._back_off.next_deadline())
-        return min((end for end in ends if end is not None), default=None)
+        parts = (self._outstanding, self._back_off, self._ncr)
+        return min((end for part in parts if (end := part.next_deadline()) is not None), default=None)
 
     def home_lost(self, nid: int, now: int) -> None:
         """Fence node `nid`: its lines go to I, its accesses end with UNREACH, it is not heard (6.2 F6)."""

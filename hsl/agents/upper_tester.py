@@ -68,15 +68,15 @@ class UpperTester:
         self._services = services
         self._held: list[Ticket] = []
 
-    def begin(self, message: Message, now: int) -> Message | Later | None:
-        """Start the access of a record; None when it must wait in its buffer."""
+    def begin(self, message: Message, now: int) -> Message | Later:
+        """Start the access of a record; BUSY when there is no slot for it. HSL 5.14 [HSL-NCR-009]."""
         sub = MGMT_D0.parse(message.data[:8])["sub"]
         agent = self._services.cache(message.dst)
         if sub not in UT_OPS or agent is None:
             return Message(Op.Cmp, err=Err.UNSUP)
         self._held = [ticket for ticket in self._held if not ticket.done]
         if agent.full or len(self._held) >= HELD_LIMIT:
-            return None
+            return Message(Op.Cmp, err=Err.BUSY)
         try:
             access = _access(sub, message.data)
             if sub == UtOp.PROBE:

@@ -11,7 +11,7 @@ from hsl._generated.constants import LINE_BYTES
 from hsl.agents.address_map import PAGE_BYTES
 from hsl.emulator.array_kernels import ARRAY_KERNELS, ArrayJob, Problem
 from hsl.emulator.device import Core, Device, wait_for
-from hsl.emulator.gpu import VECTOR_BYE, VECTOR_DONE
+from hsl.emulator.gpu import GPU_VECTORS, VECTOR_BYE, VECTOR_DONE
 from hsl.emulator.kernels import COMPLETION
 from hsl.emulator.program import Condition, Program
 from hsl.emulator.topology import Topology, gpu_of
@@ -148,13 +148,13 @@ class ArrayCpuDevice(Device):
         self.finished = True
 
     def interrupts(self, vector: int) -> Program[None]:
-        """Wait for one interrupt of each GPU; another than expected, or a second one, is a failed check."""
+        """Wait for one interrupt of each GPU; another than expected, or one of another, is a failed check."""
         self.awaited = f"send interrupt {vector}"
         seen: Counter[tuple[int, int]] = Counter()  # by GPU and vector
         while len({gpu for gpu, _ in seen}) < self.topology.gpus:
             yield Condition(self.io.has_interrupt)
             seen.update((gpu_of(one.src), one.vector) for one in self.io.interrupts())
-        good = seen == {(gpu, vector): 1 for gpu in range(self.topology.gpus)}
+        good = seen == {(gpu, GPU_VECTORS * gpu + vector): 1 for gpu in range(self.topology.gpus)}
         self.checks[f"interrupts_{WAITING[vector]}"] = good
 
     def verify(self, core: Core) -> Program[None]:

@@ -19,10 +19,11 @@ from hsl.emulator.program import Condition, Program
 from hsl.emulator.topology import Topology
 from hsl.errors import TransactionError
 
-__all__ = ["VECTOR_BYE", "VECTOR_DONE", "VECTOR_FAULT", "GpuDevice", "Wavefront"]
+__all__ = ["GPU_VECTORS", "VECTOR_BYE", "VECTOR_DONE", "VECTOR_FAULT", "GpuDevice", "Wavefront"]
 
 LANES = 64
 VECTOR_DONE, VECTOR_BYE, VECTOR_FAULT = 1, 2, 3
+GPU_VECTORS: Final = 4  # vectors of each GPU: interrupts of one vector merge, whoever sent them
 # How an access ends that no node serves: no such address, or memory that is none.
 UNSERVED = frozenset({Err.DECODE, Err.ACCESS, Err.UNSUP})
 SLOT = 8  # bytes of a scratch line that one writer owns
@@ -135,6 +136,10 @@ class GpuDevice(Device):
         self.io = io
         io.write_register(topology.gpu_units_register(index), topology.units)
 
+    def vector(self, what: int) -> int:
+        """Return the vector of this GPU for VECTOR_DONE, VECTOR_BYE or VECTOR_FAULT."""
+        return GPU_VECTORS * self.index + what
+
     def boot(self) -> None:
         """Start the command processor."""
         self.scheduler.spawn("command processor", self.command_processor())
@@ -147,11 +152,11 @@ class GpuDevice(Device):
             bells += self.io.doorbells()
             while bells and bells[0].addr != self.topology.gpu_exit_doorbell(self.index):
                 vector = yield from self.serve(int.from_bytes(bells.pop(0).data, "little"))
-                yield from wait_for(self.core.intr(self.topology.cpu_io, vector, self.jobs))
+                yield from wait_for(self.core.intr(self.topology.cpu_io, self.vector(vector), self.jobs))
             if bells:
                 break
         self.quiescing = True
-        yield from wait_for(self.core.intr(self.topology.cpu_io, VECTOR_BYE))
+        yield from wait_for(self.core.intr(self.topology.cpu_io, self.vector(VECTOR_BYE)))
         self.finished = True
 
     def serve(self, address: int) -> Program[int]:

@@ -10,11 +10,12 @@ from hsl._generated.constants import PROTO_LIMIT, PROTO_WINDOW_TU, ErrorCode, Op
 from hsl.codec.message import Message
 from hsl.engine.error_log import ErrorLog
 from hsl.engine.token_bucket import TokenBucket
+from hsl.link.lanes import LANES, lane_of
 from hsl.link.port import Port
 
 __all__ = ["Gate", "unsent_acks"]
 
-SINKING: Final = (Vc.RSP, Vc.DAT)  # never wait
+ANSWERS: Final = (Vc.RSP, Vc.DAT)  # never wait
 
 
 class Gate:
@@ -23,7 +24,7 @@ class Gate:
     Inbound queues are bounded by the credits that the port advertises (3.5 F5). Outbound ones hold what
     the port has no room for; they are bounded because no message that asks for an answer comes in while
     they are in use: only answers to what is inside already, snoops (one per TSHR and NID) and requests of
-    the local MSHRs can join.
+    the local MSHRs can join. Both have a queue per lane: one per VC, and one of the NCR that sink.
     """
 
     def __init__(self, index: int, port: Port, local: frozenset[int]) -> None:
@@ -36,8 +37,8 @@ class Gate:
         self.sleeper = False  # an access waits until the port has woken from L1
         self.log = ErrorLog()
         self.bucket = TokenBucket()
-        self._inbound: dict[int, deque[Message]] = {vc: deque() for vc in Vc}
-        self._outbound: dict[int, deque[Message]] = {vc: deque() for vc in Vc}
+        self._inbound: dict[int, deque[Message]] = {lane: deque() for lane in LANES}
+        self._outbound: dict[int, deque[Message]] = {lane: deque() for lane in LANES}
         self.waiting = 0  # messages in the inbound queues, to be delivered to agents
         self.kept = 0  # in the outbound queues, to be flushed
         # SRC and DST of the CmpAcks handed in and in no flit yet, in order; as many as the MSHRs of the node.
@@ -82,7 +83,7 @@ class Gate:
         """Take what the port delivered; drop what 6.3 refuses. HSL 6.3 [HSL-SEC-001]."""
         for message in self.port.messages():
             if message.src in self.nids and message.dst in self.local:
-                self._inbound[message.vc].append(message)
+                self._inbound[lane_of(message.op)].append(message)
                 self.waiting += 1
             else:
                 text = f"SRC {message.src} is not of {self.nids} or DST {message.dst} is not here"
@@ -91,16 +92,16 @@ class Gate:
 
     def answers(self) -> list[Message]:
         """All RSP and DAT: they always sink. HSL 5.2 D1, D4 [HSL-TXN-006]."""
-        return self._take(SINKING)
+        return self._take(ANSWERS)
 
-    def asks(self, vcs: Sequence[Vc]) -> list[Message]:
-        """The messages of `vcs`, which ask for an answer, if there is room for answers. HSL 5.2 D2, D3."""
-        return self._take(vcs) if all(self._room(vc) for vc in SINKING) else []
+    def asks(self, lanes: Sequence[int]) -> list[Message]:
+        """The messages of `lanes`, which ask for an answer, if there is room for answers. HSL 5.2 D2, D3."""
+        return self._take(lanes) if all(self._room(vc) for vc in ANSWERS) else []
 
-    def _take(self, vcs: Sequence[Vc]) -> list[Message]:
+    def _take(self, lanes: Sequence[int]) -> list[Message]:
         taken: list[Message] = []
-        for vc in vcs:
-            if queue := self._inbound[vc]:
+        for lane in lanes:
+            if queue := self._inbound[lane]:
                 taken += queue
                 self.waiting -= len(queue)
                 queue.clear()
@@ -126,7 +127,7 @@ class Gate:
     # ---- out
     def send(self, message: Message) -> None:
         """Hand a message to the port, or keep it until the port has room."""
-        self._outbound[message.vc].append(message)
+        self._outbound[lane_of(message.op)].append(message)
         self.kept += 1
         if message.op == Op.CmpAck:
             self._acks.append((message.src, message.dst))
@@ -142,19 +143,19 @@ class Gate:
     def flush(self) -> bool:
         """Move to the port what it has room for; True when something moved."""
         moved = False
-        for vc, queue in self._outbound.items():
-            while queue and self.port.room(vc):
+        for lane, queue in self._outbound.items():
+            while queue and self.port.room(lane):
                 self.port.send(queue.popleft())
                 self.kept -= 1
                 moved = True
         return moved
 
-    def empty(self, vc: int) -> bool:
-        """A message of `vc` would go to the port at once. HSL 6.5."""
-        return self._room(vc)
+    def empty(self, op: int) -> bool:
+        """A message of this opcode would go to the port at once. HSL 6.5."""
+        return self._room(lane_of(op))
 
-    def _room(self, vc: int) -> bool:
-        return not self._outbound[vc] and self.port.room(vc)
+    def _room(self, lane: int) -> bool:
+        return not self._outbound[lane] and self.port.room(lane)
 
     @property
     def idle(self) -> bool:

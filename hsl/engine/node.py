@@ -28,6 +28,7 @@ from hsl.engine.management import NodeServices
 from hsl.engine.own_maps import OwnMaps
 from hsl.errors import ConfigError
 from hsl.link.events import ErrorLogged, Event, LinkDown, LinkUp, PeerGone, StateChanged
+from hsl.link.lanes import SINKING
 from hsl.link.port import Port
 
 __all__ = ["EVENT_LIMIT", "Node", "NodeConfig"]
@@ -313,7 +314,7 @@ class Node:
         batch: list[Inbound] = [(message, None) for message in self._local]
         self._local.clear()
         if waiting := [gate for gate in self._gates if gate.waiting]:
-            asks = [Vc.SNP, Vc.MEM]
+            asks: list[int] = [Vc.SNP, Vc.MEM, SINKING]  # [HSL-NCR-007]
             asks += [Vc.RWD, Vc.REQ] if all(home.room for home in self.homes.values()) else []
             asks += [Vc.NCR] if self.io is None or self.io.room else []
             for gate in waiting:
@@ -381,7 +382,7 @@ class Node:
         if message.dst in self._nids:
             self._local.append(message)
         elif (gate := self._gate(message.dst)) is not None and gate.port.serves(message.vc):
-            if message.op != Op.ErrMsg or gate.empty(message.vc):  # posted: dropped rather than heaped up
+            if message.op != Op.ErrMsg or gate.empty(message.op):  # posted: dropped rather than heaped up
                 gate.send(message)
         elif message.vc in REQUESTS and message.op != Op.ErrMsg:
             err = Err.UNSUP if gate is not None else self._missing(message.dst)  # HSL 3.5 F1

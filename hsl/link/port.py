@@ -6,7 +6,7 @@ time as an argument. At one instant: `receive` first, then PAL events, `tick`, l
 
 from __future__ import annotations
 
-from collections import Counter, deque
+from collections import Counter
 from collections.abc import Callable, Iterator, Mapping
 from typing import Final
 
@@ -22,6 +22,7 @@ from hsl.link.config import CapsResult, PortConfig
 from hsl.link.credit import Arbiter, Credits
 from hsl.link.epoch import links_of
 from hsl.link.events import Event, LinkDown, LinkUp, PeerGone
+from hsl.link.lanes import Lanes, lane_of
 from hsl.link.link import Link
 from hsl.link.loss import Loss
 from hsl.link.timers import NEVER, TIMER_ORDER, TimerSet
@@ -54,8 +55,7 @@ class Port:
         self.links: list[Link] = []
         self._events: list[Event] = []
         self._delivered: list[Message] = []  # capped by the credits of the session
-        self._queues: dict[int, deque[tuple[int, bytes]]] = {int(vc): deque() for vc in Vc}
-        self._waiting = 0  # messages in the queues
+        self._lanes = Lanes(config.queue_cap)  # messages that wait; each is encoded once
         self.timers = TimerSet()
         self.loss = Loss(self)
         self.bond = Bond(self)
@@ -252,9 +252,7 @@ class Port:
         self._unpacker = self.codec.Unpacker()
         self.timers = TimerSet()
         self.timers.scale(*(self.result or self.links[0]).exponents)
-        for queue in self._queues.values():
-            queue.clear()
-        self._waiting = 0
+        self._lanes.clear()
 
     def session_over(self, cause: str, now: int) -> bool:
         """Take the port down, if AM was set; emit LINK_DOWN if LINK_UP was. HSL 3.2.3, code L."""
@@ -300,25 +298,24 @@ class Port:
             raise LinkError("the port is down: no message can be sent")
         if not self.serves(vc):
             raise ConfigError(f"the peer serves no VC {vc}: opcode {message.op:#04x} cannot be sent to it")
-        if not self.room(vc):
+        if not self.room(lane_of(message.op)):
             raise ConfigError(f"{self.config.queue_cap} messages wait on VC {vc}: the queue is full")
         granules = self.codec.encode_message(message)
         if not self._credits.available[vc]:
             self.credit_waits[vc] += 1
-        self._queues[vc].append((message.op, granules))
-        self._waiting += 1
+        self._lanes.put(message.op, granules)
 
     def backlog(self, vc: int) -> int:
         """Messages of `vc` that wait."""
-        return len(self._queues[vc])
+        return self._lanes.backlog(vc)
 
-    def room(self, vc: int) -> bool:
-        """True if a message of `vc` can be queued; never while the port is down."""
-        return self.up and len(self._queues[vc]) < self.config.queue_cap
+    def room(self, lane: int) -> bool:
+        """True if a message of a lane can be queued; never while the port is down."""
+        return self.up and self._lanes.room(lane)
 
     def serves(self, vc: int) -> bool:
         """True if the peer has advertised credits for `vc`; TL ends other requests with UNSUP. HSL 3.5 F1."""
-        return vc in self._queues and self._credits.granted[vc] > 0
+        return 0 < vc <= len(Vc) and self._credits.granted[vc] > 0
 
     def messages(self) -> list[Message]:
         """Messages delivered since the last call, in order. Each holds a credit until it is released.
@@ -339,7 +336,7 @@ class Port:
     @property
     def quiet(self) -> bool:
         """No message waiting or unfinished, no credit returnable."""
-        return not (self._waiting or self._packer.unfinished or self._credits.owed)
+        return not (self._lanes.waiting or self._packer.unfinished or self._credits.owed)
 
     @property
     def idle(self) -> bool:
@@ -406,10 +403,7 @@ class Port:
     @property
     def _eligible(self) -> list[int]:
         """The VCs on which a message waits that has a credit."""
-        if not self._waiting:
-            return []
-        available = self._credits.available
-        return [vc for vc, queue in self._queues.items() if queue and available[vc]]
+        return self._lanes.eligible(self._credits.available, self._credits.granted)
 
     @property
     def has_content(self) -> bool:
@@ -444,9 +438,8 @@ class Port:
         vc = self._arbiter.next(self._eligible)  # F10
         if not vc:
             return b""
-        self._waiting -= 1
+        op, granules = self._lanes.take(vc, self._credits.available[vc], self._credits.granted[vc])
         self._credits.available[vc] -= 1  # F2 [HSL-LNK-027]
-        op, granules = self._queues[vc].popleft()
         self.messages_sent[op] += 1
         return granules
 

@@ -1,7 +1,7 @@
 """The agents a litmus test runs on, and their messages by number: homes, request agents, and devices.
 
 Each location has a home of its own: different lines are independent (HSL 5.4 T5). The device of a thread's
-node has room for one doorbell and one interrupt, so that requests wait there too.
+node has room for one doorbell, so that requests wait there too.
 """
 
 from __future__ import annotations
@@ -9,6 +9,8 @@ from __future__ import annotations
 from collections.abc import Sequence
 
 from hsl._generated.constants import Feature, SamType, Vc
+from hsl._generated.tables import OPCODES
+from hsl.agents.access import STREAMS
 from hsl.agents.address_map import PAGE_BYTES, AddressMap, SamEntry
 from hsl.agents.home import HomeAgent, HomeConfig
 from hsl.agents.io import IoAgent, IoConfig
@@ -74,7 +76,9 @@ class Agents:
             found = self._numbers[message] = len(self.messages)
             self.messages.append(message)
             self.target.append(self._place[message.dst])
-            self.stream.append((-1, message.src, message.dst, message.aop) if message.vc == Vc.NCR else None)
+            # Intr have a queue of their own: their sender keeps the order of their stream [HSL-NCR-006].
+            way = message.aop + (STREAMS if OPCODES[message.op].sinks else 0)
+            self.stream.append((-1, message.src, message.dst, way) if message.vc == Vc.NCR else None)
         return found
 
     def answer(self, at: int, state: int, given: int | Given) -> Answer:
@@ -105,4 +109,4 @@ def _requester(nid: int, ranges: list[SamEntry], sets: int) -> RequestAgent:
 def _device(thread: int) -> IoAgent:
     base, nid = MMIO + thread * PAGE_BYTES, FIRST_DEVICE + thread
     page = SamEntry(base, base + PAGE_BYTES - 1, home=nid, type=SamType.MMIO)
-    return IoAgent(IoConfig(nid=nid, address_map=AddressMap([page]), doorbells=1, interrupts=1))
+    return IoAgent(IoConfig(nid=nid, address_map=AddressMap([page]), doorbells=1))

@@ -12,12 +12,13 @@ from hsl.verify.operation import Operation
 
 __all__ = ["Streams", "interrupt_data"]
 
+VECTORS = 256  # of a device of the stress test
 Stream = tuple[int, int, int]  # SRC, DST, stream
 
 
 def interrupt_data(number: int) -> bytes:
-    """Vector and data of the interrupt of an operation: its number."""
-    return number.to_bytes(GRANULE_BYTES, "little")
+    """Vector and data of the interrupt of an operation: its number, modulo the vectors and whole."""
+    return (number % VECTORS | number << 32).to_bytes(GRANULE_BYTES, "little")
 
 
 def _shows(operation: Operation) -> bool:
@@ -50,7 +51,7 @@ class Streams:
         bells = [
             (int.from_bytes(bell.data, "little") >> NUMBER_SHIFT, bell.src) for bell in device.doorbells()
         ]
-        raised = [(each.vector | each.data << 32, each.src) for each in device.interrupts()]
+        raised = [(each.data, each.src) for each in device.interrupts()]
         seen: dict[Stream, tuple[deque[Operation], deque[Operation]]] = defaultdict(
             lambda: (deque(), deque())
         )

@@ -413,6 +413,14 @@ enum hsl_requirement {
     HSL_REQ_NCR_002,
     HSL_REQ_NCR_003,
     HSL_REQ_NCR_004,
+    HSL_REQ_NCR_005,
+    HSL_REQ_NCR_006,
+    HSL_REQ_NCR_007,
+    HSL_REQ_NCR_008,
+    HSL_REQ_NCR_009,
+    HSL_REQ_NCR_010,
+    HSL_REQ_NCR_011,
+    HSL_REQ_NCR_012,
     HSL_REQ_ATS_001,
     HSL_REQ_ATS_002,
     HSL_REQ_ATS_003,
@@ -622,6 +630,14 @@ enum hsl_requirement {
     "HSL-NCR-002", \
     "HSL-NCR-003", \
     "HSL-NCR-004", \
+    "HSL-NCR-005", \
+    "HSL-NCR-006", \
+    "HSL-NCR-007", \
+    "HSL-NCR-008", \
+    "HSL-NCR-009", \
+    "HSL-NCR-010", \
+    "HSL-NCR-011", \
+    "HSL-NCR-012", \
     "HSL-ATS-001", \
     "HSL-ATS-002", \
     "HSL-ATS-003", \

@@ -31,6 +31,9 @@ class OpInfo(NamedTuple):
     grants: tuple[int, ...]
     feature: int
     right: str
+    order: str
+    sinks: bool
+    repeated: bool
 
 
 class AopInfo(NamedTuple):
@@ -115,7 +118,8 @@ def _opcode_table(spec: Spec) -> Iterator[str]:
         info = (
             o["code"], o["name"], vcs[o["vc"]], o["data"] == "len", tuple(o["len"]), o["be"], o["align"],
             o["x"], o["aop"], tuple(codes[c] for c in o["completion"]), tuple(states[g] for g in o["grants"]),
-            features.get(o.get("feature", ""), 0), o.get("right", ""),
+            features.get(o.get("feature", ""), 0), o.get("right", ""), o.get("order", ""),
+            o.get("sinks", False), o.get("repeated", False),
         )  # fmt: skip
         yield f"    0x{o['code']:02X}: OpInfo{literal(info)},"
     yield "}"

@@ -28,8 +28,6 @@
 #define HSL_MAX_CCNT 31u /* credits that one flit can return */
 #define HSL_ADDRESS_BITS 52u /* bits of a physical address */
 #define HSL_CTL_REPEATS 3u /* times that ERR_FATAL and DISABLE are sent */
-#define HSL_BUSY_PAUSE_TU 64u /* TU before an access that ended BUSY is presented again; each further pause is twice as long */
-#define HSL_BUSY_PAUSE_MOST_TU 4096u /* TU of the longest pause of an access that ended BUSY */
 #define HSL_PM_IDLE_HOLDOFF_TU 256u /* TU for which pm_idle is ignored after PM_NAK */
 #define HSL_STORM_LIMIT 65u /* RETRAIN_REQ and empty NAKs in a window that end the link */
 #define HSL_STORM_WINDOW_TU 4096u /* TU after which STORM is cleared */
@@ -329,6 +327,7 @@ enum hsl_register {
     HSL_REGISTER_RATE = 0x40, /* 31:0 messages per 1024 TU, 63:32 bucket size; 0 = off */
     HSL_REGISTER_CFGMASTER = 0x48, /* 9:0 NID, 10 on: CfgWrite of any other SRC ends with ERR=ACCESS */
     HSL_REGISTER_RECALLING = 0x50, /* 31:0 lines that RECALL has still to take */
+    HSL_REGISTER_VECTORS = 0x60, /* 31:0 interrupt vectors; an Intr of another VECTOR ends with ERR=DECODE */
 };
 
 /* err_msg: values of 8 bits. */
@@ -597,6 +596,10 @@ enum hsl_ra_state {
 /* RECALLING_D0, 8 bytes. */
 #define HSL_RECALLING_D0_LINES_SHIFT 0u /* lines that RECALL has still to take */
 #define HSL_RECALLING_D0_LINES_MASK 0x00000000FFFFFFFFull
+
+/* VECTORS_D0, 8 bytes. */
+#define HSL_VECTORS_D0_COUNT_SHIFT 0u /* vectors 0..COUNT - 1 are there */
+#define HSL_VECTORS_D0_COUNT_MASK 0x00000000FFFFFFFFull
 
 /* INTR_D0, 8 bytes. */
 #define HSL_INTR_D0_VECTOR_SHIFT 0u /* which interrupt */

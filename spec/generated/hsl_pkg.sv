@@ -26,8 +26,6 @@ package hsl_pkg;
   localparam logic [31:0] MAX_CCNT = 32'd31; // credits that one flit can return
   localparam logic [31:0] ADDRESS_BITS = 32'd52; // bits of a physical address
   localparam logic [31:0] CTL_REPEATS = 32'd3; // times that ERR_FATAL and DISABLE are sent
-  localparam logic [31:0] BUSY_PAUSE_TU = 32'd64; // TU before an access that ended BUSY is presented again; each further pause is twice as long
-  localparam logic [31:0] BUSY_PAUSE_MOST_TU = 32'd4096; // TU of the longest pause of an access that ended BUSY
   localparam logic [31:0] PM_IDLE_HOLDOFF_TU = 32'd256; // TU for which pm_idle is ignored after PM_NAK
   localparam logic [31:0] STORM_LIMIT = 32'd65; // RETRAIN_REQ and empty NAKs in a window that end the link
   localparam logic [31:0] STORM_WINDOW_TU = 32'd4096; // TU after which STORM is cleared
@@ -326,7 +324,8 @@ package hsl_pkg;
     REGISTER_RECALL = 7'h30, // D0 first, D1 last address: take back the lines of a quiesced range
     REGISTER_RATE = 7'h40, // 31:0 messages per 1024 TU, 63:32 bucket size; 0 = off
     REGISTER_CFGMASTER = 7'h48, // 9:0 NID, 10 on: CfgWrite of any other SRC ends with ERR=ACCESS
-    REGISTER_RECALLING = 7'h50 // 31:0 lines that RECALL has still to take
+    REGISTER_RECALLING = 7'h50, // 31:0 lines that RECALL has still to take
+    REGISTER_VECTORS = 7'h60 // 31:0 interrupt vectors; an Intr of another VECTOR ends with ERR=DECODE
   } register_e;
 
   // err_msg
@@ -569,6 +568,11 @@ package hsl_pkg;
     logic [31:0] zero_32; // 63:32 sent 0
     logic [31:0] lines; // 31:0 lines that RECALL has still to take
   } recalling_d0_t;
+
+  typedef struct packed { // 8 bytes
+    logic [31:0] zero_32; // 63:32 sent 0
+    logic [31:0] count; // 31:0 vectors 0..COUNT - 1 are there
+  } vectors_d0_t;
 
   typedef struct packed { // 8 bytes
     logic [31:0] data; // 63:32 its data

@@ -5,13 +5,15 @@ from __future__ import annotations
 import pytest
 
 from hsl._generated.constants import Aop, Err, St
+from hsl._generated.tables import OPCODES
 from hsl.agents.access import KINDS, Access, Order
 from tests.support.agents import NEW, OTHER, A, complete, drain, holding, load, names
 
 T_REQ = 1000
 IO = 1  # an I/O agent
 WORD = bytes(8)
-# What each coherent kind is to a fence (5.9): a flush writes, an eviction is nothing.
+TRANSLATION = ("trans_req", "page_req", "page_rsp")
+# What each kind is to a fence (5.9), if not an NCR: a flush writes, an eviction and translation are nothing.
 PARTS = {
     "load": Order.LOAD,
     "store": Order.STORE,
@@ -23,6 +25,7 @@ PARTS = {
     "atomic_load": Order.LOAD | Order.STORE,
     "atomic_store": Order.STORE,
     "flush": Order.STORE,
+    **dict.fromkeys(TRANSLATION, Order(0)),
 }
 # An access of each kind that has to wait for a message: what is not here is an NCR without data.
 ACCESSES = {
@@ -84,3 +87,21 @@ def test_a_fence_ends_after_a_flush_that_was_reported(held: St, sent: str) -> No
     later = one.submit(Access("fence"), T_REQ + 1)
     assert (fence.done, later.done) == (True, True), f"5.9 F1: the Cmp of {sent} ends what a fence waits for"
     assert one.idle
+
+
+@pytest.mark.parametrize("kind", TRANSLATION)
+def test_a_fence_does_not_hold_translation(kind: str) -> None:
+    """Translation passes a fence that waits for an NcWrite, which its target may complete only after it.
+
+    HSL 5.2 D6, 5.10 [HSL-NCR-010, HSL-NCR-011].
+    """
+    one = holding(A, St.M)
+    one.submit(ACCESSES["ncwrite"], 0)
+    drain(one)
+    fence = one.submit(Access("fence"), 0)
+    one.submit(ACCESSES[kind], 0)
+    sent = drain(one)
+    assert [OPCODES[message.op].order for message in sent] == ["translation"]
+    assert not fence.done
+    complete(one, sent[0], St.I, err=Err.ACCESS)
+    assert not fence.done

@@ -41,6 +41,7 @@ MAP = AddressMap(
     ]
 )
 EIGHT = b"12345678"
+INTR = bytes([5, 0, 0, 0, 6, 0, 0, 0])  # vector 5, data 6
 
 
 class Rig:
@@ -58,7 +59,7 @@ class Rig:
         if op in (Op.NcRead, Op.NcWrite):
             fields = {"addr": MMIO} | fields
         if op in (Op.NcWrite, Op.Intr, Op.CfgWrite):
-            fields = {"data": EIGHT} | fields
+            fields = {"data": INTR if op == Op.Intr else EIGHT} | fields
         self.io.receive(Message(op, src=src, **({"dst": NID, "txn": self.txn} | fields)), 0, viral)
         return self.sent()
 
@@ -107,7 +108,7 @@ def test_doorbells_and_interrupts_come_in_order() -> None:
     rig.send(Op.NcWrite, addr=MMIO + 8)
     rig.send(Op.NcWrite, B, addr=MMIO, be=0xFF)
     rig.send(Op.NcWrite, addr=MMIO, be=0x7F)
-    rig.send(Op.Intr, data=(5).to_bytes(4, "little") + (6).to_bytes(4, "little"))
+    rig.send(Op.Intr)
     assert rig.io.has_doorbell()
     assert rig.io.has_interrupt()
     assert rig.io.doorbells() == [Doorbell(MMIO + 8, EIGHT, A), Doorbell(MMIO, EIGHT, B)]
@@ -119,37 +120,35 @@ def test_doorbells_and_interrupts_come_in_order() -> None:
 def test_full_queues_complete_later_and_stop_only_their_stream() -> None:
     """A full queue completes nothing until the device takes from it; its stream waits in order, others go on.
 
-    HSL 3.6 O4, 5.14 [HSL-NCR-002].
+    HSL 3.6 O4, 5.14.
     """
-    rig = Rig(doorbells=1, interrupts=1)
+    rig = Rig(doorbells=1)
     assert len(rig.send(Op.NcWrite, aop=4)) == 1
     assert rig.send(Op.NcWrite, aop=4, addr=MMIO + 8) == []
-    assert rig.send(Op.Intr, aop=4) == []  # behind the doorbell of its stream
-    assert len(rig.send(Op.Intr, aop=5)) == 1
-    assert rig.send(Op.Intr, aop=5) == []
+    assert rig.send(Op.NcRead, aop=4) == []  # behind the doorbell of its stream
+    assert len(rig.send(Op.NcWrite, aop=5, len=1, data=bytes(16))) == 1
+    assert rig.send(Op.NcWrite, aop=5) == []
     assert len(rig.send(Op.NcRead, B, aop=4)) == 1
     assert len(rig.io.taken) == 3
     assert not rig.io.idle
     assert [bell.addr for bell in rig.io.doorbells()] == [MMIO]
-    assert len(rig.sent()) == 1
-    assert len(rig.io.interrupts()) == 1
-    assert len(rig.sent()) == 1
+    assert len(rig.sent()) == 2
     assert [bell.addr for bell in rig.io.doorbells()] == [MMIO + 8]
-    assert len(rig.io.interrupts()) == 1
     assert len(rig.sent()) == 1
+    assert len(rig.io.doorbells()) == 1
     assert rig.io.idle
 
 
 def test_room_ends_with_the_cap_of_waiting_requests() -> None:
     """`room` is gone when `waiting` requests wait, and what they carry is dropped with their node."""
-    rig = Rig(interrupts=1, waiting=2)
+    rig = Rig(doorbells=1, waiting=2)
     for src in (A, A, B):
         assert rig.io.room
-        rig.send(Op.Intr, src)
+        rig.send(Op.NcWrite, src)
     assert rig.io.room is False
     rig.io.lost(A)
     assert [m.src for m in rig.io.taken] == [A, A]
-    assert [i.src for i in rig.io.interrupts() + rig.io.interrupts()] == [A, B]
+    assert [bell.src for bell in rig.io.doorbells() + rig.io.doorbells()] == [A, B]
 
 
 def test_errors_are_capped() -> None:
@@ -184,6 +183,7 @@ def test_mmio_is_capped() -> None:
         (Op.NcRead, {"addr": MMIO + 8, "len": 1}, "PROTO"),
         (Op.NcWrite, {"be": 0x100}, "PROTO"),
         (Op.Intr, {"len": 1, "data": bytes(16)}, "PROTO"),
+        (Op.Intr, {"data": bytes([0, 1]) + bytes(6)}, "DECODE"),  # vector 256
         (Op.NcRead, {"addr": MMIO + 2 * PAGE}, "ACCESS"),
         (Op.NcWrite, {"poison": 1}, "DATA"),
         (Op.Intr, {"poison": 1}, "DATA"),
@@ -212,7 +212,7 @@ def test_poisoned_data_are_used_for_nothing(op: int) -> None:
     iommu = Iommu()
     rig = Rig(queues={MMIO: 1}, iommu=iommu)
     size = OPCODES[op].len[0]
-    fields: dict[str, Any] = {"len": size, "data": b"\1" * (8 << size), "poison": 1}
+    fields: dict[str, Any] = {"len": size, "data": b"\1\0\0\0" * (2 << size), "poison": 1}
     fields["addr"] = {Op.CfgWrite: Register.ERRDST, Op.NcWrite: MMIO, Op.NcEnq: MMIO}.get(Op(op), 0)
     done = rig.send(op, **fields)
     assert [Err(message.err).name for message in done] == ([] if op == Op.ErrMsg else ["DATA"])
@@ -253,9 +253,9 @@ def test_features_that_were_not_negotiated(op: Op) -> None:
 )
 def test_the_first_check_that_applies(fields: dict[str, Any], err: str) -> None:
     """Address, form, right N, VIRAL, TXN: each goes before the next, from a VIRAL port too. HSL 5.14."""
-    rig = Rig(interrupts=1)
-    rig.send(Op.Intr)
-    rig.send(Op.Intr, txn=3)  # waits, so its TXN is in use
+    rig = Rig(doorbells=1)
+    rig.send(Op.NcWrite)
+    rig.send(Op.NcWrite, txn=3)  # waits, so its TXN is in use
     rig.sent()
     (done,) = rig.send(Op.NcWrite, viral=True, **fields)
     assert Err(done.err).name == err
@@ -272,10 +272,10 @@ def test_viral_port() -> None:
 
 def test_txn_in_use_or_too_large_is_dropped() -> None:
     """A TXN that waits or is above the negotiated number: dropped with PROTO, no completion. HSL 5.4 T15."""
-    rig = Rig(interrupts=1)
+    rig = Rig(doorbells=1)
     rig.io.attach(range(B, B + 1), Negotiated(0, 0, 8, 52))
-    rig.send(Op.Intr)
-    rig.send(Op.Intr, txn=3)
+    rig.send(Op.NcWrite)
+    rig.send(Op.NcWrite, txn=3)
     assert rig.send(Op.NcRead, txn=3) == []
     assert rig.send(Op.NcRead, B, txn=8) == []
     assert [code for code, _, _ in rig.io.errors] == [ErrorCode.PROTO] * 2

@@ -157,36 +157,39 @@ def test_upper_tester_ncr_goes_where_it_says() -> None:
 
 
 def test_upper_tester_holds_64() -> None:
-    """The 65th record waits in its buffer until one of the 64 accesses has ended. HSL 5.14."""
+    """The 65th record ends with BUSY until one of the 64 accesses has ended. HSL 5.14 [HSL-NCR-009]."""
     services = Shown()
     rig = Rig(services=services)
-    for i in range(HELD_LIMIT + 1):
-        rig.send(Op.MgmtMsg, **ut(UtOp.NCREAD, addr=8 * i, dst=40))
-    assert len(rig.io.taken) == HELD_LIMIT
+    for i in range(HELD_LIMIT):
+        assert rig.send(Op.MgmtMsg, **ut(UtOp.NCREAD, addr=8 * i, dst=40)) == []
+    assert rig.err(Op.MgmtMsg, **ut(UtOp.NCREAD, dst=40)) == "BUSY"
+    assert len(rig.io.taken) == HELD_LIMIT + 1
     first = drain(services.agent)[0]
     services.agent.receive(Message(Op.Cmp, 40, FIRST, first.txn, err=Err.DECODE), 0)
     rig.io.poll(0)
     (done,) = rig.sent()
     assert answered(done)["status"] == Err.DECODE
-    assert len(rig.io.taken) == HELD_LIMIT + 1
+    assert rig.send(Op.MgmtMsg, **ut(UtOp.NCREAD, dst=40)) == []
+    assert len(rig.io.taken) == HELD_LIMIT + 2
 
 
 def test_what_ends_later_is_capped_by_port() -> None:
-    """LATER_LIMIT requests of one port may be under way; the next waits, other ports and requests go on.
+    """LATER_LIMIT requests of one port and opcode may be under way; the next ends with BUSY, others go on.
 
-    HSL 6.3.
+    HSL 6.3 [HSL-NCR-009].
     """
     services = Shown()
     services.together = lambda one, other: one == other  # type: ignore[method-assign]
     rig = Rig(services=services)
     never = Later(lambda now: None)
     rig.io._management.serve = lambda message, tested, now: never  # type: ignore[method-assign,assignment]
-    for _ in range(LATER_LIMIT + 1):
-        rig.send(Op.MgmtMsg, **record(MgmtType.LOG))
-    assert len(rig.io.taken) == LATER_LIMIT
-    assert rig.send(Op.NcWrite, A, aop=1) != []
-    rig.send(Op.MgmtMsg, 3, **record(MgmtType.LOG))
-    assert [message.src for message in rig.io.taken[LATER_LIMIT:]] == [A, 3]
+    for _ in range(LATER_LIMIT):
+        assert rig.send(Op.MgmtMsg, **record(MgmtType.LOG)) == []
+    assert rig.err(Op.MgmtMsg, **record(MgmtType.LOG)) == "BUSY"
+    assert rig.err(Op.NcWrite) == "OK"
+    assert rig.err(Op.TransInv, data=bytes(8)) == "OK"
+    assert rig.send(Op.MgmtMsg, 3, **record(MgmtType.LOG)) == []
+    assert len(rig.io.taken) == LATER_LIMIT + 4
 
 
 @given(st.binary(min_size=64, max_size=64), st.sampled_from([*MgmtType, 0, 0xFF]))
@@ -201,14 +204,14 @@ def test_any_record_is_served_or_refused(data: bytes, kind: int) -> None:
     assert all(done.op in (Op.Cmp, Op.CmpData) for done in sent)
 
 
-def test_full_upper_tester_waits() -> None:
-    """An agent that takes no more accesses makes the record wait, not fail."""
+def test_full_upper_tester_is_busy() -> None:
+    """A record for an agent that takes no more accesses ends with BUSY. [HSL-NCR-009]."""
     services = Shown()
     services.agent = agent(pending=1)
     load = services.agent.submit(Access("load", LINE, 8), 0)
     rig = Rig(services=services)
-    assert rig.send(Op.MgmtMsg, **ut(UtOp.LOAD, addr=LINE)) == []
-    assert rig.io.taken == []
+    assert rig.err(Op.MgmtMsg, **ut(UtOp.LOAD, addr=LINE)) == "BUSY"
+    assert len(rig.io.taken) == 1
     assert not load.done
 
 

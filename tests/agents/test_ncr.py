@@ -18,11 +18,11 @@ def test_ncr_messages() -> None:
     one.submit(load(A), 0)
     one.submit(Access("ncwrite", 0x100, 8, b"doorbell", dst=1, stream=3), 0)
     read = one.submit(Access("ncread", 0x106, 2, dst=1), 0)
-    one.submit(Access("intr", 0, 8, b"\1\0\0\0\2\0\0\0", dst=1, stream=3), 0)
+    one.submit(Access("intr", 0, 8, b"\1\0\0\0\2\0\0\0", dst=1, stream=4), 0)
     _, write, small, intr = drain(one)
     assert write == Message(Op.NcWrite, FIRST, 1, 1, 0, 0x100, None, b"doorbell", aop=3)
     assert small == Message(Op.NcRead, FIRST, 1, 2, 0, 0x100, 0b11000000)
-    assert intr == Message(Op.Intr, FIRST, 1, 3, 0, 0, None, b"\1\0\0\0\2\0\0\0", aop=3)
+    assert intr == Message(Op.Intr, FIRST, 1, 3, 0, 0, None, b"\1\0\0\0\2\0\0\0", aop=4)
     one.receive(Message(Op.CmpData, 1, FIRST, 2, len=0, data=bytes(6) + b"ok"), 4)
     assert read.result() == b"ok"
 
@@ -131,13 +131,19 @@ def test_silent_targets_leave_txns_for_others(max_txn: int) -> None:
     assert len(drain(one)) == max(1, max_txn // 4)
 
 
-@pytest.mark.parametrize("max_txn", [2, 4, 5])
+@pytest.mark.parametrize("max_txn", [3, 4, 5])
 def test_silent_targets_leave_a_txn_for_coherent_requests(max_txn: int) -> None:
-    """NCR to as many silent targets as there are TXNs leave one, and a load takes it. HSL 5.11, 6.3."""
+    """NCR to as many silent targets as there are TXNs leave two, for an NCR that sinks and for a load.
+
+    HSL 5.11, 6.3 [HSL-NCR-005].
+    """
     one = agent(ncrs=16, max_txn=max_txn)
     for dst in range(1, max_txn + 2):
         one.submit(Access("ncwrite", 0, 8, bytes(8), dst=dst), 0)
-    assert len(drain(one)) == max_txn - 1, "6.3: NCR hold all TXNs but one"
+    assert len(drain(one)) == max_txn - 2, "6.3: ordinary NCR hold all TXNs but two"
+    for dst in (max_txn + 2, max_txn + 3):
+        one.submit(Access("trans_req", 0, dst=dst), 0)
+    assert len(drain(one)) == 1, "6.3: NCR hold all TXNs but one"
     read = one.submit(load(A), 0)
     (request,) = drain(one)
     assert (request.op, request.txn) == (Op.ReadShared, max_txn - 1)

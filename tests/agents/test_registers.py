@@ -66,7 +66,7 @@ class Recorder(Alone):
 
 def registers() -> tuple[Registers, Recorder, AddressMap]:
     services, amap = Recorder(), AddressMap([SamEntry(0, PAGE - 1)])
-    return Registers(7, 0, amap, services), services, amap
+    return Registers(7, 0, 32, amap, services), services, amap
 
 
 def word(value: int) -> bytes:

@@ -10,7 +10,7 @@ from hsl.agents.mmio import Interrupt
 from hsl.emulator import ArrayCpuDevice, Topology
 from hsl.emulator.array_kernels import ARRAY_KERNELS, BLOCK, ArrayJob, ArrayKernel
 from hsl.emulator.array_run import ArrayRun
-from hsl.emulator.gpu import VECTOR_DONE
+from hsl.emulator.gpu import GPU_VECTORS, VECTOR_DONE
 from hsl.emulator.topology import gpu_nids
 from hsl.errors import ConfigError
 from hsl.transport.base import Place
@@ -110,10 +110,10 @@ def test_one_gpu_does_not_speak_for_another() -> None:
     waiting = cpu.interrupts(VECTOR_DONE)
     next(waiting)
     first, second = (gpu_nids(gpu).start + 3 for gpu in range(2))
-    for src in (first, first):
-        cpu.io.mmio.interrupt(Interrupt(VECTOR_DONE, 0, src))
+    for vector in (VECTOR_DONE, GPU_VECTORS + VECTOR_DONE):
+        cpu.io.mmio.interrupt(Interrupt(vector, 0, first))
     waiting.send(None)
-    cpu.io.mmio.interrupt(Interrupt(VECTOR_DONE, 0, second))
+    cpu.io.mmio.interrupt(Interrupt(GPU_VECTORS + VECTOR_DONE, 0, second))
     with pytest.raises(StopIteration):
         waiting.send(None)
     assert cpu.checks == {"interrupts_done": False}

@@ -20,6 +20,7 @@ from hsl._generated.constants import (
     Vc,
 )
 from hsl._generated.tables import OPCODES
+from hsl.agents.access import Access
 from hsl.codec.checks import unused
 from hsl.engine.node import Node
 from tests.engine.wires import DEVICE, HOST, MMIO, TU_EXPONENT, Peer, Wire, node
@@ -258,7 +259,7 @@ def test_snoops_are_answered_while_requests_have_no_credit() -> None:
     for i in range(1, 9):
         node.load(2, DEVICE + 64 * i, 8, meeting.wire.now)
         node.atomic(3, Aop.ADD, DEVICE + 64 * (i + 16), 8, ONE, meeting.wire.now)
-        node.intr(3, 17, i, i, meeting.wire.now)
+        node.agents[3].submit(Access("ncwrite", MMIO, 8, ONE, dst=17), meeting.wire.now)
     meeting.rest(60)
     assert all(node.ports[0].backlog(vc) > 0 for vc in (Vc.REQ, Vc.RWD, Vc.NCR))
     began = meeting.wire.now

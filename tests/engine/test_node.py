@@ -2,14 +2,16 @@
 
 from __future__ import annotations
 
+from dataclasses import replace
 from random import Random
 from typing import Any
 
 import pytest
 
-from hsl._generated.constants import LINE_BYTES, Aop, Err, ErrorCode, LinkState, Op, Register, Role
+from hsl._generated.constants import LINE_BYTES, Aop, Err, ErrorCode, LinkState, Op, Register, Role, Vc
 from hsl.agents.access import Access, Ticket
 from hsl.agents.home import HomeConfig
+from hsl.agents.io import IoConfig
 from hsl.agents.memory import Memory
 from hsl.agents.request_config import RequestConfig
 from hsl.engine.node import EVENT_LIMIT, Node, NodeConfig
@@ -96,6 +98,28 @@ def test_mmio_and_interrupts_both_ways(wire: Wire) -> None:
         assert me.io is not None
         assert len(me.io.doorbells()) == 1
     wire.quiesce()
+
+
+def test_doorbells_that_nobody_takes_stop_no_interrupt() -> None:
+    """With all that ordinary NCR may use of the credits, and no room at the I/O agent, an Intr is completed.
+
+    HSL 3.5 F2, 5.10 [HSL-NCR-005, HSL-NCR-007].
+    """
+    config = node(0, credits={Vc.NCR: 4}).config
+    full = Node(replace(config, io=IoConfig(nid=1, address_map=MAP, doorbells=1, waiting=1)))
+    wire = Wire(full, node(16))
+    wire.connect()
+    _, right = ends(wire)
+    for stream in range(8):
+        access = Access("ncwrite", MMIO, 8, b"ringring", dst=1, stream=stream)
+        right.submit(18, access, wire.now)
+    wire.run(lambda: right.ports[0].backlog(Vc.NCR) == 4)
+    assert full.io is not None
+    assert not full.io.room
+    for vector in range(8):
+        done(wire, right.intr(19, 1, vector, 0, wire.now))
+    assert right.ports[0].backlog(Vc.NCR) == 4
+    assert len(full.io.interrupts()) == 8
 
 
 @pytest.mark.parametrize("seed", [1, 2, 3])

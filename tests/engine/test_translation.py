@@ -236,12 +236,20 @@ def test_refused_pages_end_the_access(code: int, err: Err) -> None:
     assert access.err == err
 
 
-def test_busy_host_ends_the_access_with_busy() -> None:
-    """A PageReq that finds the host's queue full ends with BUSY, and so do the accesses. HSL 5.10."""
-    system = System(queue=0, page_requests=True)
-    assert system.do("load", VA).err == Err.BUSY
-    assert not system.iommu.page_requests()
-    assert system.do("load", VA).err == Err.BUSY  # the group is free again
+def test_a_page_request_that_finds_no_slot_is_presented_again() -> None:
+    """A PageReq that finds the host's queue full is repeated until software has taken what is in it.
+
+    HSL 5.10.3 [HSL-NCR-009].
+    """
+    system = System(queue=2, page_requests=True)
+    first, second = (system.begin("load", VA + PAGE * at) for at in range(2))
+    system.wire.run(lambda: bool(system.gpu.agents[GPU_AGENT]._ncr._paused))
+    assert not first.done
+    (taken,) = system.iommu.page_requests()
+    system.wire.run(lambda: bool(system.iommu._requests))
+    (other,) = system.iommu.page_requests()
+    assert {taken.page, other.page} == {PAGE_OF_VA, PAGE_OF_VA + 1}
+    assert not second.done
 
 
 def test_loss_of_the_host_ends_walks_and_forgets_translations() -> None:
@@ -328,10 +336,14 @@ def test_host_that_answers_retry_for_ever() -> None:
 
 
 def test_groups_of_pages() -> None:
-    """Several pages make a group: its last PageReq says so, one PageRsp answers it. [HSL-ATS-003]."""
+    """Several pages make a group: its last PageReq says so, one PageRsp answers it.
+
+    HSL 5.10.3 [HSL-ATS-003, HSL-NCR-012].
+    """
     system = System()
     group = system.atc.request_pages(PASID, [1, 2, 3], Perm.R, system.wire.now)
-    system.wire.run(lambda: all(ticket.done for ticket in group.tickets))
+    assert [ticket.access.addr for ticket in group.tickets] == [1, 2], "LAST before the others are completed"
+    system.wire.run(lambda: len(group.tickets) == 3 and group.tickets[2].done)
     assert [(r.page, r.group, r.last) for r in system.iommu.page_requests()] == [
         (1, group.number, False),
         (2, group.number, False),

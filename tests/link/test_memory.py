@@ -12,6 +12,7 @@ import pytest
 from hsl._generated.constants import CTL_REPEATS, ErrorCode, FlitType, LinkState, Op, Vc
 from hsl._generated.tables import LINK_ROWS
 from hsl.codec.flit import Flit
+from hsl.codec.message import Message
 from hsl.link import PortConfig
 from hsl.link.epoch import ReceiveEpoch, TransmitEpoch
 from hsl.link.port import EVENT_CAP, Port
@@ -39,8 +40,8 @@ CAPS: dict[str, Cap] = {
     "Loss._pairs": lambda c: c.links,
     "Loss._ended": lambda c: c.links,
     "Port.links": lambda c: c.links,
-    "Port._queues": lambda c: len(Vc),
-    "Port._queues[]": lambda c: c.queue_cap,
+    "Lanes._queues": lambda c: len(Vc) + 1,
+    "Lanes._queues[]": lambda c: c.queue_cap,
     "Port._delivered": lambda c: sum(c.advertised(c.vc_mask)),
     "Port._events": lambda c: EVENT_CAP,
     "PortConfig.credits": lambda c: len(Vc),
@@ -118,6 +119,8 @@ def delivered() -> Scene:
     scene.devices[0].taking = False
     scene.call(lambda _: flood(scene, scene.peer.port, 100), PEER)
     scene.wait(64 * TU)
+    scene.call(lambda _: scene.peer.port.send(Message(Op.TransReq, 1, 17, len=1)), PEER)  # by the last credit
+    scene.wait(64 * TU)
     return scene
 
 
@@ -161,7 +164,7 @@ def lost_links() -> Scene:
 
 FULL: dict[str, tuple[Callable[[], Scene], tuple[str, ...]]] = {
     "window": (replay_buffer, ("ReplaySender.buffer", "ReplaySender.labels")),
-    "queue_cap": (queues, ("Port._queues[]",)),
+    "queue_cap": (queues, ("Lanes._queues[]",)),
     "credits": (delivered, ("Port._delivered",)),
     "CTL_REPEATS": (farewell, ("Link.urgent",)),
     "links": (lost_links, ("TransmitEpoch.lost", "ReceiveEpoch.frozen")),

@@ -85,6 +85,7 @@ WORDS = (  # document, table, key, legal words
     ("opcodes", "opcode", "be", "0 1 any"),
     ("opcodes", "opcode", "align", "line data atomic zero none"),
     ("opcodes", "opcode", "aop", "zero atomic stream"),
+    ("opcodes", "opcode", "order", "stream translation management none"),
     ("ctl", "caps.fields", "rule", "version highest guid min nack max slow bits security result zero"),
     ("address_map", "register", "access", "RO RW"),
     ("non_coherent", "ut_op", "moves", "none write line operand read intr"),
@@ -171,6 +172,8 @@ def _opcode(spec: Spec, opcode: Row) -> Iterator[Refusal]:
     for length in opcode["len"]:
         if length > 3:
             yield opcode.refuse(f"{name}: LEN {length} does not fit 2 bits", "len")
+    if ("order" in opcode) != (opcode["vc"] == "NCR"):
+        yield opcode.refuse(f"{name}: order is for the opcodes of NCR, all of them", "name")
     yield from _uses(spec, opcode)
     carriers = {o["name"] for o in spec.rows("opcodes", "opcode") if o["vc"] in ("RSP", "DAT")}
     for completion in opcode["completion"]:

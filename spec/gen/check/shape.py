@@ -34,7 +34,8 @@ SHAPES: dict[str, str] = {
     "opcodes": "x_use:tables opcode:tables",
     "opcodes.x_use": "name:str mask:int",
     "opcodes.opcode": "code:int name:str vc:str data:str len:ints be:str align:str x:str aop:str "
-    "uses:strs? completion:strs grants:strs feature:str? right:str? section:str text:str",
+    "order:str? sinks:bool? repeated:bool? uses:strs? completion:strs grants:strs feature:str? right:str? "
+    "section:str text:str",
     "atomics": "aop:tables size:tables float:tables",
     "atomics.aop": "code:int name:str store:bool sizes:ints class:str text:str",
     "atomics.size": "code:int bytes:int",

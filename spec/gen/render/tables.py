@@ -67,6 +67,22 @@ def opcodes(spec: Spec, arguments: tuple[str, ...]) -> Iterator[str]:
     yield from table("OP | name | VC | LEN | data | BE | ADDR | completion | grants | meaning", rows)
 
 
+def ncr_classes(spec: Spec, arguments: tuple[str, ...]) -> Iterator[str]:
+    """Render the NCR: the order class of each, whether it sinks, and whether it is repeated after BUSY."""
+    none(arguments)
+    rows = (
+        (
+            o["name"],
+            o["order"],
+            "yes" if o.get("sinks") else "-",
+            "yes" if o.get("repeated") else "-",
+        )
+        for o in spec.rows("opcodes", "opcode")
+        if "order" in o
+    )
+    yield from table("OP | order class | sinks | repeated after BUSY", rows)
+
+
 def vcs(spec: Spec, arguments: tuple[str, ...]) -> Iterator[str]:
     """Virtual channels."""
     none(arguments)
@@ -169,6 +185,7 @@ KINDS = {
     "enum": enum,
     "aops": aops,
     "opcodes": opcodes,
+    "ncr-classes": ncr_classes,
     "vcs": vcs,
     "arbiter": arbiter,
     "timers": timers,
