@@ -7,7 +7,7 @@ const -- what a run explores; models.toml sets other values
   LINKS:  2;
   FAULTS: 1;  -- restarts, port resets and port_downs of the transaction layer, of either side
   LOSS:   1;  -- flits are lost, and timers expire early
-  WIRE:   0;  -- 2: a flit may be under way per link and direction; 1: a HELLO; 0: each arrives as it is sent
+  WIRE:   0;  -- flits that may be under way per link and direction; 0: a flit arrives as it is sent
   SOFT:   1;  -- software disables ports, and enables those that are down; 0: it only resets them
   DOWNS:  4;  -- sessions that may end after the last fault
 
@@ -289,7 +289,7 @@ ruleset s: Side; l: Link do
   end;
 --@ end
 
-  rule "send" st[s][l] != DEAD & quiet(other(s), l) & (WIRE = 2 | st[other(s)][l] != DEAD) ==>
+  rule "send" st[s][l] != DEAD & quiet(other(s), l) & (WIRE = 1 | st[other(s)][l] != DEAD) ==>
   var f: Flit;
   begin
     undefine f;
@@ -304,11 +304,9 @@ ruleset s: Side; l: Link do
         if am[s][l] then f.mask := am[s]; endif;
     endswitch;
 --@ where WIRE
-    if WIRE = 2 | f.kind = HELLO then
-      q[other(s)][l] := f;
-      done();
-      return;
-    endif;
+    q[other(s)][l] := f;
+    done();
+    return;
 --@ end
     arrive(other(s), l, f);
     done();
