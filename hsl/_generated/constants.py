@@ -62,7 +62,7 @@ class FlitType(IntEnum):
     NOP = 0  # no content; carries SEQ and ACK
     PROT = 1  # sequenced, carries granules
     CTL = 2  # link control, not sequenced
-    PROT_S = 3  # sequenced and secured
+    PROT_S = 3  # sequenced and secured; reserved for 1.1
 
 
 class FlitSize(IntFlag):
@@ -345,8 +345,8 @@ class MgmtType(IntEnum):
     COUNTERS = 2  # u32 counters of codes ARG..ARG+15, raw
     CONTENT_LOST = 3  # MT to HA: D1 first, D2 last address (M5)
     UT = 16  # upper tester: an access by a cache of the node
-    SEC = 32  # key exchange (6.4)
-    KEY_NEXT = 33  # next key (6.4)
+    SEC = 32  # key exchange; reserved for 1.1 (6.4)
+    KEY_NEXT = 33  # next key; reserved for 1.1 (6.4)
 
 
 class LogOp(IntEnum):

@@ -71,9 +71,9 @@
 #define HSL_T_ACK_TU 4u /* TU_EXP; ACK_NOW = 1 (a NOP, or any earlier flit, carries it) */
 #define HSL_T_CR_TU 8u /* TU_EXP; credit-only PROT due */
 #define HSL_T_KA_TU 64u /* TU_EXP; NOP due */
-#define HSL_T_SNP_TU 0x00040000u /* SLOW_EXP; fence every node that has not answered; the transaction goes on */
-#define HSL_T_MEM_TU 0x00040000u /* SLOW_EXP; fence the memory target */
-#define HSL_T_CACK_TU 0x00080000u /* SLOW_EXP; fence the requester */
+#define HSL_T_SNP_TU 0x00040000u /* SLOW_EXP; declare lost every node that has not answered; the transaction goes on after the walk */
+#define HSL_T_MEM_TU 0x00040000u /* SLOW_EXP; fence the memory target, declare its node lost */
+#define HSL_T_CACK_TU 0x00080000u /* SLOW_EXP; declare the requester lost */
 #define HSL_T_REQ_TU 0x00200000u /* SLOW_EXP; first: report UNREACH; second: the home is lost */
 #define HSL_T_BUSY_TU 64u /* SLOW_EXP; the access is presented again; it doubles for the next BUSY of the same access, N_BUSY times at most */
 #define HSL_T_LOSS_TU 12288u /* SLOW_EXP; proof (6.2 F4) */
@@ -112,7 +112,7 @@ enum hsl_flit_type {
     HSL_FT_NOP = 0x0, /* no content; carries SEQ and ACK */
     HSL_FT_PROT = 0x1, /* sequenced, carries granules */
     HSL_FT_CTL = 0x2, /* link control, not sequenced */
-    HSL_FT_PROT_S = 0x3, /* sequenced and secured */
+    HSL_FT_PROT_S = 0x3, /* sequenced and secured; reserved for 1.1 */
 };
 
 /* format: masks of 8 bits. */
@@ -357,8 +357,8 @@ enum hsl_mgmt_type {
     HSL_MGMT_TYPE_COUNTERS = 0x02, /* u32 counters of codes ARG..ARG+15, raw */
     HSL_MGMT_TYPE_CONTENT_LOST = 0x03, /* MT to HA: D1 first, D2 last address (M5) */
     HSL_MGMT_TYPE_UT = 0x10, /* upper tester: an access by a cache of the node */
-    HSL_MGMT_TYPE_SEC = 0x20, /* key exchange (6.4) */
-    HSL_MGMT_TYPE_KEY_NEXT = 0x21, /* next key (6.4) */
+    HSL_MGMT_TYPE_SEC = 0x20, /* key exchange; reserved for 1.1 (6.4) */
+    HSL_MGMT_TYPE_KEY_NEXT = 0x21, /* next key; reserved for 1.1 (6.4) */
 };
 
 /* log_op: values of 1 bits. */
