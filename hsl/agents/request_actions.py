@@ -76,11 +76,11 @@ def _store(turn: Turn, ticket: Ticket) -> None:
 
 def _store_enabled(turn: Turn, ticket: Ticket) -> None:
     line, access = turn.line, ticket.access
-    offset = access.addr % LINE_BYTES
+    offset, enables = access.addr % LINE_BYTES, access.enables
     for i, byte in enumerate(access.data):
-        if access.enables >> i & 1:
+        if enables >> i & 1:
             line.data[offset + i] = byte
-    if access.enables == ALL_BYTES:
+    if enables == ALL_BYTES:
         line.poison = False  # 6.1: a partial write of all 64 bytes clears the mark
     turn.agent.finish(ticket, turn.now)
 
