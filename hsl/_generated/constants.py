@@ -123,7 +123,7 @@ class Op(IntEnum):
     ReadUnique = 0x21  # read a line to own it
     MakeUnique = 0x22  # own a line that will be written whole
     Upgrade = 0x23  # own a line held in S; data only when the copy was lost
-    ReadOnce = 0x24  # read a snapshot without caching
+    ReadOnce = 0x24  # read a snapshot of a line or a half of it without caching
     Flush = 0x25  # bring the line to memory, leave no holder
     Evict = 0x26  # drop a clean line
     WbFull = 0x40  # write a dirty line back

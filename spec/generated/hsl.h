@@ -163,7 +163,7 @@ enum hsl_opcode {
     HSL_OP_ReadUnique = 0x21, /* read a line to own it */
     HSL_OP_MakeUnique = 0x22, /* own a line that will be written whole */
     HSL_OP_Upgrade = 0x23, /* own a line held in S; data only when the copy was lost */
-    HSL_OP_ReadOnce = 0x24, /* read a snapshot without caching */
+    HSL_OP_ReadOnce = 0x24, /* read a snapshot of a line or a half of it without caching */
     HSL_OP_Flush = 0x25, /* bring the line to memory, leave no holder */
     HSL_OP_Evict = 0x26, /* drop a clean line */
     HSL_OP_WbFull = 0x40, /* write a dirty line back */
@@ -867,7 +867,7 @@ enum hsl_ra_state {
     X(ReadUnique, 0x21, REQ, 2, 0, 8) \
     X(MakeUnique, 0x22, REQ, 2, 0, 8) \
     X(Upgrade, 0x23, REQ, 2, 0, 8) \
-    X(ReadOnce, 0x24, REQ, 2, 0, 8) \
+    X(ReadOnce, 0x24, REQ, 2, 0, 12) \
     X(Flush, 0x25, REQ, 2, 0, 8) \
     X(Evict, 0x26, REQ, 2, 0, 8) \
     X(WbFull, 0x40, RWD, 2, 1, 8) \

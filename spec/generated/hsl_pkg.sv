@@ -161,7 +161,7 @@ package hsl_pkg;
     OP_ReadUnique = 8'h21, // read a line to own it
     OP_MakeUnique = 8'h22, // own a line that will be written whole
     OP_Upgrade = 8'h23, // own a line held in S; data only when the copy was lost
-    OP_ReadOnce = 8'h24, // read a snapshot without caching
+    OP_ReadOnce = 8'h24, // read a snapshot of a line or a half of it without caching
     OP_Flush = 8'h25, // bring the line to memory, leave no holder
     OP_Evict = 8'h26, // drop a clean line
     OP_WbFull = 8'h40, // write a dirty line back
