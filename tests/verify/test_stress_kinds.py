@@ -47,14 +47,14 @@ def test_all_kinds_over_links(home: str) -> None:
     config = StressConfig(ops=250, seed=2, via="links", home=home)
     verdict = run(config)
     assert (verdict.violation, verdict.ended) == ("", 250)
-    assert config.having == ("poison", "fences", "ncr", "translation")
+    assert config.having == ("poison", "fences", "ncr", "translation", "moves")
     assert all(verdict.details[kind] for kind in config.having)
 
 
 def test_kinds_that_apply() -> None:
     """ALL are the kinds that a configuration has the nodes for; NONE are plain accesses."""
     assert StressConfig().having == tuple(KINDS)
-    assert StressConfig(cpu=1, gpu=0).having == ("poison", "fences", "ncr")
+    assert StressConfig(cpu=1, gpu=0).having == ("poison", "fences", "ncr", "moves")
     assert StressConfig(kinds="timeouts,poison").having == ("poison", "timeouts")
     assert StressConfig(kinds=NONE).having == ()
 
