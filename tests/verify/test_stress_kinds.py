@@ -14,6 +14,7 @@ import pytest
 from hsl._generated.constants import LINE_BYTES, Op
 from hsl.agents.access import KINDS as ACCESSES
 from hsl.agents.access import Access, Order
+from hsl.agents.address_map import SamEntry, encode_entry
 from hsl.agents.atc import Atc
 from hsl.agents.io import Doorbell, IoAgent
 from hsl.agents.memory import Memory
@@ -268,6 +269,8 @@ def test_an_operation_tells_what_it_has() -> None:
         assert word in told
 
 
+# The write of an entry that is not one of a range that moves.
+ENTRY = {"size": 32, "data": encode_entry(SamEntry(0, 4095, home=19)).hex(), "addr": 0x1020, "dst": 1}
 LINE = {"id": 1, "thread": 0, "agent": 2, "gap": 0, "judge": "nothing"}
 
 
@@ -299,6 +302,12 @@ def test_wrong_records_are_refused(record: dict[str, Any], said: str) -> None:
         ({"kind": "ncread", "size": 8, "dst": 19}, "no such register"),
         ({"kind": "ncread", "size": 8, "dst": 7}, "no such register"),
         ({"kind": "cfg_read", "size": 8, "dst": 1}, "only coherent accesses and ncread"),
+        (
+            {"kind": "cfg_write", "size": 8, "data": "00" * 8, "addr": 0x1000},
+            "only entries of the address map",
+        ),
+        ({"kind": "cfg_write", **ENTRY}, "only node 15 moves ranges"),
+        ({"kind": "cfg_write", **ENTRY, "agent": 15, "addr": 0x1000}, "only node 15 moves ranges"),
     ],
 )
 def test_operations_without_a_place_are_refused(record: dict[str, Any], said: str) -> None:
