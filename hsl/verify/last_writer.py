@@ -262,5 +262,5 @@ def _written(operation: Operation) -> Iterator[tuple[int, bytes]]:
     """(word, value) of what a write puts into memory; byte enables are of whole words."""
     access = operation.access
     for at in range(0, access.size, WORD):
-        if access.be is None or access.be >> at & 1:
+        if access.enables >> at & 1:
             yield access.addr + at, access.data[at : at + WORD]

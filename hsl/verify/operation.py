@@ -163,8 +163,7 @@ def _judgeable(access: Access) -> bool:
     if access.kind in ("atomic_load", "atomic_store"):
         plain = access.aop == Aop.ADD and access.size == WORD
         return plain and access.addr % WORD == 0 and int.from_bytes(access.data, "little") == 1
-    enables = (1 << access.size) - 1 if access.be is None else access.be
-    words = (enables >> at & 0xFF for at in range(0, access.size, WORD))
+    words = (access.enables >> at & 0xFF for at in range(0, access.size, WORD))
     return access.addr % WORD == access.size % WORD == 0 and all(each in (0, 0xFF) for each in words)
 
 

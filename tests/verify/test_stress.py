@@ -212,7 +212,7 @@ def test_lost_atomic_is_seen_over_links() -> None:
     right = HomeActions.do_alu
 
     def bug(home: HomeActions, t: Transaction) -> None:
-        if t.request.op == Op.AtomicStore and t.request.txn == 2:
+        if t.request.op == Op.AtomicStore and t.request.txn % 2 == 0:
             t.request = t.request._replace(data=bytes(8))
         right(home, t)
 

@@ -16,11 +16,13 @@ from hsl.agents.access import KINDS as ACCESSES
 from hsl.agents.access import Access, Order
 from hsl.agents.address_map import SamEntry, encode_entry
 from hsl.agents.atc import Atc
+from hsl.agents.cache import Line
 from hsl.agents.io import Doorbell, IoAgent
 from hsl.agents.memory import Memory
 from hsl.agents.ncr import NcrRequests
 from hsl.agents.outstanding import Outstanding
 from hsl.agents.request_actions import HITS
+from hsl.agents.wire import coherent
 from hsl.codec.message import Message
 from hsl.errors import ConfigError
 from hsl.verify.operation import Operation
@@ -340,3 +342,12 @@ def test_changes_of_one_space_come_one_after_the_other() -> None:
         assert space not in last or last[space] in change.after, str(change)
         last[space] = change.id
     assert len(changes) > 50
+
+
+def test_programs_have_halves_of_lines_and_writes_without_enables() -> None:
+    """A program has snapshots of both lengths, and partial writes with byte enables and without. HSL 5.12."""
+    ops = {"read_once": Op.ReadOnce, "write_ptl": Op.WritePtl}
+    accesses = [each.access for each in program(StressConfig(ops=1000, seed=3)) if each.access.kind in ops]
+    requests = [coherent(ops[each.kind], 1, 0, 0, Line(each.addr & -64), each) for each in accesses]
+    assert {each.len for each in requests if each.op == Op.ReadOnce} == {2, 3}
+    assert {each.be is None for each in requests if each.op == Op.WritePtl} == {False, True}
