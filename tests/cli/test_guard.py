@@ -115,8 +115,8 @@ USEFUL = {
     "codec encode": "--input",
     "link soak": "--flits --low-power --codec --kill-link",
     "link predict": "--rate --lanes --slow-link --delay --ber --window --messages",
-    "stress": "--lines --threads --input --cpu --gpu --sets --ways --mshrs --tshrs --home --hand-over --via "
-    "--shrink --save",
+    "stress": "--lines --threads --input --cpu --gpu --sets --ways --mshrs --tshrs --directory-lines --home "
+    "--hand-over --via --shrink --save",
     "litmus run": "--long --in-order --hand-over --via --jobs",
     "check": "--export",
     "model link": "--only --mutants --jobs --cache",
