@@ -78,6 +78,8 @@ def test_a_request_of_one_agent_to_the_old_home_is_enough() -> None:
     made, sam = node()
     made.agents[A].submit(Access("store", FIRST, 8, bytes(8)), 0)
     quiesce(sam)
-    sam.put(0, sam.entries[0]._replace(home=1))
+    entry = sam.entries[0]
+    assert entry is not None
+    sam.put(0, entry._replace(home=1))
     assert services(made).outdated(0, PAGE - 1)
     assert not services(made).outdated(PAGE, 2 * PAGE - 1)

@@ -44,11 +44,9 @@ def test_t_port_is_in_the_slow_unit_of_the_result() -> None:
     pair = Pair(config(1, links=2), config(2, links=2, slow_exp=slow)).start()
     pair.cut(1)
     pair.run(TIMERS["T_PORT"].tu * TU * 2)
-    assert not pair.a.port.up
-    assert not pair.b.port.up
+    assert [side.port.up for side in (pair.a, pair.b)] == [False, False]
     pair.run(TIMERS["T_PORT"].tu << slow)
-    assert pair.a.port.up
-    assert pair.b.port.up
+    assert [side.port.up for side in (pair.a, pair.b)] == [True, True]
 
 
 def test_the_window_of_proto_errors_is_in_tu() -> None:
