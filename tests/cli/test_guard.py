@@ -46,6 +46,8 @@ REFUSED = {
     "expected one rate for a link",
     "model link --short --mutants": "--short cannot be used with --mutants",
     "model coherence --short --mutants": "--short cannot be used with --mutants",
+    "model link --full --only x": "--full cannot be used with --only",
+    "model link --full --short": "--full cannot be used with --short",
     "model coherence --full --only x": "--full cannot be used with --only",
     "model coherence --full --short": "--full cannot be used with --short",
     "stress --faults crc:0.1": "--faults needs --via links",
