@@ -268,7 +268,8 @@ def serve(peer: Peer, memory: dict[int, bytes], seconds: float) -> bool:
             continue
         if message.name in ("ReadShared", "ReadUnique", "ReadOnce", "AtomicLoad"):
             state = 0 if message.name in ("ReadOnce", "AtomicLoad") else 2
-            data = memory.get(message.addr, bytes(LINE))[: 8 << message.len]
+            at = message.addr % LINE & -8
+            data = memory.get(message.addr & -LINE, bytes(LINE))[at : at + (8 << message.len)]
             peer.send(reply(message, "CmpData", len=message.len, st=state, htxn=message.txn, data=data))
         else:
             state = 3 if message.name == "MakeUnique" else 2 if message.name == "Upgrade" else 0

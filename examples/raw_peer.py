@@ -442,8 +442,8 @@ class Peer:
         """Write 8, 16, 32 or 64 bytes without caching them, from I only (5.4 T2); return ERR."""
         if (held := addr & -LINE) in self.lines and (err := self.evict(held)):
             return err
-        code, enables = len(data).bit_length() - 4, None if len(data) == LINE else (1 << len(data)) - 1
-        return self.request("WritePtl" if enables else "WriteFull", addr, len=code, be=enables, data=data).err
+        op = "WriteFull" if len(data) == LINE else "WritePtl"
+        return self.request(op, addr, len=len(data).bit_length() - 4, data=data).err
 
     def load(self, addr: int, op: str = "ReadShared") -> bytes:
         """Return a line and keep a copy; ReadUnique makes it the only one. Return no bytes after an error."""

@@ -64,7 +64,7 @@ class FlitType(IntEnum):
     NOP = 0  # no content; carries SEQ and ACK
     PROT = 1  # sequenced, carries granules
     CTL = 2  # link control, not sequenced
-    PROT_S = 3  # sequenced and secured
+    PROT_S = 3  # sequenced and secured; reserved for 1.1
 
 
 class FlitSize(IntFlag):
@@ -125,7 +125,7 @@ class Op(IntEnum):
     ReadUnique = 0x21  # read a line to own it
     MakeUnique = 0x22  # own a line that will be written whole
     Upgrade = 0x23  # own a line held in S; data only when the copy was lost
-    ReadOnce = 0x24  # read a snapshot without caching
+    ReadOnce = 0x24  # read a snapshot of a line or a half of it without caching
     Flush = 0x25  # bring the line to memory, leave no holder
     Evict = 0x26  # drop a clean line
     WbFull = 0x40  # write a dirty line back
@@ -347,8 +347,8 @@ class MgmtType(IntEnum):
     COUNTERS = 2  # u32 counters of codes ARG..ARG+15, raw
     CONTENT_LOST = 3  # MT to HA: D1 first, D2 last address (M5)
     UT = 16  # upper tester: an access by a cache of the node
-    SEC = 32  # key exchange (6.4)
-    KEY_NEXT = 33  # next key (6.4)
+    SEC = 32  # key exchange; reserved for 1.1 (6.4)
+    KEY_NEXT = 33  # next key; reserved for 1.1 (6.4)
 
 
 class LogOp(IntEnum):

@@ -64,6 +64,11 @@ class Access(NamedTuple):
     perms: int = 0
     dom: int = 0
 
+    @property
+    def enables(self) -> int:
+        """The byte enables as a mask, also where `be` is None."""
+        return (1 << self.size) - 1 if self.be is None else self.be
+
 
 class Ticket:
     """An access on its way.
@@ -289,11 +294,11 @@ def check_access(access: Access) -> Kind:
 
 
 class Span(NamedTuple):
-    """Bytes as they travel: 8 << len of them, aligned, byte enables, and where the access starts."""
+    """Bytes as they travel: 8 << len of them, aligned, byte enables (None: all), where the access starts."""
 
     addr: int
     len: int
-    be: int
+    be: int | None
     shift: int
 
 
@@ -301,8 +306,9 @@ def span(access: Access) -> Span:
     """Return the bytes that a message carries for an access: at least the aligned 8 around it. HSL 5.14."""
     size = max(access.size, GRANULE_BYTES)
     shift = access.addr % size
-    mask = (1 << access.size) - 1 if access.be is None else access.be
-    return Span(access.addr - shift, (size // GRANULE_BYTES).bit_length() - 1, mask << shift, shift)
+    mask = access.enables << shift
+    be = None if mask == (1 << size) - 1 else mask
+    return Span(access.addr - shift, (size // GRANULE_BYTES).bit_length() - 1, be, shift)
 
 
 def spread(access: Access, where: Span) -> bytes:

@@ -16,6 +16,7 @@ from hsl.agents.memory_leg import GONE, LINE_LEN, LOST_LIMIT, MemoryLeg
 from hsl.agents.peers import Peers
 from hsl.agents.tags import Tags
 from hsl.agents.transaction import Transaction
+from hsl.codec.checks import data_bytes
 from hsl.codec.message import Message
 
 __all__ = ["ERRORS_LIMIT", "ErrorEntry", "HomeActions"]
@@ -175,8 +176,11 @@ class HomeActions:
         self._complete(t, Op.Cmp, St[state])
 
     def do_cmpdata(self, t: Transaction, state: str, source: str) -> None:
-        """Send CmpData(<ST>) with mem, buf or old, + POISON."""
+        """Send CmpData(<ST>) with mem, buf or old, + POISON; of a line what was asked for. [HSL-TXN-013]."""
         data, poison = {"mem": t.mem, "buf": t.buf, "old": (t.old, False)}[source]
+        if source != "old":
+            at = t.request.addr - t.line
+            data = data[at : at + data_bytes(t.request.len)]
         self._complete(t, Op.CmpData, St[state], data=data, len=len_code(data), poison=int(poison))
 
     def do_cmp_err(self, t: Transaction, code: str) -> None:

@@ -14,7 +14,7 @@ from typing import Protocol
 
 from hsl._generated.constants import LINE_BYTES, Err, Op
 from hsl.agents import atomics
-from hsl.agents.access import Ticket, span
+from hsl.agents.access import Ticket
 from hsl.codec.message import Message
 from hsl.errors import HslError
 
@@ -22,7 +22,7 @@ WRITER = ("E", "M")
 READER = ("S", "SM_A")  # SM_A: Upgrade sent, the S copy is still readable
 HELD = WRITER + READER
 
-FAR_WRITES = (Op.WriteFull, Op.WritePtl, Op.AtomicLoad, Op.AtomicStore)
+FAR = (Op.ReadOnce, Op.WriteFull, Op.WritePtl, Op.AtomicLoad, Op.AtomicStore)  # what is done at the home
 
 
 class InvariantError(HslError):
@@ -90,7 +90,7 @@ class ReferenceMemory:
         # line: (step of the change, value before), as far as an access under way can still have seen it
         self._past: dict[int, deque[tuple[int, bytes]]] = defaultdict(deque)
         self._step = 0
-        self._far: dict[tuple[int, int], Message] = {}  # (SRC, TXN): write or atomic on its way to the home
+        self._far: dict[tuple[int, int], Message] = {}  # (SRC, TXN): one of FAR on its way to the home
         self._performed: dict[tuple[int, int], deque[bytes]] = defaultdict(deque)  # (SRC, line): old values
         self._begun: dict[Ticket, int] = {}  # at most the pending accesses, the oldest first
 
@@ -117,15 +117,22 @@ class ReferenceMemory:
 
     def sent(self, message: Message) -> None:
         """A request leaves an agent."""
-        if message.op in FAR_WRITES:
+        if message.op in FAR:
             self._far[message.src, message.txn] = message  # each ends with a completion
 
     def answered(self, message: Message) -> None:
-        """A completion leaves the home: the write or atomic that it completes is performed."""
+        """A completion leaves the home: the write or atomic that it completes is performed.
+
+        The CmpData of a ReadOnce must have the LEN that was asked for.
+        """
         if message.op not in (Op.Cmp, Op.CmpData):
             return
         request = self._far.pop((message.dst, message.txn), None)
         if request is None or message.err:
+            return
+        if request.op == Op.ReadOnce:  # its bytes are judged when its access ends
+            if message.len != request.len:
+                raise InvariantError(f"CmpData with LEN {message.len} for a ReadOnce of LEN {request.len}")
             return
         line = request.addr - request.addr % LINE_BYTES
         before = self.value(line)
@@ -170,8 +177,7 @@ class ReferenceMemory:
             if access.kind == "atomic_load" and ticket.data != old:
                 raise InvariantError(f"{ticket!r} got {ticket.data.hex()}, {old.hex()} was current")
         elif access.kind == "write_ptl":
-            where = span(access)
-            data = _merged(value[place], access.data, where.be >> where.shift)
+            data = _merged(value[place], access.data, access.enables)
         self._change(line, value[:offset] + data + value[place.stop :])
 
     def judge_copies(self, agents: Iterable[Holder], addr: int) -> None:
@@ -203,5 +209,4 @@ def _performed(line: bytes, request: Message) -> tuple[bytes, bytes]:
         return atomics.perform(line, request)
     offset = request.addr % LINE_BYTES
     end = offset + len(request.data)
-    mask = (1 << len(request.data)) - 1 if request.be is None else request.be
-    return line[:offset] + _merged(line[offset:end], request.data, mask) + line[end:], b""
+    return line[:offset] + _merged(line[offset:end], request.data, request.enables) + line[end:], b""

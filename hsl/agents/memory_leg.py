@@ -147,17 +147,16 @@ class MemoryLeg:
         return "MemDone_OK"
 
     def merge(self, t: Transaction, now: int) -> str | None:
-        """Write the bytes of the request that its BE names; all 64 are a whole line. HSL 5.12, 6.1."""
+        """Write the enabled bytes of the request; all 64 are a whole line. HSL 5.12, 6.1 [HSL-TXN-016]."""
         request = t.request
-        be = request.be or 0
-        if be == FULL_BE:
+        if request.enables == FULL_BE:
             self.lost.discard(t.line)
         if (target := self._target(t.line)) is not None:
             message = request._replace(op=Op.MemWrPtl, dom=0)  # HSL 5.14: as the WritePtl it comes from
             return self._ask(target, t, message, now)
         t.matches = True
         try:
-            self._own().merge(request.addr, request.data, be, bool(request.poison))
+            self._own().merge(request.addr, request.data, request.enables, bool(request.poison))
         except TransactionError as error:
             t.mem_err = error.code
             return "MemDone_ERR"

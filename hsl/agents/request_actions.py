@@ -10,7 +10,7 @@ from typing import TYPE_CHECKING
 
 from hsl._generated.constants import LINE_BYTES, Err, ErrorCode, Op, St
 from hsl.agents import atomics
-from hsl.agents.access import Access, Ticket, span
+from hsl.agents.access import Access, Ticket
 from hsl.agents.cache import Line
 from hsl.agents.interpreter import Action
 from hsl.agents.wire import LINE_LEN, snoop_answer
@@ -76,12 +76,11 @@ def _store(turn: Turn, ticket: Ticket) -> None:
 
 def _store_enabled(turn: Turn, ticket: Ticket) -> None:
     line, access = turn.line, ticket.access
-    where = span(access)
-    offset = access.addr % LINE_BYTES
+    offset, enables = access.addr % LINE_BYTES, access.enables
     for i, byte in enumerate(access.data):
-        if where.be >> (where.shift + i) & 1:
+        if enables >> i & 1:
             line.data[offset + i] = byte
-    if where.be == ALL_BYTES:
+    if enables == ALL_BYTES:
         line.poison = False  # 6.1: a partial write of all 64 bytes clears the mark
     turn.agent.finish(ticket, turn.now)
 
@@ -210,7 +209,7 @@ def _answered(access: Access, message: Message) -> bytes:
     """The bytes that an access asked for, of the snapshot or old value that came (5.12)."""
     if access.kind == "atomic_load":
         return atomics.extract(access.size, access.addr, message.data)
-    offset = access.addr % LINE_BYTES
+    offset = access.addr % len(message.data)
     return message.data[offset : offset + access.size]
 
 

@@ -157,6 +157,6 @@ class MemoryTarget:
         return Message(Op.Cmp)
 
     def _merge(self, message: Message) -> Message:
-        """Bytes with BE = 1 only. HSL 5.12 [HSL-COH-032]."""
-        self.memory.merge(message.addr, message.data, message.be or 0, bool(message.poison))
+        """Write the enabled bytes only. HSL 5.12 [HSL-COH-032]."""
+        self.memory.merge(message.addr, message.data, message.enables, bool(message.poison))
         return Message(Op.Cmp)

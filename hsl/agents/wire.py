@@ -9,6 +9,7 @@ from hsl._generated.tables import OPCODES
 from hsl.agents import atomics
 from hsl.agents.access import Access, span, spread
 from hsl.agents.cache import Line
+from hsl.codec.checks import data_bytes
 from hsl.codec.message import Message
 
 LINE_LEN = (LINE_BYTES // 8).bit_length() - 1  # LEN of 64 bytes
@@ -33,6 +34,12 @@ def _write_ptl(base: Message, line: Line, access: Access | None) -> Message:
     return base._replace(addr=where.addr, len=where.len, be=where.be, data=spread(access, where))
 
 
+def _read_once(base: Message, line: Line, access: Access | None) -> Message:
+    assert access is not None
+    code = snapshot_len(access)
+    return base._replace(addr=access.addr - access.addr % data_bytes(code), len=code)
+
+
 def _atomic(base: Message, line: Line, access: Access | None) -> Message:
     assert access is not None
     size = access.size
@@ -46,6 +53,7 @@ def _atomic(base: Message, line: Line, access: Access | None) -> Message:
 
 
 BODIES: dict[int, Callable[[Message, Line, Access | None], Message]] = {
+    Op.ReadOnce: _read_once,
     Op.WbFull: _write_back,
     Op.WriteFull: _write_full,
     Op.WritePtl: _write_ptl,
@@ -60,11 +68,20 @@ def coherent(op: int, src: int, dst: int, txn: int, line: Line, access: Access |
     return BODIES.get(op, _dataless)(base, line, access)
 
 
+def snapshot_len(access: Access) -> int:
+    """The least LEN of a ReadOnce whose aligned bytes have those of the access. HSL 5.12."""
+    lengths = OPCODES[Op.ReadOnce].len
+    return next(n for n in lengths if access.addr % data_bytes(n) + access.size <= data_bytes(n))
+
+
 def answer_len(op: int, access: Access | None) -> int:
     """LEN of the CmpData that a coherent request asks for. HSL 5.12."""
     if op == Op.AtomicLoad:
         assert access is not None
         return atomics.shape(access.aop, access.size).answer
+    if op == Op.ReadOnce:
+        assert access is not None
+        return snapshot_len(access)
     return LINE_LEN
 
 
@@ -116,6 +133,5 @@ def non_coherent(access: Access, src: int, txn: int) -> Message:
     if info.be != "any":
         return base
     where = span(access)
-    whole = where.be == (1 << (8 << where.len)) - 1
     data = spread(access, where) if info.data else b""
-    return base._replace(addr=where.addr, be=None if whole else where.be, data=data)
+    return base._replace(addr=where.addr, be=where.be, data=data)

@@ -126,11 +126,6 @@ _ALIGN: Final[Mapping[str, Callable[[Message], int]]] = {
     "none": lambda message: 1,
     "zero": lambda message: 1,
 }
-_BE: Final[Mapping[str, Callable[[int | None], bool]]] = {
-    "0": lambda be: be is None,
-    "1": lambda be: be is not None,
-    "any": lambda be: True,
-}
 
 
 def _aop(message: Message) -> AopInfo:
@@ -159,7 +154,9 @@ _FEATURE: Final = Check(
     "a negotiated feature",
     lambda m, info, n: info.feature != 0 and n.features & info.feature != info.feature,
 )
-_BE_FLAG: Final = Check(Err.PROTO, "BE as the opcode says", lambda m, info, n: not _BE[info.be](m.be))
+_BE_FLAG: Final = Check(
+    Err.PROTO, "BE as the opcode says", lambda m, info, n: info.be == "0" and m.be is not None
+)
 _ALIGNED: Final = Check(Err.PROTO, "an aligned ADDR", _misaligned)
 # HSL 5.12, 5.14: the first that applies.
 COMMON_CHECKS: Final = (

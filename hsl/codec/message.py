@@ -4,6 +4,8 @@ from __future__ import annotations
 
 from typing import NamedTuple
 
+from hsl._generated.constants import GRANULE_BYTES
+
 
 class Message(NamedTuple):
     """One message; fields that its class does not have are 0.
@@ -35,3 +37,8 @@ class Message(NamedTuple):
     def vc(self) -> int:
         """The virtual channel, OP[7:5]."""
         return self.op >> 5
+
+    @property
+    def enables(self) -> int:
+        """The byte enables: those of the granule, without one all 8 << LEN bytes. HSL 5.12 [HSL-TXN-015]."""
+        return (1 << (GRANULE_BYTES << self.len)) - 1 if self.be is None else self.be

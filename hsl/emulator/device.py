@@ -136,7 +136,10 @@ class Core:
         return self.submit(Access("load", address, size))
 
     def read_once(self, address: int, size: int = LINE_BYTES) -> Ticket:
-        """Coherent read of `size` bytes inside one line; the cache keeps no copy."""
+        """Coherent read of `size` bytes inside one line; the cache keeps no copy.
+
+        Half a line comes, 32 bytes, if that has all of them. HSL 5.12.
+        """
         return self.submit(Access("read_once", address, size))
 
     def write_full(self, address: int, data: bytes) -> Ticket:

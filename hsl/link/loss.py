@@ -72,8 +72,7 @@ class Loss:
         """After a stall: what ends a session comes at its time, before flits that waited [HSL-LNK-058]."""
         if not self._port.bond.alive:
             return
-        links = self._port.links
-        late = now - ROUND_TRIP_TU * links[0].timers.tu
+        links, late = self._port.links, self._late(now)
         seen, self._seen = self._seen, now
         if seen >= late:
             return
@@ -90,8 +89,19 @@ class Loss:
             late = now + 1
 
     def leased(self, now: int) -> bool:
-        """True if copies of lines that are homed behind the port may be used. HSL 3.7.5 [HSL-LNK-057]."""
-        return not self._port.up or any(link.leased(now) for link in self._port.members)
+        """True if copies of lines that are homed behind the port may be used. HSL 3.7.5 [HSL-LNK-057].
+
+        After a stall they may not before the timers are judged [HSL-LNK-058].
+        """
+        late = self._late(now)
+        return not self._port.up or any(
+            link.leased(now) and all(link.timers.running.get(name, NEVER) >= late for name in _ENDING)
+            for link in self._port.members
+        )
+
+    def _late(self, now: int) -> int:
+        """The instant in ns before which a timer that runs is late by a stall. HSL 3.1."""
+        return now - ROUND_TRIP_TU * self._port.links[0].timers.tu
 
     def _tell(self, now: int) -> None:
         if self.open and self.proof:

@@ -120,9 +120,8 @@ def _words(request: _Sent, answer: _Sent, unjudged: dict[int, str]) -> Iterator[
     elif message.op == Op.AtomicLoad:
         yield from _atomic(message, end, plain, unjudged)
     else:
-        mask = (1 << len(message.data)) - 1 if message.be is None else message.be
         for at, value in enumerate(_values(message.data)):
-            enabled = mask >> at * WORD & 0xFF
+            enabled = message.enables >> at * WORD & 0xFF
             if enabled == 0xFF:
                 yield plain._replace(kind="store", addr=message.addr + at * WORD, value=value)
             elif enabled:

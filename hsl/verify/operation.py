@@ -86,6 +86,11 @@ class Operation(NamedTuple):
         return access.addr - access.addr % LINE_BYTES
 
     @property
+    def moves(self) -> bool:
+        """True if it moves a range of memory."""
+        return self.access.kind == "cfg_write"
+
+    @property
     def virtual(self) -> bool:
         """True if its address is translated."""
         return self.access.pasid != 0 and self.access.kind not in PLACELESS
@@ -158,8 +163,7 @@ def _judgeable(access: Access) -> bool:
     if access.kind in ("atomic_load", "atomic_store"):
         plain = access.aop == Aop.ADD and access.size == WORD
         return plain and access.addr % WORD == 0 and int.from_bytes(access.data, "little") == 1
-    enables = (1 << access.size) - 1 if access.be is None else access.be
-    words = (enables >> at & 0xFF for at in range(0, access.size, WORD))
+    words = (access.enables >> at & 0xFF for at in range(0, access.size, WORD))
     return access.addr % WORD == access.size % WORD == 0 and all(each in (0, 0xFF) for each in words)
 
 

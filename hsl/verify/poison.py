@@ -56,12 +56,11 @@ class Poison:
         elif access.kind in WHOLE:
             self._lines[line] = access.data, marked
         elif access.kind in ("store", "write_ptl"):
-            mask = (1 << access.size) - 1 if access.be is None else access.be
             merged = bytes(
-                new if mask >> i & 1 else was
+                new if access.enables >> i & 1 else was
                 for i, (new, was) in enumerate(zip(access.data, found, strict=True))
             )
-            whole = access.kind == "write_ptl" and mask == ALL_BYTES
+            whole = access.kind == "write_ptl" and access.enables == ALL_BYTES
             self._lines[line] = (
                 data[:at] + merged + data[at + access.size :],
                 marked or (poison and not whole),

@@ -50,7 +50,7 @@ enum hsl_flit_type {
     HSL_FT_NOP = 0, /* no content; carries SEQ and ACK */
     HSL_FT_PROT = 1, /* sequenced, carries granules */
     HSL_FT_CTL = 2, /* link control, not sequenced */
-    HSL_FT_PROT_S = 3, /* sequenced and secured */
+    HSL_FT_PROT_S = 3, /* sequenced and secured; reserved for 1.1 */
 };
 
 #endif

@@ -350,6 +350,11 @@ enum hsl_requirement {
     HSL_REQ_TXN_009,
     HSL_REQ_TXN_010,
     HSL_REQ_TXN_011,
+    HSL_REQ_TXN_012,
+    HSL_REQ_TXN_013,
+    HSL_REQ_TXN_014,
+    HSL_REQ_TXN_015,
+    HSL_REQ_TXN_016,
     HSL_REQ_COH_001,
     HSL_REQ_COH_002,
     HSL_REQ_COH_003,
@@ -567,6 +572,11 @@ enum hsl_requirement {
     "HSL-TXN-009", \
     "HSL-TXN-010", \
     "HSL-TXN-011", \
+    "HSL-TXN-012", \
+    "HSL-TXN-013", \
+    "HSL-TXN-014", \
+    "HSL-TXN-015", \
+    "HSL-TXN-016", \
     "HSL-COH-001", \
     "HSL-COH-002", \
     "HSL-COH-003", \

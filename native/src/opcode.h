@@ -9,7 +9,7 @@
 #include "hsl_constants.h"
 #include "hsl_names.h"
 
-enum hsl_be_rule { HSL_BE_0, HSL_BE_1, HSL_BE_ANY };
+enum hsl_be_rule { HSL_BE_0, HSL_BE_ANY };
 
 /* What ADDR is a multiple of; NONE and ZERO say nothing, since bits that are not used are ignored. */
 enum hsl_align_rule { HSL_ALIGN_NONE, HSL_ALIGN_ZERO, HSL_ALIGN_LINE, HSL_ALIGN_DATA, HSL_ALIGN_ATOMIC };

@@ -14,14 +14,13 @@ static bool len_legal(const struct hsl_opcode *op, unsigned len) {
     return len < 8 && (op->lens >> len & 1) != 0;
 }
 
-/* A known opcode whose feature is negotiated, with a BE flag as it must be: what every request needs first. */
+/* A known opcode whose feature is negotiated, without BE where none belongs: what every request needs first. */
 static enum hsl_err check_all(const struct hsl_opcode *op, const hsl_message_t *message,
                               const hsl_negotiated_t *negotiated) {
     if (!op->known || (negotiated->features & op->feature) != op->feature) {
         return HSL_ERR_UNSUP; /* HSL 5.3 [HSL-LNK-034] */
     }
-    const bool be_legal = op->be == HSL_BE_ANY || (op->be == HSL_BE_1) == (message->has_be != 0);
-    return be_legal ? HSL_ERR_OK : HSL_ERR_PROTO;
+    return op->be == HSL_BE_0 && message->has_be ? HSL_ERR_PROTO : HSL_ERR_OK;
 }
 
 static enum hsl_err check_plain(const struct hsl_opcode *op, const hsl_message_t *message) {

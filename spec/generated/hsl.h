@@ -71,9 +71,9 @@
 #define HSL_T_ACK_TU 4u /* TU_EXP; ACK_NOW = 1 (a NOP, or any earlier flit, carries it) */
 #define HSL_T_CR_TU 8u /* TU_EXP; credit-only PROT due */
 #define HSL_T_KA_TU 64u /* TU_EXP; NOP due */
-#define HSL_T_SNP_TU 0x00040000u /* SLOW_EXP; fence every node that has not answered; the transaction goes on */
-#define HSL_T_MEM_TU 0x00040000u /* SLOW_EXP; fence the memory target */
-#define HSL_T_CACK_TU 0x00080000u /* SLOW_EXP; fence the requester */
+#define HSL_T_SNP_TU 0x00040000u /* SLOW_EXP; declare lost every node that has not answered; the transaction goes on after the walk */
+#define HSL_T_MEM_TU 0x00040000u /* SLOW_EXP; fence the memory target, declare its node lost */
+#define HSL_T_CACK_TU 0x00080000u /* SLOW_EXP; declare the requester lost */
 #define HSL_T_REQ_TU 0x00200000u /* SLOW_EXP; first: report UNREACH; second: the home is lost */
 #define HSL_T_BUSY_TU 64u /* SLOW_EXP; the access is presented again; it doubles for the next BUSY of the same access, N_BUSY times at most */
 #define HSL_T_LOSS_TU 12288u /* SLOW_EXP; proof (6.2 F4) */
@@ -114,7 +114,7 @@ enum hsl_flit_type {
     HSL_FT_NOP = 0x0, /* no content; carries SEQ and ACK */
     HSL_FT_PROT = 0x1, /* sequenced, carries granules */
     HSL_FT_CTL = 0x2, /* link control, not sequenced */
-    HSL_FT_PROT_S = 0x3, /* sequenced and secured */
+    HSL_FT_PROT_S = 0x3, /* sequenced and secured; reserved for 1.1 */
 };
 
 /* format: masks of 8 bits. */
@@ -165,7 +165,7 @@ enum hsl_opcode {
     HSL_OP_ReadUnique = 0x21, /* read a line to own it */
     HSL_OP_MakeUnique = 0x22, /* own a line that will be written whole */
     HSL_OP_Upgrade = 0x23, /* own a line held in S; data only when the copy was lost */
-    HSL_OP_ReadOnce = 0x24, /* read a snapshot without caching */
+    HSL_OP_ReadOnce = 0x24, /* read a snapshot of a line or a half of it without caching */
     HSL_OP_Flush = 0x25, /* bring the line to memory, leave no holder */
     HSL_OP_Evict = 0x26, /* drop a clean line */
     HSL_OP_WbFull = 0x40, /* write a dirty line back */
@@ -359,8 +359,8 @@ enum hsl_mgmt_type {
     HSL_MGMT_TYPE_COUNTERS = 0x02, /* u32 counters of codes ARG..ARG+15, raw */
     HSL_MGMT_TYPE_CONTENT_LOST = 0x03, /* MT to HA: D1 first, D2 last address (M5) */
     HSL_MGMT_TYPE_UT = 0x10, /* upper tester: an access by a cache of the node */
-    HSL_MGMT_TYPE_SEC = 0x20, /* key exchange (6.4) */
-    HSL_MGMT_TYPE_KEY_NEXT = 0x21, /* next key (6.4) */
+    HSL_MGMT_TYPE_SEC = 0x20, /* key exchange; reserved for 1.1 (6.4) */
+    HSL_MGMT_TYPE_KEY_NEXT = 0x21, /* next key; reserved for 1.1 (6.4) */
 };
 
 /* log_op: values of 1 bits. */
@@ -869,7 +869,7 @@ enum hsl_ra_state {
     X(ReadUnique, 0x21, REQ, 2, 0, 8) \
     X(MakeUnique, 0x22, REQ, 2, 0, 8) \
     X(Upgrade, 0x23, REQ, 2, 0, 8) \
-    X(ReadOnce, 0x24, REQ, 2, 0, 8) \
+    X(ReadOnce, 0x24, REQ, 2, 0, 12) \
     X(Flush, 0x25, REQ, 2, 0, 8) \
     X(Evict, 0x26, REQ, 2, 0, 8) \
     X(WbFull, 0x40, RWD, 2, 1, 8) \

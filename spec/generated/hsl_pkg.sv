@@ -69,9 +69,9 @@ package hsl_pkg;
   localparam logic [31:0] T_ACK_TU = 32'd4; // TU_EXP; ACK_NOW = 1 (a NOP, or any earlier flit, carries it)
   localparam logic [31:0] T_CR_TU = 32'd8; // TU_EXP; credit-only PROT due
   localparam logic [31:0] T_KA_TU = 32'd64; // TU_EXP; NOP due
-  localparam logic [31:0] T_SNP_TU = 32'h00040000; // SLOW_EXP; fence every node that has not answered; the transaction goes on
-  localparam logic [31:0] T_MEM_TU = 32'h00040000; // SLOW_EXP; fence the memory target
-  localparam logic [31:0] T_CACK_TU = 32'h00080000; // SLOW_EXP; fence the requester
+  localparam logic [31:0] T_SNP_TU = 32'h00040000; // SLOW_EXP; declare lost every node that has not answered; the transaction goes on after the walk
+  localparam logic [31:0] T_MEM_TU = 32'h00040000; // SLOW_EXP; fence the memory target, declare its node lost
+  localparam logic [31:0] T_CACK_TU = 32'h00080000; // SLOW_EXP; declare the requester lost
   localparam logic [31:0] T_REQ_TU = 32'h00200000; // SLOW_EXP; first: report UNREACH; second: the home is lost
   localparam logic [31:0] T_BUSY_TU = 32'd64; // SLOW_EXP; the access is presented again; it doubles for the next BUSY of the same access, N_BUSY times at most
   localparam logic [31:0] T_LOSS_TU = 32'd12288; // SLOW_EXP; proof (6.2 F4)
@@ -112,7 +112,7 @@ package hsl_pkg;
     FT_NOP = 3'h0, // no content; carries SEQ and ACK
     FT_PROT = 3'h1, // sequenced, carries granules
     FT_CTL = 3'h2, // link control, not sequenced
-    FT_PROT_S = 3'h3 // sequenced and secured
+    FT_PROT_S = 3'h3 // sequenced and secured; reserved for 1.1
   } flit_type_e;
 
   // format
@@ -163,7 +163,7 @@ package hsl_pkg;
     OP_ReadUnique = 8'h21, // read a line to own it
     OP_MakeUnique = 8'h22, // own a line that will be written whole
     OP_Upgrade = 8'h23, // own a line held in S; data only when the copy was lost
-    OP_ReadOnce = 8'h24, // read a snapshot without caching
+    OP_ReadOnce = 8'h24, // read a snapshot of a line or a half of it without caching
     OP_Flush = 8'h25, // bring the line to memory, leave no holder
     OP_Evict = 8'h26, // drop a clean line
     OP_WbFull = 8'h40, // write a dirty line back
@@ -357,8 +357,8 @@ package hsl_pkg;
     MGMT_TYPE_COUNTERS = 8'h2, // u32 counters of codes ARG..ARG+15, raw
     MGMT_TYPE_CONTENT_LOST = 8'h3, // MT to HA: D1 first, D2 last address (M5)
     MGMT_TYPE_UT = 8'h10, // upper tester: an access by a cache of the node
-    MGMT_TYPE_SEC = 8'h20, // key exchange (6.4)
-    MGMT_TYPE_KEY_NEXT = 8'h21 // next key (6.4)
+    MGMT_TYPE_SEC = 8'h20, // key exchange; reserved for 1.1 (6.4)
+    MGMT_TYPE_KEY_NEXT = 8'h21 // next key; reserved for 1.1 (6.4)
   } mgmt_type_e;
 
   // log_op

@@ -60,7 +60,6 @@ def test_address_that_is_not_homed_here() -> None:
         (Op.ReadShared, {"len": 2}, Err.PROTO),
         (Op.ReadShared, {"addr": LINE + 8}, Err.PROTO),
         (Op.WbFull, {"be": FULL_BE}, Err.PROTO),
-        (Op.WritePtl, {"len": 0, "data": NEW[:8]}, Err.PROTO),
         (Op.WritePtl, {"len": 0, "data": NEW[:8], "be": 0x1FF}, Err.PROTO),
         (Op.AtomicLoad, {"len": 0, "x": 3, "data": ONE}, Err.PROTO),
         (Op.AtomicLoad, {"len": 0, "x": 1, "aop": 12, "data": ONE}, Err.UNSUP),

@@ -34,8 +34,10 @@ def drain(one: RequestAgent) -> list[Message]:
 
 def answer(one: RequestAgent, op: Op, st: St, **fields: int) -> Message:
     """A completion of the agent's request, TXN 0, with data where it has any."""
-    data = OLD if op == Op.CmpData else b""
-    return Message(op, HOME, one.nid, 0, len=3 if data else 0, data=data, st=st, htxn=7, **fields)
+    asked = one._outstanding.find(0)
+    length = 0 if op == Op.Cmp else 3 if asked is None else asked.len
+    data = b"" if op == Op.Cmp else OLD[: 8 << length]
+    return Message(op, HOME, one.nid, 0, len=length, data=data, st=st, htxn=7, **fields)
 
 
 def begin(kind: str) -> Callable[[RequestAgent], None]:

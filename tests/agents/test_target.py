@@ -123,7 +123,6 @@ REFUSED: list[tuple[Err, int, dict[str, Any]]] = [
     (Err.PROTO, Op.MemRd, {"addr": LINE + 8}),
     (Err.PROTO, Op.MemRd, {"len": 2}),
     (Err.PROTO, Op.MemWr, {"be": FULL_BE, "data": NEW}),
-    (Err.PROTO, Op.MemWrPtl, {"data": NEW}),
     (Err.PROTO, Op.MemWrPtl, {"len": 0, "be": 1 << 8, "data": NEW[:8]}),
     (Err.PROTO, Op.MemWr, {"src": OTHER_HOME, "len": 0, "data": NEW[:8]}),
     (Err.ACCESS, Op.MemRd, {"src": OTHER_HOME}),

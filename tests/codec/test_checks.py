@@ -16,10 +16,9 @@ ALL = Negotiated(atomics=0x1F, features=0xFFFFFFFF, max_txn=4096, address_bits=5
 NONE = Negotiated(atomics=0, features=0, max_txn=256, address_bits=52)
 OK, PROTO, UNSUP = Err.OK, Err.PROTO, Err.UNSUP
 
-READS = (0x20, 0x21, 0x22, 0x23, 0x24, 0x25, 0x26, 0xC0)
+READS = (0x20, 0x21, 0x22, 0x23, 0x25, 0x26, 0xC0)
 LINE_WRITES = (0x40, 0x41, 0xC1)
-PARTIAL = (0x42, 0xC2)
-NC = (0xE0, 0xE1)
+PARTIAL = (0x42, 0xC2, 0xE0, 0xE1)
 
 
 @pytest.fixture(scope="module")
@@ -41,25 +40,23 @@ def test_line_requests(err: Callable[..., int], op: int) -> None:
     assert err(op, len=3, be=0) == PROTO
 
 
+def test_snapshots(err: Callable[..., int]) -> None:
+    """ReadOnce is of a line or half of it, ADDR a multiple of that, without BE, else PROTO. [HSL-TXN-012]."""
+    for code in range(4):
+        for addr in (8, 16, 32, 64, 96, 128):
+            assert err(0x24, NONE, len=code, addr=addr) == (PROTO if code < 2 or addr % (8 << code) else OK)
+    assert err(0x24, len=2, be=0) == PROTO
+
+
 @pytest.mark.parametrize("op", PARTIAL)
-def test_partial_writes(err: Callable[..., int], op: int) -> None:
-    """WritePtl and MemWrPtl have BE, ADDR a multiple of the data, no BE bits behind it, else PROTO."""
-    for code, size in enumerate((8, 16, 32, 64)):
-        assert err(op, NONE, len=code, addr=size, be=(1 << size) - 1) == OK
-        assert err(op, len=code, addr=size, be=0) == OK
-        assert err(op, len=code, addr=size // 2, be=1) == PROTO
-        assert err(op, len=code, addr=size) == PROTO
-        if size < 64:
-            assert err(op, len=code, addr=0, be=1 << size) == PROTO
-
-
-@pytest.mark.parametrize("op", NC)
-def test_uncached(err: Callable[..., int], op: int) -> None:
-    """NcRead and NcWrite: BE or none, any stream, ADDR a multiple of the size, no BE bits behind it."""
+def test_partial(err: Callable[..., int], op: int) -> None:
+    """Accesses of some bytes: BE or none, any AOP, ADDR a multiple of the size, no BE bits behind it."""
     for code, size in enumerate((8, 16, 32, 64)):
         assert err(op, NONE, len=code, addr=size, aop=31) == OK
         assert err(op, len=code, addr=size, be=(1 << size) - 1) == OK
+        assert err(op, len=code, addr=size, be=0) == OK
         assert err(op, len=code, addr=4 + size) == PROTO
+        assert err(op, len=code, addr=size // 2, be=1) == PROTO
         if size < 64:
             assert err(op, len=code, be=1 << size) == PROTO
 
@@ -94,7 +91,7 @@ def test_ncr(err: Callable[..., int], op: int) -> None:
 
 def test_every_request_is_covered() -> None:
     """The tables above and the atomics are all known requests."""
-    mine = {*READS, *LINE_WRITES, *PARTIAL, *NC, *NCR, 0x43, 0x44}
+    mine = {*READS, *LINE_WRITES, *PARTIAL, *NCR, 0x24, 0x43, 0x44}
     assert mine == {code for code, info in OPCODES.items() if info.vc in (1, 2, 6, 7)}
 
 

@@ -172,6 +172,13 @@ def test_timers_come_before_flits_that_waited_in_a_stall() -> None:
     assert proofs(peer) == []
 
 
+def test_no_copy_is_used_after_a_stall_before_the_timers_are_judged() -> None:
+    """Who stalls for longer than T_DEADKA and T_STATE may have lost its copies already [HSL-LNK-058]."""
+    peer = RawPeer().up()
+    assert peer.port.loss.leased(peer.now + T_DEADKA + ROUND_TRIP_TU * TU)
+    assert not peer.port.loss.leased(peer.now + T_DEADKA + T_STATE + (ROUND_TRIP_TU + 1) * TU)
+
+
 def test_a_short_stall_ends_nothing() -> None:
     """A timer that is late by no more than 16 TU comes after the flits of the instant [HSL-LNK-058]."""
     peer = RawPeer().up()

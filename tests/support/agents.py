@@ -43,7 +43,8 @@ def complete(one: RequestAgent, request: Message, st: St, now: int = 0, **fields
     """The home completes a request, a read with OLD; returns what the agent sends upon it."""
     answer = Message(Op.Cmp, request.dst, request.src, request.txn, st=st, htxn=9 if st else 0)
     if request.op in (Op.ReadShared, Op.ReadUnique, Op.ReadOnce) and not fields.get("err"):
-        answer = answer._replace(op=Op.CmpData, len=3, data=OLD)
+        at = request.addr % LINE_BYTES
+        answer = answer._replace(op=Op.CmpData, len=request.len, data=OLD[at : at + (8 << request.len)])
     one.receive(answer._replace(**cast(Any, fields)), now)
     return drain(one, now)
 

@@ -82,7 +82,7 @@ WORDS = (  # document, table, key, legal words
     ("messages", "vc", "header", "A B"),
     ("messages", "vc", "unknown", "none len"),
     ("opcodes", "opcode", "data", "none len"),
-    ("opcodes", "opcode", "be", "0 1 any"),
+    ("opcodes", "opcode", "be", "0 any"),
     ("opcodes", "opcode", "align", "line data atomic zero none"),
     ("opcodes", "opcode", "aop", "zero atomic stream"),
     ("opcodes", "opcode", "order", "stream translation management none"),

@@ -180,6 +180,21 @@ DERIVATIONS["messages"] = {
         2 granules of PAD -> 16 x 00
         CRC-32C: 0x64345026 -> 26 50 34 64
         """,
+    "ReadOnce-len-bit1": f"""
+        {PROT}
+        G0: OP 0x24; LEN 2 << 40: half a line is wanted -> 24 00 00 00 00 02 00 00
+        G1: ADDR 0, a multiple of 32 -> 8 x 00
+        5 granules of PAD -> 40 x 00
+        CRC-32C: 0xB6BB0567 -> 67 05 bb b6
+        """,
+    "WritePtl-be-absent": f"""
+        {PROT}
+        G0: OP 0x42; LEN 0, BE 0: no byte-enable granule follows, so all 8 bytes are written -> 42 00 00 00 00 00 00 00
+        G1: ADDR 0 -> 8 x 00
+        G2: the data -> 01 02 03 04 05 06 07 08
+        4 granules of PAD -> 32 x 00
+        CRC-32C: 0x1423766A -> 6a 76 23 14
+        """,
     "SnpInv-ones": f"""
         {PROT}
         G0: OP 0x61; SRC, DST 1023 and TXN 4095 fill bits 39:8 -> 61 ff ff ff ff

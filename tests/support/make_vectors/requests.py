@@ -3,7 +3,7 @@
 from collections.abc import Iterator
 from typing import Any
 
-from tests.support.make_vectors.vector import Message, Stream, Vector, accepted, name_of, sample
+from tests.support.make_vectors.vector import BE, Message, Stream, Vector, accepted, name_of, sample
 
 SECTION = "5.12"
 ABOUT = "Requests whose receiver completes them with an error for their format, and their neighbours."
@@ -18,13 +18,13 @@ EVERYTHING: Negotiated = {"atomics": 0x1F, "features": 0x8000007F, "max_txn": 40
 FEATURES = {0xE2: 1 << 4, 0xE4: 1 << 2, 0xE5: 1 << 2, 0xE6: 1 << 3, 0xE7: 1 << 3}
 # 5.3, 5.14: legal LEN; those that are not here are of whole lines.
 LENGTHS = {
-    0x42: (0, 1, 2, 3), 0xC2: (0, 1, 2, 3), 0xE0: (0, 1, 2, 3), 0xE1: (0, 1, 2, 3), 0xE3: (0,), 0xE4: (1,),
-    0xE5: (0,), 0xE6: (0,), 0xE7: (0,), 0xE9: (0, 1, 2), 0xEA: (0, 1, 2), 0xEB: (1,),
+    0x24: (2, 3), 0x42: (0, 1, 2, 3), 0xC2: (0, 1, 2, 3), 0xE0: (0, 1, 2, 3), 0xE1: (0, 1, 2, 3), 0xE3: (0,),
+    0xE4: (1,), 0xE5: (0,), 0xE6: (0,), 0xE7: (0,), 0xE9: (0, 1, 2), 0xEA: (0, 1, 2), 0xEB: (1,),
 }  # fmt: skip
 ATOMICS = (0x43, 0x44)
-MUST_BE, MAY_BE = (0x42, 0xC2), (0xE0, 0xE1)
-DATA_ALIGNED = (0x42, 0xC2, 0xE0, 0xE1, 0xE9, 0xEA)
-LINE_ALIGNED = (*range(0x20, 0x27), 0x40, 0x41, 0xC0, 0xC1, 0xE2)
+MAY_BE = (0x42, 0xC2, 0xE0, 0xE1)
+DATA_ALIGNED = (0x24, 0x42, 0xC2, 0xE0, 0xE1, 0xE9, 0xEA)
+LINE_ALIGNED = (*range(0x20, 0x24), 0x25, 0x26, 0x40, 0x41, 0xC0, 0xC1, 0xE2)
 # 5.12: AOP -> operand sizes in bytes, and the class in CAPS (3.3.2).
 INT, CAS16, FADD32, FADD64, FADD2X16 = 1, 2, 4, 8, 16
 OPERANDS = dict.fromkeys(range(9), (4, 8)) | {9: (4, 8, 16), 16: (4,), 17: (8,), 18: (4,), 19: (4,)}
@@ -43,7 +43,7 @@ def completion(message: Message, negotiated: Negotiated) -> str:
         return _atomic(message, negotiated)
     length, addr, be = message.get("len", 0), message.get("addr", 0), message.get("be")
     size = 8 << length
-    if (be is None and op in MUST_BE) or (be is not None and op not in MUST_BE + MAY_BE):
+    if be is not None and op not in MAY_BE:
         return "PROTO"
     if length not in LENGTHS.get(op, (3,)) or (be or 0) >> size:
         return "PROTO"
@@ -156,7 +156,7 @@ def _negotiation() -> Iterator[Vector]:
 
 
 def _lengths() -> Iterator[Vector]:
-    """Data and alignment of what is not a line."""
+    """Data and alignment of what is not a line; what may have byte enables, with them and without."""
     for op in DATA_ALIGNED:
         for length in range(4):
             for addr in (4, 8, 16, 24, 32, 48, 64):
@@ -164,3 +164,8 @@ def _lengths() -> Iterator[Vector]:
                 yield one(
                     f"{name_of(op)}-len{length}-at{addr}", f"{8 << length} bytes at ..{addr:#x}", message
                 )
+        for length in range(4) if op in BE else ():
+            message = sample(op, len=length, addr=0x20000)
+            del message["be"]
+            comment = f"All {8 << length} bytes, without byte enables"
+            yield one(f"{name_of(op)}-len{length}-be-absent", comment, message)

@@ -38,7 +38,7 @@ def carried(op: int, length: int) -> int:
 # What a sample must have to be a legal message (5.12, 5.14); LEN is 0 and the rest is 0 else.
 LEN3 = (*range(0x20, 0x27), 0x40, 0x41, 0x60, 0x61, 0x62, 0xA1, 0xC0, 0xC1, 0xE2, 0xE8)
 LEN1 = (0xE4, 0xEB)
-BE = (0x42, 0xC2)
+BE = (0x42, 0xC2)  # has byte enables for all its data in a sample, which it need not have
 
 
 def sample(op: int, **fields: Any) -> Message:
