@@ -9,6 +9,7 @@ import pytest
 
 from hsl._generated.constants import LINE_BYTES, Err, Op, St
 from hsl.agents.access import Perm
+from hsl.agents.atc import Translated
 from hsl.agents.iommu import Mapping
 from tests.engine.translating import (
     CPU_CORE,
@@ -19,7 +20,6 @@ from tests.engine.translating import (
     VA,
     Scripted,
     System,
-    Translated,
     invalidate,
 )
 from tests.engine.wires import HOST, PAGE

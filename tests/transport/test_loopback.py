@@ -104,7 +104,10 @@ def test_frame_of_wrong_length_is_a_bad_flit(size: int) -> None:
     loopback, lane = pair.loopback, pair.loopback.lanes[B]
     loopback.run(max_time=LIMIT, until=lambda: pair.devices[0].started)
     loopback._push(
-        loopback.now + 1, Step.RECEIVE, A, lambda: loopback._deliver(lane, Arrival(bytes(size)), lane.cuts)
+        loopback.now + 1,
+        Step.RECEIVE,
+        A,
+        lambda: loopback._deliver(lane, Arrival(bytes(size)), lane.cuts, loopback.now),
     )
     loopback.run(max_time=LIMIT)
     assert pair.devices[0].port.links[0].counters.crc_errors == 1
@@ -174,7 +177,7 @@ def test_order_of_one_instant() -> None:
     loopback.call(at, A, lambda: log.append("local"))
     loopback._deadlines[A.device] = at
     loopback.set_wire(0, up=False, at=at)
-    loopback._push(at, Step.RECEIVE, A, lambda: loopback._deliver(lane, Arrival(bytes(64)), lane.cuts))
+    loopback._push(at, Step.RECEIVE, A, lambda: loopback._deliver(lane, Arrival(bytes(64)), lane.cuts, at))
     log.clear()
     loopback.step()
     assert (loopback.now, log) == (at, ["receive", "pal_down", "tick", "local", "transmit"])

@@ -32,6 +32,7 @@ HARD = (
     "SnpInv in SM_A keeps the copy",
     "SnpInv in MI_A answers without data",
     "stale WbFull is written",
+    "RECALL counts listed lines only",
 )
 QUICK = 2000  # operations that making a failure small may run
 
