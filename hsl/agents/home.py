@@ -11,14 +11,7 @@ from collections import Counter, deque
 from collections.abc import Iterable
 from typing import Final
 
-from hsl._generated.constants import (
-    LINE_BYTES,
-    TIMERS,
-    ErrorCode,
-    Op,
-    St,
-    Vc,
-)
+from hsl._generated.constants import LINE_BYTES, TIMERS, ErrorCode, Op, St, Vc
 from hsl._generated.tables import HA_EVENTS, HA_GUARDS, HA_STATES, HA_TABLE
 from hsl.agents.address_map import SamEntry
 from hsl.agents.arrival import distrusted, refusal
@@ -232,7 +225,7 @@ class HomeAgent:
             queue = self._waiting.get(line)
             if not queue or line in self._busy or queue[0].key != place.key:
                 continue  # one of the same instant came first
-            if self._isolating and not self._isolating.isdisjoint(self._do.directory.of(line).nids):
+            if self._isolates(line):
                 self._blocked.add(line)  # HSL 6.2 F1 [HSL-RAS-008]
                 continue
             listing = queue[0].op in LISTING
@@ -286,13 +279,16 @@ class HomeAgent:
 
     # ---- entries of the directory
     def _recall_victims(self) -> None:
-        """Recall a line for each request that waits for an entry. HSL 5.2 D10 [HSL-TXN-009]."""
-        while (victim := self._entries.choose(self._still)) is not None:
+        """Recall a line for each request that waits for an entry. HSL 5.2 D10 [HSL-TXN-009, HSL-COH-053]."""
+        while (victim := self._entries.choose(self._still, self._isolates)) is not None:
             self.counters["victims"] += 1
             self._arrive(victim, RECALL, Message(0, addr=victim), self._do.now)
 
     def _still(self, line: int) -> bool:
         return line not in self._busy and not self._waiting.get(line)
+
+    def _isolates(self, line: int) -> bool:
+        return bool(self._isolating) and not self._isolating.isdisjoint(self._do.directory.of(line).nids)
 
     def _vacate(self, line: int) -> None:
         """Pass the entry of an idle line on if nobody holds the line; its Recall is not needed then."""
@@ -363,6 +359,7 @@ class HomeAgent:
         """
         self._do.now = now
         waits = self._isolate(nid)
+        self._recall_victims()
         self._serve()
         return waits
 
@@ -400,6 +397,8 @@ class HomeAgent:
             self._walk(line, nid)
         for t, event in self._leg.fence(nid):  # HSL 5.6 M4
             self._step(t, event, q=nid)
+        self._entries.restore()
+        self._recall_victims()
         blocked, self._blocked = self._blocked, set()
         for line in sorted(blocked):
             if line not in self._busy:
