@@ -22,7 +22,7 @@ class Entries:
         self._lines: set[int] = set()
         self._order: dict[int, None] = {}  # those that have no heir and are not laid aside, oldest first
         self._aside: dict[int, None] = {}  # those that isolate
-        self._wishes: dict[int, None] = {}  # lines without a victim, first come first
+        self._wishes: dict[int, int] = {}  # lines without a victim, first come first, and for which requester
         self._victims: dict[int, int] = {}  # of a line that waits
         self._heirs: dict[int, int] = {}  # of a victim: the line that gets its entry
         self._owed: set[int] = set()  # lines that got an entry for a request that has not begun
@@ -30,8 +30,11 @@ class Entries:
     def __len__(self) -> int:
         return len(self._lines)
 
-    def ask(self, line: int) -> bool:
-        """Return True if a line has an entry or gets a free one; else it waits. HSL 5.2 D10 [HSL-TXN-010]."""
+    def ask(self, line: int, src: int) -> bool:
+        """Return True if a line has an entry or gets a free one; else it waits for `src`.
+
+        HSL 5.2 D10 [HSL-TXN-010].
+        """
         if line in self._lines:
             return True
         if line in self._victims or line in self._wishes:
@@ -39,7 +42,7 @@ class Entries:
         if len(self._lines) < self._limit and not self._wishes:
             self._add(line)
             return True
-        self._wishes[line] = None
+        self._wishes[line] = src
         return False
 
     def begin(self, line: int) -> None:
@@ -50,8 +53,8 @@ class Entries:
         self._lines.add(line)
         self._order[line] = None
 
-    def choose(self, still: Callable[[int], bool], isolates: Callable[[int], bool]) -> int | None:
-        """Choose a victim for the line that waits longest, one that is `still` if there is one.
+    def choose(self, still: Callable[[int], bool], isolates: Callable[[int], bool]) -> tuple[int, int] | None:
+        """Choose a victim for the line that waits longest, a `still` one if there is one; and who waits.
 
         None if no line may be one: what isolates waits for proof, and has nobody else wait (6.2 F1).
         """
@@ -60,10 +63,10 @@ class Entries:
         victim = self._unclaimed(still, isolates)
         if victim is None:
             return None
-        line = next(iter(self._wishes))
+        line, src = next(iter(self._wishes.items()))
         del self._wishes[line], self._order[victim]
         self._victims[line], self._heirs[victim] = victim, line
-        return victim
+        return victim, src
 
     def _unclaimed(self, still: Callable[[int], bool], isolates: Callable[[int], bool]) -> int | None:
         """Return the oldest line without an heir that is still, else the oldest; none that isolates."""

@@ -219,10 +219,11 @@ def test_the_oldest_idle_line_is_chosen() -> None:
     """Of the lines without an heir an idle one goes first, however old a busy one is; none that isolates."""
     entries = Entries(4)
     lost = {4}
-    assert [entries.ask(line) for line in range(1, 10)] == [True] * 4 + [False] * 5
+    assert [entries.ask(line, A) for line in range(1, 10)] == [True] * 4 + [False] * 5
 
     def choose(*still: int) -> int | None:
-        return entries.choose(still.__contains__, lost.__contains__)
+        chosen = entries.choose(still.__contains__, lost.__contains__)
+        return None if chosen is None else chosen[0]
 
     assert choose(2, 3) == 2
     assert choose(4, 1) == 1
