@@ -3,11 +3,11 @@
 from __future__ import annotations
 
 from collections.abc import Sequence
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 from functools import reduce
 from operator import or_
 
-from hsl._generated.constants import Role
+from hsl._generated.constants import HOME_TU_ABOVE, Role
 from hsl.agents.atc import AtcConfig
 from hsl.agents.home import HomeConfig
 from hsl.agents.io import IoConfig
@@ -39,7 +39,8 @@ class NodeConfig:
             neither here nor behind another port
 
     Every NID must lie in the NID range of every port, and the roles of each port must be those of the agents.
-    Raises ConfigError otherwise.
+    With a home, all ports offer the same SLOW_EXP; several ports take no greater one. Raises ConfigError
+    otherwise.
 
     """
 
@@ -77,6 +78,27 @@ class NodeConfig:
                 raise ConfigError(
                     f"node {self.name}: port {index} names {port.roles!r}, its agents are {self.roles!r}"
                 )
+        if self.homes and len({port.slowest for port in self.ports}) > 1:
+            raise ConfigError(
+                f"node {self.name}: its ports offer SLOW_EXP {[port.slowest for port in self.ports]};"
+                " a node with a home offers the same at each port (HSL 3.3.2)"
+            )
+        for index, port in enumerate(self.ports):
+            if port.tu_exp_limit is not None and port.tu_exp_limit > self.tu_limit(port):
+                raise ConfigError(
+                    f"node {self.name}: tu_exp_limit of port {index} is {port.tu_exp_limit}; a node with a"
+                    f" home and several ports takes at most what it offers, {self.tu_limit(port)} (HSL 3.3.2)"
+                )
+
+    def tu_limit(self, port: PortConfig) -> int:
+        """The limit of a port for both exponents. HSL 3.3.2 [HSL-LNK-060]."""
+        several = self.homes and len(self.ports) > 1
+        return port.slowest + HOME_TU_ABOVE if several else port.tu_limit
+
+    @property
+    def limited_ports(self) -> list[PortConfig]:
+        """The ports, each with its limit."""
+        return [replace(port, tu_exp_limit=self.tu_limit(port)) for port in self.ports]
 
     def refusal(self, port: int, nids: range, others: set[int]) -> str:
         """Return why a peer may not have its NIDs, or ""; `others`: NIDs behind other ports. HSL 6.3."""

@@ -48,12 +48,19 @@ class Gate:
         self._protos = 0
         self._since = 0
         self._tu = 1
+        self.slow_tu = 0  # of the last session, in ns
         self.now = 0  # of the owner: when a buffer is freed
 
     # ---- session
-    def open(self, nids: range, tu: int, now: int) -> None:
-        """The port is up; `nids` are behind it, `tu` in ns."""
+    @property
+    def in_session(self) -> bool:
+        """A session runs, or the loss of its nodes is not finished."""
+        return bool(self.nids) or self.port.hold
+
+    def open(self, nids: range, tu: int, slow_tu: int, now: int) -> None:
+        """The port is up; `nids` are behind it, `tu` and `slow_tu` in ns."""
         self.nids, self.known, self._tu, self._since = nids, nids, tu, now
+        self.slow_tu = slow_tu
         self._window = self._protos = 0
         self.bucket.tu = tu
 

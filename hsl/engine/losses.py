@@ -17,7 +17,7 @@ __all__ = ["Losses"]
 class Losses:
     """The reaction of a node to losses; `gate_of` finds the port of a NID, `free` returns credits.
 
-    `forget` drops the messages between two agents of the node.
+    `forget` drops the messages between two agents of the node; `scale` sets the unit of its timers.
     """
 
     def __init__(
@@ -26,11 +26,13 @@ class Losses:
         gate_of: Callable[[int], Gate | None],
         free: Callable[[], None],
         forget: Callable[[int, int], None],
+        scale: Callable[[], None],
     ) -> None:
         self._node = node
         self._gate_of = gate_of
         self._free = free
         self._forget = forget
+        self._scale = scale
 
     def down(self, gate: Gate, now: int) -> None:
         """LINK_DOWN: the nodes behind the port are lost. HSL 6.2 F1, F6, F7 [HSL-RAS-003, HSL-RAS-004]."""
@@ -60,6 +62,7 @@ class Losses:
                 home.fence(nid, now)
         self._free()
         gate.port.link_down_done(now)
+        self._scale()
 
     def lease(self, nid: int, now: int) -> bool:
         """True if a copy of a line of home `nid` may be used; else its port wakes from L1. HSL 3.7.5."""

@@ -64,7 +64,7 @@ class Node:
             target.nid: MemoryTarget(mine.of(target), memory) for target, memory in config.targets
         }
         self._nids = frozenset(config.nids)
-        self.ports = [Port(port) for port in config.ports]
+        self.ports = [Port(port) for port in config.limited_ports]
         self._gates = [Gate(index, port, self._nids) for index, port in enumerate(self.ports)]
         self._own_log = ErrorLog()  # of a node without ports
         for agent in self.agents.values() if self._gates else ():
@@ -99,7 +99,7 @@ class Node:
         self._events: deque[tuple[int, Event]] = deque(maxlen=EVENT_LIMIT)
         for log in self.error_logs:
             log.report = self._report
-        self._losses = Losses(self, self._gate, self._free, self._forget)
+        self._losses = Losses(self, self._gate, self._free, self._forget, self._scale)
         if any(port.power for port in config.ports):
             for agent in self.agents.values():
                 agent.lease = self._losses.lease
@@ -454,17 +454,24 @@ class Node:
             gate.log.add(now, ErrorCode.CFG, text)
             gate.port.fatal(ErrorCode.CFG, now, text)
             return
-        gate.open(result.peer_nids, result.tu, now)
+        gate.open(result.peer_nids, result.tu, result.slow_tu, now)
         for server in self._servers:
             server.attach(result.peer_nids, result.negotiated, gate.index)
-        up = [g.port.result for g in self._gates if g.nids and g.port.result is not None]
         for agent in self.agents.values():
             agent.attach(result.peer_nids, result.negotiated, gate.index)
-        coherent: list[HomeAgent | RequestAgent] = [*self.homes.values(), *self.agents.values()]
-        for each_agent in coherent:
-            each_agent.set_tu(max(each.slow_tu for each in up))  # HSL 5.11 [HSL-LNK-051]
-            for nid in result.peer_nids:
-                each_agent.readmit(nid)
+        self._scale()
+        for each, nid in product(self._coherent, result.peer_nids):
+            each.readmit(nid)
+
+    @property
+    def _coherent(self) -> list[HomeAgent | RequestAgent]:
+        return [*self.homes.values(), *self.agents.values()]
+
+    def _scale(self) -> None:
+        """Set the unit of transaction timers: a session has begun, or a loss has ended. [HSL-LNK-061]."""
+        units = [gate.slow_tu for gate in self._gates if gate.in_session]
+        for agent in self._coherent:
+            agent.set_tu(max(units, default=agent.config.tu))
 
     def _forget(self, one: int, other: int) -> None:
         """Drop the messages between two agents of this node."""

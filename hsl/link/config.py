@@ -58,7 +58,7 @@ class PortConfig:
         handshake_tu_exp: n until CONFIG is left; None takes `tu_exp`
         slow_exp: n of the offered unit of slow timers (3.1); 0, as any below `tu_exp`, counts as `tu_exp`
         tu_exp_limit: the largest n that this end accepts for both units; None takes the largest of 22,
-            `tu_exp` and `slow_exp`
+            `tu_exp` and `slow_exp`, and a node with a home and several ports what it offers
         address_bits: bits of an address
         atomics: AtomicClass bits that are supported
         vc_mask: bit v is set if VC v is used
@@ -112,8 +112,8 @@ class PortConfig:
                 continue
             if not isinstance(value, int) or not low <= value <= high:
                 raise ConfigError(f"{name} is {quoted(value)}; expected {low}..{high}")
-        if self.tu_limit < (own := max(self.tu_exp, self.slow_exp)):
-            raise ConfigError(f"tu_exp_limit {self.tu_limit} is below the own exponent {own}")
+        if self.tu_limit < self.slowest:
+            raise ConfigError(f"tu_exp_limit {self.tu_limit} is below the own exponent {self.slowest}")
         if self.nid_base + self.nid_count > MAX_NID + 1:
             raise ConfigError(f"NIDs {self.nid_base}+{self.nid_count}; expected NIDs up to {MAX_NID}")
         if not self.flit_sizes & FlitSize.L64:
@@ -145,10 +145,14 @@ class PortConfig:
         return max(self.slow_exp, self.handshake_tu)
 
     @property
+    def slowest(self) -> int:
+        """The exponent that this side offers for slow timers."""
+        return max(self.tu_exp, self.slow_exp)
+
+    @property
     def tu_limit(self) -> int:
         """The largest exponent that a session may have. HSL 3.3.2 [HSL-LNK-043] [HSL-LNK-050]."""
-        own = max(self.tu_exp, self.slow_exp)
-        return max(TU_EXP_LIMIT, own) if self.tu_exp_limit is None else self.tu_exp_limit
+        return max(TU_EXP_LIMIT, self.slowest) if self.tu_exp_limit is None else self.tu_exp_limit
 
     @property
     def bond_links(self) -> int:
@@ -340,6 +344,8 @@ def invalid_caps(record: bytes, result: CapsResult, tu_limit: int) -> str:
     """
     caps = parse_caps(record)
     unit = max(caps["tu_exp"], caps["slow_exp"])
+    here = f", or slow_exp = {unit} at all ports of this node" if unit <= MAX_TU_EXP else ""
+    remedy = f": set tu_exp and slow_exp of the peer to at most {tu_limit}{here}"
     checks = (
         (not caps["flit_sizes"] & FlitSize.L64, "it offers no L64"),
         (not 1 <= caps["window"] <= MAX_WINDOW, f"window is {caps['window']}"),
@@ -350,7 +356,7 @@ def invalid_caps(record: bytes, result: CapsResult, tu_limit: int) -> str:
         (caps["max_links"] == 0, "max links is 0"),
         (not 1 <= caps["max_txn"] <= MAX_TXN, f"max TXN is {caps['max_txn']}"),
         # The result of SLOW_EXP is never below that of TU_EXP. [HSL-LNK-043] [HSL-LNK-050]
-        (result.slow_exp > tu_limit, f"TU exponent {unit} is above {tu_limit}"),
+        (result.slow_exp > tu_limit, f"TU exponent {unit} is above {tu_limit}{remedy}"),
         (bool(result.security & Security.IDE_REQUIRED), "it requires IDE"),  # never on: it is not implemented
     )
     return next((text for failed, text in checks if failed), "")

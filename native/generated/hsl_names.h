@@ -325,6 +325,8 @@ enum hsl_requirement {
     HSL_REQ_LNK_057,
     HSL_REQ_LNK_058,
     HSL_REQ_LNK_059,
+    HSL_REQ_LNK_060,
+    HSL_REQ_LNK_061,
     HSL_REQ_BND_001,
     HSL_REQ_BND_002,
     HSL_REQ_BND_003,
@@ -548,6 +550,8 @@ enum hsl_requirement {
     "HSL-LNK-057", \
     "HSL-LNK-058", \
     "HSL-LNK-059", \
+    "HSL-LNK-060", \
+    "HSL-LNK-061", \
     "HSL-BND-001", \
     "HSL-BND-002", \
     "HSL-BND-003", \

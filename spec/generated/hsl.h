@@ -21,6 +21,7 @@
 #define HSL_MAX_WINDOW 511u /* largest window */
 #define HSL_MAX_TU_EXP 30u /* largest TU exponent; T_STATE is then over an hour */
 #define HSL_TU_EXP_LIMIT 22u /* largest TU exponent that a port accepts by default; T_STATE is then 17 s */
+#define HSL_HOME_TU_ABOVE 0u /* how far SLOW_EXP may lie above what a node with a home and several ports offers */
 #define HSL_MAX_LINKS 8u /* links of a port */
 #define HSL_MAX_NID 1023u /* largest node id */
 #define HSL_MAX_TXN 4096u /* largest number of outstanding requests of an agent */

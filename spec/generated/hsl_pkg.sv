@@ -19,6 +19,7 @@ package hsl_pkg;
   localparam logic [31:0] MAX_WINDOW = 32'd511; // largest window
   localparam logic [31:0] MAX_TU_EXP = 32'd30; // largest TU exponent; T_STATE is then over an hour
   localparam logic [31:0] TU_EXP_LIMIT = 32'd22; // largest TU exponent that a port accepts by default; T_STATE is then 17 s
+  localparam logic [31:0] HOME_TU_ABOVE = 32'd0; // how far SLOW_EXP may lie above what a node with a home and several ports offers
   localparam logic [31:0] MAX_LINKS = 32'd8; // links of a port
   localparam logic [31:0] MAX_NID = 32'd1023; // largest node id
   localparam logic [31:0] MAX_TXN = 32'd4096; // largest number of outstanding requests of an agent

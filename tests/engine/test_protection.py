@@ -7,7 +7,6 @@ from typing import Any
 
 import pytest
 
-from hsl._generated.constants import TIMERS as PROFILE
 from hsl._generated.constants import (
     Aop,
     Err,
@@ -325,21 +324,6 @@ def test_a_map_entry_of_another_home_breaks_nothing() -> None:
     star.home.config.address_map.put(0, elsewhere)  # by no register: 5.1.4
     star.kill("a")
     star.run(lambda: star.home.memory.poisoned(LINE))
-
-
-def test_timers_count_in_the_largest_tu_of_the_ports(monkeypatch: pytest.MonkeyPatch) -> None:
-    """T_SNP, T_MEM and T_CACK of a home are in TU of its slowest port, whichever came up last. HSL 5.11."""
-    monkeypatch.setattr("tests.engine.star.TIMERS", {})
-    slow = Attacker()
-    slow.ports = [Port(port(B, Role.RA, tu_exp=8))]
-    slow.port = slow.ports[0]
-    star = Star(slow)
-    star.run(lambda: slow.port.up)
-    results = [each.result for each in star.cpu.ports]
-    assert [each.tu for each in results if each is not None] == [1 << 6, 1 << 8]
-    home = star.home
-    waits = (home._do.t_snp, home._leg.t_mem, home._do.t_cack)
-    assert waits == tuple(PROFILE[name].tu << 8 for name in ("T_SNP", "T_MEM", "T_CACK"))
 
 
 # ---- rate

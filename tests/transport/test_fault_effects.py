@@ -129,7 +129,7 @@ def test_ack(form: str) -> None:
 def test_credit(form: str) -> None:
     """Credits that nobody took make the port dead with CREDIT_OVERFLOW, at the end that gets them only.
 
-    They come when all others are back: before that the end that gets them may use them, and the other sees it.
+    They come when all others are back: an end that gets them before may use them.
     """
     pair = Pair("credit:x1:nth=20:from=a", count=300, flit_sizes=FLIT_SIZES[form])
     with pytest.raises(LinkError):

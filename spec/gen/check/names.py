@@ -59,7 +59,8 @@ NEEDED = (  # document, table, names without which the generator has nothing to 
     (
         "profile",
         "limit",
-        "LINE_BYTES GRANULE_BYTES SEQ_MODULUS ACK_NONE MAX_CREDITS MAX_LINKS MAX_TU_EXP CREDIT_RETURN_TU",
+        "LINE_BYTES GRANULE_BYTES SEQ_MODULUS ACK_NONE MAX_CREDITS MAX_LINKS MAX_TU_EXP HOME_TU_ABOVE "
+        "CREDIT_RETURN_TU",
     ),
     ("flits", "crc", "CRC-32C"),
     ("messages", "header", "COMMON A0 A1 B0"),

@@ -1,9 +1,9 @@
-"""Each timer outlasts what it waits for, in every pair of units that a port may have (5.11)."""
+"""Each timer outlasts what it waits for, in all units that a port, and a home with two, may have (5.11)."""
 
 from __future__ import annotations
 
 from collections.abc import Callable, Iterator
-from itertools import chain, combinations_with_replacement
+from itertools import chain, combinations_with_replacement, product
 from typing import NamedTuple
 
 from spec.gen.check.names import NEEDED
@@ -56,15 +56,16 @@ class Bound(NamedTuple):
 
 
 LADDERS = "MAX_LINKS + 1 ladders, each with an exit from L1"
+WAITS = Bound(
+    "T_REQ",
+    "T_SNP + N_REQ_MEM T_MEM + T_CACK + N_REQ_LOSS T_LOSS",
+    lambda t: t.transaction,
+)
 BOUNDS = (
     Bound("T_SNP", LADDERS, lambda t: t.ladders),
     Bound("T_MEM", LADDERS, lambda t: t.ladders),
     Bound("T_CACK", LADDERS, lambda t: t.ladders),
-    Bound(
-        "T_REQ",
-        "T_SNP + N_REQ_MEM T_MEM + T_CACK + N_REQ_LOSS T_LOSS",
-        lambda t: t.transaction,
-    ),
+    WAITS,
     Bound("T_LOSS", "2 T_STATE + T_DEADKA", lambda t: 2 * t.of["T_STATE"] + t.of["T_DEADKA"]),
     Bound("T_STATE", "T_DEADKA + T_REPLAY", lambda t: t.of["T_DEADKA"] + t.of["T_REPLAY"]),
     Bound("T_DEADKA", "2 T_KA + a round trip", lambda t: 2 * t.of["T_KA"] + t.round_trip),
@@ -75,7 +76,7 @@ BOUNDS = (
 
 
 def check(spec: Spec) -> Iterator[Refusal]:
-    """Refuse a timer that does not outlast what it waits for, at the first pair of units."""
+    """Refuse a timer that does not outlast what it waits for, at the first units in which it does not."""
     rows = {row["name"]: (row, "tu") for row in spec.rows("timers", "timer")}
     rows |= {row["name"]: (row, "value") for doc, table in NUMBERS for row in spec.rows(doc, table)}
     needed = [names.split() for doc, _, names in NEEDED if doc in ("timers", "profile")]
@@ -94,3 +95,24 @@ def check(spec: Spec) -> Iterator[Refusal]:
                 text = f"{bound.name} is {length} ns with TU_EXP {fast} and SLOW_EXP {slow}"
                 yield row.refuse(f"{text}; expected more than {bound.text}, {least} ns", key)
                 break
+    limit = rows["HOME_TU_ABOVE"][0]
+    for at_requester, at_home in sorted(units_of_two_peers(most, limit["value"])):
+        length = Times(spec, (at_requester, at_requester)).of[WAITS.name]
+        least = WAITS.least(Times(spec, (at_home, at_home)))
+        if length <= least:
+            text = f"T_REQ is {length} ns with SLOW_EXP {at_requester} at a home that counts in {at_home}"
+            yield limit.refuse(f"{text}; expected more than {WAITS.text}, {least} ns", "value")
+            break
+
+
+def units_of_two_peers(most: int, above: int) -> set[tuple[int, int]]:
+    """SLOW_EXP of a requester and that of its home, for all offers of the home and two peers (3.3.2).
+
+    The home takes no result that lies more than `above` over its offer, and counts in the greater of both.
+    """
+    found = set()
+    for home, one, other in product(range(most + 1), repeat=3):
+        results = max(home, one), max(home, other)
+        if max(results) <= home + above:
+            found.add((results[0], max(results)))
+    return found
