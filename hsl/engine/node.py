@@ -456,9 +456,9 @@ class Node:
             return
         gate.open(result.peer_nids, result.tu, result.slow_tu, now)
         for server in self._servers:
-            server.attach(result.peer_nids, result.negotiated)
+            server.attach(result.peer_nids, result.negotiated, gate.index)
         for agent in self.agents.values():
-            agent.attach(result.peer_nids, result.negotiated)
+            agent.attach(result.peer_nids, result.negotiated, gate.index)
         self._scale()
         for each, nid in product(self._coherent, result.peer_nids):
             each.readmit(nid)
