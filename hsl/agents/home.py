@@ -196,7 +196,7 @@ class HomeAgent:
                 if t.matches:
                     self._do.release(t)
         elif message.op in (Op.Cmp, Op.CmpData):
-            t, event = self._leg.receive(message, self._do.now)
+            t, event = self._leg.receive(message)
         else:
             self._do.error(ErrorCode.PROTO, f"home {self.nid} takes no such message", message)
             return

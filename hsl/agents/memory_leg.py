@@ -198,15 +198,15 @@ class MemoryLeg:
         qos, trace = t.request.qos, t.request.trace
         message = message._replace(src=self.nid, dst=target.nid, qos=qos, trace=trace)
         target.unsent.append((t, message))
-        self._send(target, now)
+        t.deadline = now + self.t_mem  # HSL 5.11 [HSL-TXN-017]
+        self._send(target)
         return None
 
-    def _send(self, target: Target, now: int) -> None:
-        """Send what waits while TXNs are free. HSL 5.11: T_MEM begins."""
+    def _send(self, target: Target) -> None:
+        """Send what waits while TXNs are free."""
         while target.unsent and (txn := target.tags.take()) is not None:
             t, message = target.unsent.popleft()
             target.open[txn] = t
-            t.deadline = now + self.t_mem
             self._outbox.append(message._replace(txn=txn))
 
     @staticmethod
@@ -214,7 +214,7 @@ class MemoryLeg:
         t.matches, t.mem_err = True, Err.UNREACH
         return f"{EVENTS[op]}_ERR"
 
-    def receive(self, message: Message, now: int) -> tuple[Transaction | None, str]:
+    def receive(self, message: Message) -> tuple[Transaction | None, str]:
         """A completion: the transaction it is for (None: not outstanding) and its event. HSL 5.3, 5.4 T3.
 
         The TXN of an access that it ends is free. An error counts as the completion that was asked for; a
@@ -237,7 +237,7 @@ class MemoryLeg:
             t.mem_err = message.err
             if event == "MemData" and not message.err:
                 t.mem = message.data, bool(message.poison)
-            self._send(target, now)
+            self._send(target)
         return t, name
 
     # ---- loss of a target
@@ -247,7 +247,10 @@ class MemoryLeg:
             self._targets[nid].tags = Tags(max_txn)
 
     def expired(self, now: int) -> list[int]:
-        """Targets that let T_MEM of an access pass, by TXN. HSL 5.11."""
+        """Targets that let T_MEM of an access pass, by TXN. HSL 5.11.
+
+        An access that waits for a TXN began after all that have one.
+        """
         late = [
             (txn, target.nid)
             for target in self._targets.values()

@@ -357,6 +357,7 @@ enum hsl_requirement {
     HSL_REQ_TXN_014,
     HSL_REQ_TXN_015,
     HSL_REQ_TXN_016,
+    HSL_REQ_TXN_017,
     HSL_REQ_COH_001,
     HSL_REQ_COH_002,
     HSL_REQ_COH_003,
@@ -582,6 +583,7 @@ enum hsl_requirement {
     "HSL-TXN-014", \
     "HSL-TXN-015", \
     "HSL-TXN-016", \
+    "HSL-TXN-017", \
     "HSL-COH-001", \
     "HSL-COH-002", \
     "HSL-COH-003", \

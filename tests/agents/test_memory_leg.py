@@ -90,6 +90,38 @@ def test_numbers_of_the_target_are_not_exceeded() -> None:
     assert rig.home.idle
 
 
+def one_txn(accesses: int) -> SlowRig:
+    """A home whose target takes one TXN, with reads of as many lines."""
+    rig = SlowRig()
+    rig.home.attach(range(MT, MT + 1), LOCAL._replace(max_txn=1))
+    for index in range(accesses):
+        rig.send(Op.ReadOnce, A + index % 4, addr=index * LINE_BYTES)
+    return rig
+
+
+def test_a_target_that_is_just_in_time_is_not_so_for_who_waits() -> None:
+    """T_MEM runs while an access waits for a TXN: no request waits longer for the target [HSL-TXN-017]."""
+    rig = one_txn(3)
+    rig.now = T_MEM * 9 // 10
+    assert [m.addr for m in rig.memory_done()] == [0]
+    assert rig.home.next_deadline() == T_MEM, "HSL-TXN-017: from the begin of the access"
+    rig.home.tick(T_MEM)
+    assert rig.home.fences == [MT]
+    assert [m.err for m in rig.sent()] == [Err.UNREACH] * 2
+
+
+def test_a_quick_target_of_one_txn_is_kept() -> None:
+    """All TSHRs wait for one TXN; each access takes its share of T_MEM, and nobody is lost [HSL-TXN-017]."""
+    tshrs = HomeConfig(nid=0, address_map=AddressMap([])).tshrs
+    rig = one_txn(2 * tshrs)  # as many wait for a TSHR
+    for _ in range(2 * tshrs):
+        rig.now += T_MEM // tshrs - 1
+        rig.home.tick(rig.now)
+        (answer,) = rig.memory_done()
+        assert answer.err == Err.OK
+    assert (rig.home.fences, rig.home.idle, rig.home.next_deadline()) == ([], True, None)
+
+
 ENDS = {
     Op.ReadShared: "UNREACH",
     Op.ReadUnique: "UNREACH",

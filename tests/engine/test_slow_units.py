@@ -117,6 +117,15 @@ def test_ports_of_a_home_are_alike(changes: dict[str, int]) -> None:
     NodeConfig(ports=ports[1:], agents=agents, homes=homes)
 
 
+@pytest.mark.parametrize("slow", [(SLOW, SLOW + 1), (SLOW + 1, SLOW)])
+def test_the_unit_is_the_greatest(slow: tuple[int, int]) -> None:
+    """Two peers with a SLOW_EXP of their own, whichever is at the last port [HSL-LNK-051] [HSL-LNK-061]."""
+    node = hub(USUAL, USUAL, home=False)
+    net = Net(node, *(device(nid, exponent) for nid, exponent in zip((A, B), slow, strict=True)))
+    net.run(lambda: node.connected)
+    assert unit_of(node) == SLOW + 1
+
+
 def test_the_unit_goes_with_the_peer() -> None:
     """The unit of a node is the greatest of its sessions, not that of a peer that has gone. [HSL-LNK-061]."""
     node = hub(USUAL, USUAL, home=False)

@@ -56,11 +56,7 @@ class Bound(NamedTuple):
 
 
 LADDERS = "MAX_LINKS + 1 ladders, each with an exit from L1"
-WAITS = Bound(
-    "T_REQ",
-    "T_SNP + N_REQ_MEM T_MEM + T_CACK + N_REQ_LOSS T_LOSS",
-    lambda t: t.transaction,
-)
+WAITS = Bound("T_REQ", "T_SNP + N_REQ_MEM T_MEM + T_CACK + N_REQ_LOSS T_LOSS", lambda t: t.transaction)
 BOUNDS = (
     Bound("T_SNP", LADDERS, lambda t: t.ladders),
     Bound("T_MEM", LADDERS, lambda t: t.ladders),
