@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable
+from collections.abc import Callable, Iterable
 
 __all__ = ["DIRECTORY_LINES", "Entries"]
 
@@ -21,7 +21,7 @@ class Entries:
         self._limit = limit
         self._lines: set[int] = set()
         self._order: dict[int, None] = {}  # those that have no heir and are not laid aside, oldest first
-        self._aside: dict[int, None] = {}  # those that isolate
+        self._aside: set[int] = set()  # those that isolate
         self._wishes: dict[int, int] = {}  # lines without a victim, first come first, and for which requester
         self._victims: dict[int, int] = {}  # of a line that waits
         self._heirs: dict[int, int] = {}  # of a victim: the line that gets its entry
@@ -82,14 +82,15 @@ class Entries:
                 busy = line
         for line in aside:
             del self._order[line]
-            self._aside[line] = None
+            self._aside.add(line)
         return busy if found is None else found
 
-    def restore(self) -> None:
-        """A node was walked: what isolated may be a victim again."""
-        if self._aside:
-            self._order = self._aside | self._order
-            self._aside = {}
+    def restore(self, lines: Iterable[int]) -> None:
+        """These lines were walked: they may be victims again."""
+        for line in lines:
+            if line in self._aside:
+                self._aside.discard(line)
+                self._order[line] = None
 
     def free(self, line: int) -> int | None:
         """Nobody holds a line that is idle: return the line that its entry goes to. HSL 5.2 D10."""
@@ -97,7 +98,7 @@ class Entries:
             return None
         self._lines.discard(line)
         self._order.pop(line, None)
-        self._aside.pop(line, None)
+        self._aside.discard(line)
         heir = self._heirs.pop(line, None)
         if heir is not None:
             del self._victims[heir]
