@@ -459,6 +459,7 @@ enum hsl_requirement {
     HSL_REQ_SEC_008,
     HSL_REQ_SEC_009,
     HSL_REQ_SEC_010,
+    HSL_REQ_SEC_015,
     HSL_REQ_SEC_011,
     HSL_REQ_SEC_012,
     HSL_REQ_SEC_013,
@@ -682,6 +683,7 @@ enum hsl_requirement {
     "HSL-SEC-008", \
     "HSL-SEC-009", \
     "HSL-SEC-010", \
+    "HSL-SEC-015", \
     "HSL-SEC-011", \
     "HSL-SEC-012", \
     "HSL-SEC-013", \
