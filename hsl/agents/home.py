@@ -76,7 +76,7 @@ class HomeAgent:
         self._arrivals = 0
         self._recalls: dict[int, Recall] = {}  # of busy lines
         self._open: list[Recall] = []
-        self._entries = Entries(config.directory_lines)
+        self._entries = Entries(config.directory_lines, self._peers)
         self._fenced: set[int] = set()
         self._isolating: set[int] = set()  # lost, and may still use their copies: not walked yet
         self._blocked: set[int] = set()  # lines that list one of them, and have a request that waits
@@ -248,7 +248,7 @@ class HomeAgent:
                 self._held -= 1
                 self.taken.append(message)
             if listing:
-                self._entries.begin(line)
+                self._entries.begin(line, message.src)
             self._step(t, event, q=message.src)
             self._recall_victims()
 

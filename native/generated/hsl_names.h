@@ -460,6 +460,7 @@ enum hsl_requirement {
     HSL_REQ_SEC_009,
     HSL_REQ_SEC_010,
     HSL_REQ_SEC_015,
+    HSL_REQ_SEC_016,
     HSL_REQ_SEC_011,
     HSL_REQ_SEC_012,
     HSL_REQ_SEC_013,
@@ -684,6 +685,7 @@ enum hsl_requirement {
     "HSL-SEC-009", \
     "HSL-SEC-010", \
     "HSL-SEC-015", \
+    "HSL-SEC-016", \
     "HSL-SEC-011", \
     "HSL-SEC-012", \
     "HSL-SEC-013", \

@@ -114,7 +114,7 @@ def test_recalls_of_management_count_as_local() -> None:
 
 def test_a_recall_for_an_entry_counts_to_who_waits_for_it() -> None:
     """A port that waits for entries and answers no snoop holds TSHRs of its share only. HSL 5.2 D10, 6.3."""
-    shared = Shared(ports=2, tshrs=8, entries=8)
+    shared = Shared(ports=2, tshrs=8, entries=12)
     src = PORTS[1].start
     shared.own(src, 8)
     for txn in range(100, 120):
