@@ -31,6 +31,7 @@ class Directory:
         self._lines: dict[int, Holders] = {}
         # One entry for all lines of an owner: who takes every line of a memory must not cost many times that.
         self._owners: dict[int, Holders] = {}  # at most one a NID
+        self._held: dict[int, set[int]] = {}  # lines by holder: who loses one looks at no others
 
     def __len__(self) -> int:
         """Lines with a holder."""
@@ -45,25 +46,35 @@ class Directory:
         owner = self._owners.get(nid)
         if owner is None:
             owner = self._owners[nid] = Holders("X", frozenset((nid,)))
-        self._lines[line] = owner
+        self._put(line, owner)
 
     def share(self, line: int, nid: int) -> None:
         """Action `list`: S + nid; an owner becomes a sharer."""
-        held = self.of(line)
-        self._lines[line] = Holders("S", held.nids | {nid})
+        self._put(line, Holders("S", self.of(line).nids | {nid}))
 
     def unlist(self, line: int, nid: int) -> None:
         """Action `unlist`: remove nid; without holders the entry becomes I."""
         held = self.of(line)
         rest = held.nids - {nid}
-        if rest:
-            self._lines[line] = Holders(held.dir, rest)
+        self._put(line, Holders(held.dir, rest) if rest else NOBODY)
+
+    def _put(self, line: int, held: Holders) -> None:
+        was = self.of(line).nids
+        if held.nids:
+            self._lines[line] = held
         else:
             self._lines.pop(line, None)
+        for nid in was - held.nids:
+            lines = self._held[nid]
+            lines.discard(line)
+            if not lines:
+                del self._held[nid]
+        for nid in held.nids - was:
+            self._held.setdefault(nid, set()).add(line)
 
     def held_by(self, nid: int) -> list[int]:
         """Lines that `nid` holds, ascending: the directory walk of a fence. HSL 6.2 F1."""
-        return sorted(line for line, held in self._lines.items() if nid in held.nids)
+        return sorted(self._held.get(nid, ()))
 
     def held_in(self, first: int, last: int) -> list[int]:
         """Return the lines of the byte range that have holders, ascending."""

@@ -76,7 +76,7 @@ class HomeAgent:
         self._arrivals = 0
         self._recalls: dict[int, Recall] = {}  # of busy lines
         self._open: list[Recall] = []
-        self._entries = Entries(config.directory_lines)
+        self._entries = Entries(config.directory_lines, self._peers)
         self._fenced: set[int] = set()
         self._isolating: set[int] = set()  # lost, and may still use their copies: not walked yet
         self._blocked: set[int] = set()  # lines that list one of them, and have a request that waits
@@ -220,6 +220,7 @@ class HomeAgent:
 
     def _serve(self) -> None:
         """Start the requests that came first at idle lines, while TSHRs are free. HSL 5.2 D2, D5."""
+        self._recall_victims()
         while (place := self._shares.next()) is not None:
             line = place.line
             queue = self._waiting.get(line)
@@ -247,7 +248,7 @@ class HomeAgent:
                 self._held -= 1
                 self.taken.append(message)
             if listing:
-                self._entries.begin(line)
+                self._entries.begin(line, message.src)
             self._step(t, event, q=message.src)
             self._recall_victims()
 
@@ -360,7 +361,6 @@ class HomeAgent:
         """
         self._do.now = now
         waits = self._isolate(nid)
-        self._recall_victims()
         self._serve()
         return waits
 
@@ -398,8 +398,7 @@ class HomeAgent:
             self._walk(line, nid)
         for t, event in self._leg.fence(nid):  # HSL 5.6 M4
             self._step(t, event, q=nid)
-        self._entries.restore()
-        self._recall_victims()
+        self._entries.restore(lines)
         blocked, self._blocked = self._blocked, set()
         for line in sorted(blocked):
             if line not in self._busy:
@@ -424,7 +423,8 @@ class HomeAgent:
 
     def _purge(self, nid: int) -> None:
         """Drop the waiting requests of `nid`."""
-        self._do.outstanding.pop(nid, None)
+        if not self._do.outstanding.pop(nid, None):
+            return  # nothing of it waits
         for queue in self._waiting.values():
             gone = [w.message for w in queue if w.src == nid]
             if gone:

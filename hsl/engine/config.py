@@ -36,7 +36,7 @@ class NodeConfig:
         atc: the AtcConfig of the translation cache of one agent, or None; needs `io`
         l1_idle_tu: TU for which a port must be idle before low power is permitted on it (3.7); 0 is never
         neighbours: the NIDs that may be behind each port, a range per port; empty permits any NID that is
-            neither here nor behind another port
+            neither here nor of another port, whose NIDs are those of its last session
 
     Every NID must lie in the NID range of every port, and the roles of each port must be those of the agents.
     With a home, all ports offer the same SLOW_EXP; several ports take no greater one. Raises ConfigError
@@ -103,7 +103,7 @@ class NodeConfig:
     def refusal(self, port: int, nids: range, others: set[int]) -> str:
         """Return why a peer may not have its NIDs, or ""; `others`: NIDs behind other ports. HSL 6.3."""
         if clash := sorted(others.union(self.nids).intersection(nids)):
-            return f"the peer claims NIDs {clash}, which are here or behind another port"
+            return f"the peer claims NIDs {clash}, which are here or of another port"
         legal = self.neighbours[port] if self.neighbours else nids
         fits = set(nids) <= set(legal)
         return "" if fits else f"the peer claims {nids} as its NIDs; at this port are {legal}"

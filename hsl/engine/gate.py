@@ -6,7 +6,8 @@ from collections import deque
 from collections.abc import Sequence
 from typing import Final
 
-from hsl._generated.constants import PROTO_LIMIT, PROTO_WINDOW_TU, ErrorCode, Op, Vc
+from hsl._generated.constants import PROTO_LIMIT, PROTO_WINDOW_TU, ErrorCode, LinkState, Op, Vc
+from hsl.agents.peers import overlap
 from hsl.codec.message import Message
 from hsl.engine.error_log import ErrorLog
 from hsl.engine.token_bucket import TokenBucket
@@ -74,6 +75,17 @@ class Gate:
         self.waiting = self.kept = 0
         self._acks.clear()
         self._acks_sent = self.port.messages_sent[Op.CmpAck]
+
+    def claims(self, nids: range) -> range:
+        """The NIDs of this port, up or down, if a peer elsewhere has one of `nids`; a disabled port has none.
+
+        HSL 6.3 [HSL-SEC-015].
+        """
+        if not overlap(self.known, nids):
+            return range(0)
+        if all(link.state is LinkState.DISABLED for link in self.port.links):
+            self.known = range(0)
+        return self.known
 
     def proto(self, now: int) -> None:
         """Count an error of `proto`; the 17th in a window ends the port. HSL 6.3 [HSL-SEC-003]."""

@@ -449,7 +449,7 @@ class Node:
         """A new session: its nodes are admitted again. HSL 6.2 F5."""
         result = gate.port.result
         assert result is not None
-        others = {nid for other in self._gates for nid in other.nids}
+        others = {nid for each in self._gates if each is not gate for nid in each.claims(result.peer_nids)}
         if text := self.config.refusal(gate.index, result.peer_nids, others):
             gate.log.add(now, ErrorCode.CFG, text)
             gate.port.fatal(ErrorCode.CFG, now, text)

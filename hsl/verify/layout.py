@@ -212,7 +212,7 @@ class Layout:
     # ---- ranges that move
     @cached_property
     def places(self) -> list[Part]:
-        """Where a range that moves can be: the CPU node, a target and two homes of GPU nodes."""
+        """Places of a range that moves: the CPU node, a target and two homes of GPU nodes."""
         if "moves" not in self.config.having:
             return []
         found = [Part(0, HOME, SamEntry(0, PAGE_BYTES - 1))]

@@ -77,7 +77,7 @@ class Moves:
         self._since: dict[int, int] = {}  # entries that are read-only at all nodes: since which step
 
     def check(self, operation: Operation) -> None:
-        """Raise ConfigError for an operation that is no move of the run."""
+        """Raise ConfigError for an operation that the run does not have as a move."""
         index, entry = entry_of(operation)
         was = self._layout.movable.get(index)
         own = operation.agent == MANAGER and not entry.quiesced

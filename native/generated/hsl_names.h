@@ -466,6 +466,8 @@ enum hsl_requirement {
     HSL_REQ_SEC_012,
     HSL_REQ_SEC_013,
     HSL_REQ_SEC_014,
+    HSL_REQ_SEC_015,
+    HSL_REQ_SEC_016,
     HSL_REQ_COUNT,
 };
 
@@ -691,7 +693,9 @@ enum hsl_requirement {
     "HSL-SEC-011", \
     "HSL-SEC-012", \
     "HSL-SEC-013", \
-    "HSL-SEC-014"
+    "HSL-SEC-014", \
+    "HSL-SEC-015", \
+    "HSL-SEC-016"
 
 /* Fields that a fault can be about. */
 enum hsl_field {

@@ -10,6 +10,7 @@ from hsl._generated.constants import LINE_BYTES, Op
 from hsl.agents.entries import Entries
 from hsl.agents.home import HomeAgent, HomeConfig
 from hsl.agents.memory import Memory
+from hsl.agents.peers import LOCAL, Peers
 from hsl.codec.message import Message
 from hsl.errors import ConfigError
 from tests.agents.home_rig import HOME, LINE, MAP, NEW, OTHER, SIZE, A, B, C, Rig, shape
@@ -147,11 +148,13 @@ def test_a_directory_has_an_entry() -> None:
 
 
 @pytest.mark.parametrize("seed", range(4))
-@pytest.mark.parametrize(("entries", "tshrs"), [(1, 1), (1, 4), (2, 2), (3, 8)])
+@pytest.mark.parametrize(("entries", "tshrs"), [(1, 1), (1, 4), (2, 2), (3, 8), (6, 4)])
 def test_random_requests_find_an_end(seed: int, entries: int, tshrs: int) -> None:
     """Requests of three agents for eight lines all end; no more lines are listed than have entries."""
     rng = Random(seed)
     rig = Rig(directory_lines=entries, tshrs=tshrs)
+    for port, nid in enumerate((A, B)) if seed % 2 else ():
+        rig.home.attach(range(nid, nid + 1), LOCAL, port)
     lines = [LINE + n * LINE_BYTES for n in range(8)]
     held: dict[tuple[int, int], bool] = {}  # what an agent has, and whether it asks
     flying: list[Message] = []
@@ -215,9 +218,52 @@ def test_a_line_that_isolated_may_be_a_victim_again() -> None:
     assert [(message.op, message.dst) for message in rig.sent()] == [(Op.SnpInv, B)]
 
 
+def test_a_port_leaves_the_entries_that_others_can_count_on() -> None:
+    """B, which answers no snoop, may have all entries but the part of each other group. [HSL-SEC-016]."""
+    rig = Rig(directory_lines=12)
+    for port, nid in enumerate((A, B)):
+        rig.home.attach(range(nid, nid + 1), LOCAL, port)
+    lines = iter(range(OTHER, OTHER + 64 * LINE_BYTES, LINE_BYTES))
+    rig.hold(A)
+    for _ in range(8):
+        rig.hold(B, addr=next(lines))
+    (snoop,) = rig.send(Op.ReadUnique, B, addr=next(lines))
+    assert (snoop.op, snoop.dst) == (Op.SnpInv, B), "what is free is not for B"
+    for nid in (A, C, C):
+        (grant,) = rig.send(Op.ReadUnique, nid, addr=next(lines))
+        rig.ack(grant)
+    (snoop,) = rig.send(Op.ReadUnique, A, addr=next(lines))
+    assert (snoop.dst, snoop.addr) == (A, LINE), "who has its part gives its own oldest line"
+    (grant,) = rig.send(Op.SnpRsp, A, txn=snoop.txn)
+    assert grant.dst == A
+
+
+def test_who_lacks_its_part_gets_it_from_who_has_most_above_its_own() -> None:
+    """A port comes up when others have all entries: the one with the most gives one up. [HSL-SEC-016]."""
+    rig = Rig(directory_lines=12)
+    rig.home.attach(range(A, A + 1), LOCAL, 0)
+    lines = iter(range(OTHER, OTHER + 64 * LINE_BYTES, LINE_BYTES))
+    for nid in (C, C, C, C, A, A, A, A, A, A, A, A):
+        rig.hold(nid, addr=next(lines))
+    rig.home.attach(range(B, B + 1), LOCAL, 1)
+    (snoop,) = rig.send(Op.ReadUnique, B, addr=next(lines))
+    assert (snoop.op, snoop.dst) == (Op.SnpInv, A)
+
+
+def test_an_entry_counts_to_who_asked_last() -> None:
+    """B takes the lines of A: A, which has none left, can still count on its part. [HSL-SEC-016]."""
+    rig = Rig(directory_lines=4)
+    for port, nid in enumerate((A, B)):
+        rig.home.attach(range(nid, nid + 1), LOCAL, port)
+    entries = rig.home._entries
+    rig.hold(A)
+    rig.hold(B)
+    assert [entries._held[group] for group in range(3)] == [0, 0, 1]
+
+
 def test_the_oldest_idle_line_is_chosen() -> None:
     """Of the lines without an heir an idle one goes first, however old a busy one is; none that isolates."""
-    entries = Entries(4)
+    entries = Entries(4, Peers())
     lost = {4}
     assert [entries.ask(line, A) for line in range(1, 10)] == [True] * 4 + [False] * 5
 
@@ -232,5 +278,5 @@ def test_the_oldest_idle_line_is_chosen() -> None:
     assert (entries.free(3), entries.free(2)) == (7, 5)
     assert choose() == 7
     lost.clear()
-    entries.restore()
-    assert choose(4) == 4, "it is the oldest"
+    entries.restore((1, 4))
+    assert choose(4) == 4

@@ -114,7 +114,7 @@ def test_recalls_of_management_count_as_local() -> None:
 
 def test_a_recall_for_an_entry_counts_to_who_waits_for_it() -> None:
     """A port that waits for entries and answers no snoop holds TSHRs of its share only. HSL 5.2 D10, 6.3."""
-    shared = Shared(ports=2, tshrs=8, entries=8)
+    shared = Shared(ports=2, tshrs=8, entries=12)
     src = PORTS[1].start
     shared.own(src, 8)
     for txn in range(100, 120):
@@ -304,3 +304,22 @@ def test_the_cost_of_a_message_does_not_depend_on_how_many_lines_wait(waiting: i
     Else one node within its credits keeps its home too busy to hear the others in time.
     """
     assert costs(waiting) == costs(7), f"6.3: work for each of {waiting} waiting lines"
+
+
+def loss(lines: int) -> dict[str, int]:
+    """The calls that the loss of a node makes that holds one of `lines` lines; another owns the rest."""
+    shared = Shared(ports=2, tshrs=8)
+    src, other = PORTS[1].start, PORTS[0].start
+    shared.own(src, 1)
+    shared.own(other, lines - 1)
+    home = shared.home
+    return {
+        "LINK_DOWN, of a node that holds nothing": calls(lambda: home.isolate(src + 1, 0)),
+        "LINK_DOWN": calls(lambda: home.isolate(src, 0)),
+        "the proof": calls(lambda: home.fence(src, 0)),
+    }
+
+
+def test_the_cost_of_a_loss_does_not_depend_on_the_lines_of_others() -> None:
+    """A node that starts again and again makes nobody wait who holds many lines. HSL 6.3."""
+    assert loss(200) == loss(10), "6.3: work for lines of others"

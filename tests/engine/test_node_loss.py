@@ -9,7 +9,7 @@ from hsl.agents.access import Access, Ticket
 from hsl.agents.invariants import directory_exact, single_writer
 from hsl.codec.message import Message
 from hsl.link.events import ErrorLogged, Event
-from tests.engine.star import CPU_CORES, CPU_HOME, GPUS, SIZE, Star
+from tests.engine.star import CPU_CORES, CPU_HOME, GPUS, SIZE, Star, gpu
 
 A, B = GPUS["a"], GPUS["b"]
 SEED = 11
@@ -183,3 +183,36 @@ def test_lost_snoop_answer_isolates_only_that_node() -> None:
     assert star.load(A, LINE).result() == (5).to_bytes(8, "little")
     assert not star.home.fenced(A)
     assert star.home.nid == CPU_HOME
+
+
+def place(star: Star, name: str, behind: str) -> None:
+    """Power on a new device, with the NIDs of `name`, behind the port that was that of `behind`."""
+    index = list(GPUS).index(behind)
+    star.holders[1 + index].node = star.gpus[behind] = gpu(name)
+    star.gpus[behind].start(star.now)
+    star.cpu.ports[index].enable(star.now)
+    star.net.set_wire(index, up=True)
+    star.run(lambda: star.gpus[behind].connected or star.cpu.ports[index].dead)
+
+
+def test_the_nids_of_a_port_that_is_down_are_no_one_elses() -> None:
+    """A device cannot take the NIDs of another that has lost its session, until the owner gives them up.
+
+    Else it answers for the memory of the other one, which is refused when it comes back. [HSL-SEC-015].
+    """
+    star = Star()
+    for name in GPUS:
+        star.kill(name)
+    star.run(lambda: not any(port.up or port.hold for port in star.cpu.ports))
+    place(star, "a", behind="b")
+    assert star.cpu.ports[1].dead
+    assert ErrorCode.CFG in [entry.code for entry in star.cpu.error_logs[1].entries]
+    place(star, "a", behind="a")
+    assert star.load(A, 0).err == Err.OK, "the one whose they are comes back"
+    star.cpu.ports[0].disable(star.now)
+    place(star, "a", behind="b")
+    assert star.cpu.ports[1].up, "the card was moved"
+    star.kill("b")
+    star.run(lambda: not star.cpu.ports[1].up)
+    place(star, "b", behind="b")
+    assert star.cpu.ports[1].up, "other NIDs behind the same port"
