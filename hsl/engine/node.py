@@ -86,6 +86,7 @@ class Node:
             *self.agents.values(),
             *self._servers,
         ]
+        self._coherent: list[HomeAgent | RequestAgent] = [*self.homes.values(), *self.agents.values()]
         self._watches = [IdleWatch(gate, config.l1_idle_tu) for gate in self._gates if config.l1_idle_tu]
         # What has timers, in the order of one instant.
         self._timed: list[Port | HomeAgent | RequestAgent | Gate | IdleWatch] = [
@@ -225,6 +226,8 @@ class Node:
 
     def transmit(self, now: int, ready: Callable[[int, int], bool]) -> Iterator[tuple[int, int, bytes]]:
         """Yield (port, link, flit) while `ready(port, link)`."""
+        if any(gate.port.unheard for gate in self._gates):
+            self.advance(now)
         for gate in self._gates:
             moving = True
             while moving:
@@ -307,7 +310,7 @@ class Node:
         for agent in self._talking:
             if agent.outbox or agent.errors:
                 return True
-        return any(home.fences for home in self.homes.values())
+        return any(each.fences for each in self._coherent)
 
     def _batch(self) -> list[Inbound]:
         """Return the messages that this round delivers, in order."""
@@ -413,10 +416,10 @@ class Node:
         self._free()
         for polled in (self.io, self.atc):
             sent = (polled is not None and polled.poll(now)) or sent
-        for home in self.homes.values():
-            if home.fences:
+        for each in self._coherent:
+            if each.fences:
                 sent = True
-                self._losses.fence(home, now)
+                self._losses.fence(each, now)
         return sent
 
     def _free(self) -> None:
@@ -460,8 +463,7 @@ class Node:
         up = [g.port.result for g in self._gates if g.nids and g.port.result is not None]
         for agent in self.agents.values():
             agent.attach(result.peer_nids, result.negotiated)
-        coherent: list[HomeAgent | RequestAgent] = [*self.homes.values(), *self.agents.values()]
-        for each_agent in coherent:
+        for each_agent in self._coherent:
             each_agent.set_tu(max(each.slow_tu for each in up))  # HSL 5.11 [HSL-LNK-051]
             for nid in result.peer_nids:
                 each_agent.readmit(nid)

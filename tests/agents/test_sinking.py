@@ -222,6 +222,21 @@ def test_what_ends_busy_is_presented_again(kind: str) -> None:
     assert ticket.err == Err.ACCESS
 
 
+def test_an_ncr_that_is_busy_for_t_req_ends() -> None:
+    """A TransInv is not presented for ever: it ends UNREACH. HSL 5.10 [HSL-NCR-013]."""
+    one, now = agent(tu=2, t_req=10_000), 0
+    ticket = one.submit(Access("trans_inv", 0, data=DATA, dst=1), 0)
+    while not ticket.done:
+        assert len(drain(one)) == 1
+        done(one, 0, now, Err.BUSY)
+        assert ticket.done == (now >= 10_000), "T_REQ since it was first presented"
+        now = now if ticket.done else one.next_deadline() or 0
+        one.tick(now)
+    assert ticket.err == Err.UNREACH
+    assert one.idle
+    assert one.next_deadline() is None
+
+
 def test_a_full_queue_is_told_and_not_asked_again() -> None:
     """BUSY of an NcEnq goes to the program. HSL 5.10 [HSL-NCR-004]."""
     one = agent()
