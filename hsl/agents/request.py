@@ -195,8 +195,10 @@ class RequestAgent:
         self.lost.discard(nid)
 
     def outdated(self, first: int, last: int) -> bool:
-        """True if a coherent request for a byte range is under way to another home than the map says."""
-        return self._outstanding.outdated(first, last, self._home)
+        """True if a request for a byte range, or a copy, is that of another home than the map says."""
+        copies = self.cache.copies(first, last)
+        stray = any(line.home not in (None, self._home(line.addr)) for line in copies)
+        return stray or self._outstanding.outdated(first, last, self._home)
 
     def withdraw(self, tickets: Container[Ticket]) -> list[Ticket]:
         """Take back those of the accesses that are in back-off; `present` begins them again. HSL 5.4 T4."""
