@@ -36,6 +36,8 @@ __all__ = ["EVENT_LIMIT", "Node", "NodeConfig"]
 # Events that nobody has fetched; a link that retrains for ever would fill any list. The oldest go first.
 EVENT_LIMIT: Final = 4096
 REQUESTS: Final = frozenset({Vc.REQ, Vc.RWD, Vc.MEM, Vc.NCR})  # end with a completion
+# Lanes that ask for an answer; what its agent does not serve at once waits there in the buffer of its credit.
+ASKS: Final[tuple[int, ...]] = (Vc.SNP, Vc.MEM, SINKING, Vc.RWD, Vc.REQ, Vc.NCR)  # [HSL-NCR-007]
 # Order of delivery in a round: what frees things first; of the requests of one instant RWD (5.4 T5).
 DELIVERY: Final[dict[int, int]] = {
     vc: place for place, vc in enumerate((Vc.RSP, Vc.DAT, Vc.SNP, Vc.RWD, Vc.REQ, Vc.MEM, Vc.NCR))
@@ -317,11 +319,8 @@ class Node:
         batch: list[Inbound] = [(message, None) for message in self._local]
         self._local.clear()
         if waiting := [gate for gate in self._gates if gate.waiting]:
-            asks: list[int] = [Vc.SNP, Vc.MEM, SINKING]  # [HSL-NCR-007]
-            asks += [Vc.RWD, Vc.REQ] if all(home.room for home in self.homes.values()) else []
-            asks += [Vc.NCR] if self.io is None or self.io.room else []
             for gate in waiting:
-                batch += [(message, gate) for message in gate.answers() + gate.asks(asks)]
+                batch += [(message, gate) for message in gate.answers() + gate.asks(ASKS)]
         if len(batch) > 1:
             batch.sort(key=lambda inbound: (DELIVERY[inbound[0].vc], inbound[0].src))
         return batch

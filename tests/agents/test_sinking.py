@@ -49,10 +49,10 @@ def test_what_sinks_waits_for_no_doorbell(op: Op) -> None:
 
     HSL 5.10 [HSL-NCR-007].
     """
-    rig = Rig(doorbells=1, waiting=2, iommu=Iommu())
+    rig = Rig(doorbells=1, iommu=Iommu())
     for _ in range(3):
         rig.send(Op.NcWrite)
-    assert not rig.io.room
+    assert not rig.io.idle
     rig.io.taken.clear()
     info = OPCODES[op]
     data = INTR.ljust(8 << info.len[0], b"\0") if info.data else b""
