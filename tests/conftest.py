@@ -23,6 +23,13 @@ pytest_plugins = [
 settings.register_profile("hsl", deadline=None, print_blob=True, derandomize=os.environ.get("HSL_CI") == "1")
 settings.load_profile("hsl")
 
+SLOW = ("tests/house/", "tests/cli/")  # most of their tests start processes
+
+
+def pytest_collection_modifyitems(items: list[pytest.Item]) -> None:
+    """Begin with the slow tests: two processes that share the tests then end together."""
+    items.sort(key=lambda item: not item.nodeid.startswith(SLOW))
+
 
 @pytest.fixture(scope="session", params=ENGINES)
 def codec_engine(request: pytest.FixtureRequest) -> str:

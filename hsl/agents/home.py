@@ -11,14 +11,7 @@ from collections import Counter, deque
 from collections.abc import Iterable
 from typing import Final
 
-from hsl._generated.constants import (
-    LINE_BYTES,
-    TIMERS,
-    ErrorCode,
-    Op,
-    St,
-    Vc,
-)
+from hsl._generated.constants import LINE_BYTES, TIMERS, ErrorCode, Op, St, Vc
 from hsl._generated.tables import HA_EVENTS, HA_GUARDS, HA_STATES, HA_TABLE
 from hsl.agents.address_map import SamEntry
 from hsl.agents.arrival import distrusted, refusal
@@ -100,9 +93,9 @@ class HomeAgent:
         self._leg.t_mem = self.config.timers.get("T_MEM", TIMERS["T_MEM"].tu * tu)
         self._do.t_cack = self.config.timers.get("T_CACK", TIMERS["T_CACK"].tu * tu)
 
-    def attach(self, nids: range, negotiated: Negotiated) -> None:
-        """The nodes `nids` are reached by a port with this configuration."""
-        self._peers.attach(nids, negotiated)
+    def attach(self, nids: range, negotiated: Negotiated, port: int | None = None) -> None:
+        """The nodes `nids` are reached by `port` with this configuration."""
+        self._peers.attach(nids, negotiated, port)
         self._leg.attach(nids, negotiated.max_txn)
         self._share_out()
 
@@ -183,7 +176,7 @@ class HomeAgent:
         if (busy := self._busy.get(line)) is not None:
             self._step(busy, op)
         elif queue[0] is waiting:
-            self._shares.wait(Place(key, line), waiting.src)
+            self._shares.wait(Place(key, line), message.src)
 
     def _answer(self, message: Message, viral: bool) -> None:
         """An answer of an RA: CmpAck, SnpRsp, SnpRspData; or one that no home asked for."""
@@ -229,16 +222,16 @@ class HomeAgent:
             queue = self._waiting.get(line)
             if not queue or line in self._busy or queue[0].key != place.key:
                 continue  # one of the same instant came first
-            if self._isolating and not self._isolating.isdisjoint(self._do.directory.of(line).nids):
+            if self._isolates(line):
                 self._blocked.add(line)  # HSL 6.2 F1 [HSL-RAS-008]
                 continue
             listing = queue[0].op in LISTING
-            if listing and not self._entries.ask(line):
+            if listing and not self._entries.ask(line, queue[0].src):
                 self._recall_victims()
                 continue
             waiting = queue.pop(0)
-            self._shares.take(waiting.src)
             event, message = waiting.op, waiting.message
+            self._shares.take(message.src)
             if event == "Evict" and message.poison and self.directory_of(line).role(message.src) == "owner":
                 event, message = "WbFull", message._replace(data=GONE[0])  # HSL 6.1 [HSL-RAS-016]
             t = self._busy[line] = Transaction(self._do, line, RECALL if event == LOST else event, message)
@@ -258,17 +251,17 @@ class HomeAgent:
     def _share_out(self) -> None:
         """Count the shares anew: a port has come, or a node has gone."""
         idle = (
-            (Place(queue[0].key, line), queue[0].src)
+            (Place(queue[0].key, line), queue[0].message.src)
             for line, queue in self._waiting.items()
             if queue and line not in self._busy
         )
-        self._shares.renew((t.r for t in self._busy.values()), idle)
+        self._shares.renew((t.request.src for t in self._busy.values()), idle)
 
     def _finish(self, t: Transaction) -> None:
         """The line is idle again: its next request stands in line by its arrival."""
         self._do.release(t)
         del self._busy[t.line]
-        self._shares.give(t.r)
+        self._shares.give(t.request.src)
         if recall := self._recalls.pop(t.line, None):
             self._recalled(recall)
         self._vacate(t.line)
@@ -277,19 +270,23 @@ class HomeAgent:
     def _wake(self, line: int) -> None:
         queue = self._waiting.get(line)
         if queue:
-            self._shares.wait(Place(queue[0].key, line), queue[0].src)
+            self._shares.wait(Place(queue[0].key, line), queue[0].message.src)
         else:
             self._waiting.pop(line, None)
 
     # ---- entries of the directory
     def _recall_victims(self) -> None:
-        """Recall a line for each request that waits for an entry. HSL 5.2 D10 [HSL-TXN-009]."""
-        while (victim := self._entries.choose(self._still)) is not None:
+        """Recall a line for each request that waits for an entry. HSL 5.2 D10 [HSL-TXN-009, HSL-COH-053]."""
+        while (chosen := self._entries.choose(self._still, self._isolates)) is not None:
+            victim, src = chosen
             self.counters["victims"] += 1
-            self._arrive(victim, RECALL, Message(0, addr=victim), self._do.now)
+            self._arrive(victim, RECALL, Message(0, src=src, addr=victim), self._do.now)
 
     def _still(self, line: int) -> bool:
         return line not in self._busy and not self._waiting.get(line)
+
+    def _isolates(self, line: int) -> bool:
+        return bool(self._isolating) and not self._isolating.isdisjoint(self._do.directory.of(line).nids)
 
     def _vacate(self, line: int) -> None:
         """Pass the entry of an idle line on if nobody holds the line; its Recall is not needed then."""
@@ -337,7 +334,7 @@ class HomeAgent:
             self._open.append(recall)
         self._do.now = now
         for line in lines:
-            self._arrive(line, RECALL, Message(0, addr=line), now, recall)
+            self._arrive(line, RECALL, Message(0, src=NO_NODE, addr=line), now, recall)
         self._serve()
         return recall
 
@@ -360,6 +357,7 @@ class HomeAgent:
         """
         self._do.now = now
         waits = self._isolate(nid)
+        self._recall_victims()
         self._serve()
         return waits
 
@@ -397,6 +395,8 @@ class HomeAgent:
             self._walk(line, nid)
         for t, event in self._leg.fence(nid):  # HSL 5.6 M4
             self._step(t, event, q=nid)
+        self._entries.restore()
+        self._recall_victims()
         blocked, self._blocked = self._blocked, set()
         for line in sorted(blocked):
             if line not in self._busy:
@@ -417,7 +417,7 @@ class HomeAgent:
             self._arrivals += 1
             key = (self._do.now, False, -2, self._arrivals)
             self._waiting.setdefault(line, []).insert(0, Waiting(key, LOST, Message(0, src=nid, addr=line)))
-            self._shares.wait(Place(key, line), NO_NODE)
+            self._shares.wait(Place(key, line), nid)
 
     def _purge(self, nid: int) -> None:
         """Drop the waiting requests of `nid`."""

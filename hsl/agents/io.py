@@ -200,9 +200,9 @@ class IoAgent:
         self.mmio.write(addr, value.to_bytes(GRANULE_BYTES, "little"), None)
 
     # ---- the node's side
-    def attach(self, nids: range, negotiated: Negotiated) -> None:
-        """The nodes `nids` are reached by a port with this configuration."""
-        self._peers.attach(nids, negotiated)
+    def attach(self, nids: range, negotiated: Negotiated, port: int | None = None) -> None:
+        """The nodes `nids` are reached by `port` with this configuration."""
+        self._peers.attach(nids, negotiated, port)
         self._fenced.difference_update(nids)
 
     @property

@@ -16,6 +16,8 @@ FEATURES: Final = (
 # What an agent of the same node may use: all that the agents here perform.
 LOCAL = Negotiated(atomics.PERFORMED, FEATURES, MAX_TXN, ADDRESS_BITS)
 
+Port = int | range  # its number, or the one range that it ever has
+
 
 def overlap(one: range, other: range) -> bool:
     """True if two ranges of NIDs have one in common."""
@@ -23,30 +25,40 @@ def overlap(one: range, other: range) -> bool:
 
 
 class Peers:
-    """Ranges of NIDs, one per port, each with its configuration; all others are local."""
+    """Ranges of NIDs, one per port, each with its configuration; all others are local.
+
+    A port has one range, that of its present or last session, and keeps its group whatever the range becomes.
+    """
 
     def __init__(self, local: Negotiated = LOCAL) -> None:
         self._local = local
-        self._ranges: dict[range, Negotiated] = {}
+        self._ranges: dict[range, tuple[Port, Negotiated]] = {}
+        self._groups: dict[Port, int] = {}  # at most one a port
 
-    def attach(self, nids: range, negotiated: Negotiated) -> None:
-        """`nids` are reached by a port with this configuration; a range that overlaps goes."""
+    def attach(self, nids: range, negotiated: Negotiated, port: int | None = None) -> None:
+        """`nids` are reached by `port`, whose former range goes; None: a port of their own. HSL 6.3."""
+        key: Port = nids if port is None else port
+        self._groups.setdefault(key, 1 + len(self._groups))
         offered = negotiated._replace(atomics=negotiated.atomics & atomics.PERFORMED)
-        kept = {known: had for known, had in self._ranges.items() if not overlap(known, nids)}
-        self._ranges = kept | {nids: offered}
+        kept = {
+            known: (had, to)
+            for known, (had, to) in self._ranges.items()
+            if had != key and not overlap(known, nids)
+        }
+        self._ranges = kept | {nids: (key, offered)}
 
     @property
     def groups(self) -> int:
         """The number of groups: the local agents, and the nodes behind each port."""
-        return 1 + len(self._ranges)
+        return 1 + len(self._groups)
 
     def group(self, nid: int) -> int:
         """Return the group of `nid`; 0 is local."""
-        return next((1 + index for index, nids in enumerate(self._ranges) if nid in nids), 0)
+        return next((self._groups[port] for nids, (port, _) in self._ranges.items() if nid in nids), 0)
 
     def of(self, nid: int) -> Negotiated:
         """The configuration that holds for requests of `nid`."""
-        for nids, known in self._ranges.items():
+        for nids, (_, known) in self._ranges.items():
             if nid in nids:
                 return known
         return self._local

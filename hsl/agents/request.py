@@ -93,9 +93,9 @@ class RequestAgent:
         """Nothing is pending, outstanding or to be sent."""
         return not (self._pending or len(self._outstanding) or self.outbox)
 
-    def attach(self, nids: range, negotiated: Negotiated) -> None:
-        """The nodes `nids` are reached by a port with this configuration, which binds nobody else."""
-        self._peers.attach(nids, negotiated)
+    def attach(self, nids: range, negotiated: Negotiated, port: int | None = None) -> None:
+        """The nodes `nids` are reached by `port` with this configuration, which binds nobody else."""
+        self._peers.attach(nids, negotiated, port)
 
     def set_tu(self, tu: int) -> None:
         """The largest negotiated slow TU of the node's ports, in ns: T_REQ of requests from now on.

@@ -5,7 +5,7 @@ from __future__ import annotations
 from dataclasses import dataclass
 from typing import Final
 
-from hsl._generated.constants import MAX_NID, MAX_TXN, TIMERS, TU_EXPONENT_SOFTWARE, AtomicClass
+from hsl._generated.constants import MAX_NID, MAX_TXN, N_REQ_LOSS, TIMERS, TU_EXPONENT_SOFTWARE, AtomicClass
 from hsl.agents.address_map import AddressMap
 from hsl.errors import ConfigError
 
@@ -68,4 +68,4 @@ class RequestConfig:
         t_req = TIMERS["T_REQ"].tu * tu if self.t_req is None else self.t_req
         if self.t_transaction is None:
             return t_req
-        return max(t_req, self.t_transaction + 2 * TIMERS["T_LOSS"].tu * tu + 1)
+        return max(t_req, self.t_transaction + N_REQ_LOSS * TIMERS["T_LOSS"].tu * tu + 1)

@@ -82,9 +82,9 @@ class MemoryTarget:
     def _ranges(self) -> list[SamEntry]:
         return [e for e in self.config.address_map if e.type == SamType.HDM_H and e.mt == self.nid]
 
-    def attach(self, nids: range, negotiated: Negotiated) -> None:
+    def attach(self, nids: range, negotiated: Negotiated, port: int | None = None) -> None:
         """Note that a port with this configuration leads to `nids`; report lost content. HSL 5.6 M5."""
-        self._peers.attach(nids, negotiated)
+        self._peers.attach(nids, negotiated, port)
         if self.blank and self.homes & set(nids):
             self._tell()
 

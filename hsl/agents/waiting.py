@@ -33,7 +33,11 @@ class Recall:
 
 
 class Waiting(NamedTuple):
-    """A request in its credited buffer, a recall, or the loss of the node that owns the line."""
+    """A request in its credited buffer, a recall, or the loss of the node that owns the line.
+
+    SRC of `message` is who causes it, to whose share its TSHR counts (6.3): the requester; the one that waits
+    for the entry of the recalled line; the lost node; NO_NODE for a recall by management.
+    """
 
     key: Key
     op: str

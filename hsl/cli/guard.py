@@ -50,7 +50,7 @@ NEEDS: Final[dict[str, dict[str, tuple[str, ...]]]] = {
     },
     "node gpu": {"--wait": ("--connect",)},
     "node memory": {"--wait": ("--connect",)},
-    "model link": {"--short": ("not --mutants",)},
+    "model link": {"--short": ("not --mutants",), "--full": ("not --only", "not --short")},
     "model coherence": {"--short": ("not --mutants",), "--full": ("not --only", "not --short")},
     "stress": {
         "--faults": ("--via links",),

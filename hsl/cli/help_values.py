@@ -87,6 +87,7 @@ STRESS_LIMITS: Final = {
     "ways": (1, 64),
     "mshrs": (1, 64),
     "tshrs": (1, 64),
+    "directory_lines": (1, 1 << 16),
 }
 STRESS_DEFAULTS: Final = {
     "ops": 10_000,
@@ -98,7 +99,8 @@ STRESS_DEFAULTS: Final = {
     "ways": 2,
     "mshrs": 4,
     "tshrs": 4,
+    "directory_lines": 1 << 16,
 }
 STRESS_VIA: Final = ("messages", "links")
 STRESS_HAND_OVER: Final = ("mixed", "all", "none")
-STRESS_KINDS: Final = ("poison", "fences", "ncr", "translation", "timeouts")
+STRESS_KINDS: Final = ("poison", "fences", "ncr", "translation", "moves", "timeouts")

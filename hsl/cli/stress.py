@@ -32,7 +32,11 @@ __all__ = ["stress"]
 SCHEMA = "hsl.stress/1"
 DEFAULT = StressConfig()
 LISTED = 1000  # operations of a failure that a report lists; the file has any number
-OPTIONS = {"kinds": "with", "hand_over": "hand-over"}  # of settings that have another name
+OPTIONS = {
+    "kinds": "with",
+    "hand_over": "hand-over",
+    "directory_lines": "directory-lines",
+}  # of settings that have another name
 
 
 def stress(

@@ -5,14 +5,13 @@ from __future__ import annotations
 from dataclasses import dataclass
 from typing import Final
 
-from hsl._generated.constants import TIMERS
+from hsl._generated.constants import N_REQ_LOSS, N_REQ_MEM, TIMERS
 from hsl.link.timers import ladder_ns
 
 __all__ = ["TransactionTimers"]
 
 LONGEST_NS: Final = 5_000_000_000  # a user waits no longer for a node that does not answer
 HOME_TIMERS: Final = ("T_SNP", "T_MEM", "T_CACK")
-MEM_PER_TRANSACTION: Final = 4  # HSL 5.11
 NS_PER_S: Final = 1_000_000_000
 
 
@@ -40,12 +39,12 @@ class TransactionTimers:
     def transaction(self) -> int:
         """The time after which a home has ended a transaction, but for T_LOSS: T_SNP + 4 T_MEM + T_CACK."""
         home = self.home
-        return home["T_SNP"] + MEM_PER_TRANSACTION * home["T_MEM"] + home["T_CACK"]
+        return home["T_SNP"] + N_REQ_MEM * home["T_MEM"] + home["T_CACK"]
 
     @property
     def request(self) -> int:
         """T_REQ: longer than a home and 2 T_LOSS take. HSL 5.11 [HSL-LNK-055]."""
-        least = self.transaction + 2 * (TIMERS["T_LOSS"].tu << self.exponent)
+        least = self.transaction + N_REQ_LOSS * (TIMERS["T_LOSS"].tu << self.exponent)
         return min(TIMERS["T_REQ"].tu << self.exponent, least + self.longest)
 
     @property

@@ -458,10 +458,10 @@ class Node:
             return
         gate.open(result.peer_nids, result.tu, now)
         for server in self._servers:
-            server.attach(result.peer_nids, result.negotiated)
+            server.attach(result.peer_nids, result.negotiated, gate.index)
         up = [g.port.result for g in self._gates if g.nids and g.port.result is not None]
         for agent in self.agents.values():
-            agent.attach(result.peer_nids, result.negotiated)
+            agent.attach(result.peer_nids, result.negotiated, gate.index)
         for each_agent in self._coherent:
             each_agent.set_tu(max(each.slow_tu for each in up))  # HSL 5.11 [HSL-LNK-051]
             for nid in result.peer_nids:

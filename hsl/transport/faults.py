@@ -131,7 +131,7 @@ class FaultInjector:
         return ns
 
     def cut_off(self, arrival: Arrival) -> None:
-        """An arrival was under way when the wire was cut: it never comes."""
+        """An arrival was under way when the wire was cut, or for T_STATE: it never comes."""
         if arrival.kind in DAMAGING:
             self.cut_damaged += 1
         else:

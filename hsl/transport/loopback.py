@@ -234,7 +234,9 @@ class Loopback:
             if not arrival.overtaken:  # a delay holds up all later flits too: the order is kept (B1)
                 lane.last_delivery = due
             lane.last_arrival = max(lane.last_arrival, due)
-            self._push(due, Step.RECEIVE, lane.target, partial(self._deliver, lane, arrival, lane.cuts))
+            self._push(
+                due, Step.RECEIVE, lane.target, partial(self._deliver, lane, arrival, lane.cuts, self.now)
+            )
         if self._tap is not None:
             self._tap(self.now, lane.source, flit, arrivals)
         cut_ns = lane.injector.take_cut()
@@ -253,13 +255,21 @@ class Loopback:
         if self.now >= self._cut_until[index] and not self.lanes[place].up:
             self._pal(place, True)
 
-    def _deliver(self, lane: Lane, arrival: Arrival, cuts: int) -> None:
-        if lane.cuts != cuts:
+    def _deliver(self, lane: Lane, arrival: Arrival, cuts: int, sent: int) -> None:
+        if lane.cuts != cuts or self._too_late(lane, self.now - sent):
             lane.injector.cut_off(arrival)
             return
         device, port, link = lane.target
         error = arrival.error or len(arrival.data) not in SIZES  # HSL 3.9 [HSL-PAL-001]
         self.devices[device].node.receive(port, link, arrival.data, self.now, error)
+
+    def _too_late(self, lane: Lane, age: int) -> bool:
+        """True if a flit has been under way for T_STATE: nobody may hear it. HSL 6.2 [HSL-RAS-012]."""
+        if age < TIMERS["T_STATE"].tu:
+            return False
+        device, port, link = lane.target
+        _, slow = self.devices[device].node.ports[port].exponents(link)
+        return age >= TIMERS["T_STATE"].tu << slow
 
     def _tell(self, index: int) -> None:
         node = self.devices[index].node

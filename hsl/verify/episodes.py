@@ -13,12 +13,21 @@ from hsl._generated.constants import GRANULE_BYTES, LINE_BYTES, Aop
 from hsl.agents.access import Access, Order
 from hsl.agents.address_map import PAGE_BYTES
 from hsl.verify.author import Author
-from hsl.verify.layout import FRAME_LINES, FRAMES, LARGE_PAGES, SILENT, SPACES, Layout
+from hsl.verify.layout import FRAME_LINES, FRAMES, LARGE_PAGES, MANAGER, SILENT, SPACES, Layout
+from hsl.verify.moves import READ_ONLY, move
 from hsl.verify.operation import EXACT, NOTHING, PAGES, POISON, WORD, WORDS, Operation
 from hsl.verify.pages import LARGE, LARGE_SIZE, PRIVATE, SMALL, STRANGER, invalidation, spaces_of
 from hsl.verify.streams import interrupt_data
 
-__all__ = ["EPISODES", "Episodes", "LateEpisodes", "NcrEpisodes", "PageEpisodes", "PoisonEpisodes"]
+__all__ = [
+    "EPISODES",
+    "Episodes",
+    "LateEpisodes",
+    "MoveEpisodes",
+    "NcrEpisodes",
+    "PageEpisodes",
+    "PoisonEpisodes",
+]
 
 LENGTH: Final = (1, 6)  # accesses of an episode
 MAX_READERS: Final = 32  # episodes that read a line between two that write it
@@ -39,6 +48,14 @@ LATE_MIX: Final = (
     "atomic_store",
 )  # fmt: skip
 SHARE_LATE: Final = 0.6
+SHARE_MOVES: Final = 0.5  # of the turns of the software that moves ranges
+SHARE_READ_ONLY: Final = 0.2  # of the moves
+MEETING: Final = 3  # loads of a line before it moves, and accesses that begin when its move does
+SHARE_COUNTED: Final = 0.3
+MOVED: Final = (
+    *("load",) * 4, *("store",) * 4, "read_once", "store_line", "write_full", "write_ptl", "evict", "flush",
+)  # fmt: skip
+COUNTED: Final = ("atomic_load", "atomic_load", "atomic_store", "evict", "flush")
 SHARE_HOARD: Final = 0.1  # of the episodes of T_REQ, until there was one
 
 
@@ -94,7 +111,7 @@ class PoisonEpisodes:
 
     def weight(self, thread: int) -> int:
         """Any thread."""
-        return 1
+        return int(self._author.agents[thread] != MANAGER)
 
     def plan(self, thread: int) -> Iterator[Operation]:
         """Plan an episode of one line that no other thread writes, nor reads where it is written."""
@@ -134,7 +151,7 @@ class NcrEpisodes:
 
     def weight(self, thread: int) -> int:
         """Any thread but those whose agent may have no TXN for NCR any more."""
-        return int(self._author.agents[thread] != self._layout.patient)
+        return int(self._author.agents[thread] not in (self._layout.patient, MANAGER))
 
     def plan(self, thread: int) -> Iterator[Operation]:
         """Accesses of one target, none of which waits for another; then all have been done, or not yet."""
@@ -297,9 +314,80 @@ class LateEpisodes:
             yield author.operation(thread, Access("intr", size=len(data), data=data, dst=dst))
 
 
+class MoveEpisodes:
+    """Accesses that race on ranges that move, and the moves."""
+
+    def __init__(self, author: Author, layout: Layout) -> None:
+        self._author = author
+        self._layout = layout
+        self._last: dict[int, tuple[int, ...]] = {}  # by entry: the move before
+        self._recent = 0  # range that moves
+
+    def weight(self, thread: int) -> int:
+        """Any thread."""
+        return 1
+
+    def plan(self, thread: int) -> Iterator[Operation]:
+        """A move with accesses that meet it, or accesses."""
+        if self._author.agents[thread] == MANAGER:
+            return self._move(thread)
+        return self._use(thread)
+
+    def _move(self, thread: int) -> Iterator[Operation]:
+        author, rng, layout = self._author, self._author.rng, self._layout
+        if rng.random() >= SHARE_MOVES:
+            return
+        index, was = rng.choice([*layout.movable.items()])
+        entry = was
+        if was in layout.moving:
+            self._recent = layout.moving.index(was)
+            rights = READ_ONLY if rng.random() < SHARE_READ_ONLY else was.rights
+            entry = rng.choice(layout.places).entry._replace(base=was.base, last=was.last, rights=rights)
+        after = self._last.get(index, ())
+        threads, loads = self._others(), []
+        line = layout.lines_of(was)[0]
+        for other in threads if was in layout.moving else ():
+            load = author.operation(other, Access("load", line, WORD), after=after, judge=WORDS)
+            loads.append(load.id)
+            yield load
+        after = tuple(sorted({*after, *self._last.get(index, ()), *loads}))
+        operation = author.operation(thread, move(layout, index, entry), after=after)
+        self._last[index] = (operation.id,)
+        yield operation
+        for other in self._others() if was in layout.moving else ():
+            access = _access(author, rng.choice(MOVED), line)
+            yield author.operation(other, access, after=tuple(loads), judge=WORDS)
+
+    def _others(self) -> list[int]:
+        """Some threads of programs."""
+        threads = [each for each, agent in enumerate(self._author.agents) if agent != MANAGER]
+        return self._author.rng.choices(threads, k=MEETING)
+
+    def _use(self, thread: int) -> Iterator[Operation]:
+        """Accesses of one range, mostly of the one that moved last."""
+        rng = self._author.rng
+        if rng.random() >= SHARE_RECENT:
+            self._recent = rng.randrange(len(self._layout.moving))
+        for _ in range(rng.randint(*LENGTH)):
+            yield self._author.operation(thread, self._access(), judge=WORDS)
+
+    def _access(self) -> Access:
+        """An access of a line of words, or of one of counters."""
+        rng = self._author.rng
+        written, counted = self._layout.lines_of(self._layout.moving[self._recent])
+        if rng.random() >= SHARE_COUNTED:
+            return _access(self._author, rng.choice(MOVED), written)
+        kind = rng.choice(COUNTED)
+        if kind in ("evict", "flush"):
+            return Access(kind, counted)
+        addr = counted + rng.randrange(0, LINE_BYTES, WORD)
+        return Access(kind, addr, WORD, (1).to_bytes(WORD, "little"), aop=Aop.ADD)
+
+
 EPISODES: Final[dict[str, type[Episodes]]] = {
     "poison": PoisonEpisodes,
     "ncr": NcrEpisodes,
     "translation": PageEpisodes,
+    "moves": MoveEpisodes,
     "timeouts": LateEpisodes,
 }

@@ -14,7 +14,8 @@ from hsl._generated.constants import LINE_BYTES, Aop
 from hsl.agents.access import KINDS, Access
 from hsl.errors import ConfigError
 from hsl.verify.last_writer import check_judged
-from hsl.verify.layout import SILENT, Layout
+from hsl.verify.layout import MANAGER, SILENT, Layout
+from hsl.verify.moves import MOVE, Moves
 from hsl.verify.operation import NOTHING, PAGES, POISON, VALUES, WORD, WORDS, Judge, Operation
 from hsl.verify.pages import Pages
 from hsl.verify.parties import Parties
@@ -96,7 +97,8 @@ def check_program(config: StressConfig, operations: Sequence[Operation]) -> None
     ids = [operation.id for operation in operations]
     if ids != sorted(set(ids)):
         raise ConfigError("operations: ids must rise")
-    agents = Layout(config).agents
+    layout = Layout(config)
+    agents = [*layout.agents, *[MANAGER] * bool(layout.moving)]
     if strangers := sorted({operation.agent for operation in operations} - set(agents)):
         raise ConfigError(f"operations of agents {strangers}; there are {agents}")
     threads = {(operation.agent, operation.thread) for operation in operations}
@@ -113,8 +115,9 @@ def check_program(config: StressConfig, operations: Sequence[Operation]) -> None
 def _check_places(config: StressConfig, operations: Sequence[Operation]) -> None:
     """Raise ConfigError for an operation of a kind or at a place that the run has not."""
     layout = Layout(config)
-    pages = Pages(Parties(config))
-    plain = dict.fromkeys(layout.lines, (*VALUES, NOTHING))
+    parties = Parties(config)
+    pages, moves = Pages(parties), Moves(parties)
+    plain = dict.fromkeys(parties.lines, (*VALUES, NOTHING))
     judges = (
         plain | dict.fromkeys(layout.poison_lines, (POISON,)) | dict.fromkeys(layout.late_lines, (NOTHING,))
     )
@@ -124,6 +127,9 @@ def _check_places(config: StressConfig, operations: Sequence[Operation]) -> None
         if access.kind == "trans_inv" or operation.virtual:
             pages.check(operation)
             legal = (PAGES,)
+        elif access.kind == MOVE or operation.agent == MANAGER:
+            moves.check(operation)
+            legal = (NOTHING,)
         elif KINDS[access.kind].ncr:
             _check_target(layout, operation)
         elif line is not None:

@@ -13,6 +13,7 @@ from hsl.verify.deadlines import Deadlines
 from hsl.verify.fences import Fences
 from hsl.verify.last_writer import LastWriters
 from hsl.verify.layout import SILENT
+from hsl.verify.moves import Moves
 from hsl.verify.operation import PAGES, POISON, Operation
 from hsl.verify.pages import Pages
 from hsl.verify.parties import Parties
@@ -38,13 +39,16 @@ class Judges:
         self.streams = Streams()
         self.deadlines = Deadlines(parties.layout)
         self.pages = Pages(parties)
+        self.moves = Moves(parties)
         self.counts: Counter[str] = Counter()  # operations that ended, by kind (KINDS)
-        self._plain_lines = frozenset(parties.layout.lines)
+        self._plain_lines = frozenset(parties.lines)
 
     def begun(self, operation: Operation) -> None:
         """An operation is about to be submitted."""
         self.writers.begun(operation)
         self.fences.begun(operation)
+        if self.moves.lines:
+            self.moves.begun(operation)
         kind = operation.access.kind
         if kind == CHANGE:
             self.pages.change(operation)
@@ -60,6 +64,10 @@ class Judges:
 
     def ended(self, operation: Operation, ticket: Ticket, now: int) -> None:
         """Judge an operation that ended, by its ticket."""
+        if self.moves.lines and self.moves.ended(operation, ticket):
+            self.writers.refused(operation)
+            self.fences.performed(operation)
+            return
         self.writers.ended(operation, ticket)
         performed = True
         if operation.judge == POISON:
@@ -76,6 +84,11 @@ class Judges:
         if performed:
             self.fences.performed(operation)
         self._count(operation, performed)
+
+    def moved(self, operation: Operation) -> None:
+        """A move ended."""
+        self.writers.forget(operation)
+        self.counts["moves"] += 1
 
     def translated(self, operation: Operation, done: Translated) -> None:
         """A virtual access ended."""

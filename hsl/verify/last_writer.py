@@ -81,6 +81,11 @@ class Counter:
             self._seen = {each for each in self._seen if each >= oldest}
         return ""
 
+    def refused(self, operation: Operation) -> None:
+        """An atomic ended without any effect."""
+        self._floors.pop(operation.id)
+        self._begun -= 1
+
     @property
     def value(self) -> bytes:
         """Return the value of the word at rest."""
@@ -146,6 +151,19 @@ class LastWriters:
             returned = ticket.data if operation.access.kind == "atomic_load" else None
             if wrong := self._counter(operation.access.addr).ended(operation, returned):
                 raise InvariantError(f"{operation} returned {ticket.data.hex()}, {wrong}")
+
+    def refused(self, operation: Operation) -> None:
+        """An operation ended that its home has refused: nobody sees what it would have written."""
+        del self._begun[operation.id]
+        writes = self._open.pop(operation.id, ())
+        for write, word in zip(writes, (word for word, _ in _written(operation)), strict=False):
+            if write.ended is not None:
+                raise InvariantError(
+                    f"{operation} was refused, but what it writes at {word:#x} has been read"
+                )
+            self._words[word].remove(write)
+        if operation.judge in VALUES and operation.access.kind in ADDS:
+            self._counter(operation.access.addr).refused(operation)
 
     def forget(self, operation: Operation) -> None:
         """Note that an operation ended that another judge judges."""

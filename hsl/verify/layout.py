@@ -21,6 +21,7 @@ __all__ = [
     "FRAME_LINES",
     "HOME",
     "LARGE_PAGES",
+    "MANAGER",
     "PATIENT_TXNS",
     "SILENT",
     "SPACES",
@@ -32,10 +33,15 @@ HOME: Final = 0  # of the CPU node
 CPU_IO: Final = 1  # I/O agent of the CPU node
 FIRST_CPU: Final = 2
 CPU_NIDS: Final = 16  # of the CPU node, from 0; those of the GPU nodes follow
+MANAGER: Final = CPU_NIDS - 1  # request agent of the software that moves ranges; it runs nothing else
 GPU_NIDS: Final = 4  # of a GPU node that has more than a cache: cache, home, memory target, I/O agent
+GPU_HOME: Final = 1
+GPU_TARGET: Final = 2
 GPU_IO: Final = 3
 POISON_LINES: Final = 4
 LATE_LINES: Final = 3
+MOVING_RANGES: Final = 2  # at least; there is one at each place
+MOVING_LINES: Final = 2  # of each range that moves: one for writes, one for atomics
 LARGE_PAGES: Final = 4  # of a large mapping
 FRAMES: Final = 3 * LARGE_PAGES
 FRAME_LINES: Final = 2  # lines of a frame that are used
@@ -58,7 +64,7 @@ class Layout:
 
     def __init__(self, config: StressConfig) -> None:
         self.config = config
-        self.has_io = bool({"ncr", "translation"} & set(config.having))
+        self.has_io = bool({"ncr", "translation", "moves"} & set(config.having))
 
     def gpu_nids(self, gpu: int) -> range:
         """The NIDs of a GPU node: cache, home, memory target, I/O agent; just the cache if that is all."""
@@ -145,9 +151,9 @@ class Layout:
         for gpu in range(config.gpu):
             nids = self.gpu_nids(gpu)
             if place in ("host", "interleaved"):
-                kinds.append((SamType.HDM_H, 1 + gpu, HOME, nids[2]))
+                kinds.append((SamType.HDM_H, 1 + gpu, HOME, nids[GPU_TARGET]))
             if place in ("device", "interleaved"):
-                kinds.append((SamType.HDM_D, 1 + gpu, nids[1], 0))
+                kinds.append((SamType.HDM_D, 1 + gpu, nids[GPU_HOME], 0))
         size = -(-self._all_lines * LINE_BYTES // (PAGE_BYTES * len(kinds))) * PAGE_BYTES
         return [
             Part(node, mt or home, SamEntry(index * size, (index + 1) * size - 1, kind, home, mt=mt))
@@ -201,4 +207,58 @@ class Layout:
     def entries(self) -> list[SamEntry]:
         """The address map."""
         frames = [self.frames] if self.frames else []
-        return [*(part.entry for part in self.parts), *frames, *self.registers.values()]
+        return [*(part.entry for part in self.parts), *frames, *self.registers.values(), *self.moving]
+
+    # ---- ranges that move
+    @cached_property
+    def places(self) -> list[Part]:
+        """Where a range that moves can be: the CPU node, a target and two homes of GPU nodes."""
+        if "moves" not in self.config.having:
+            return []
+        found = [Part(0, HOME, SamEntry(0, PAGE_BYTES - 1))]
+        if self.config.gpu:
+            target = self.gpu_nids(0)[GPU_TARGET]
+            found.append(Part(1, target, SamEntry(0, PAGE_BYTES - 1, SamType.HDM_H, HOME, mt=target)))
+        for gpu in sorted({0, self.config.gpu - 1} & set(range(self.config.gpu))):
+            home = self.gpu_nids(gpu)[GPU_HOME]
+            found.append(Part(1 + gpu, home, SamEntry(0, PAGE_BYTES - 1, SamType.HDM_D, home)))
+        return found
+
+    @cached_property
+    def moving(self) -> list[SamEntry]:
+        """The ranges that move, a page each, at their first places; a target needs one of its own there."""
+        if not self.places:
+            return []
+        behind = [*self.registers.values()]
+        base = 1 + behind[-1].last
+        count = max(MOVING_RANGES, len(self.places))
+        return [
+            self.places[index % len(self.places)].entry._replace(base=at, last=at + PAGE_BYTES - 1)
+            for index, at in enumerate(range(base, base + count * PAGE_BYTES, PAGE_BYTES))
+        ]
+
+    def lines_of(self, entry: SamEntry) -> list[int]:
+        """The lines of a range that moves, or of the frames."""
+        if self.frames is not None and entry.base == self.frames.base:
+            return self.frame_lines
+        return [entry.base + at * LINE_BYTES for at in range(MOVING_LINES)]
+
+    @cached_property
+    def moving_lines(self) -> list[int]:
+        """The lines of all ranges that move."""
+        return [line for entry in self.moving for line in self.lines_of(entry)]
+
+    def place_of(self, entry: SamEntry) -> Part | None:
+        """The place that an entry of a moving range names; None if it names none."""
+        return next((place for place in self.places if place.entry.place == entry.place), None)
+
+    @cached_property
+    def movable(self) -> dict[int, SamEntry]:
+        """The entries that software quiesces, by index: those that move, and the frames, which do not."""
+        if not self.places:
+            return {}
+        return {
+            index: entry
+            for index, entry in enumerate(self.entries)
+            if entry in self.moving or entry == self.frames
+        }

@@ -17,9 +17,9 @@ from struct import Struct
 from typing import NamedTuple
 from zlib import crc32
 
-from hsl._generated.constants import LINE_BYTES, ErrorCode, Op, Vc
+from hsl._generated.constants import LINE_BYTES, Err, ErrorCode, Op, Vc
 from hsl._generated.tables import OPCODES
-from hsl.agents.access import Ticket
+from hsl.agents.access import Access, Ticket
 from hsl.agents.atc import Atc, Translated
 from hsl.agents.home import HomeAgent
 from hsl.agents.invariants import InvariantError, ReferenceMemory, directory_exact, single_writer
@@ -30,7 +30,9 @@ from hsl.agents.target import MemoryTarget
 from hsl.codec.message import Message
 from hsl.verify.issuer import Issuer
 from hsl.verify.judges import Judges
-from hsl.verify.layout import SILENT
+from hsl.verify.layout import MANAGER, SILENT
+from hsl.verify.moves import Mover
+from hsl.verify.node_services import NodeServices
 from hsl.verify.operation import Operation
 from hsl.verify.parties import NEVER, Parties, Party
 
@@ -103,6 +105,9 @@ class Network:
         self._device_of = {device.agent: device for device in self.devices.values() if device.atc is not None}
         self.judges = Judges(parties)
         self._holds = self.judges.deadlines.holds
+        self._small = parties.small
+        self._mover = self._moving() if parties.layout.moving else None
+        self._waking: set[RequestAgent] = set()  # agents with accesses in back-off
         self.lines = lines = parties.judged
         self.traces: dict[int, deque[Sent]] = {line: deque(maxlen=TRACE) for line in lines} if trace else {}
         self.messages = 0
@@ -120,7 +125,7 @@ class Network:
         self._silent: list[Message] = []  # what has no answer yet; at most the TXNs of an agent
         self._answering = False  # silent targets have begun to answer
         # And the messages that had arrived at its begin.
-        self._running: dict[Ticket | Translated, tuple[Operation, int]] = {}
+        self._running: dict[Ticket | Translated | Operation, tuple[Operation, int]] = {}
 
     def _attach(self) -> None:
         """Give the agents what each two nodes have agreed to, as a port between them would."""
@@ -134,7 +139,17 @@ class Network:
     def _device(self, node: Party) -> Device:
         assert node.io is not None
         atc = None if node.atc is None else Atc(node.atc, self.agents[node.atc.agent])
-        return Device(IoAgent(node.io, atc=atc), atc, node.atc.agent if node.atc else -1, [])
+        services = None
+        if self.parties.layout.moving:
+            homes = [self.homes[home.nid] for home, _ in node.homes]
+            services = NodeServices(homes, [self.agents[config.nid] for config in node.agents])
+        return Device(IoAgent(node.io, services, atc), atc, node.atc.agent if node.atc else -1, [])
+
+    def _moving(self) -> Mover:
+        def submit(access: Access) -> Ticket:
+            return self.agents[MANAGER].submit(access, self.now)
+
+        return Mover(self.parties, self.judges.moves, self.agents, self.homes, submit)
 
     def run(self, issuer: Issuer) -> None:
         """Run until every operation has ended and no message is under way, then judge the state at rest."""
@@ -142,6 +157,8 @@ class Network:
         deadlines = self.judges.deadlines
         for step in count(1):
             due, timer = issuer.next_time(), deadlines.next_time()
+            if self._waking:
+                timer = self._next_wake(timer)
             first = self._queue[0][0] if self._queue else NEVER
             if timer is not None and timer <= first and (due is None or timer <= due):
                 self.now = max(self.now, timer)
@@ -176,7 +193,10 @@ class Network:
         self.failed_line = line = operation.line
         agent, access = self.agents[operation.agent], operation.access
         self.judges.begun(operation)
-        if operation.virtual:
+        if operation.agent == MANAGER and self._mover is not None:
+            self._running[operation] = (operation, arrived)
+            self._mover.begin(operation)
+        elif operation.virtual:
             self._translate(operation, arrived)
         else:
             ticket = agent.submit(access, self.now)
@@ -198,7 +218,11 @@ class Network:
             if self._holds and (late := self.judges.deadlines.arrived(message)) is not None:
                 self.judges.fences.performed(late)
             agent.receive(message, self.now)
+            if message.err == Err.BUSY:
+                self._waking.add(agent)
             self._after(agent, issuer)
+            if self._mover is not None and self._mover.busy:
+                self._poll()
             return
         if (device := self.devices.get(message.dst)) is not None:
             device.io.receive(message, self.now)
@@ -208,6 +232,10 @@ class Network:
             return
         server = self.homes.get(message.dst) or self.targets[message.dst]
         server.receive(message, self.now)
+        self._sends(server)
+
+    def _sends(self, server: HomeAgent | MemoryTarget) -> None:
+        """Send what a home or a target has to send."""
         for answer in server.outbox:
             if answer.dst in self.agents:
                 self.reference.answered(answer)
@@ -223,12 +251,24 @@ class Network:
             self._send(answer)
         device.io.outbox.clear()
         device.io.taken.clear()
+        if self._mover is not None:
+            for home in self.homes.values():  # RECALL
+                self._sends(home)
+
+    def _poll(self) -> None:
+        """Complete the writes of registers that waited for requests of their node."""
+        for device in self.devices.values():
+            if not device.io.idle:
+                self._serve(device)
 
     def _after(self, agent: RequestAgent, issuer: Issuer) -> None:
         """Judge the accesses that an agent finished, send its messages, and tell it that they left (D4)."""
         device = self._device_of.get(agent.nid)
         while True:
             for ticket in agent.completions():
+                if agent.nid == MANAGER and self._mover is not None:
+                    self._moved(self._mover.ended(ticket), issuer)
+                    continue
                 operation, _ = self._running.pop(ticket)
                 self.failed_line = line = operation.line
                 if line in self._plain:
@@ -245,6 +285,13 @@ class Network:
             agent.outbox.clear()
             agent.tick(self.now)
 
+    def _moved(self, operation: Operation | None, issuer: Issuer) -> None:
+        """A move has ended, if there is one."""
+        if operation is not None:
+            self._running.pop(operation)
+            self.judges.moved(operation)
+            issuer.ended(operation, self.now)
+
     def _translated(self, device: Device, issuer: Issuer) -> bool:
         """Judge the virtual accesses that have ended, then complete invalidations; True if anything moved."""
         assert device.atc is not None
@@ -258,8 +305,21 @@ class Network:
         return moved
 
     # ---- what is late
+    def _next_wake(self, timer: int | None) -> int | None:
+        """The next time at which an agent presents an access again, or `timer`."""
+        ends = [(agent.next_deadline() or NEVER, agent) for agent in self._waking]
+        self._waking = {agent for end, agent in ends if end < NEVER}
+        first = min((end for end, _ in ends), default=NEVER)
+        return timer if first >= (NEVER if timer is None else timer) else first
+
     def _expire(self, issuer: Issuer) -> None:
-        """T_REQ of some operations is over: their agent knows the time, and must have reported them."""
+        """T_REQ of some operations is over: their agent knows the time, and must have reported them.
+
+        Or agents present an access again that ended BUSY.
+        """
+        for agent in sorted(self._waking, key=lambda agent: agent.nid):
+            agent.tick(self.now)
+            self._after(agent, issuer)
         for operation in self.judges.deadlines.due(self.now):
             self.failed_line = operation.line
             agent = self.agents[operation.agent]
@@ -319,6 +379,10 @@ class Network:
 
     def _judge(self, line: int) -> None:
         single_writer(self.agents.values(), line)
+        if self._mover is not None:
+            self._mover.judge(line)
+        if self._small:
+            self.parties.judge_directories(self.homes)
         if line in self._plain:
             self.reference.judge_copies(self.agents.values(), line)
 

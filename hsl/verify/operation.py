@@ -86,6 +86,11 @@ class Operation(NamedTuple):
         return access.addr - access.addr % LINE_BYTES
 
     @property
+    def moves(self) -> bool:
+        """True if it moves a range of memory."""
+        return self.access.kind == "cfg_write"
+
+    @property
     def virtual(self) -> bool:
         """True if its address is translated."""
         return self.access.pasid != 0 and self.access.kind not in PLACELESS

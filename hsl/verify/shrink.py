@@ -65,7 +65,7 @@ def shrink(
 
 def _cut(search: _Search, line: int | None) -> None:
     """The operations on the line of the failure, those of one judge, or the last ones, as few as will do."""
-    concerned = [op.id for op in search.whole if line is not None and op.line == line]
+    concerned = [op.id for op in search.whole if line is not None and (op.line == line or op.moves)]
     pages = [op.id for op in search.whole if line is None and op.judge == PAGES]
     everything = [operation.id for operation in search.whole]
     for ids in (concerned, pages, everything):

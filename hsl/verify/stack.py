@@ -13,7 +13,7 @@ from operator import or_
 from random import Random
 
 from hsl._generated.constants import Feature, Role
-from hsl.agents.access import Ticket
+from hsl.agents.access import Access, Ticket
 from hsl.agents.atc import Translated
 from hsl.agents.invariants import InvariantError, directory_exact, single_writer
 from hsl.engine.config import NodeConfig
@@ -27,6 +27,8 @@ from hsl.transport.loopback import Loopback, Wire
 from hsl.verify.flit_log import FlitLog
 from hsl.verify.issuer import Issuer
 from hsl.verify.judges import Judges
+from hsl.verify.layout import MANAGER
+from hsl.verify.moves import Mover
 from hsl.verify.operation import Operation
 from hsl.verify.parties import Parties, Party
 from hsl.verify.streams import Streams
@@ -123,10 +125,19 @@ class Stack:
         self.agents = {nid: agent for node in nodes for nid, agent in node.agents.items()}
         self.homes = {nid: home for node in nodes for nid, home in node.homes.items()}
         self._device_of = {nid: index for index, node in enumerate(nodes) for nid in node.agents}
-        self._running: dict[Ticket | Translated, Operation] = {}
+        self._mover = self._moving() if parties.layout.moving else None
+        self._running: dict[Ticket | Translated | Operation, Operation] = {}
         self._armed: list[int] = []  # when the issuer is asked next, the soonest last
         self._since_sweep = 0
         self._moved = (0, 0)  # what had moved when patience last ran out, and since when it has that much
+
+    def _moving(self) -> Mover:
+        node = self.devices[0].node
+
+        def submit(access: Access) -> Ticket:
+            return node.submit(MANAGER, access, self.now)
+
+        return Mover(self.parties, self.judges.moves, self.agents, self.homes, submit)
 
     @property
     def now(self) -> int:
@@ -210,6 +221,10 @@ class Stack:
         self.judges.begun(operation)
         device, access = self.devices[self._device_of[operation.agent]], operation.access
         node = device.node
+        if operation.agent == MANAGER and self._mover is not None:
+            self._running[operation] = operation
+            self._mover.begin(operation)
+            return
         if operation.virtual:
             assert node.atc is not None
             used = node.atc.access(access.pasid, access._replace(pasid=0), self.now)
@@ -221,6 +236,9 @@ class Stack:
         self.judges.sent(operation, node.agents[operation.agent].outbox, self.now)
 
     def _ended(self, ticket: Ticket) -> None:
+        if ticket.agent == MANAGER:
+            self.loopback.call(self.now, Place(0), partial(self._goes_on_moving, ticket))
+            return
         operation = self._running.pop(ticket)
         self.failed_line = line = operation.line
         if ticket.err and not all(port.up for port in self._ports()):
@@ -229,6 +247,17 @@ class Stack:
         if line is not None:
             single_writer(self.agents.values(), line)
         self._goes_on(operation)
+
+    def _goes_on_moving(self, ticket: Ticket) -> None:
+        """An access of a move has ended."""
+        assert self._mover is not None
+        if ticket.err and not all(port.up for port in self._ports()):
+            raise self._lost(f"{ticket!r} ended with {ticket.err.name}")
+        self.failed_line = None
+        operation = self._mover.ended(ticket)
+        if operation is not None:
+            self.judges.moved(self._running.pop(operation))
+            self._goes_on(operation)
 
     def _used(self, used: Translated) -> None:
         """A virtual access ended."""
@@ -254,6 +283,8 @@ class Stack:
             self.failed_line = line
             single_writer(self.agents.values(), line)
         self.failed_line = None
+        if self.parties.small:
+            self.parties.judge_directories(self.homes)
         for agent in self.agents.values():
             if agent.counters.odd or agent.counters.proto:
                 raise InvariantError(f"node {agent.nid} has seen messages that no conforming home sends")

@@ -96,6 +96,10 @@ def judged(system: Network | Stack, issuer: Issuer) -> Verdict:
         )
     agents = system.agents.values()
     details = {name: sum(getattr(agent.counters, name) for agent in agents) for name in CACHE_COUNTERS}
+    if system.parties.small:
+        details["victims"] = sum(home.counters["victims"] for home in system.homes.values())
+    if system.parties.layout.moving:
+        details["retries"] = sum(agent.counters.retries for agent in agents)
     details |= {kind: system.judges.counts[kind] for kind in system.parties.config.having}
     return Verdict(
         violation=violation,

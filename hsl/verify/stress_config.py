@@ -5,6 +5,7 @@ from __future__ import annotations
 from dataclasses import asdict, dataclass, fields
 from typing import Any, Final
 
+from hsl.agents.entries import DIRECTORY_LINES
 from hsl.errors import ConfigError
 from hsl.nearest import expected
 from hsl.shown import shown
@@ -26,6 +27,7 @@ KINDS: Final = {
     "fences": "fences of some kinds of accesses",
     "ncr": "registers, doorbells and interrupts",
     "translation": "virtual addresses, and page tables that change",
+    "moves": "ranges that are quiesced, recalled, and given back, moved, or read-only from then on",
     "timeouts": "completions that come after T_REQ, and targets that do not answer "
     "(of two CPU caches, via messages)",
 }
@@ -43,6 +45,7 @@ LIMITS: Final = {
     "ways": (1, 64),
     "mshrs": (1, 64),
     "tshrs": (1, 64),
+    "directory_lines": (1, DIRECTORY_LINES),
     "seed": (0, (1 << 64) - 1),
 }
 
@@ -51,10 +54,10 @@ LIMITS: Final = {
 class StressConfig:
     """`cpu` caches at the CPU node, `gpu` nodes of one cache each behind ports of their own.
 
-    Caches of `sets` x `ways` lines and `mshrs` outstanding requests, homes of `tshrs`; each cache runs
-    `threads` of the program. `home`, a key of HOMES: where the lines live. `faults` need `via` "links".
-    `kinds`: names of KINDS, ALL that apply, or NONE. `hand_over`: one of HAND_OVER. ConfigError names the
-    limits.
+    Caches of `sets` x `ways` lines and `mshrs` outstanding requests, homes of `tshrs` and
+    `directory_lines`; each cache runs `threads` of the program. `home`, a key of HOMES: where the lines live.
+    `faults` need `via` "links". `kinds`: names of KINDS, ALL that apply, or NONE. `hand_over`: one of
+    HAND_OVER. ConfigError names the limits.
     """
 
     ops: int = 10_000
@@ -69,6 +72,7 @@ class StressConfig:
     ways: int = 2
     mshrs: int = 4
     tshrs: int = 4
+    directory_lines: int = DIRECTORY_LINES
     home: str = "hostmem"
     kinds: str = ALL
     hand_over: str = MIXED

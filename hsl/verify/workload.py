@@ -17,7 +17,7 @@ from hsl.agents.access import Access
 from hsl.verify.author import Author
 from hsl.verify.episodes import EPISODES
 from hsl.verify.fence_orders import FenceOrders
-from hsl.verify.layout import Layout
+from hsl.verify.layout import MANAGER, Layout
 from hsl.verify.operation import EXACT, WORD, WORDS, Operation
 
 __all__ = ["Workload"]
@@ -72,6 +72,7 @@ class Workload:
         self._rng = rng
         lines = layout.lines
         self._agents = [agent for agent in layout.agents for _ in range(layout.config.threads)]
+        self._agents += [MANAGER] * bool(layout.moving)
         self._author = Author(rng, self._agents)
         self._operation = self._author.operation
         self._fences = FenceOrders(self._author, layout)
@@ -104,6 +105,8 @@ class Workload:
 
     def _plan(self, thread: int) -> Iterator[Operation]:
         kinds = self._kinds[thread]
+        if self._agents[thread] == MANAGER:
+            return self._rng.choice(kinds).plan(thread)
         if kinds and self._rng.random() < SHARE_KINDS:
             return self._rng.choice(kinds).plan(thread)
         racing = (

@@ -408,6 +408,7 @@ enum hsl_requirement {
     HSL_REQ_COH_050,
     HSL_REQ_COH_051,
     HSL_REQ_COH_052,
+    HSL_REQ_COH_053,
     HSL_REQ_COH_055,
     HSL_REQ_COH_056,
     HSL_REQ_COH_057,
@@ -634,6 +635,7 @@ enum hsl_requirement {
     "HSL-COH-050", \
     "HSL-COH-051", \
     "HSL-COH-052", \
+    "HSL-COH-053", \
     "HSL-COH-055", \
     "HSL-COH-056", \
     "HSL-COH-057", \

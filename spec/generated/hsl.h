@@ -84,6 +84,8 @@
 #define HSL_N_RECOV 3u /* recoveries without the link working before DEAD */
 #define HSL_N_PM 4u /* times that a PM_REQ is sent */
 #define HSL_N_BUSY 6u /* times that T_BUSY doubles for one access, so that it is 4096 slow TU at most */
+#define HSL_N_REQ_MEM 4u /* T_MEM that one transaction may take, and so T_REQ outlasts (5.11) */
+#define HSL_N_REQ_LOSS 2u /* T_LOSS that one transaction may take, and so T_REQ outlasts (5.11) */
 
 /* TU = 2^n ns. */
 #define HSL_TU_EXPONENT_HARDWARE 6u

@@ -82,6 +82,8 @@ package hsl_pkg;
   localparam logic [31:0] N_RECOV = 32'd3; // recoveries without the link working before DEAD
   localparam logic [31:0] N_PM = 32'd4; // times that a PM_REQ is sent
   localparam logic [31:0] N_BUSY = 32'd6; // times that T_BUSY doubles for one access, so that it is 4096 slow TU at most
+  localparam logic [31:0] N_REQ_MEM = 32'd4; // T_MEM that one transaction may take, and so T_REQ outlasts (5.11)
+  localparam logic [31:0] N_REQ_LOSS = 32'd2; // T_LOSS that one transaction may take, and so T_REQ outlasts (5.11)
 
   // TU = 2^n ns
   localparam logic [31:0] TU_EXPONENT_HARDWARE = 32'd6;

@@ -16,6 +16,7 @@ const -- what a run explores; models.toml sets other values
   TRIGGERS: 0;  -- RECOVERY triggers without cause (PAL_RETRAIN, T_DEADKA)
   RETRAINS: 0;  -- sw_retrain
   PMS:      0;  -- L1 requests
+  FORGED:   0;  -- RESYNC_ACKs of a broken peer, whose SEQ shows a gap
   LADDER:   0;  -- 1: RPC and RC count; a trigger comes as often as the link has worked since the last one
   N_REPLAY: 2;
   N_RECOV:  1;
@@ -84,6 +85,9 @@ var -- one array each: what rumur generates grows with the size of the type that
   triggers: 0..TRIGGERS; -- faults to come
   retrains: 0..RETRAINS;
   pms:     0..PMS;
+--@ where FORGED
+  forged:  0..FORGED;
+--@ end
   worked:  array [Side] of boolean; -- ghost: a good flit came in ACTIVE with nothing unacknowledged
   grant:   0..2*TRIGGERS+2*RETRAINS+2; -- ghost: RECOVERY entries that have a cause (a sw_retrain causes one on each side)
   f:        Flit;    -- the flit in hand; this and the next are undefined between rules
@@ -438,6 +442,24 @@ rule "pm_idle" !calm & pms > 0 & st[s] = ACTIVE & idle(s) & !pm[s] ==> begin
   on_pm_idle(s);
 end;
 
+--@ where FORGED
+ruleset k: Num do
+  rule "RESYNC_ACK of a broken peer" !calm & forged > 0 & up(s) & room(s) ==>
+  var o: Side;
+  begin
+    o := other(s);
+    forged := forged - 1;
+    q[o][n[o]].op := RESYNC_ACK;
+    q[o][n[o]].epoch := epoch[s];
+    q[o][n[o]].peer := peer[s];
+    q[o][n[o]].seq := inc(exp[o]);
+    q[o][n[o]].ack := (exp[s] + Q - 1) % Q;
+    q[o][n[o]].num := k;
+    n[o] := n[o] + 1;
+  end;
+endruleset;
+--@ end
+
 endruleset;
 
 rule "faults end" !calm ==> begin calm := true; end;
@@ -456,6 +478,9 @@ ruleset t: Side do startstate begin
   endfor;
   calm := false;
   triggers := TRIGGERS; retrains := RETRAINS; pms := PMS; grant := 0;
+--@ where FORGED
+  forged := FORGED;
+--@ end
   done();
 end; endruleset;
 
@@ -472,6 +497,11 @@ invariant "no side is ahead of what the other sent"
   both_up() -> forall s: Side do
     d(exp[other(s)], base[s]) <= d(next[s], base[s]) & d(rp[s], base[s]) <= d(next[s], base[s])
   endforall;
+
+--@ where FORGED
+invariant "no side sleeps that must ask for a flit" -- HSL-LNK-047
+  forall s: Side do st[s] = L1 -> !naked[s] endforall;
+--@ end
 
 function credits_of(s: Side): 0..4*CREDITS; -- of messages from s, wherever they are
 var sum: 0..4*CREDITS; o: Side;

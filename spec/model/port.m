@@ -7,6 +7,8 @@ const -- what a run explores; models.toml sets other values
   LINKS:  2;
   FAULTS: 1;  -- restarts, port resets and port_downs of the transaction layer, of either side
   LOSS:   1;  -- flits are lost, and timers expire early
+  WIRE:   0;  -- flits that may be under way per link and direction; 0: a flit arrives as it is sent
+  SOFT:   1;  -- software disables ports, and enables those that are down; 0: it only resets them
   DOWNS:  4;  -- sessions that may end after the last fault
 
 type
@@ -35,7 +37,9 @@ var
   left:  array [Side] of Mask;                  -- DEAD by bond loss, or not in the bond (B?)
   am:    array [Side] of Mask;
   port:  array [Side] of Name;
+--@ where WIRE
   q:     array [Side] of array [Link] of Flit;  -- on its way to that side
+--@ end
   mate:  array [Side] of Mate; -- ghost: with which session of the peer this session has exchanged PROT
   faults: 0..FAULTS;
   calm:  boolean; -- no fault comes any more
@@ -43,6 +47,13 @@ var
 
 function other(s: Side): Side; begin
   for o: Side do if o != s then return o; endif; endfor;
+end;
+
+function quiet(s: Side; l: Link): boolean; begin -- nothing is on its way to s
+--@ where WIRE
+  return isundefined(q[s][l].kind);
+--@ end
+  return true;
 end;
 
 function set(m: Mask): boolean; begin return exists l: Link do m[l] endexists; end;
@@ -162,16 +173,20 @@ begin
   used := 0;
   if epoch[s][l] != 0 then used := used + 1; map[epoch[s][l]] := used; endif;
   if peer[o][l] != 0 & map[peer[o][l]] = 0 then used := used + 1; map[peer[o][l]] := used; endif;
+--@ where WIRE
   if !isundefined(q[o][l].kind) then
     if q[o][l].epoch != 0 & map[q[o][l].epoch] = 0 then used := used + 1; map[q[o][l].epoch] := used; endif;
   endif;
   if !isundefined(q[s][l].kind) then
     if q[s][l].peer != 0 & map[q[s][l].peer] = 0 then used := used + 1; map[q[s][l].peer] := used; endif;
   endif;
+--@ end
   epoch[s][l] := map[epoch[s][l]];
   peer[o][l] := map[peer[o][l]];
+--@ where WIRE
   if !isundefined(q[o][l].kind) then q[o][l].epoch := map[q[o][l].epoch]; endif;
   if !isundefined(q[s][l].kind) then q[s][l].peer := map[q[s][l].peer]; endif;
+--@ end
 end;
 
 procedure renumber_ports(s: Side);
@@ -185,12 +200,14 @@ begin
     if named[o][l] != 0 & map[named[o][l]] = 0 then used := used + 1; map[named[o][l]] := used; endif;
     named[o][l] := map[named[o][l]];
   endfor;
+--@ where WIRE
   for l: Link do
     if !isundefined(q[o][l].port) then
       if map[q[o][l].port] = 0 then used := used + 1; map[q[o][l].port] := used; endif;
       q[o][l].port := map[q[o][l].port];
     endif;
   endfor;
+--@ end
   port[s] := 1;
 end;
 
@@ -229,12 +246,16 @@ procedure new_epoch(s: Side; l: Link; f: Flit); begin -- rows 33, 34
   take_peer(s, l, f);
 end;
 
-procedure on_hello(s: Side; l: Link; f: Flit); begin -- rows 31 to 34
+procedure on_hello(s: Side; l: Link; f: Flit); -- rows 31 to 34
+var anew: boolean;
+begin
+  anew := am[s][l] & named[s][l] != f.port;
   if f.epoch != peer[s][l] then
     new_epoch(s, l, f);
   elsif st[s][l] = DETECT & f.peer = epoch[s][l] then
     st[s][l] := HAND;
   endif;
+  assert "a HELLO of another PORT ends the session" !anew | !set(am[s]);
 end;
 
 procedure on_other(s: Side; l: Link; f: Flit); begin
@@ -250,32 +271,44 @@ procedure on_other(s: Side; l: Link; f: Flit); begin
   endif;
 end;
 
+procedure arrive(s: Side; l: Link; f: Flit); begin
+  if f.kind = HELLO then on_hello(s, l, f); else on_other(s, l, f); endif;
+end;
+
+-- Sending --------------------------------------------------------------------------------------------------------------
+
 ruleset s: Side; l: Link do
+--@ where WIRE
   rule "receive" !isundefined(q[s][l].kind) ==>
   var f: Flit;
   begin
     f := q[s][l];
     undefine q[s][l];
-    if st[s][l] != DEAD then
-      if f.kind = HELLO then on_hello(s, l, f); else on_other(s, l, f); endif;
-    endif;
+    if st[s][l] != DEAD then arrive(s, l, f); endif;
     done();
   end;
+--@ end
 
-  rule "send" st[s][l] != DEAD & isundefined(q[other(s)][l].kind) ==>
-  var o: Side;
+  rule "send" st[s][l] != DEAD & quiet(other(s), l) & (WIRE = 1 | st[other(s)][l] != DEAD) ==>
+  var f: Flit;
   begin
-    o := other(s);
-    q[o][l].epoch := epoch[s][l];
-    q[o][l].peer := peer[s][l];
+    undefine f;
+    f.epoch := epoch[s][l];
+    f.peer := peer[s][l];
     switch st[s][l]
-      case DETECT: q[o][l].kind := HELLO; q[o][l].port := port[s];
-      case HAND: q[o][l].kind := CAPS;
+      case DETECT: f.kind := HELLO; f.port := port[s];
+      case HAND: f.kind := CAPS;
       case ACTIVE:
-        q[o][l].kind := LATER;
-        q[o][l].bond := am[s][l];
-        if am[s][l] then q[o][l].mask := am[s]; endif;
+        f.kind := LATER;
+        f.bond := am[s][l];
+        if am[s][l] then f.mask := am[s]; endif;
     endswitch;
+--@ where WIRE
+    q[other(s)][l] := f;
+    done();
+    return;
+--@ end
+    arrive(other(s), l, f);
     done();
   end;
 endruleset;
@@ -298,7 +331,7 @@ begin
 end;
 
 function at_rest(l: Link): boolean; begin
-  return forall s: Side do isundefined(q[s][l].kind) & !useful(s, l) endforall;
+  return forall s: Side do quiet(s, l) & !useful(s, l) endforall;
 end;
 
 function late(l: Link): boolean; begin return (!calm & LOSS = 1) | at_rest(l); end;
@@ -307,18 +340,18 @@ ruleset s: Side; l: Link do
   rule "T_STATE in CONFIG or INIT" st[s][l] = HAND & late(l) ==> begin new_session(s, l); done(); end; -- row 13
 
   rule "T_DEADKA, then T_STATE in RECOVERY" -- rows 13, 21
-    st[s][l] = ACTIVE & late(l) & (!calm | !(pair(s, l) & st[other(s)][l] = ACTIVE))
+    SOFT = 1 & st[s][l] = ACTIVE & late(l) & (!calm | !(pair(s, l) & st[other(s)][l] = ACTIVE))
   ==> begin lose(s, l); done(); end;
 
   rule "ERR_FATAL" -- row 54
-    isundefined(q[s][l].kind) & st[other(s)][l] = DEAD & (st[s][l] = HAND | st[s][l] = ACTIVE)
+    quiet(s, l) & st[other(s)][l] = DEAD & (st[s][l] = HAND | st[s][l] = ACTIVE)
   ==> begin
     if st[s][l] = HAND then new_session(s, l); else lose(s, l); endif;
     done();
   end;
 
   rule "DISABLE" -- row 52, L2
-    isundefined(q[s][l].kind) & !calm & forall k: Link do st[other(s)][k] = DEAD endforall & st[s][l] = ACTIVE
+    quiet(s, l) & !calm & forall k: Link do st[other(s)][k] = DEAD endforall & st[s][l] = ACTIVE
   ==> begin
     if am[s][l] & !only(am[s], l) then
       lose(s, l);
@@ -339,14 +372,16 @@ ruleset s: Side; l: Link do
     done();
   end;
 
+--@ where WIRE
   rule "lose a flit" !calm & LOSS = 1 & !isundefined(q[s][l].kind) ==> begin undefine q[s][l]; done(); end;
+--@ end
 endruleset;
 
 -- Software ------------------------------------------------------------------------------------------------------------
 
 ruleset s: Side do
   rule "sw_enable" -- row 1: HSL-BND-013
-    !set(am[s]) & exists l: Link do st[s][l] = DEAD endexists
+    SOFT = 1 & !set(am[s]) & exists l: Link do st[s][l] = DEAD endexists
   ==> begin
     if forall l: Link do st[s][l] = DEAD endforall then new_port(s); endif;
     for l: Link do if st[s][l] = DEAD then new_session(s, l); endif; endfor;
@@ -361,7 +396,7 @@ ruleset s: Side do
     done();
   end;
 
-  rule "sw_disable" !calm & faults > 0 ==> begin
+  rule "sw_disable" SOFT = 1 & !calm & faults > 0 ==> begin
     faults := faults - 1;
     session_over(s);
     for l: Link do dead(s, l, false); endfor;
@@ -380,7 +415,9 @@ endruleset;
 rule "faults end" !calm ==> begin calm := true; end;
 
 startstate begin
+--@ where WIRE
   undefine q;
+--@ end
   for s: Side do
     port[s] := 1;
     mate[s] := NONE;

@@ -182,13 +182,55 @@ def test_random_requests_find_an_end(seed: int, entries: int, tshrs: int) -> Non
     assert rig.errors() == []
 
 
+def test_a_line_that_isolates_is_no_victim() -> None:
+    """A, which holds the oldest entry, isolates: the line of C is recalled, then B waits for the proof.
+
+    [HSL-COH-053].
+    """
+    rig = Rig(directory_lines=2)
+    rig.hold(A)
+    rig.hold(C, addr=OTHER)
+    rig.home.isolate(A, 0)
+    (snoop,) = rig.send(Op.ReadUnique, B, addr=THIRD)
+    assert (snoop.dst, snoop.addr) == (C, OTHER), "all other lines go on"
+    (grant,) = rig.send(Op.SnpRsp, C, txn=snoop.txn)
+    rig.ack(grant)
+    fourth = THIRD + LINE_BYTES
+    (snoop,) = rig.send(Op.ReadUnique, B, addr=fourth)
+    assert (snoop.dst, snoop.addr) == (B, THIRD)
+    assert rig.send(Op.ReadUnique, C, addr=fourth + LINE_BYTES) == [], "no line is left but that of A"
+    rig.home.fence(A, 1)
+    assert [message.dst for message in rig.sent()] == [C], "the walk has freed the entry of A"
+
+
+def test_a_line_that_isolated_may_be_a_victim_again() -> None:
+    """B shares the line of A, which is lost: after the proof the line is recalled from B. [HSL-COH-053]."""
+    rig = Rig(directory_lines=1)
+    rig.hold(A)
+    rig.hold(B, Op.ReadShared)
+    rig.home.isolate(A, 0)
+    assert rig.send(Op.ReadUnique, C, addr=OTHER) == []
+    assert rig.home.counters["victims"] == 0
+    rig.home.fence(A, 1)
+    assert [(message.op, message.dst) for message in rig.sent()] == [(Op.SnpInv, B)]
+
+
 def test_the_oldest_idle_line_is_chosen() -> None:
-    """Of the lines without an heir an idle one goes first, however old a busy one is."""
-    entries = Entries(3)
-    assert [entries.ask(line) for line in (1, 2, 3, 4, 5, 6, 7)] == [True] * 3 + [False] * 4
-    assert entries.choose({2, 3}.__contains__) == 2
-    assert entries.choose({1, 2}.__contains__) == 1
-    assert entries.choose(set[int]().__contains__) == 3
-    assert entries.choose({1, 2, 3}.__contains__) is None, "each has an heir"
-    assert (entries.free(3), entries.free(2)) == (6, 4)
-    assert entries.choose(set[int]().__contains__) == 6, "the newest entry without an heir is all there is"
+    """Of the lines without an heir an idle one goes first, however old a busy one is; none that isolates."""
+    entries = Entries(4)
+    lost = {4}
+    assert [entries.ask(line, A) for line in range(1, 10)] == [True] * 4 + [False] * 5
+
+    def choose(*still: int) -> int | None:
+        chosen = entries.choose(still.__contains__, lost.__contains__)
+        return None if chosen is None else chosen[0]
+
+    assert choose(2, 3) == 2
+    assert choose(4, 1) == 1
+    assert choose() == 3
+    assert choose(1, 2, 3, 4) is None, "each has an heir or isolates"
+    assert (entries.free(3), entries.free(2)) == (7, 5)
+    assert choose() == 7
+    lost.clear()
+    entries.restore()
+    assert choose(4) == 4, "it is the oldest"

@@ -26,13 +26,14 @@ class Shared:
     The first `ports` of PORTS are up; CORE is a local agent.
     """
 
-    def __init__(self, ports: int, tshrs: int = 64) -> None:
-        self.home = HomeAgent(HomeConfig(nid=HOME, address_map=MAP, tshrs=tshrs), None)
+    def __init__(self, ports: int, tshrs: int = 64, entries: int = LINES) -> None:
+        config = HomeConfig(nid=HOME, address_map=MAP, tshrs=tshrs, directory_lines=entries)
+        self.home = HomeAgent(config, None)
         self.now = 0
         self.lines = 0
         self.open: list[Message] = []  # MemRd that the target has not answered
-        for nids in PORTS[:ports]:
-            self.home.attach(nids, LOCAL)
+        for port, nids in enumerate(PORTS[:ports]):
+            self.home.attach(nids, LOCAL, port)
 
     def begun(self) -> list[int]:
         """The lines that were begun since the last look, in order."""
@@ -58,6 +59,20 @@ class Shared:
             Message(Op.CmpData, TARGET, HOME, asked.txn, 3, data=bytes(LINE_BYTES), st=St.I), self.now
         )
         return self.begun()
+
+    def own(self, src: int, count: int) -> None:
+        """`src` owns `count` further lines."""
+        for _ in range(count):
+            self.home.receive(
+                Message(Op.ReadUnique, src, HOME, self.lines, 3, self.lines * LINE_BYTES), self.now
+            )
+            self.lines += 1
+            self.begun()
+            asked = self.open.pop()
+            self.home.receive(Message(Op.CmpData, TARGET, HOME, asked.txn, 3, data=bytes(LINE_BYTES)), 0)
+            (grant,) = self.home.outbox
+            self.home.receive(Message(Op.CmpAck, src, HOME, grant.htxn), self.now)
+            self.home.outbox.clear()
 
 
 # ---- who may take how many
@@ -87,30 +102,56 @@ def test_what_others_hold_of_their_part_is_not_kept_twice() -> None:
     assert shared.answer(held) == [(held + 64 - held - (part - held) - part) * LINE_BYTES], "6.3: one for one"
 
 
-def test_recalls_count_as_local() -> None:
-    """A recall takes from the part of the local agents, not from that of the port that holds the line."""
+def test_recalls_of_management_count_as_local() -> None:
+    """A recall by register takes from the part of the local agents, not from that of the holder's port."""
     shared = Shared(ports=1, tshrs=8)
     src = PORTS[0].start
-    for txn in range(6):
-        addr = (LINES - 1 - txn) * LINE_BYTES
-        shared.home.receive(Message(Op.ReadUnique, src, HOME, 4000 + txn, 3, addr), 0)
-        (read,) = [m for m in shared.home.outbox if m.op == Op.MemRd]
-        shared.home.outbox.clear()
-        data = bytes(LINE_BYTES)
-        shared.home.receive(Message(Op.CmpData, TARGET, HOME, read.txn, 3, data=data), 0)
-        (grant,) = shared.home.outbox
-        shared.home.receive(Message(Op.CmpAck, src, HOME, grant.htxn), 0)
-        shared.begun()
+    shared.own(src, 6)
     assert len(shared.ask(src, 20)) == 6
     shared.home.recall(0, LINES * LINE_BYTES - 1, shared.now)
     assert [m.op for m in shared.home.outbox] == [Op.SnpInv] * 2, "6.3: two TSHRs are kept for local agents"
+
+
+def test_a_recall_for_an_entry_counts_to_who_waits_for_it() -> None:
+    """A port that waits for entries and answers no snoop holds TSHRs of its share only. HSL 5.2 D10, 6.3."""
+    shared = Shared(ports=2, tshrs=8, entries=8)
+    src = PORTS[1].start
+    shared.own(src, 8)
+    for txn in range(100, 120):
+        shared.home.receive(Message(Op.ReadUnique, src, HOME, txn, 3, txn * LINE_BYTES), shared.now)
+    assert [m.op for m in shared.home.outbox] == [Op.SnpInv] * 6, "6.3: one is left to each other group"
+    assert len(shared.ask(CORE)) == 1, "6.3: the local agents have their part"
+    assert len(shared.ask(PORTS[0].start)) == 1
+
+
+def test_the_walk_of_a_lost_node_counts_to_its_port() -> None:
+    """The lines of a lost owner that are written with POISON take TSHRs of its port. HSL 6.2, 6.3."""
+    shared = Shared(ports=2, tshrs=8)
+    src = PORTS[1].start
+    shared.own(src, 20)
+    shared.home.fence(src, shared.now)
+    assert [m.op for m in shared.home.outbox] == [Op.MemWr] * 6, "6.3: one is left to each other group"
+    assert len(shared.ask(CORE)) == 1, "6.3: the local agents have their part"
+    assert len(shared.ask(PORTS[0].start)) == 1
+
+
+def test_a_port_has_one_share_whatever_nids_come_up_behind_it() -> None:
+    """A peer that starts anew under other NIDs makes no part smaller. HSL 6.3."""
+    shared = Shared(ports=2, tshrs=12)
+    for nid in range(33, 44):
+        shared.home.attach(range(nid, nid + 1), LOCAL, 1)
+    peers = shared.home._peers
+    assert (peers.groups, peers.group(42), peers.group(43)) == (3, 0, 2), "the former range is forgotten"
+    assert len(shared.ask(43, 100)) == 8, "6.3: two are left to each of two groups"
+    assert len(shared.ask(CORE, 100)) == 2
+    assert len(shared.ask(PORTS[0].start, 100)) == 2
 
 
 def test_a_port_that_comes_up_has_its_part_at_once() -> None:
     """Parts are counted anew when a port comes up, with what is under way. HSL 6.3."""
     shared = Shared(ports=1, tshrs=12)
     assert len(shared.ask(PORTS[0].start, 100)) == 9
-    shared.home.attach(PORTS[1], LOCAL)
+    shared.home.attach(PORTS[1], LOCAL, 1)
     assert len(shared.ask(PORTS[1].start, 100)) == 1, "6.3: the part of 2 for local agents is kept"
     assert shared.answer() == [101 * LINE_BYTES], "6.3: the second TSHR of its part, before the flood"
 
@@ -178,8 +219,8 @@ def test_requests_begin_in_the_order_of_arrival_of_those_that_may(seed: int) -> 
             shared.home.readmit(lost)
         else:
             naive.ports = PORTS[: max(len(naive.ports), rng.randint(1, 3))]
-            for nids_of_port in naive.ports:
-                shared.home.attach(nids_of_port, LOCAL)
+            for port, nids_of_port in enumerate(naive.ports):
+                shared.home.attach(nids_of_port, LOCAL, port)
             shared.home.tick(shared.now)
             begun = shared.begun()
         if shared.lines >= LINES:

@@ -295,7 +295,7 @@ def test_a_file_larger_than_any_memory_is_not_read(tmp_path: Path) -> None:
 @pytest.mark.parametrize("name", ["cpu", "gpu"])
 def test_a_frozen_node_is_no_hang(name: str) -> None:
     """A node process that is stopped in mid-run is given up: code 7 and a line that says which one."""
-    command = [sys.executable, "-m", "hsl", "demo", "--seed", "1"]
+    command = [sys.executable, "-m", "hsl", "demo", "--seed", "1", "--tu", "18"]  # short timers
     nothing = subprocess.DEVNULL
     with subprocess.Popen(
         command, stdin=nothing, stdout=nothing, stderr=subprocess.PIPE, text=True

@@ -121,7 +121,7 @@ def test_the_end_of_a_fault_has_one_name(end: str) -> None:
 )
 def test_a_link_that_never_comes_up(arguments: tuple[str, ...]) -> None:
     """B9: when every flit is lost the run ends with 7 and says that the link never came up."""
-    done = hsl("demo", "--faults", "1", "--seed", "7", *arguments, timeout=60)
+    done = hsl("demo", "--faults", "1", "--seed", "7", "--tu", "18", *arguments, timeout=60)
     assert done.returncode == 7
     assert "never came up" in done.stderr.splitlines()[-1]
     assert "hung" not in done.stderr
@@ -158,7 +158,7 @@ def test_the_bounds_of_tu_work_on_sockets(exponent: int) -> None:
 @pytest.mark.parametrize("exponent", [0, 30])
 def test_the_bounds_of_tu_work_on_the_loopback(exponent: int) -> None:
     """In virtual time every exponent of the profile works, for array kernels too."""
-    for kernel in (("--input", LICENSE), ("--kernel", "saxpy")):
+    for kernel in (("--input", __file__), ("--kernel", "saxpy", "--size", "1024")):
         assert call(*kernel, "--tu", str(exponent), "--transport", "loopback", "-q")[0] == 0
 
 

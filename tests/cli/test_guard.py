@@ -46,6 +46,8 @@ REFUSED = {
     "expected one rate for a link",
     "model link --short --mutants": "--short cannot be used with --mutants",
     "model coherence --short --mutants": "--short cannot be used with --mutants",
+    "model link --full --only x": "--full cannot be used with --only",
+    "model link --full --short": "--full cannot be used with --short",
     "model coherence --full --only x": "--full cannot be used with --only",
     "model coherence --full --short": "--full cannot be used with --short",
     "stress --faults crc:0.1": "--faults needs --via links",
@@ -113,8 +115,8 @@ USEFUL = {
     "codec encode": "--input",
     "link soak": "--flits --low-power --codec --kill-link",
     "link predict": "--rate --lanes --slow-link --delay --ber --window --messages",
-    "stress": "--lines --threads --input --cpu --gpu --sets --ways --mshrs --tshrs --home --hand-over --via "
-    "--shrink --save",
+    "stress": "--lines --threads --input --cpu --gpu --sets --ways --mshrs --tshrs --directory-lines --home "
+    "--hand-over --via --shrink --save",
     "litmus run": "--long --in-order --hand-over --via --jobs",
     "check": "--export",
     "model link": "--only --mutants --jobs --cache",

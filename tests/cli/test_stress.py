@@ -171,6 +171,8 @@ def test_again_is_the_whole_configuration() -> None:
     words = cli_stress.again(config).split()
     assert " ".join(words[2:]) == "--ops 77 --cpu 1 --seed 5 --via links --faults crc:0.5"
     assert cli_stress.again(StressConfig(seed=5, kinds="ncr")) == "hsl stress --seed 5 --with ncr"
+    small = StressConfig(seed=5, directory_lines=2)
+    assert cli_stress.again(small) == "hsl stress --seed 5 --directory-lines 2"
 
 
 TRACE = """{"schema": "hsl.operations/1"}

@@ -5,7 +5,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Mapping, Sequence
 from functools import partial
 from itertools import combinations
 
@@ -60,10 +60,10 @@ def amap(devices: int) -> AddressMap:
     return AddressMap(entries)
 
 
-def build(node: int, devices: int, ports: int, mshrs: int = 16) -> Node:
-    """One node with so many ports, and so many MSHRs for each of its two caches."""
+def build(node: int, devices: int, ports: int, mshrs: int, timers: Mapping[str, int]) -> Node:
+    """One node with so many ports, so many MSHRs for each of its two caches, and these timers of homes."""
     first, sam = base(node), amap(devices)
-    config = {"address_map": sam, "tu": 1 << TU_EXPONENT}
+    config = {"address_map": sam, "tu": 1 << TU_EXPONENT, "timers": timers}
     if node == 0:
         homes = [
             (HomeConfig(nid=0, **config), Memory(HOST, SIZE)),  # type: ignore[arg-type]
@@ -113,13 +113,20 @@ class Cluster:
     """Node 0 is the CPU; agents are named by node and index; `last_ns`: latency of the last wire."""
 
     def __init__(
-        self, devices: int, topology: str = STAR, seed: int = 1, mshrs: int = 16, last_ns: int = LATENCY_NS
+        self,
+        devices: int,
+        topology: str = STAR,
+        *,
+        seed: int = 1,
+        mshrs: int = 16,
+        last_ns: int = LATENCY_NS,
+        timers: Mapping[str, int] | None = None,
     ) -> None:
         ends = [(0, device + 1) for device in range(devices)]
         if topology == MESH:
             ends += combinations(range(1, devices + 1), 2)
         counts = [sum(node in pair for pair in ends) for node in range(devices + 1)]
-        self.nodes = [build(node, devices, count, mshrs) for node, count in enumerate(counts)]
+        self.nodes = [build(node, devices, count, mshrs, timers or {}) for node, count in enumerate(counts)]
         used = [0] * (devices + 1)
         wires = []
         for a, b in ends:

@@ -9,8 +9,19 @@ import pytest
 
 from hsl._generated.constants import LINE_BYTES, Err, Op, St
 from hsl.agents.access import Perm
+from hsl.agents.atc import Translated
 from hsl.agents.iommu import Mapping
-from tests.engine.translating import CPU_CORE, DATA, PAGE_OF_VA, PASID, RW, VA, Scripted, System, invalidate
+from tests.engine.translating import (
+    CPU_CORE,
+    DATA,
+    PAGE_OF_VA,
+    PASID,
+    RW,
+    VA,
+    Scripted,
+    System,
+    invalidate,
+)
 from tests.engine.wires import HOST, PAGE
 
 LARGE = 2  # log2 of the pages of a large mapping
@@ -202,14 +213,20 @@ def test_each_other_order_loses_data(order: tuple[str, ...]) -> None:
     assert DATA in (taken_away(order, *moment) for moment in MOMENTS)
 
 
-def test_an_access_in_back_off_does_not_hold_up_an_invalidation() -> None:
-    """It is translated again, before accesses that came later, and done in the new page. [HSL-COH-062]."""
+def in_back_off() -> tuple[Scripted, Translated]:
+    """Return a host, and a store of the device that was translated and has ended BUSY."""
     host = Scripted()
     stored = host.begin("store")
     host.translate(HOST)
     request = host.took(Op.ReadUnique)
     host.say(Op.Cmp, 0, request.src, txn=request.txn, err=Err.BUSY)
     host.peer.messages.clear()
+    return host, stored
+
+
+def test_an_access_in_back_off_does_not_hold_up_an_invalidation() -> None:
+    """It is translated again, before accesses that came later, and done in the new page. [HSL-COH-062]."""
+    host, stored = in_back_off()
     loaded = host.begin("load")
     assert not loaded.done
     host.invalidate()
@@ -226,12 +243,7 @@ def test_an_access_in_back_off_does_not_hold_up_an_invalidation() -> None:
 
 def test_an_access_in_back_off_may_lose_its_page() -> None:
     """The page may not be had any more: the access ends with the fault, and a fence behind it goes on."""
-    host = Scripted()
-    stored = host.begin("store")
-    host.translate(HOST)
-    request = host.took(Op.ReadUnique)
-    host.say(Op.Cmp, 0, request.src, txn=request.txn, err=Err.BUSY)
-    host.peer.messages.clear()
+    host, stored = in_back_off()
     host.invalidate()
     host.refuse()
     assert (stored.done, stored.err) == (True, Err.ACCESS)

@@ -21,6 +21,7 @@ X, Y = HOST, homed(C - 1)
 NEW = (1).to_bytes(8, "little")
 OLD = bytes(8)
 TU = 1 << TU_EXPONENT
+TIMERS_OF_HOMES = {"T_SNP": 2 * TIMERS["T_LOSS"].tu * TU}  # a snoop is given up soon
 
 
 def deaf(mesh: Cluster, node: int) -> None:
@@ -37,7 +38,7 @@ def hang(receive: Callable[..., None], message: Message, *rest: Any) -> None:
 
 def held() -> Cluster:
     """B holds x, and answers no snoop for it."""
-    mesh = Cluster(2, MESH)
+    mesh = Cluster(2, MESH, timers=TIMERS_OF_HOMES)
     assert mesh.load(B, X) == OLD
     deaf(mesh, B)
     return mesh

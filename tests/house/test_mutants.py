@@ -2,34 +2,42 @@
 
 import subprocess
 import sys
+from collections.abc import Iterator
 
 import pytest
 
-from tests.support.mutant_tree import ROOT, Mutant, copied, mutants, planted
+from tests.mutation.bench import Bench, opened
+from tests.support.mutant_tree import ROOT, Mutant, mutants
+
+
+@pytest.fixture(scope="module")
+def bench() -> Iterator[Bench]:
+    """A copy of the tree in which one fault after the other is planted."""
+    with opened(ROOT) as bench:
+        yield bench
 
 
 @pytest.mark.tool("patch", apt="patch")
 @pytest.mark.parametrize("mutant", mutants(), ids=lambda mutant: mutant.name)
-def test_planted_fault_is_caught(mutant: Mutant) -> None:
+def test_planted_fault_is_caught(bench: Bench, mutant: Mutant) -> None:
     """A planted fault fails the tests that are named for it, by an assertion of theirs."""
-    with planted(mutant) as tree:
+    with bench.tree.planted(mutant):
         for test in mutant.tests:
-            assert tree.caught_by(test)
+            assert bench.caught_by(test)
 
 
-def test_copy_imports_itself() -> None:
+def test_copy_imports_itself(bench: Bench) -> None:
     """Programs in a copy of the tree import `hsl` and `tests` from the copy, with the built extension."""
-    with copied() as tree:
-        program = "import hsl, hsl._native, tests.support.mutant_tree as t; "
-        program += "print(hsl.__file__, hsl._native.__file__, t.ROOT)"
-        done = tree.run(sys.executable, "-c", program)
-        assert done.stdout.count(str(tree.root)) == 3, done.stdout
+    program = "import hsl, hsl._native, tests.support.mutant_tree as t; "
+    program += "print(hsl.__file__, hsl._native.__file__, t.ROOT)"
+    done = bench.tree.run(sys.executable, "-c", program)
+    assert done.stdout.count(str(bench.root)) == 3, done.stdout
 
 
-def test_missed_fault_is_told() -> None:
+def test_missed_fault_is_told(bench: Bench) -> None:
     """A test that does not fail catches nothing."""
-    with copied() as tree, pytest.raises(ValueError, match="does not catch the fault"):
-        tree.caught_by("tests/test_hsl.py")
+    with pytest.raises(ValueError, match="does not catch the fault"):
+        bench.caught_by("tests/test_nearest.py")
 
 
 @pytest.mark.parametrize("module", ["tests.mutants", "tests.attacks"])

@@ -246,3 +246,15 @@ def test_readme_has_every_model() -> None:
         assert f"| {entry['id']} | {entry['file']} | {constants} | {entry['states']:,} |" in readme, entry[
             "id"
         ]
+
+
+@pytest.mark.parametrize("of", ["link", "coherence"])
+def test_readme_has_every_mutant(of: str) -> None:
+    """The README says how many mutants there are, and names each at the property that catches it."""
+    readme = (ROOT / "model/README.md").read_text()
+    lists = "coherence-mutants" if of == "coherence" else "mutants"
+    mutants = tomllib.loads((ROOT / f"model/{lists}.toml").read_text())["mutant"]
+    assert f"The {len(mutants)} mutants " in readme
+    for expected in {entry["expected"] for entry in mutants}:
+        names = ", ".join(f"`{entry['id']}`" for entry in mutants if entry["expected"] == expected)
+        assert f"| {expected} | {names} |" in readme, expected

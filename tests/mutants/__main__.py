@@ -7,14 +7,15 @@ import signal
 import subprocess
 import sys
 
-from tests.support.mutant_tree import Mutant, mutants, planted
+from tests.mutation.bench import Bench, opened
+from tests.support.mutant_tree import ROOT, Mutant, mutants
 
 
-def caught(mutant: Mutant, tools: bool) -> list[str]:
+def caught(bench: Bench, mutant: Mutant, tools: bool) -> list[str]:
     """Return a line of each test, and each tool if asked, that catches the fault. Raises ValueError."""
-    with planted(mutant) as tree:
-        lines = [tree.caught_by(test) for test in mutant.tests]
-        return lines + [f"{tool}: {tree.found_by(tool)}" for tool in mutant.tools if tools]
+    with bench.tree.planted(mutant):
+        lines = [bench.caught_by(test) for test in mutant.tests]
+        return lines + [f"{tool}: {bench.tree.found_by(tool)}" for tool in mutant.tools if tools]
 
 
 def main() -> int:
@@ -27,13 +28,14 @@ def main() -> int:
     if unknown := [name for name in options.names if name not in known]:
         parser.error(f"unknown: {', '.join(unknown)}")
     missed = 0
-    for name in options.names or known:
-        try:
-            for line in caught(known[name], options.tools):
-                print(f"{name}: {line}", flush=True)
-        except (ValueError, subprocess.TimeoutExpired) as error:
-            missed += 1
-            print(f"{name}: NOT CAUGHT: {error}", flush=True)
+    with opened(ROOT) as bench:
+        for name in options.names or known:
+            try:
+                for line in caught(bench, known[name], options.tools):
+                    print(f"{name}: {line}", flush=True)
+            except (ValueError, subprocess.TimeoutExpired) as error:
+                missed += 1
+                print(f"{name}: NOT CAUGHT: {error}", flush=True)
     return int(missed > 0)
 
 

@@ -5,6 +5,7 @@ from __future__ import annotations
 import contextlib
 import json
 import os
+import re
 import shutil
 import subprocess
 import sys
@@ -13,7 +14,7 @@ from contextlib import contextmanager
 from pathlib import Path
 from typing import Any, Final
 
-from tests.support.mutant_tree import copied
+from tests.support.mutant_tree import MutantTree, copied
 
 __all__ = ["Bench", "BenchLostError", "opened"]
 
@@ -24,6 +25,8 @@ ENVIRONMENT: Final = {
     "PYTHONHASHSEED": "0",  # a mutant has the same fate in each run
     "ASAN_OPTIONS": "hard_rss_limit_mb=2048",
 }
+TEST_SECONDS: Final = 120.0  # a planted fault may hang its test
+ASSERTED: Final = re.compile("AssertionError|Failed: ")  # so begins what an assertion of a test says
 
 
 class BenchLostError(Exception):
@@ -33,12 +36,13 @@ class BenchLostError(Exception):
 class Bench:
     """A copy of the tree with a server in it; used by one thread at a time."""
 
-    def __init__(self, root: Path, environment: dict[str, str]) -> None:
+    def __init__(self, tree: MutantTree) -> None:
         """Start the server."""
-        self.root = root
+        self.tree = tree
+        self.root = root = tree.root
         self.sound = b""  # the fingerprint of the extension without a fault; see `trial.prepare`
         (temporary := root / ".tmp").mkdir()
-        environment = {name: value for name, value in environment.items() if name != "HSL_CI"}
+        environment = {name: value for name, value in tree.environment.items() if name != "HSL_CI"}
         programs = f"{Path(sys.executable).parent}:{os.environ['PATH']}"
         self._server = subprocess.Popen(
             [sys.executable, "-P", SERVER],
@@ -76,6 +80,21 @@ class Bench:
             return (self.root / "job.log").read_text(errors="replace")[-3000:]
         return ""
 
+    def caught_by(self, test: str) -> str:
+        """Return the line with which the test fails by an assertion of its own; see `MutantTree.planted`.
+
+        Raises ValueError when the test passes, ends otherwise, or fails by accident.
+        """
+        if test.startswith("ctest:"):
+            done = self.tree.ctest(test.removeprefix("ctest:"))
+            if done.returncode and "***Failed" in done.stdout:
+                return f"{test} failed"
+            raise ValueError(f"{test} does not catch the fault (exit {done.returncode}):\n{done.stdout}")
+        answer = self.ask("test", TEST_SECONDS, test=test)
+        if answer["code"] == 1 and ASSERTED.match(answer["message"]):
+            return f"{test} failed at {answer['place']}: {answer['message'].splitlines()[0]}"
+        raise ValueError(f"{test} does not catch the fault: {answer}\n{self.output()}")
+
     @contextmanager
     def planted(self, file: str, text: str) -> Iterator[None]:
         """Hold a mutated file in the copy."""
@@ -106,7 +125,7 @@ def opened(root: Path) -> Iterator[Bench]:
         # Compiled files that name the hash of their source: a mutant has none, whatever its time of change.
         compiled = ("compileall", "-q", "--invalidation-mode", "checked-hash", "hsl", "tests")
         tree.run(sys.executable, "-m", *compiled)
-        bench = Bench(tree.root, tree.environment)
+        bench = Bench(tree)
         try:
             yield bench
         finally:

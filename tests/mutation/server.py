@@ -8,6 +8,7 @@ or the parent of the server has gone. This file imports nothing of the project: 
 from __future__ import annotations
 
 import ctypes
+import gc
 import json
 import os
 import resource
@@ -17,9 +18,11 @@ import time
 import traceback
 from collections import defaultdict
 from collections.abc import Iterator
+from importlib.metadata import entry_points
 from pathlib import Path
 from typing import Any, NoReturn
 
+import construct
 import coverage
 import hypothesis
 import jsonschema
@@ -28,7 +31,8 @@ import pytest
 
 __all__ = ["main"]
 
-LOADED = (hypothesis, jsonschema, np)  # for the jobs: forked, they need not load them
+# For the jobs: forked, they need not load them.
+LOADED = (construct, hypothesis, jsonschema, np, *(each.load() for each in entry_points(group="pytest11")))
 MEMORY_BYTES = 3 << 30  # of a job: a mutant must not fill the machine
 PR_SET_CHILD_SUBREAPER = 36
 EX_SOFTWARE = 70  # a job that ends by an exception
@@ -100,6 +104,26 @@ class Measure:
         return found
 
 
+class Failure:
+    """A plugin of pytest: notes where and by what the first test failed."""
+
+    def __init__(self) -> None:
+        self.place = self.message = ""
+
+    def pytest_exception_interact(self, call: pytest.CallInfo[None], report: pytest.TestReport) -> None:
+        """Note the exception of a test's own code: a fixture or an import that fails is an accident."""
+        if call.when == "call" and call.excinfo is not None and not self.place:
+            at = call.excinfo.traceback[-1]
+            self.place, self.message = f"{at.path}:{at.lineno + 1}", call.excinfo.exconly()
+
+
+def run_test(job: dict[str, Any]) -> dict[str, Any]:
+    """Run what pytest selects by a name, up to the first failure."""
+    plugin = Failure()
+    code = int(pytest.main([*ARGUMENTS, "-x", "--tb=native", job["test"]], plugins=[plugin]))
+    return {"code": code, **vars(plugin)}
+
+
 def run_tests(job: dict[str, Any]) -> dict[str, Any]:
     """Run chosen tests up to the first failure; `failed` is the test, "" if none of them failed."""
     plugin = Selection(job["tests"])
@@ -122,7 +146,7 @@ def run_command(job: dict[str, Any]) -> NoReturn:
     os.execvp(job["command"][0], job["command"])  # noqa: S606
 
 
-JOBS = {"tests": run_tests, "measure": run_measure, "command": run_command}
+JOBS = {"test": run_test, "tests": run_tests, "measure": run_measure, "command": run_command}
 
 
 def child(job: dict[str, Any]) -> NoReturn:
@@ -178,6 +202,7 @@ def wait(pid: int, seconds: float) -> int | None:
 def main() -> None:
     """Serve until stdin ends."""
     ctypes.CDLL(None).prctl(PR_SET_CHILD_SUBREAPER, 1, 0, 0, 0)
+    gc.freeze()  # a collection in a job need not look at what was loaded here
     answers = os.fdopen(os.dup(1), "w", buffering=1)
     pending = b""
     while part := os.read(0, 1 << 16):

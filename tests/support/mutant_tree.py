@@ -1,4 +1,4 @@
-"""A copy of the project's tree with one planted fault, and the programs that run in it.
+"""A copy of the project's tree, the faults that are planted in it, and the programs that run there.
 
 A planted fault is a file `tests/mutants/NAME.patch`: lines of `Key: value`, an empty line, and a unified diff
 for `patch -p1`. The keys: `Mutant`, the name; `Rule`, the rule that the fault breaks; `Test`, a test that
@@ -10,7 +10,6 @@ from __future__ import annotations
 
 import importlib.util
 import os
-import re
 import shutil
 import subprocess
 import sys
@@ -20,20 +19,18 @@ from contextlib import contextmanager
 from pathlib import Path
 from typing import NamedTuple
 
-__all__ = ["MUTANTS", "Mutant", "MutantTree", "copied", "mutants", "planted"]
+__all__ = ["MUTANTS", "ROOT", "Mutant", "MutantTree", "copied", "mutants"]
 
 ROOT = Path(__file__).parents[2]
 MUTANTS = ROOT / "tests" / "mutants"
 LEFT_OUT = shutil.ignore_patterns(".git", ".venv", "build", "__pycache__", ".*_cache", ".hypothesis", "*.so")
-TEST_SECONDS = 120.0  # a planted fault may hang its test
+BUILD_SECONDS = 120.0
 TOOL_SECONDS = 900.0
 # The editable install maps `hsl` to the checkout: in the copy its finder must go.
 SITE = """import sys
 sys.meta_path[:] = [each for each in sys.meta_path if not type(each).__module__.startswith("_editable_")]
 sys.path.insert(0, {tree!r})
 """
-# What pytest's summary says of a test that an assertion of its own has failed.
-ASSERTED = re.compile(r"^FAILED \S.* - (AssertionError|assert |Failed: )", re.MULTILINE)
 
 
 class Mutant(NamedTuple):
@@ -75,11 +72,9 @@ class MutantTree:
         self.environment = os.environ | {
             "PYTHONPATH": str(site),
             "PYTHONDONTWRITEBYTECODE": "1",
-            "HSL_CI": "1",
-            "COLUMNS": "400",
         }
 
-    def run(self, *command: str, seconds: float = TEST_SECONDS) -> subprocess.CompletedProcess[str]:
+    def run(self, *command: str, seconds: float = BUILD_SECONDS) -> subprocess.CompletedProcess[str]:
         """Run a command in the copy; stdout and stderr are one text. Raises TimeoutExpired."""
         return subprocess.run(
             command,
@@ -93,44 +88,32 @@ class MutantTree:
             check=False,
         )
 
-    def pytest(self, *arguments: str, seconds: float = TEST_SECONDS) -> subprocess.CompletedProcess[str]:
-        """Run pytest in the copy, without a cache."""
-        return self.run(
-            sys.executable, "-m", "pytest", "-q", "-p", "no:cacheprovider", *arguments, seconds=seconds
-        )
-
     def ctest(self, name: str) -> subprocess.CompletedProcess[str]:
         """Build the C tests in the copy with sanitizers and run the one with this name."""
         define = ("-DHSL_TESTS=ON", "-DHSL_SANITIZE=ON", "-DHSL_EXTENSION=OFF", "-DCMAKE_BUILD_TYPE=Debug")
         for command in (
             ("cmake", "-S", "native", "-B", "build/mutant", "-G", "Ninja", *define),
-            ("cmake", "--build", "build/mutant"),
+            ("cmake", "--build", "build/mutant", "--target", f"test_{name}"),
         ):
             built = self.run(*command)
             if built.returncode:
                 raise ValueError(f"the copy cannot be built:\n{built.stdout}")
         return self.run("ctest", "--test-dir", "build/mutant", "--output-on-failure", "-R", f"^{name}$")
 
-    def patch(self, path: Path) -> None:
+    def patch(self, path: Path, *options: str) -> None:
         """Apply a patch to the copy. Raises ValueError when it does not fit the tree of today."""
-        done = self.run("patch", "-p1", "--fuzz=0", "--no-backup-if-mismatch", "-i", str(path))
+        done = self.run("patch", "-p1", "--fuzz=0", "--no-backup-if-mismatch", *options, "-i", str(path))
         if done.returncode:
             raise ValueError(f"{path.name} does not fit:\n{done.stdout}")
 
-    def caught_by(self, test: str) -> str:
-        """Return the line with which the test fails by an assertion of its own.
-
-        Raises ValueError when the test passes, ends otherwise, or fails by accident.
-        """
-        if test.startswith("ctest:"):
-            done = self.ctest(test.removeprefix("ctest:"))
-            if done.returncode and "***Failed" in done.stdout:
-                return f"{test} failed"
-        else:
-            done = self.pytest("-x", test)
-            if done.returncode == 1 and (found := ASSERTED.search(done.stdout)):
-                return done.stdout[found.start() :].splitlines()[0]
-        raise ValueError(f"{test} does not catch the fault (exit {done.returncode}):\n{done.stdout[-2000:]}")
+    @contextmanager
+    def planted(self, mutant: Mutant) -> Iterator[None]:
+        """Hold a planted fault in the copy. Raises ValueError when the patch does not fit."""
+        self.patch(mutant.path)
+        try:
+            yield
+        finally:
+            self.patch(mutant.path, "--reverse")
 
     def found_by(self, tool: str, seconds: float = TOOL_SECONDS) -> str:
         """Return the last line of an `hsl` command that ends with 1. Raises ValueError for another end."""
@@ -155,11 +138,3 @@ def copied(source: Path = ROOT) -> Iterator[MutantTree]:
         if native is not None and native.origin is not None:
             shutil.copy(native.origin, root / "hsl")
         yield MutantTree(root)
-
-
-@contextmanager
-def planted(mutant: Mutant) -> Iterator[MutantTree]:
-    """Copy the tree with one fault planted in it. Raises ValueError when the patch does not fit."""
-    with copied() as tree:
-        tree.patch(mutant.path)
-        yield tree

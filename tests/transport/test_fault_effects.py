@@ -127,8 +127,11 @@ def test_ack(form: str) -> None:
 
 @pytest.mark.parametrize("form", FORMS)
 def test_credit(form: str) -> None:
-    """Credits that nobody took make the port dead with CREDIT_OVERFLOW, at the end that gets them only."""
-    pair = Pair("credit:x1:nth=3:from=a", count=300, flit_sizes=FLIT_SIZES[form])
+    """Credits that nobody took make the port dead with CREDIT_OVERFLOW, at the end that gets them only.
+
+    They come when all others are back: before that the end that gets them may use them, and the other sees it.
+    """
+    pair = Pair("credit:x1:nth=20:from=a", count=300, flit_sizes=FLIT_SIZES[form])
     with pytest.raises(LinkError):
         pair.loopback.run(max_time=LIMIT)
     (error,) = errors(pair, ErrorCode.CREDIT_OVERFLOW)

@@ -1,16 +1,17 @@
 """The loopback: order of one instant, line time, faults counted to the flit, same bytes from one seed."""
 
 import hashlib
+from functools import partial
 from typing import Any
 
 import pytest
 
-from hsl._generated.constants import FlitType, LinkState
+from hsl._generated.constants import TIMERS, FlitType, LinkState
 from hsl.errors import ConfigError, LinkError, TransportError
 from hsl.link.events import Event, LinkDown, LinkUp, StateChanged
 from hsl.transport.base import Place
 from hsl.transport.faults import Arrival, FaultKind, FaultPlan
-from hsl.transport.loopback import Loopback, Step, Wire
+from hsl.transport.loopback import Lane, Loopback, Step, Wire
 from tests.support.ports import PortDevice, port_config
 
 A, B = Place(0), Place(1)
@@ -103,7 +104,10 @@ def test_frame_of_wrong_length_is_a_bad_flit(size: int) -> None:
     loopback, lane = pair.loopback, pair.loopback.lanes[B]
     loopback.run(max_time=LIMIT, until=lambda: pair.devices[0].started)
     loopback._push(
-        loopback.now + 1, Step.RECEIVE, A, lambda: loopback._deliver(lane, Arrival(bytes(size)), lane.cuts)
+        loopback.now + 1,
+        Step.RECEIVE,
+        A,
+        lambda: loopback._deliver(lane, Arrival(bytes(size)), lane.cuts, loopback.now),
     )
     loopback.run(max_time=LIMIT)
     assert pair.devices[0].port.links[0].counters.crc_errors == 1
@@ -173,7 +177,7 @@ def test_order_of_one_instant() -> None:
     loopback.call(at, A, lambda: log.append("local"))
     loopback._deadlines[A.device] = at
     loopback.set_wire(0, up=False, at=at)
-    loopback._push(at, Step.RECEIVE, A, lambda: loopback._deliver(lane, Arrival(bytes(64)), lane.cuts))
+    loopback._push(at, Step.RECEIVE, A, lambda: loopback._deliver(lane, Arrival(bytes(64)), lane.cuts, at))
     log.clear()
     loopback.step()
     assert (loopback.now, log) == (at, ["receive", "pal_down", "tick", "local", "transmit"])
@@ -322,3 +326,31 @@ def test_observer_sees_the_bring_up() -> None:
         states = [event.new for event in events if isinstance(event, StateChanged)]
         assert states == [LinkState.DETECT, LinkState.CONFIG, LinkState.INIT, LinkState.ACTIVE]
         assert sum(isinstance(event, LinkUp) for event in events) == 1
+
+
+def test_a_flit_arrives_within_t_state_or_not_at_all(monkeypatch: pytest.MonkeyPatch) -> None:
+    """A fault that holds a flit for T_STATE or longer loses it; a shorter one does not [HSL-RAS-012]."""
+    t_state = TIMERS["T_STATE"].tu * TU
+    pair = Pair(f"reorder@PROT:0.02:ns={t_state - 2000},reorder@PROT:0.02:ns={t_state}", count=400)
+    loopback = pair.loopback
+    under_way: list[Arrival] = []
+    arrived: list[tuple[int, int]] = []  # when, and which
+    right = Loopback._deliver
+
+    def deliver(loopback: Loopback, lane: Lane, arrival: Arrival, *more: int) -> None:
+        under_way[:] = [arrival]
+        right(loopback, lane, arrival, *more)
+
+    def receive(*frame: Any, node: Any) -> None:
+        arrived.append((loopback.now, id(under_way[0])))
+        node(*frame)
+
+    monkeypatch.setattr(Loopback, "_deliver", deliver)
+    for device in pair.devices:
+        monkeypatch.setattr(device.node, "receive", partial(receive, node=device.node.receive))
+    loopback.start()
+    while loopback.now < 2 * t_state:
+        loopback.step()
+    sent = {id(arrival): now for now, _, _, arrivals in pair.sent for arrival in arrivals}
+    assert t_state - 2000 <= max(now - sent[which] for now, which in arrived) < t_state
+    pair.check("what came too late is lost")

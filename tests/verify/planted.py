@@ -13,11 +13,17 @@ from contextlib import AbstractContextManager, contextmanager
 from typing import Any
 from unittest import mock
 
+from hsl._generated.constants import Err, Op
 from hsl._generated.tables import HA_TABLE, RA_TABLE, CoherenceRow
-from hsl.agents import request_actions
+from hsl.agents import arrival, request_actions
+from hsl.agents import home as home_module
+from hsl.agents.address_map import AddressMap
+from hsl.agents.entries import Entries
+from hsl.agents.home import HomeAgent
 from hsl.agents.home_actions import HomeActions
 from hsl.agents.request import RequestAgent
 from hsl.agents.transaction import Transaction
+from hsl.codec.message import Message
 from hsl.verify.shrink import BUDGET
 from hsl.verify.stress import minimize, run
 from hsl.verify.stress_config import StressConfig
@@ -146,6 +152,42 @@ def fence_does_not_wait(agent: RequestAgent, now: int) -> None:
 
 RIGHT_FENCE = RequestAgent._pass_fence
 
+
+def listed_only(home: HomeAgent, first: int, last: int) -> list[int]:
+    """RECALL takes the lines that are listed, not those that are busy or waited for."""
+    return home._do.directory.held_in(first, last)
+
+
+def decode_first(message: Message, home: int, address_map: AddressMap, *more: Any) -> Err:
+    """A home says DECODE for a line homed elsewhere though its range is quiesced."""
+    entry = address_map.lookup(message.addr)
+    elsewhere = entry is not None and entry.home_of(message.addr) != home
+    return Err.DECODE if elsewhere else RIGHT_REFUSAL(message, home, address_map, *more)
+
+
+RIGHT_REFUSAL = arrival.refusal
+
+
+def no_busy_victim(entries: Entries, still: Callable[[int], bool]) -> int | None:
+    """A home recalls only idle lines to make room in its directory."""
+    return next((line for line in entries._lines if line not in entries._heirs and still(line)), None)
+
+
+@contextmanager
+def entry_free_too_soon() -> Iterator[None]:
+    """The entry of a victim is free as soon as its Recall is queued."""
+    right = Entries.choose
+
+    def bug(entries: Entries, still: Callable[[int], bool]) -> int | None:
+        victim = right(entries, still)
+        if victim is not None:
+            entries._lines.pop(victim)
+        return victim
+
+    with mock.patch.object(Entries, "choose", bug):
+        yield
+
+
 PLANTED: dict[str, Plant] = {
     "SnpInv leaves the S copy": cell("S", "SnpInv", "rsp I", "="),
     "SnpShared in M answers without data": cell("M", "SnpShared", "rsp S", "S"),
@@ -169,13 +211,27 @@ PLANTED: dict[str, Plant] = {
     "a near AtomicLoad returns the new value": lambda: mock.patch.dict(
         request_actions.HITS, {"atomic_load": near_atomic_returns_new}
     ),
+    "RECALL counts listed lines only": lambda: mock.patch.object(HomeAgent, "_used", listed_only),
+    "WbFull of a quiesced range is BUSY": lambda: mock.patch.object(
+        arrival, "KEPT", frozenset({Op.Evict})
+    ),
+    "DECODE while a range moves": lambda: mock.patch.object(home_module, "refusal", decode_first),
+    "a busy line is no victim": lambda: mock.patch.object(Entries, "_unclaimed", no_busy_victim),
+    "an entry is free too soon": entry_free_too_soon,
     "a fence does not wait": lambda: mock.patch.object(RequestAgent, "_pass_fence", fence_does_not_wait),
 }  # fmt: skip
 
 
+# Bugs that only a small directory, or mostly moves, show in so few operations.
+SETTINGS: dict[str, dict[str, Any]] = {
+    "a busy line is no victim": {"directory_lines": 1},
+    "an entry is free too soon": {"directory_lines": 2},
+}
+
+
 def find(name: str, seed: int, ops: int = OPS) -> tuple[StressConfig, Verdict]:
     """Run the tester on the agents with one bug."""
-    config = StressConfig(ops=ops, seed=seed)
+    config = StressConfig(ops=ops, seed=seed, **SETTINGS.get(name, {}))
     with PLANTED[name]():
         return config, run(config)
 

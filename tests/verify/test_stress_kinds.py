@@ -14,6 +14,7 @@ import pytest
 from hsl._generated.constants import LINE_BYTES, Op
 from hsl.agents.access import KINDS as ACCESSES
 from hsl.agents.access import Access, Order
+from hsl.agents.address_map import SamEntry, encode_entry
 from hsl.agents.atc import Atc
 from hsl.agents.cache import Line
 from hsl.agents.io import Doorbell, IoAgent
@@ -49,14 +50,14 @@ def test_all_kinds_over_links(home: str) -> None:
     config = StressConfig(ops=250, seed=2, via="links", home=home)
     verdict = run(config)
     assert (verdict.violation, verdict.ended) == ("", 250)
-    assert config.having == ("poison", "fences", "ncr", "translation")
+    assert config.having == ("poison", "fences", "ncr", "translation", "moves")
     assert all(verdict.details[kind] for kind in config.having)
 
 
 def test_kinds_that_apply() -> None:
     """ALL are the kinds that a configuration has the nodes for; NONE are plain accesses."""
     assert StressConfig().having == tuple(KINDS)
-    assert StressConfig(cpu=1, gpu=0).having == ("poison", "fences", "ncr")
+    assert StressConfig(cpu=1, gpu=0).having == ("poison", "fences", "ncr", "moves")
     assert StressConfig(kinds="timeouts,poison").having == ("poison", "timeouts")
     assert StressConfig(kinds=NONE).having == ()
 
@@ -270,6 +271,8 @@ def test_an_operation_tells_what_it_has() -> None:
         assert word in told
 
 
+# The write of an entry that is not one of a range that moves.
+ENTRY = {"size": 32, "data": encode_entry(SamEntry(0, 4095, home=19)).hex(), "addr": 0x1020, "dst": 1}
 LINE = {"id": 1, "thread": 0, "agent": 2, "gap": 0, "judge": "nothing"}
 
 
@@ -301,6 +304,12 @@ def test_wrong_records_are_refused(record: dict[str, Any], said: str) -> None:
         ({"kind": "ncread", "size": 8, "dst": 19}, "no such register"),
         ({"kind": "ncread", "size": 8, "dst": 7}, "no such register"),
         ({"kind": "cfg_read", "size": 8, "dst": 1}, "only coherent accesses and ncread"),
+        (
+            {"kind": "cfg_write", "size": 8, "data": "00" * 8, "addr": 0x1000},
+            "only entries of the address map",
+        ),
+        ({"kind": "cfg_write", **ENTRY}, "only node 15 moves ranges"),
+        ({"kind": "cfg_write", **ENTRY, "agent": 15, "addr": 0x1000}, "only node 15 moves ranges"),
     ],
 )
 def test_operations_without_a_place_are_refused(record: dict[str, Any], said: str) -> None:

@@ -17,8 +17,8 @@ ENDS = {
 }
 
 
-def choice(*more: click.Option) -> list[click.Option]:
-    """Return the options that select models; `more` are those of one layer."""
+def choice(large: str, *more: click.Option) -> list[click.Option]:
+    """Return the options that select models; `large` is what --full takes, `more` are those of one layer."""
     return [
         option(
             "--only",
@@ -28,6 +28,7 @@ def choice(*more: click.Option) -> list[click.Option]:
         ),
         flag("--short", help="Search only the models that are marked short."),
         *more,
+        flag("--full", help=f"Search the large models too: {large} of a processor."),
         flag("--mutants", help="Search the planted faults instead; each must be caught."),
     ]
 
@@ -51,7 +52,7 @@ LINK = Leaf(
     calls="hsl.cli.model:link",
     summary="Search the models of a link and of a port.",
     text="Nothing wrong may be reached, and nothing may stick.",
-    options={"Models": choice(), "Run": run_group()},
+    options={"Models": choice("half a minute"), "Run": run_group()},
     output=json_only(),
     examples=[
         Example("hsl model link --short", "Search the short models: half a minute.", cheap=False),
@@ -70,8 +71,8 @@ COHERENCE = Leaf(
     """,
     options={
         "Models": choice(
+            "twenty minutes",
             integer("--agents", least=2, most=3, help="Search only the models with N request agents."),
-            flag("--full", help="Search the large models too: twenty minutes of a processor."),
         ),
         "Run": run_group(),
     },

@@ -33,13 +33,15 @@ NUMBERS: Final = {
     "ways": "Ways of each set.",
     "mshrs": "Requests that a cache may have outstanding.",
     "tshrs": "Requests that the home serves at once.",
+    "directory_lines": "Lines that may have holders at a home at a time; it recalls one to make room.",
 }
 
 
 def number(name: str) -> click.Option:
     """Return the option of a number in the configuration."""
     least, most = STRESS_LIMITS[name]
-    return integer(f"--{name}", least=least, most=most, default=STRESS_DEFAULTS[name], help=NUMBERS[name])
+    flag = f"--{name.replace('_', '-')}"
+    return integer(flag, least=least, most=most, default=STRESS_DEFAULTS[name], help=NUMBERS[name])
 
 
 command = Leaf(
@@ -82,6 +84,7 @@ command = Leaf(
             number("ways"),
             number("mshrs"),
             number("tshrs"),
+            number("directory_lines"),
             home("hostmem", "host", "device", "interleaved", default="hostmem", of="the lines"),
             option(
                 "--via",

@@ -64,7 +64,7 @@ NEEDED = (  # document, table, names without which the generator has nothing to 
     ("flits", "crc", "CRC-32C"),
     ("messages", "header", "COMMON A0 A1 B0"),
     ("ctl", "ctl", "HELLO CAPS"),
-    ("timers", "count", "N_REPLAY N_RECOV"),
+    ("timers", "count", "N_REPLAY N_RECOV N_REQ_MEM N_REQ_LOSS"),
     ("timers", "timer", "T_STATE T_DEADKA T_REPLAY T_NAK T_ACK T_CR T_KA T_SNP T_MEM T_CACK T_REQ T_LOSS"),
 )
 NEEDED_FIELDS = (("A0", "BE POISON AOP DOM"), ("A1", "X ADDR"), ("B0", "ST"))  # header, its fields, as above

@@ -33,6 +33,15 @@ class Times:
         return (recoveries + 1) * replays * self.of["T_REPLAY"] + recoveries * self.of["T_STATE"]
 
     @property
+    def transaction(self) -> int:
+        """Longest time of a transaction at its home, two losses included (5.11)."""
+        memory, losses = (
+            self.number["N_REQ_MEM"] * self.of["T_MEM"],
+            self.number["N_REQ_LOSS"] * self.of["T_LOSS"],
+        )
+        return self.of["T_SNP"] + memory + self.of["T_CACK"] + losses
+
+    @property
     def ladders(self) -> int:
         """Every link of the widest port ends after an exit from L1, one after the other, and one more."""
         return (self.number["MAX_LINKS"] + 1) * (self.ladder + self.of["T_STATE"])
@@ -53,8 +62,8 @@ BOUNDS = (
     Bound("T_CACK", LADDERS, lambda t: t.ladders),
     Bound(
         "T_REQ",
-        "T_SNP + 4 T_MEM + T_CACK + 2 T_LOSS",
-        lambda t: t.of["T_SNP"] + 4 * t.of["T_MEM"] + t.of["T_CACK"] + 2 * t.of["T_LOSS"],
+        "T_SNP + N_REQ_MEM T_MEM + T_CACK + N_REQ_LOSS T_LOSS",
+        lambda t: t.transaction,
     ),
     Bound("T_LOSS", "2 T_STATE + T_DEADKA", lambda t: 2 * t.of["T_STATE"] + t.of["T_DEADKA"]),
     Bound("T_STATE", "T_DEADKA + T_REPLAY", lambda t: t.of["T_DEADKA"] + t.of["T_REPLAY"]),
