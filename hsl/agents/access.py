@@ -73,9 +73,10 @@ class Access(NamedTuple):
 class Ticket:
     """An access on its way.
 
-    `agent`: its NID; `issued`, `finished` in ns; `missed`: it had to wait for a message; `refusals`: times
-    that its home was BUSY; `err`: the Err of its end; `collected`: `completions` gives it out;
-    `performed`: it will have no more effect, which a report of T_REQ does not say (5.9).
+    `agent`: its NID; `issued`, `finished` in ns; `missed`: it had to wait for a message; `presented`: when it
+    was first sent, in ns; `refusals`: times that its home was BUSY; `err`: the Err of its end; `collected`:
+    `completions` gives it out; `performed`: it will have no more effect, which a report of T_REQ does not
+    say (5.9).
     """
 
     __slots__ = (
@@ -89,6 +90,7 @@ class Ticket:
         "missed",
         "performed",
         "poison",
+        "presented",
         "refusals",
     )
 
@@ -103,6 +105,7 @@ class Ticket:
         self.missed = False
         self.collected = collected
         self.performed = False
+        self.presented: int | None = None
         self.refusals = 0
 
     @property

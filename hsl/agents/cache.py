@@ -103,6 +103,11 @@ class Cache:
                 return line
         return None
 
+    def copies(self, first: int, last: int) -> list[Line]:
+        """Return the lines of a byte range of which it has the bytes. HSL 5.1.4."""
+        lines = self.lines.values()
+        return [line for line in lines if first <= line.addr <= last and line.state in READABLE]
+
     def forget(self, line: Line) -> None:
         """Drop a line in I that no access waits for."""
         if line.way:

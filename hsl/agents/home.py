@@ -68,11 +68,13 @@ class HomeAgent:
         self.outbox = self._do.outbox
         self.errors: deque[ErrorEntry] = self._do.errors
         self.counters = self._do.counters
-        self.taken: list[Message] = []  # at most `waiting` and what came in since the last drain
+        self.taken: list[Message] = []  # each holds a credit until the drain
         self.fences: list[int] = []  # at most every NID once until drained
         self._busy: dict[int, Transaction] = {}  # by line; at most `tshrs`
         self._waiting: dict[int, list[Waiting]] = {}  # by line, in order of arrival
-        self._held = 0  # requests in _waiting, at most `waiting`; recalls are at most RECALL_LIMIT + 1 a line
+        # Requests in _waiting: each holds a credit of a port, or an MSHR of this node. Recalls are at most
+        # RECALL_LIMIT + 1 a line.
+        self._held = 0
         self._arrivals = 0
         self._recalls: dict[int, Recall] = {}  # of busy lines
         self._open: list[Recall] = []
@@ -108,11 +110,6 @@ class HomeAgent:
     def overflow(self) -> bool:
         """A line was lost that the lost list had no room for; its target is out of reach. HSL 5.6 M3."""
         return self._leg.overflow
-
-    @property
-    def room(self) -> bool:
-        """True if another request may come in."""
-        return self._held < self.config.waiting
 
     @property
     def idle(self) -> bool:

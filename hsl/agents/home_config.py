@@ -15,10 +15,6 @@ from hsl.errors import ConfigError
 
 __all__ = ["HomeConfig"]
 
-# Requests that may wait. Each waits in a buffer that a credit paid for, so the default leaves room for every
-# credit of four ports; the node lets no more in (`room`).
-WAITING_LIMIT = 4096
-
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class HomeConfig:
@@ -29,7 +25,6 @@ class HomeConfig:
         address_map: the AddressMap of its node
         tshrs: lines that can have a transaction at a time
         directory_lines: lines that can have holders at a time (HSL 5.2 D10)
-        waiting: requests that may wait for their turn
         lost_lines: lines of memory targets that can be marked lost, at least 64 (HSL 5.6.3)
         tu: the time unit in ns
         timers: "T_SNP", "T_MEM", "T_CACK" in ns, where they are not those of the profile in units of `tu`
@@ -44,7 +39,6 @@ class HomeConfig:
     address_map: AddressMap
     tshrs: int = 64
     directory_lines: int = DIRECTORY_LINES
-    waiting: int = WAITING_LIMIT
     lost_lines: int = LOST_LIMIT
     tu: int = 64
     timers: Mapping[str, int] = field(default_factory=dict)

@@ -48,9 +48,6 @@ __all__ = [
     "err_msg",
 ]
 
-# Requests that may wait for the device (5.14 gives NcWrite no BUSY: it waits in the buffer its credit paid
-# for, and the sender runs out of credits); the node lets no more in (`room`).
-WAITING_LIMIT: Final = 1024
 # Requests of one port and opcode that are under way and completed later: RECALL, TransInv, upper tester. One
 # more TransInv or MgmtMsg ends with BUSY, a CfgWrite waits in its buffer; no other port or opcode does.
 LATER_LIMIT: Final = 96
@@ -76,7 +73,6 @@ class IoConfig:
         doorbells: doorbells that may wait for the software of the node
         vectors: interrupt vectors, each with a slot for one pending interrupt
         queues: address of each shared queue (NcEnq), and the commands that it holds
-        waiting: requests that may wait for the device
         master: the only NID that may write registers from the start; None for any
         iommu: the Iommu that translates for other nodes, or None
 
@@ -89,7 +85,6 @@ class IoConfig:
     doorbells: int = QUEUE_LIMIT
     vectors: int = QUEUE_LIMIT
     queues: Mapping[int, int] = field(default_factory=dict)
-    waiting: int = WAITING_LIMIT
     master: int | None = None
     iommu: Iommu | None = None
 
@@ -149,6 +144,7 @@ class IoAgent:
         self.errors: deque[ErrorEntry] = deque(maxlen=ERRORS_LIMIT)
         self.reports: deque[Report] = deque(maxlen=REPORTS_LIMIT)
         self.counters: Counter[str] = Counter()
+        # For the device: 5.14 gives NcWrite no BUSY, so each holds a credit of a port, or a TXN of this node.
         self._waiting: list[Message] = []
         self._stopped: set[tuple[int, int, int]] = set()  # their streams
         self._open: set[tuple[int, int]] = set()  # SRC and TXN of what waits or is under way
@@ -208,11 +204,6 @@ class IoAgent:
         """The nodes `nids` are reached by `port` with this configuration."""
         self._peers.attach(nids, negotiated, port)
         self._fenced.difference_update(nids)
-
-    @property
-    def room(self) -> bool:
-        """True if another request that does not sink may come in."""
-        return len(self._waiting) < self.config.waiting
 
     @property
     def idle(self) -> bool:

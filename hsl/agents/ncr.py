@@ -57,6 +57,7 @@ class NcrRequests:
         peers: Peers,
         outbox: list[Message],
         finish: Finish,
+        given_up: Callable[[Ticket, int, int], bool],
     ) -> None:
         self._nid = nid
         self._most = most
@@ -64,6 +65,7 @@ class NcrRequests:
         self._peers = peers
         self._outbox = outbox
         self._finish = finish
+        self._given_up = given_up
         self._t_busy = 0  # ns
         self._waiting: dict[Way, deque[Ticket]] = {}  # for a TXN
         self._open: Counter[Way] = Counter()  # outstanding
@@ -216,7 +218,10 @@ class NcrRequests:
                     return False
                 data = self._bytes_read(request, message)
         ticket = request.ticket
-        if message.err == Err.BUSY and OPCODES[request.op].repeated and not request.reported:
+        again = message.err == Err.BUSY and OPCODES[request.op].repeated and not request.reported
+        if again and ticket is not None and self._given_up(ticket, request.dst, now):
+            self._end(request, Err.UNREACH, b"", False, now)  # HSL 5.10 [HSL-NCR-013]
+        elif again:
             assert ticket is not None
             self._close(request)
             self._pause(ticket, now)

@@ -66,7 +66,13 @@ class Outstanding:
         assert not self.full
         request = self._requests[txn] = Request(txn, op, dst, length, ticket, line)
         self._deadlines[txn] = now + self.t_req
+        if ticket is not None and ticket.presented is None:
+            ticket.presented = now
         return request
+
+    def given_up(self, ticket: Ticket, now: int) -> bool:
+        """True if an access that ended BUSY again is not presented any more. HSL 5.4 T4 [HSL-TXN-018]."""
+        return ticket.presented is not None and now >= ticket.presented + self.t_req
 
     def find(self, txn: int) -> Request | None:
         """The request with this TXN."""

@@ -175,7 +175,7 @@ class Registers:
         return Later(poll) if lost else Err.OK
 
     def _recalled(self, first: int, last: int) -> bool:
-        """True if a range is QUIESCED, and no home of the node has a line of it in use. [HSL-COH-059]."""
+        """True if a range is QUIESCED, and the node neither uses nor holds a line of it. [HSL-COH-059]."""
         return self._map.quiesced(first, last) and not self._services.in_use(first, last)
 
     # ---- effects

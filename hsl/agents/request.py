@@ -13,16 +13,7 @@ from __future__ import annotations
 from collections import Counter, deque
 from collections.abc import Callable, Container
 
-from hsl._generated.constants import (
-    ERROR_LOG_ENTRIES,
-    LINE_BYTES,
-    Err,
-    ErrorCode,
-    Feature,
-    Op,
-    SamType,
-    St,
-)
+from hsl._generated.constants import ERROR_LOG_ENTRIES, LINE_BYTES, Err, ErrorCode, Feature, Op, SamType, St
 from hsl._generated.tables import OPCODES, RA_EVENTS, RA_STATES, RA_TABLE
 from hsl.agents import atomics, wire
 from hsl.agents.access import KINDS, Access, Order, Ticket, check_access
@@ -61,6 +52,7 @@ class RequestAgent:
         # (home, now): may copies of its lines be used? The node sets it where ports sleep. HSL 3.7.5
         self.lease: Callable[[int, int], bool] | None = None
         self.lost: set[int] = set()  # homes that are fenced, at most one per NID
+        self.fences: list[int] = []  # those that T_REQ declared lost since the node looked
         self.cache = Cache(config.sets, config.ways)
         self._interpreter = Interpreter(table, ACTIONS, self.coverage, states=RA_STATES, events=RA_EVENTS)
         # What the row of a cell sends, so what it needs.
@@ -72,9 +64,8 @@ class RequestAgent:
         self._back_off = BackOff()
         known = LOCAL._replace(atomics=config.atomics & atomics.PERFORMED, max_txn=config.max_txn)
         self._peers = Peers(known)
-        self._ncr = NcrRequests(
-            config.nid, config.ncrs, self._outstanding, self._peers, self.outbox, self.finish
-        )
+        about = config.nid, config.ncrs, self._outstanding, self._peers, self.outbox
+        self._ncr = NcrRequests(*about, self.finish, self.given_up)
         self.set_tu(config.tu)
         self._mshrs = 0  # in use
         self._leaving: deque[Request] = deque()  # MSHRs whose CmpAck is in the outbox, in its order
@@ -148,7 +139,7 @@ class RequestAgent:
         """Take a SNP, RSP or DAT message; never waits (D3, D4). `viral`: its port shows VIRAL."""
         self._now = now
         self._collect()
-        if message.src in self.lost:  # 6.2 F6
+        if message.src in self.lost:  # 6.2 F6 [HSL-COH-052]
             self.counters.fenced += 1
         elif message.op in SNOOPS:
             self._snoop(message, now)
@@ -204,8 +195,10 @@ class RequestAgent:
         self.lost.discard(nid)
 
     def outdated(self, first: int, last: int) -> bool:
-        """True if a coherent request for a byte range is under way to another home than the map says."""
-        return self._outstanding.outdated(first, last, self._home)
+        """True if a request for a byte range, or a copy, is that of another home than the map says."""
+        copies = self.cache.copies(first, last)
+        stray = any(line.home not in (None, self._home(line.addr)) for line in copies)
+        return stray or self._outstanding.outdated(first, last, self._home)
 
     def withdraw(self, tickets: Container[Ticket]) -> list[Ticket]:
         """Take back those of the accesses that are in back-off; `present` begins them again. HSL 5.4 T4."""
@@ -285,6 +278,12 @@ class RequestAgent:
         if request.reported and request.ticket is not None:
             request.ticket.performed = True
             self._unperformed[KINDS[request.ticket.access.kind].order] -= 1
+
+    def given_up(self, ticket: Ticket, dst: int, now: int) -> bool:
+        """True if an access that ended BUSY again has been presented for T_REQ: it is over, and logged."""
+        if over := self._outstanding.given_up(ticket, now):
+            self.log(ErrorCode.TIMEOUT, f"{ticket.access.kind} ended BUSY at {dst} until T_REQ was over")
+        return over
 
     def back_off(self, line: Line, ticket: Ticket, now: int) -> None:
         """Present the oldest access of a line again after T_BUSY, which doubles. HSL 5.4 T4 [HSL-TXN-008]."""
@@ -377,8 +376,8 @@ class RequestAgent:
         if not request.reported:
             request.reported = True
             self._outstanding.rearm(request, now)
-            name = Op(request.op).name
-            self.log(ErrorCode.TIMEOUT, f"{name} with TXN {request.txn} to {request.dst} is not answered")
+            text = f"{Op(request.op).name} with TXN {request.txn} to {request.dst} is not answered"
+            self.log(ErrorCode.TIMEOUT, text)
             if request.line is not None:
                 self._run(Turn(self, request.line, "t_req", now))
             elif request.ticket is not None:
@@ -386,6 +385,7 @@ class RequestAgent:
                 self._ncr.late(request, now)
         elif request.line is not None:
             self.log(ErrorCode.FENCED, f"home {request.dst} is lost: T_REQ expired twice")
+            self.fences.append(request.dst)
             self.home_lost(request.dst, now)
         else:
             self._outstanding.stop(request)

@@ -231,11 +231,17 @@ def report(turn: Turn) -> None:
 
 
 def retry(turn: Turn) -> None:
-    """The home is BUSY: the access waits for its back-off, oldest of its line; MSHR freed. HSL 5.4 T4."""
+    """The home is BUSY: the access waits for its back-off, oldest of its line; MSHR freed. HSL 5.4 T4.
+
+    One that has been presented for T_REQ ends with UNREACH.
+    """
     line, request = turn.line, turn.request
-    ticket = request.ticket
+    ticket = None if request.reported else request.ticket
+    if ticket is not None and turn.agent.given_up(ticket, request.dst, turn.now):
+        _end(turn, Err.UNREACH)
+        ticket = None
     turn.agent.close(request)
-    if ticket is not None and not request.reported:
+    if ticket is not None:
         if not line.waiting or line.waiting[0] is not ticket:
             line.waiting.appendleft(ticket)
         turn.agent.back_off(line, ticket, turn.now)

@@ -50,11 +50,11 @@ class Services(Protocol):
         ...
 
     def in_use(self, first: int, last: int) -> bool:
-        """True if a home of the node has a line of a byte range that is listed, busy or waited for."""
+        """True if a line of a byte range is in use at a home of the node, or held by one of its agents."""
         ...
 
     def outdated(self, first: int, last: int) -> bool:
-        """True if a request of the node for a byte range is under way to another home than the map says."""
+        """True if a request or a copy of the node is of another home than the map says, in a byte range."""
         ...
 
     def can_serve(self, entry: SamEntry) -> bool:

@@ -6,6 +6,7 @@ from collections.abc import Callable
 from typing import TYPE_CHECKING
 
 from hsl.agents.home import HomeAgent
+from hsl.agents.request import RequestAgent
 from hsl.engine.gate import Gate
 
 if TYPE_CHECKING:
@@ -72,15 +73,24 @@ class Losses:
         gate.sleeper = gate.port.woken = True
         return False
 
-    def fence(self, home: HomeAgent, now: int) -> None:
-        """Make the nodes know that a timer of the home declared lost. HSL 6.2 F4."""
-        lost, home.fences = home.fences, []
+    def fence(self, agent: HomeAgent | RequestAgent, now: int) -> None:
+        """Make the nodes know that a timer of an agent declared lost. HSL 6.2 F4, F6 [HSL-RAS-017]."""
+        lost, agent.fences = agent.fences, []
         for nid in lost:
             if (gate := self._gate_of(nid)) is not None:
                 gate.port.down(now)
-            elif (agent := self._node.agents.get(nid)) is not None:
-                agent.home_lost(home.nid, now)
-                self._forget(nid, home.nid)
-                home.fence(nid, now)
-                agent.readmit(home.nid)
-                home.readmit(nid)
+            elif isinstance(agent, HomeAgent):
+                self._part(agent, self._node.agents.get(nid), now)
+            else:
+                self._part(self._node.homes.get(nid), agent, now)
+
+    def _part(self, home: HomeAgent | None, agent: RequestAgent | None, now: int) -> None:
+        """A home and an agent of this node begin anew."""
+        if home is None or agent is None:
+            return
+        agent.home_lost(home.nid, now)
+        self._forget(agent.nid, home.nid)
+        home.isolate(agent.nid, now)
+        home.fence(agent.nid, now)
+        agent.readmit(home.nid)
+        home.readmit(agent.nid)

@@ -98,11 +98,18 @@ class NodeServices:
         return sum(home.recalling for home in self._homes.values())
 
     def in_use(self, first: int, last: int) -> bool:
-        """True if a home has a line of a byte range that is listed, busy or waited for. HSL 5.1.4."""
-        return any(home.in_use(first, last) for home in self._homes.values())
+        """True if a home has a line of a byte range listed, busy or waited for, or an agent a copy of one.
+
+        HSL 5.1.4.
+        """
+        held = any(agent.cache.copies(first, last) for agent in self._agents.values())
+        return held or any(home.in_use(first, last) for home in self._homes.values())
 
     def outdated(self, first: int, last: int) -> bool:
-        """True if an agent has a request for a byte range under way to another home than its map says."""
+        """True if an agent has a request for a byte range under way to another home than its map says.
+
+        Or a copy that such a home granted.
+        """
         return any(agent.outdated(first, last) for agent in self._agents.values())
 
     def can_serve(self, entry: SamEntry) -> bool:

@@ -36,6 +36,8 @@ __all__ = ["EVENT_LIMIT", "Node", "NodeConfig"]
 # Events that nobody has fetched; a link that retrains for ever would fill any list. The oldest go first.
 EVENT_LIMIT: Final = 4096
 REQUESTS: Final = frozenset({Vc.REQ, Vc.RWD, Vc.MEM, Vc.NCR})  # end with a completion
+# Lanes that ask for an answer; what its agent does not serve at once waits there in the buffer of its credit.
+ASKS: Final[tuple[int, ...]] = (Vc.SNP, Vc.MEM, SINKING, Vc.RWD, Vc.REQ, Vc.NCR)  # [HSL-NCR-007]
 # Order of delivery in a round: what frees things first; of the requests of one instant RWD (5.4 T5).
 DELIVERY: Final[dict[int, int]] = {
     vc: place for place, vc in enumerate((Vc.RSP, Vc.DAT, Vc.SNP, Vc.RWD, Vc.REQ, Vc.MEM, Vc.NCR))
@@ -86,6 +88,7 @@ class Node:
             *self.agents.values(),
             *self._servers,
         ]
+        self._coherent: list[HomeAgent | RequestAgent] = [*self.homes.values(), *self.agents.values()]
         self._watches = [IdleWatch(gate, config.l1_idle_tu) for gate in self._gates if config.l1_idle_tu]
         # What has timers, in the order of one instant.
         self._timed: list[Port | HomeAgent | RequestAgent | Gate | IdleWatch] = [
@@ -225,6 +228,8 @@ class Node:
 
     def transmit(self, now: int, ready: Callable[[int, int], bool]) -> Iterator[tuple[int, int, bytes]]:
         """Yield (port, link, flit) while `ready(port, link)`."""
+        if any(gate.port.unheard for gate in self._gates):
+            self.advance(now)
         for gate in self._gates:
             moving = True
             while moving:
@@ -307,18 +312,15 @@ class Node:
         for agent in self._talking:
             if agent.outbox or agent.errors:
                 return True
-        return any(home.fences for home in self.homes.values())
+        return any(each.fences for each in self._coherent)
 
     def _batch(self) -> list[Inbound]:
         """Return the messages that this round delivers, in order."""
         batch: list[Inbound] = [(message, None) for message in self._local]
         self._local.clear()
         if waiting := [gate for gate in self._gates if gate.waiting]:
-            asks: list[int] = [Vc.SNP, Vc.MEM, SINKING]  # [HSL-NCR-007]
-            asks += [Vc.RWD, Vc.REQ] if all(home.room for home in self.homes.values()) else []
-            asks += [Vc.NCR] if self.io is None or self.io.room else []
             for gate in waiting:
-                batch += [(message, gate) for message in gate.answers() + gate.asks(asks)]
+                batch += [(message, gate) for message in gate.answers() + gate.asks(ASKS)]
         if len(batch) > 1:
             batch.sort(key=lambda inbound: (DELIVERY[inbound[0].vc], inbound[0].src))
         return batch
@@ -413,10 +415,10 @@ class Node:
         self._free()
         for polled in (self.io, self.atc):
             sent = (polled is not None and polled.poll(now)) or sent
-        for home in self.homes.values():
-            if home.fences:
+        for each in self._coherent:
+            if each.fences:
                 sent = True
-                self._losses.fence(home, now)
+                self._losses.fence(each, now)
         return sent
 
     def _free(self) -> None:
@@ -462,10 +464,6 @@ class Node:
         self._scale()
         for each, nid in product(self._coherent, result.peer_nids):
             each.readmit(nid)
-
-    @property
-    def _coherent(self) -> list[HomeAgent | RequestAgent]:
-        return [*self.homes.values(), *self.agents.values()]
 
     def _scale(self) -> None:
         """Set the unit of transaction timers: a session has begun, or a loss has ended. [HSL-LNK-061]."""

@@ -43,6 +43,7 @@ class Port:
         self.codec = engine(config.codec)
         self.viral = False  # own VIRAL: sent in every flit. HSL 6.1
         self.hold = False  # LINK_DOWN was told and the owner has not finished its loss procedure. HSL 3.2.1
+        self.unheard = False  # LINK_DOWN was told and the owner has not taken it
         self.up = False
         self.incarnation = 0  # PORT. HSL 3.2.1
         self.granted: tuple[int, ...] | None = None  # the peer's INITFC, the same on all links
@@ -94,7 +95,7 @@ class Port:
 
     def link_down_done(self, now: int) -> None:
         """The loss procedure after LINK_DOWN is finished. HSL 6.2 F5 (2)."""
-        self.hold = self.loss.open = False
+        self.hold = self.unheard = self.loss.open = False
         self.bond.form(now)
 
     def _new_incarnation(self) -> None:
@@ -151,8 +152,9 @@ class Port:
         return all(link.state is LinkState.DEAD for link in self.links)
 
     def events(self) -> list[Event]:
-        """Return the events since the last call, in order."""
+        """Return the events since the last call, in order; the caller acts on LINK_DOWN at once."""
         events, self._events = self._events, []
+        self.unheard = False
         return events
 
     @property
@@ -263,7 +265,7 @@ class Port:
         self._reset(opened=False)
         self.bond.close()
         if told:
-            self.hold = True
+            self.hold = self.unheard = True
             self.tell(LinkDown(cause=cause, now=now))
             self.loss.end(tu, now)
         return True
@@ -366,8 +368,11 @@ class Port:
         """Flits as long as `ready(link)` says that the PAL takes one; each is built when asked for.
 
         It is asked only where there may be a flit; when it says no, call again once it would say yes. HSL
-        3.3.3.
+        3.3.3. Nothing leaves before the owner has taken LINK_DOWN: the agents drop their copies first. HSL
+        6.2 [HSL-RAS-011].
         """
+        if self.unheard:
+            return
         self._settle(now)
         sending = True
         while sending:

@@ -24,6 +24,7 @@ class PortCore:
     def __init__(self, name: str, config: PortConfig) -> None:
         self.name = name
         self.port = Port(config)
+        self._events: list[Event] = []  # taken, and fetched by the owner in each turn
         self.ports = [self.port]
 
     @property
@@ -56,13 +57,14 @@ class PortCore:
         self.port.tick(now)
 
     def transmit(self, now: int, ready: Callable[[int, int], bool]) -> Iterator[tuple[int, int, bytes]]:
-        """As `Port.transmit`, with port 0 in front."""
+        """As `Port.transmit`, with port 0 in front; there are no copies to drop at LINK_DOWN."""
+        self._events += self.port.events()
         for link, flit in self.port.transmit(now, lambda link: ready(0, link)):
             yield 0, link, flit
 
     def events(self) -> list[tuple[int, Event]]:
         """As `Port.events`, with port 0 in front."""
-        events = self.port.events()
+        events, self._events = self._events + self.port.events(), []
         for event in events:
             if isinstance(event, LinkDown):
                 self.port.link_down_done(event.now)

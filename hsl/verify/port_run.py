@@ -12,6 +12,7 @@ from hsl.codec.message import Message
 from hsl.engine.select import choose
 from hsl.errors import ConfigError, HslError
 from hsl.link.config import PortConfig
+from hsl.link.events import Event
 from hsl.link.port import Port
 from hsl.shown import shown
 from hsl.verify.verdict import Verdict
@@ -80,11 +81,12 @@ def run_port(
     flits = 0
     for number, record in enumerate(records):
         now = _call(port, record, number, now)
+        events += _named(port.events())  # before what it sends: 6.2 F4
         for _, data in port.transmit(now, lambda link: True):
             sent = crc32c(sent + data).to_bytes(4, "little")
             flits += 1
         delivered += len(port.messages())
-        events += [f"{event.now} {type(event).__name__}" for event in port.events()]
+    events += _named(port.events())
     return Verdict(
         begun=len(records),
         ended=len(records),
@@ -97,6 +99,10 @@ def run_port(
             "states": [link.state.name for link in port.links],
         },
     )
+
+
+def _named(events: Sequence[Event]) -> list[str]:
+    return [f"{event.now} {type(event).__name__}" for event in events]
 
 
 def _call(port: Port, record: dict[str, Any], number: int, before: int) -> int:

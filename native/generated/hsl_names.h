@@ -358,6 +358,7 @@ enum hsl_requirement {
     HSL_REQ_TXN_015,
     HSL_REQ_TXN_016,
     HSL_REQ_TXN_017,
+    HSL_REQ_TXN_018,
     HSL_REQ_COH_001,
     HSL_REQ_COH_002,
     HSL_REQ_COH_003,
@@ -409,6 +410,7 @@ enum hsl_requirement {
     HSL_REQ_COH_049,
     HSL_REQ_COH_050,
     HSL_REQ_COH_051,
+    HSL_REQ_COH_052,
     HSL_REQ_COH_053,
     HSL_REQ_COH_055,
     HSL_REQ_COH_056,
@@ -430,6 +432,7 @@ enum hsl_requirement {
     HSL_REQ_NCR_010,
     HSL_REQ_NCR_011,
     HSL_REQ_NCR_012,
+    HSL_REQ_NCR_013,
     HSL_REQ_ATS_001,
     HSL_REQ_ATS_002,
     HSL_REQ_ATS_003,
@@ -452,6 +455,7 @@ enum hsl_requirement {
     HSL_REQ_RAS_014,
     HSL_REQ_RAS_015,
     HSL_REQ_RAS_016,
+    HSL_REQ_RAS_017,
     HSL_REQ_SEC_001,
     HSL_REQ_SEC_002,
     HSL_REQ_SEC_003,
@@ -586,6 +590,7 @@ enum hsl_requirement {
     "HSL-TXN-015", \
     "HSL-TXN-016", \
     "HSL-TXN-017", \
+    "HSL-TXN-018", \
     "HSL-COH-001", \
     "HSL-COH-002", \
     "HSL-COH-003", \
@@ -637,6 +642,7 @@ enum hsl_requirement {
     "HSL-COH-049", \
     "HSL-COH-050", \
     "HSL-COH-051", \
+    "HSL-COH-052", \
     "HSL-COH-053", \
     "HSL-COH-055", \
     "HSL-COH-056", \
@@ -658,6 +664,7 @@ enum hsl_requirement {
     "HSL-NCR-010", \
     "HSL-NCR-011", \
     "HSL-NCR-012", \
+    "HSL-NCR-013", \
     "HSL-ATS-001", \
     "HSL-ATS-002", \
     "HSL-ATS-003", \
@@ -680,6 +687,7 @@ enum hsl_requirement {
     "HSL-RAS-014", \
     "HSL-RAS-015", \
     "HSL-RAS-016", \
+    "HSL-RAS-017", \
     "HSL-SEC-001", \
     "HSL-SEC-002", \
     "HSL-SEC-003", \

@@ -6,7 +6,7 @@ from typing import Any
 
 import pytest
 
-from hsl._generated.constants import N_BUSY, TIMERS, Err, Op, St
+from hsl._generated.constants import N_BUSY, TIMERS, Err, ErrorCode, Op, St
 from hsl.agents.access import Access, Order, Ticket
 from hsl.agents.address_map import AddressMap, SamEntry
 from hsl.agents.request import RequestAgent
@@ -100,6 +100,7 @@ def test_an_access_that_was_reported_is_not_presented_again() -> None:
     assert ticket.err == Err.UNREACH
     complete(one, request, St.I, 101, err=Err.BUSY)
     assert (ticket.performed, one.next_deadline(), one.idle) == (True, None, True)
+    assert len(one.errors) == 1, "T_REQ is logged, and nothing is given up after it"
 
 
 def test_a_later_access_of_the_agent_waits_behind() -> None:
@@ -199,3 +200,25 @@ def test_a_writeback_that_ends_busy_loses_its_data() -> None:
     refused(one)
     assert [code.name for code, _, _ in one.errors] == ["DATA_LOST"]
     assert (one.state_of(A), NEW) == ("I", NEW)
+
+
+def test_an_access_that_is_busy_for_t_req_ends() -> None:
+    """It ends UNREACH and lets the fence go; the home is not lost, the next access asks it. [HSL-TXN-018]."""
+    t_req = 100 * FIRST_PAUSE
+    one = agent(tu=TU, t_req=t_req)
+    ticket, fence, behind = one.submit(store(A), 0), one.submit(Access("fence"), 0), one.submit(load(B), 0)
+    now = 0
+    while not ticket.done:
+        (request,) = drain(one, now)
+        sent = complete(one, request, St.I, now, err=Err.BUSY)
+        assert ticket.done == (now >= t_req), "5.4 T4: T_REQ since it was first presented"
+        now = now if ticket.done else one.next_deadline() or 0
+        one.tick(now)
+    assert t_req <= now <= t_req + MOST_TU * TU
+    assert (ticket.err, fence.done, one.lost) == (Err.UNREACH, True, set())
+    assert [code for code, *_ in one.errors] == [ErrorCode.TIMEOUT]
+    (request,) = sent
+    complete(one, request, St.E, now)
+    assert (behind.done, behind.err) == (True, Err.OK)
+    one.submit(load(A), now)
+    assert names(drain(one, now)) == ["ReadShared"]

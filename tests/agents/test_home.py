@@ -358,16 +358,6 @@ def test_one_hot_line_does_not_starve_the_others() -> None:
     assert rig.home.state_of(LINE) == "SNP"
 
 
-def test_waiting_requests_are_capped_by_room() -> None:
-    """`room` is gone when `waiting` requests wait: the node lets no more in."""
-    rig = Rig(waiting=3)
-    rig.send(Op.ReadUnique, A)
-    for nid in range(10, 13):
-        assert rig.home.room
-        rig.send(Op.ReadOnce, nid)
-    assert not rig.home.room
-
-
 def test_errors_that_nobody_drains_are_capped() -> None:
     """A flood of errors keeps the newest ERRORS_LIMIT."""
     rig = Rig()

@@ -221,7 +221,7 @@ class Crowd:
     def __init__(self, seed: int) -> None:
         self.rng = Random(seed)
         self.memory = Memory(0, SIZE)
-        self.home = HomeAgent(HomeConfig(nid=HOME, address_map=MAP, tshrs=4, waiting=64), self.memory)
+        self.home = HomeAgent(HomeConfig(nid=HOME, address_map=MAP, tshrs=4), self.memory)
         self.good = {
             nid: RequestAgent(RequestConfig(nid=nid, address_map=MAP, sets=1, ways=2)) for nid in (B, C)
         }

@@ -139,13 +139,11 @@ def test_full_queues_complete_later_and_stop_only_their_stream() -> None:
     assert rig.io.idle
 
 
-def test_room_ends_with_the_cap_of_waiting_requests() -> None:
-    """`room` is gone when `waiting` requests wait, and what they carry is dropped with their node."""
-    rig = Rig(doorbells=1, waiting=2)
+def test_what_waits_is_dropped_with_its_node() -> None:
+    """The buffers of a node that is lost are free, and its doorbells do not ring."""
+    rig = Rig(doorbells=1)
     for src in (A, A, B):
-        assert rig.io.room
         rig.send(Op.NcWrite, src)
-    assert rig.io.room is False
     rig.io.lost(A)
     assert [m.src for m in rig.io.taken] == [A, A]
     assert [bell.src for bell in rig.io.doorbells() + rig.io.doorbells()] == [A, B]

@@ -39,6 +39,7 @@ def test_what_was_reported_is_not_repeated(kind: str) -> None:
     assert done(one, 0, T_REQ, err=Err.BUSY) == []
     one.tick(LATER)
     assert (sent(one), one.idle) == ([], True)
+    assert len(one.errors) == 1, "T_REQ is logged, and nothing is given up after it"
 
 
 def test_the_last_page_request_is_not_sent_after_one_that_failed() -> None:

@@ -129,7 +129,10 @@ def test_a_late_makeunique_is_written() -> None:
 
 
 def test_the_second_expiry_loses_the_home() -> None:
-    """Its lines go to I, modified data are logged, accesses end UNREACH, its messages are dropped."""
+    """Its lines go to I, modified data are logged, accesses end UNREACH, its messages are dropped.
+
+    An answer to its snoop would make it grant memory in place of the modified data [HSL-COH-052].
+    """
     one = holding(OTHER, St.M, t_req=T_REQ)
     one.submit(load(A), 0)
     second = one.submit(load(A), 0)
@@ -142,7 +145,9 @@ def test_the_second_expiry_loses_the_home() -> None:
     codes = [code for code, *_ in one.errors]
     assert codes == [ErrorCode.TIMEOUT, ErrorCode.FENCED, ErrorCode.DATA_LOST]
     complete(one, request, St.S)
-    assert one.counters.fenced == 1
+    one.receive(Message(Op.SnpInv, src=HOME, dst=one.nid, txn=3, addr=OTHER), 2 * T_REQ)
+    assert drain(one) == [], "no answer, not even of an agent without a copy"
+    assert one.counters.fenced == 2
     assert one.submit(load(A), 0).err == Err.UNREACH
     assert one.idle
     one.readmit(HOME)

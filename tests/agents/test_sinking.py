@@ -49,10 +49,10 @@ def test_what_sinks_waits_for_no_doorbell(op: Op) -> None:
 
     HSL 5.10 [HSL-NCR-007].
     """
-    rig = Rig(doorbells=1, waiting=2, iommu=Iommu())
+    rig = Rig(doorbells=1, iommu=Iommu())
     for _ in range(3):
         rig.send(Op.NcWrite)
-    assert not rig.io.room
+    assert not rig.io.idle
     rig.io.taken.clear()
     info = OPCODES[op]
     data = INTR.ljust(8 << info.len[0], b"\0") if info.data else b""
@@ -220,6 +220,21 @@ def test_what_ends_busy_is_presented_again(kind: str) -> None:
     assert not ticket.done
     done(one, 0, now, Err.ACCESS)
     assert ticket.err == Err.ACCESS
+
+
+def test_an_ncr_that_is_busy_for_t_req_ends() -> None:
+    """A TransInv is not presented for ever: it ends UNREACH. HSL 5.10 [HSL-NCR-013]."""
+    one, now = agent(tu=2, t_req=10_000), 0
+    ticket = one.submit(Access("trans_inv", 0, data=DATA, dst=1), 0)
+    while not ticket.done:
+        assert len(drain(one)) == 1
+        done(one, 0, now, Err.BUSY)
+        assert ticket.done == (now >= 10_000), "T_REQ since it was first presented"
+        now = now if ticket.done else one.next_deadline() or 0
+        one.tick(now)
+    assert ticket.err == Err.UNREACH
+    assert one.idle
+    assert one.next_deadline() is None
 
 
 def test_a_full_queue_is_told_and_not_asked_again() -> None:

@@ -6,7 +6,9 @@ from collections.abc import Callable, Iterator
 from functools import partial
 from typing import Any
 
-from hsl._generated.constants import TIMERS, CtlOp, Err, FlitType, LinkState, Op
+import pytest
+
+from hsl._generated.constants import TIMERS, CtlOp, Err, ErrorCode, FlitType, LinkState, Op
 from hsl.agents.access import Access, Ticket
 from hsl.codec.message import Message
 from hsl.engine.node import Node
@@ -127,3 +129,62 @@ def test_copies_are_dropped_before_the_first_hello() -> None:
     mesh.submit(C, Access("store", X, len(NEW), NEW))
     mesh.run(lambda: any(op == CtlOp.HELLO for op, _ in said))
     assert {state for op, state in said if op == CtlOp.HELLO} == {"I"}
+
+
+@pytest.mark.parametrize("last", [CtlOp.DISABLE, CtlOp.ERR_FATAL, CtlOp.HELLO])
+def test_no_driver_can_speak_before_the_copies_are_dropped(last: CtlOp) -> None:
+    """The end of a session comes from the owner, and `transmit` follows at once [HSL-RAS-011]."""
+    mesh = Cluster(2, MESH)
+    mesh.store(B, X, NEW)
+    node, now = mesh.nodes[B], mesh.loopback.now
+    agent, port, said = node.agents[base(B) + 2], node.ports[0], list[tuple[int, str]]()
+    assert agent.state_of(X) == "M"
+    if last is CtlOp.DISABLE:
+        node.stop(now)
+    elif last is CtlOp.ERR_FATAL:
+        port.fatal(ErrorCode.MALFORMED, now)
+    else:
+        port.down(now)
+    assert list(port.transmit(now, lambda link: True)) == [], "the port waits for its owner"
+    for index, _, flit in node.transmit(now, lambda port, link: True):
+        if index == 0 and flit[0] & 7 == FlitType.CTL:
+            said.append((flit[4], agent.state_of(X)))
+    assert (last, "I") in said
+    assert {state for _, state in said} == {"I"}
+
+
+def test_a_home_that_is_lost_by_t_req_comes_back() -> None:
+    """The port of the home goes down, and the bring-up admits both sides again [HSL-RAS-017]."""
+    wire = Wire(left := node(0), right := node(16))
+    wire.connect()
+    wire.finish(right.store(18, WIRE_HOST, NEW, wire.now))
+    home, agent = left.homes[0], right.agents[18]
+    serve, home.receive = home.receive, lambda *rest: None  # type: ignore[method-assign]
+    agent._outstanding.t_req = 1 << 16
+    ticket = right.load(18, WIRE_HOST + 64, 8, wire.now)
+    wire.run(lambda: bool(agent.lost))
+    home.receive = serve  # type: ignore[method-assign]
+    assert ticket.err == Err.UNREACH
+    assert not right.ports[0].up
+    wire.run(wire.connected)
+    for line, poison in ((64, False), (0, True)):  # what it had modified is lost
+        again = right.load(18, WIRE_HOST + line, 8, wire.now)
+        wire.finish(again)
+        assert (again.err, again.poison) == (Err.OK, poison)
+
+
+def test_a_home_of_the_node_that_is_lost_by_t_req_is_admitted_at_once() -> None:
+    """There is no port between them [HSL-RAS-017]."""
+    one = node(0)
+    home, agent = one.homes[0], one.agents[2]
+    serve, home.receive = home.receive, lambda *rest: None  # type: ignore[method-assign]
+    ticket = one.load(2, WIRE_HOST, 8, 0)
+    one.advance(0)
+    home.receive = serve  # type: ignore[method-assign]
+    for expiry in (1, 2):
+        one.tick(expiry * agent._outstanding.t_req)
+        one.advance(expiry * agent._outstanding.t_req)
+    assert ticket.err == Err.UNREACH
+    again = one.load(2, WIRE_HOST, 8, one.agents[2]._now)
+    one.advance(agent._now)
+    assert again.result() == OLD

@@ -17,7 +17,7 @@ from hsl.agents.request_config import RequestConfig
 from hsl.engine.node import EVENT_LIMIT, Node, NodeConfig
 from hsl.errors import ConfigError
 from hsl.link.events import LinkDown, LinkUp
-from tests.engine.wires import DEVICE, HOST, MAP, MMIO, PAGE, SIZE, Wire, node, port
+from tests.engine.wires import DEVICE, HOST, MAP, MMIO, PAGE, SIZE, Peer, Wire, node, port
 
 ONE = (1).to_bytes(8, "little")
 
@@ -101,12 +101,12 @@ def test_mmio_and_interrupts_both_ways(wire: Wire) -> None:
 
 
 def test_doorbells_that_nobody_takes_stop_no_interrupt() -> None:
-    """With all that ordinary NCR may use of the credits, and no room at the I/O agent, an Intr is completed.
+    """With all that ordinary NCR may use of the credits, and doorbells that wait, an Intr is completed.
 
     HSL 3.5 F2, 5.10 [HSL-NCR-005, HSL-NCR-007].
     """
     config = node(0, credits={Vc.NCR: 4}).config
-    full = Node(replace(config, io=IoConfig(nid=1, address_map=MAP, doorbells=1, waiting=1)))
+    full = Node(replace(config, io=IoConfig(nid=1, address_map=MAP, doorbells=1)))
     wire = Wire(full, node(16))
     wire.connect()
     _, right = ends(wire)
@@ -115,11 +115,29 @@ def test_doorbells_that_nobody_takes_stop_no_interrupt() -> None:
         right.submit(18, access, wire.now)
     wire.run(lambda: right.ports[0].backlog(Vc.NCR) == 4)
     assert full.io is not None
-    assert not full.io.room
+    assert not full.io.idle
     for vector in range(8):
         done(wire, right.intr(19, 1, vector, 0, wire.now))
     assert right.ports[0].backlog(Vc.NCR) == 4
     assert len(full.io.interrupts()) == 8
+
+
+def test_who_fills_its_credits_stops_nobody_else() -> None:
+    """What waits at an agent is in the buffer of its credit, however many a port gives [HSL-LNK-032]."""
+    most, given = 4096, {Vc.REQ: 4200, Vc.NCR: 1300}
+    one, peer = node(0, credits=given, max_txn=most), Peer(max_txn=most, queue_cap=2 * most)
+    wire = Wire(one, peer)
+    wire.connect()
+    peer.send(Op.ReadUnique, len=3, addr=HOST)  # and no CmpAck: the line stays busy
+    for number in range(4100):
+        peer.send(Op.ReadOnce, 19 + number // most, txn=number % most, len=3, addr=HOST)
+    for number in range(1290):
+        peer.send(Op.NcWrite, 21, dst=1, txn=number, addr=MMIO, data=bytes(8))
+    wire.run(lambda: bool(peer.messages) and not peer.port.backlog(Vc.REQ) + peer.port.backlog(Vc.NCR))
+    peer.messages.clear()
+    peer.send(Op.ReadOnce, 22, txn=1, len=3, addr=HOST + LINE_BYTES)
+    peer.send(Op.CfgRead, 22, dst=1, txn=2, addr=Register.ID)
+    wire.run(lambda: {(message.dst, message.txn) for message in peer.messages} == {(22, 1), (22, 2)}, 1000)
 
 
 @pytest.mark.parametrize("seed", [1, 2, 3])

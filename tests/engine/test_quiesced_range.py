@@ -2,10 +2,15 @@
 
 from __future__ import annotations
 
-from hsl._generated.constants import Err, Register, Right
-from hsl._generated.layouts import ACL_BASE
+import pytest
+
+from hsl._generated.constants import Err, Op, Register, Right, St
+from hsl._generated.layouts import ACL_BASE, SAM_BASE
+from hsl.agents.access import Access, Ticket
 from hsl.agents.access_list import AclEntry, encode_acl
+from hsl.agents.address_map import SamEntry, encode_entry
 from tests.engine.star import GPUS, Star, configure, configured, quiesce, word
+from tests.engine.wires import HOST, MAP, Peer, Wire, node
 
 A, B = GPUS["a"], GPUS["b"]
 LINE = 64
@@ -55,3 +60,39 @@ def test_an_access_to_a_quiesced_range_waits_and_is_done_afterwards() -> None:
     star.run(lambda: ticket.done)
     assert ticket.err == Err.OK
     assert star.load(B, 0).result() == word(7)
+
+
+@pytest.mark.parametrize("late", [False, True], ids=["held", "granted afterwards"])
+def test_a_range_does_not_leave_a_home_that_granted_a_copy(late: bool) -> None:
+    """The old home says that it has recalled the range, but an agent of this node has a line of it.
+
+    The CfgWrite ends PROTO; one that came before the grant is completed only when the copy is gone.
+    [HSL-COH-059, HSL-COH-061].
+    """
+    wire = Wire(one := node(16), peer := Peer(0))
+    wire.connect()
+    quiet = MAP.entries[0]._replace(quiesced=True)  # type: ignore[union-attr]
+
+    def write(entry: SamEntry) -> Ticket:
+        return one.submit(19, Access("cfg_write", SAM_BASE, 32, encode_entry(entry), dst=17), wire.now)
+
+    loaded = one.load(18, HOST, 8, wire.now)
+    wire.run(lambda: bool(peer.messages))
+    (request,) = peer.took(Op.ReadShared)
+    written = [write(quiet)] + ([write(quiet._replace(home=32))] if late else [])
+    wire.step()
+    peer.send(Op.CmpData, src=0, dst=18, txn=request.txn, st=St.E, htxn=1, len=3, data=bytes(64))
+    wire.finish(loaded)
+    if late:
+        wire.run(lambda: any(message.op == Op.CmpAck for message in peer.messages))
+        assert [ticket.done for ticket in written] == [True, False]
+    else:
+        wire.finish(refused := write(quiet._replace(home=32)))
+        assert refused.err == Err.PROTO
+    one.submit(18, Access("evict", HOST), wire.now)
+    wire.run(lambda: any(message.op == Op.Evict for message in peer.messages))
+    peer.send(Op.Cmp, src=0, dst=18, txn=peer.took(Op.Evict)[0].txn)
+    wire.quiesce()
+    moved = written[1] if late else write(quiet._replace(home=32))
+    wire.finish(moved)
+    assert moved.err == Err.OK

@@ -228,10 +228,13 @@ def test_half_the_credits_free_in_l1_wake_at_once() -> None:
 
 
 def test_a_message_without_credit_does_not_wake() -> None:
-    """tx_work needs a message with credit: one without it sleeps on until the peer returns some."""
+    """tx_work needs a message with credit: one without it sleeps on until the peer returns some.
+
+    The last credit of NCR is for those that sink, so with 4 credits the fourth NcWrite has none.
+    """
     pair = awake(credits=CREDIT_MINIMA)
     pair.b.releasing = False
-    burst(pair, 4)
+    burst(pair, 3)
     settle_but_credits(pair)
     ask(pair)
     pair.run(10 * TU)
@@ -239,7 +242,7 @@ def test_a_message_without_credit_does_not_wake() -> None:
     pair.a.waiting.append(message(Op.NcWrite, 99))
     pair.run(1000 * TU)
     assert states(pair) == (L1, L1)
-    pair.b.port.release(7, 4)
+    pair.b.port.release(7, 3)
     pair.b.releasing = True
     pair.settle()
     assert pair.b.got[-1].txn == 99
