@@ -14,7 +14,7 @@ __all__ = ["NodeServices"]
 
 
 class NodeServices(Alone):
-    """Answers to what registers ask of the `homes` and `agents` of a node, about the address map and recalls."""
+    """Answers of the `homes` and `agents` of a node to registers, about the address map and recalls."""
 
     def __init__(self, homes: Sequence[HomeAgent], agents: Sequence[RequestAgent]) -> None:
         self.has_home = bool(homes)

@@ -4,12 +4,13 @@ from __future__ import annotations
 
 from hsl._generated.constants import Op
 from hsl.agents.entries import Entries
+from hsl.agents.peers import Peers
 from tests.agents.home_rig import LINE, A, B, Rig
 
 
 def test_an_entry_that_is_owed_goes_to_nobody_else() -> None:
     """The victim is free and line 2 has its entry; a transaction of line 2 that lists nobody ends. D10."""
-    entries = Entries(1)
+    entries = Entries(1, Peers())
     assert entries.ask(1, A)
     assert not entries.ask(2, B)
     assert not entries.ask(3, B)

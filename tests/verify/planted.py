@@ -169,10 +169,11 @@ RIGHT_REFUSAL = arrival.refusal
 
 
 def no_busy_victim(
-    entries: Entries, still: Callable[[int], bool], isolates: Callable[[int], bool]
+    entries: Entries, group: int, still: Callable[[int], bool], isolates: Callable[[int], bool]
 ) -> int | None:
     """A home recalls only idle lines to make room in its directory."""
-    return next((line for line in entries._order if still(line) and not isolates(line)), None)
+    order = entries._order[group]
+    return next((line for line in order if still(line) and not isolates(line)), None)
 
 
 @contextmanager
@@ -185,7 +186,7 @@ def entry_free_too_soon() -> Iterator[None]:
     ) -> tuple[int, int] | None:
         chosen = right(entries, still, isolates)
         if chosen is not None:
-            entries._lines.discard(chosen[0])
+            entries._held[entries._lines.pop(chosen[0])] -= 1
         return chosen
 
     with mock.patch.object(Entries, "choose", bug):
