@@ -168,9 +168,15 @@ def decode_first(message: Message, home: int, address_map: AddressMap, *more: An
 RIGHT_REFUSAL = arrival.refusal
 
 
-def no_busy_victim(entries: Entries, still: Callable[[int], bool]) -> int | None:
+def no_busy_victim(
+    entries: Entries, group: int, still: Callable[[int], bool], isolates: Callable[[int], bool]
+) -> int | None:
     """A home recalls only idle lines to make room in its directory."""
-    return next((line for line in entries._lines if line not in entries._heirs and still(line)), None)
+    victim = RIGHT_VICTIM(entries, group, still, isolates)
+    return victim if victim is not None and still(victim) else None
+
+
+RIGHT_VICTIM = Entries._unclaimed
 
 
 @contextmanager
@@ -178,11 +184,13 @@ def entry_free_too_soon() -> Iterator[None]:
     """The entry of a victim is free as soon as its Recall is queued."""
     right = Entries.choose
 
-    def bug(entries: Entries, still: Callable[[int], bool]) -> int | None:
-        victim = right(entries, still)
-        if victim is not None:
-            entries._lines.pop(victim)
-        return victim
+    def bug(
+        entries: Entries, still: Callable[[int], bool], isolates: Callable[[int], bool]
+    ) -> tuple[int, int] | None:
+        chosen = right(entries, still, isolates)
+        if chosen is not None:
+            entries._held[entries._lines.pop(chosen[0])] -= 1
+        return chosen
 
     with mock.patch.object(Entries, "choose", bug):
         yield
