@@ -12,13 +12,13 @@ def test_an_entry_that_is_owed_goes_to_nobody_else() -> None:
     """The victim is free and line 2 has its entry; a transaction of line 2 that lists nobody ends. D10."""
     entries = Entries(1, Peers())
     assert entries.ask(1, A)
-    assert not entries.ask(2, B)
-    assert not entries.ask(3, B)
-    assert entries.choose(lambda line: True, lambda line: False) == (1, B)
+    assert not entries.ask(2, A)
+    assert not entries.ask(3, A)
+    assert entries.choose(lambda line: True, lambda line: False) == (1, A)
     assert entries.free(1) == 2
     assert entries.free(2) is None, "the request of line 2 has not begun"
-    assert entries.ask(2, B)
-    assert not entries.ask(3, B)
+    assert entries.ask(2, A)
+    assert not entries.ask(3, A)
 
 
 def test_the_entry_is_there_when_a_write_came_between() -> None:

@@ -172,8 +172,11 @@ def no_busy_victim(
     entries: Entries, group: int, still: Callable[[int], bool], isolates: Callable[[int], bool]
 ) -> int | None:
     """A home recalls only idle lines to make room in its directory."""
-    order = entries._order[group]
-    return next((line for line in order if still(line) and not isolates(line)), None)
+    victim = RIGHT_VICTIM(entries, group, still, isolates)
+    return victim if victim is not None and still(victim) else None
+
+
+RIGHT_VICTIM = Entries._unclaimed
 
 
 @contextmanager
