@@ -168,17 +168,6 @@ def decode_first(message: Message, home: int, address_map: AddressMap, *more: An
 RIGHT_REFUSAL = arrival.refusal
 
 
-def no_busy_victim(
-    entries: Entries, group: int, still: Callable[[int], bool], isolates: Callable[[int], bool]
-) -> int | None:
-    """A home recalls only idle lines to make room in its directory."""
-    victim = RIGHT_VICTIM(entries, group, still, isolates)
-    return victim if victim is not None and still(victim) else None
-
-
-RIGHT_VICTIM = Entries._unclaimed
-
-
 @contextmanager
 def entry_free_too_soon() -> Iterator[None]:
     """The entry of a victim is free as soon as its Recall is queued."""
@@ -224,7 +213,6 @@ PLANTED: dict[str, Plant] = {
         arrival, "KEPT", frozenset({Op.Evict})
     ),
     "DECODE while a range moves": lambda: mock.patch.object(home_module, "refusal", decode_first),
-    "a busy line is no victim": lambda: mock.patch.object(Entries, "_unclaimed", no_busy_victim),
     "an entry is free too soon": entry_free_too_soon,
     "a fence does not wait": lambda: mock.patch.object(RequestAgent, "_pass_fence", fence_does_not_wait),
 }  # fmt: skip
@@ -232,7 +220,6 @@ PLANTED: dict[str, Plant] = {
 
 # Bugs that only a small directory, or mostly moves, show in so few operations.
 SETTINGS: dict[str, dict[str, Any]] = {
-    "a busy line is no victim": {"directory_lines": 1},
     "an entry is free too soon": {"directory_lines": 2},
 }
 
