@@ -130,7 +130,7 @@ command = Branch(
     text="""
     The nodes run on one host or on several. A listening node serves the peer that connected last: a
     second peer takes the place of the first. A peer that starts a new session in mid-run ends the run
-    with exit code 7, as HSL 3.2 and 3.9 require.
+    with exit code 7.
     """,
     commands=[CPU, GPU, MEMORY],
 )
