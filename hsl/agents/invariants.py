@@ -26,7 +26,11 @@ FAR = (Op.ReadOnce, Op.WriteFull, Op.WritePtl, Op.AtomicLoad, Op.AtomicStore)  #
 
 
 class InvariantError(HslError):
-    """A state that the protocol forbids; the text says where and what."""
+    """A state that the protocol forbids; the text says where and what, `line` of which line, if any."""
+
+    def __init__(self, text: str, line: int | None = None) -> None:
+        super().__init__(text)
+        self.line = line
 
 
 class Holder(Protocol):

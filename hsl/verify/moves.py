@@ -268,12 +268,12 @@ class Mover:
         for line in lines:
             for agent in self._agents.values():
                 if (state := agent.state_of(line)) in HELD:
-                    raise InvariantError(
-                        f"{when}, but node {agent.nid} has line {line:#x} in {state} (5.1.4)"
-                    )
+                    text = f"{when}, but node {agent.nid} has line {line:#x} in {state} (5.1.4)"
+                    raise InvariantError(text, line)
             listed = self._homes[self._parties.home_of(line)].directory_of(line).nids
             if listed:
-                raise InvariantError(f"{when}, but the home of line {line:#x} lists {sorted(listed)} (5.1.4)")
+                text = f"{when}, but the home of line {line:#x} lists {sorted(listed)} (5.1.4)"
+                raise InvariantError(text, line)
 
     def judge(self, line: int) -> None:
         """Nobody may write a line of a read-only range."""

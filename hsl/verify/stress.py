@@ -82,11 +82,11 @@ def _via_links(
 
 def judged(system: Network | Stack, issuer: Issuer) -> Verdict:
     """Run it to its verdict. An agent that raises has violated something too: it must not."""
-    violation = ""
+    violation, line = "", None
     try:
         system.run(issuer)
     except InvariantError as error:
-        violation = str(error)
+        violation, line = str(error), error.line
     except (Stopped, LinkLost):
         raise
     except Exception as error:
@@ -103,7 +103,7 @@ def judged(system: Network | Stack, issuer: Issuer) -> Verdict:
     details |= {kind: system.judges.counts[kind] for kind in system.parties.config.having}
     return Verdict(
         violation=violation,
-        line=system.failed_line if violation else None,
+        line=system.failed_line if violation and line is None else line,
         begun=issuer.begun,
         ended=issuer.finished,
         messages=system.messages,
