@@ -140,7 +140,7 @@ def unknown(name: str, tests: Sequence[str]) -> str:
     if exists(name):
         kind = "directory" if Path(name).is_dir() else "file"
         return f"{name}: no test has this name, and a {kind} is read only if its name ends in {SUFFIX}"
-    near = nearest(name.strip("*?"), tests)
+    near = f"{name}*" if any(test.startswith(name) for test in tests) else nearest(name.strip("*?"), tests)
     return f"{name}: no test has this name; " + (f"did you mean {near}?" if near else "see hsl litmus list")
 
 

@@ -113,6 +113,8 @@ class StressConfig:
         if type(self.kinds) is not str:
             raise ConfigError(f"stress: kinds = {shown(self.kinds)} must be text")
         for name in self.kinds.split(","):
+            if name in (ALL, NONE):
+                raise ConfigError(f"stress: kinds = {shown(self.kinds)}; {name} stands alone")
             if name not in KINDS:
                 raise ConfigError(f"stress: unknown kind {name!r}; {expected([*KINDS, ALL, NONE], name)}")
             if need := self._needs(name):

@@ -67,6 +67,8 @@ CASES = {
     "broker's port": Case("telemetry watch mqtt://a:-1", "", "mqtt://a:-1: the port must be a number from 1 to 65535; a broker is mqtt://host:port, mqtt://host, or mqtt: for one of our own"),
     "no broker": Case("telemetry watch mqtt://127.0.0.1:1", "", "mqtt://127.0.0.1:1: Connection refused; 'hsl telemetry broker' starts a broker", ExitCode.PEER_LOST),
     "no test": Case("litmus run SB@cpu-gpx", "", "SB@cpu-gpx: no test has this name; did you mean SB@cpu-gpu?", ExitCode.NOTHING),
+    "no whole name": Case("litmus run MP", "", "MP: no test has this name; did you mean MP*?", ExitCode.NOTHING),
+    "none and a kind": Case("stress --with moves,none", "", "stress: kinds = 'moves,none'; none stands alone"),
     "no test of two": Case("litmus run SB@cpu-gpu qqq*", "", "qqq*: no test has this name; see hsl litmus list", ExitCode.NOTHING),
     "no test to list": Case("litmus list SB@cpu-gpx", "", "SB@cpu-gpx: no test has this name; did you mean SB@cpu-gpu?", ExitCode.NOTHING),
     "a file as test": Case("litmus run file", "x", "file: no test has this name, and a file is read only if its name ends in .litmus", ExitCode.NOTHING),
