@@ -76,7 +76,7 @@ class Ticket:
     `agent`: its NID; `issued`, `finished` in ns; `missed`: it had to wait for a message; `presented`: when it
     was first sent, in ns; `refusals`: times that its home was BUSY; `err`: the Err of its end; `collected`:
     `completions` gives it out; `performed`: it will have no more effect, which a report of T_REQ does not
-    say (5.9).
+    say; `fenced`: a fence waits for it (5.9 F1).
     """
 
     __slots__ = (
@@ -85,6 +85,7 @@ class Ticket:
         "collected",
         "data",
         "err",
+        "fenced",
         "finished",
         "issued",
         "missed",
@@ -104,7 +105,7 @@ class Ticket:
         self.data = b""
         self.missed = False
         self.collected = collected
-        self.performed = False
+        self.performed = self.fenced = False
         self.presented: int | None = None
         self.refusals = 0
 

@@ -351,9 +351,15 @@ class Atc:
             walk.stale |= hit(None, page)  # of any PASID: the answer under way may be a shared one
         # Each access that was translated, sent or not, in whatever page of the entry. [HSL-ATS-005]
         users = [user for owner, each, user in self._users if hit(owner, each.page, each.size)]
-        waiting = self._withdraw(users)
-        users = [user for user in users if user not in waiting]
-        return lambda: all(self._over(user) for user in users)
+
+        def ended() -> bool:
+            # Also of those whose request ends BUSY after the TransInv came. [HSL-COH-062]
+            waiting = self._withdraw(users)
+            users[:] = [user for user in users if not (user in waiting or self._over(user))]
+            return not users
+
+        ended()
+        return ended
 
     def _withdraw(self, users: Sequence[Translated]) -> list[Translated]:
         """Translate again those accesses that are in back-off; return them. HSL 5.4 T4 [HSL-COH-062]."""

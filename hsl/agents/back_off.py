@@ -44,6 +44,10 @@ class BackOff:
                     cache.forget(line)
         return taken
 
+    def drop(self, addr: int) -> None:
+        """End the pause of a line, if it has one: its home is lost. HSL 6.2 F6."""
+        self._ends.pop(addr, None)
+
     def due(self, now: int) -> list[int]:
         """Take out the lines whose pause is over, first those that ended first."""
         ended = sorted((end, addr) for addr, end in self._ends.items() if end <= now)

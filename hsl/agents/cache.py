@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections import OrderedDict, deque
-from collections.abc import Container
+from collections.abc import Callable, Container
 from typing import TYPE_CHECKING
 
 from hsl._generated.constants import LINE_BYTES
@@ -92,14 +92,16 @@ class Cache:
         del self._set(line.addr)[line.addr]
         line.way = False
 
-    def victim(self, addr: int, paused: Container[int] = ()) -> Line | None:
-        """Return the least recently used line of the set of `addr` that is stable and not in use.
+    def victim(
+        self, addr: int, paused: Container[int] = (), able: Callable[[Line], bool] = lambda line: True
+    ) -> Line | None:
+        """Return the least recently used line of the set of `addr` that is stable, not in use and `able`.
 
         The accesses of a `paused` line wait for a pause to end, and hold no way meanwhile. HSL 5.4 T4.
         """
         for line in self._set(addr).values():
             used = line.request is not None or (line.waiting and line.addr not in paused)
-            if line.state in EVICTABLE and not used:
+            if line.state in EVICTABLE and not used and able(line):
                 return line
         return None
 

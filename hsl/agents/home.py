@@ -7,7 +7,7 @@ is done by the rows of the table. Losing a node is one operation, `fence` (6.2 F
 from __future__ import annotations
 
 from bisect import insort
-from collections import Counter, deque
+from collections import deque
 from collections.abc import Iterable
 from typing import Final
 
@@ -19,13 +19,13 @@ from hsl.agents.directory import Holders
 from hsl.agents.entries import Entries
 from hsl.agents.home_actions import ErrorEntry, HomeActions
 from hsl.agents.home_config import HomeConfig
-from hsl.agents.interpreter import Interpreter
+from hsl.agents.interpreter import Coverage, Interpreter
 from hsl.agents.memory import Memory
 from hsl.agents.memory_leg import GONE
 from hsl.agents.peers import Peers
 from hsl.agents.shares import Place, Shares
 from hsl.agents.transaction import GUARDS, NO_NODE, Transaction
-from hsl.agents.waiting import LISTING, LOST, RECALL, RECALL_LIMIT, RECALL_SRC, Recall, Waiting
+from hsl.agents.waiting import LISTING, LOST, RECALL, RECALL_LIMIT, RECALL_SRC, Recall, Waiting, asked_for
 from hsl.codec.checks import Negotiated
 from hsl.codec.message import Message
 from hsl.errors import ConfigError
@@ -48,12 +48,12 @@ class HomeAgent:
     """
 
     def __init__(
-        self, config: HomeConfig, memory: Memory | None, coverage: Counter[tuple[str, str]] | None = None
+        self, config: HomeConfig, memory: Memory | None, ports: int = 0, coverage: Coverage | None = None
     ) -> None:
         config.check()
         self.config = config
         self.nid = config.nid
-        self._peers = Peers(config.negotiated)
+        self._peers = Peers(config.negotiated, ports)
         self._do = HomeActions(config.nid, config.address_map, self._peers, memory, config.lost_lines)
         self._leg = self._do.leg
         self._table = Interpreter(
@@ -319,7 +319,9 @@ class HomeAgent:
         return bool(self._used(first, last))
 
     def _used(self, first: int, last: int) -> list[int]:
-        running = [line for line in (*self._busy, *self._waiting) if first <= line <= last]
+        first -= first % LINE_BYTES
+        asked = (*self._busy, *asked_for(self._waiting, self._do.directory))
+        running = [line for line in asked if first <= line <= last]
         return sorted({*self._do.directory.held_in(first, last), *running})
 
     def recall(self, first: int, last: int, now: int) -> Recall:

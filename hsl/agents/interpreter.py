@@ -21,6 +21,7 @@ Table = Mapping[tuple[str, str], tuple[CoherenceRow, ...]]
 Action = Callable[..., str | None]
 Value = Callable[[Any], str]  # of a guard variable, from the machine
 Call = tuple[Action, tuple[str, ...]]
+Coverage = Counter[tuple[str, str]]  # steps taken in a state, by an event
 Outcome = tuple[tuple[Call, ...], str]  # what to do, next state
 
 SAME = "="  # the next state is the present one
@@ -42,7 +43,7 @@ class Interpreter:
         self,
         table: Table,
         actions: Mapping[str, Action],
-        coverage: Counter[tuple[str, str]] | None = None,
+        coverage: Coverage | None = None,
         *,
         states: Sequence[str],
         events: Sequence[str],
@@ -51,7 +52,7 @@ class Interpreter:
     ) -> None:
         self._plain: dict[tuple[str, str], Outcome] = {}
         self._guarded: dict[tuple[str, str], tuple[list[Value], dict[tuple[str, ...], Outcome]]] = {}
-        self.coverage: Counter[tuple[str, str]] = Counter() if coverage is None else coverage
+        self.coverage: Coverage = Counter() if coverage is None else coverage
         if extra := table.keys() - set(product(states, events)):
             raise ConfigError(f"coherence table: unknown state or event in {min(extra)}")
         for cell in product(states, events):

@@ -6,7 +6,7 @@ later; then the line stays in WB, RD or WR until its completion comes, T_MEM exp
 
 from __future__ import annotations
 
-from collections import deque
+from collections import Counter, deque
 from collections.abc import Iterator
 from typing import Final
 
@@ -165,7 +165,8 @@ class MemoryLeg:
     def lose(self, line: int) -> str | None:
         """The current data of `line` are gone: mark it. The fault, if it cannot be marked. HSL 5.6 M3.
 
-        When the lost list is full, the target of the line is as one that has lost its content (M5).
+        When the lost list is full, the target with most lines on it is as one that has lost its content (M5):
+        its lines leave the list, so that one target cannot take the room of the others.
         """
         if (target := self._target(line)) is None:
             try:
@@ -175,8 +176,13 @@ class MemoryLeg:
         elif len(self.lost) < self._lost_limit or line in self.lost:
             self.lost.add(line)
         else:
-            target.blank, target.unmarked = ALL_LINES, True
-            return f"line {line:#x} is lost and the lost list is full: target {target.nid} is out of reach"
+            listed = Counter(each.nid for one in self.lost if (each := self._target(one)) is not None)
+            worst = max(self._targets.values(), key=lambda each: (listed[each.nid], each is target))
+            worst.blank, worst.unmarked = ALL_LINES, True
+            self.lost = {one for one in self.lost if self._target(one) is not worst}
+            if worst is not target:
+                self.lost.add(line)
+            return f"line {line:#x} is lost and the lost list is full: target {worst.nid} is out of reach"
         return None
 
     def at_once(self, line: int) -> bool:

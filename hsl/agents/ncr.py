@@ -2,13 +2,13 @@
 
 from __future__ import annotations
 
-from bisect import insort
+from bisect import bisect_left, insort
 from collections import Counter, deque
 from collections.abc import Callable
 from dataclasses import dataclass, field
 from typing import Final
 
-from hsl._generated.constants import N_BUSY, TIMERS, Err, Op
+from hsl._generated.constants import MAX_TXN, N_BUSY, TIMERS, Err, Op
 from hsl._generated.tables import OPCODES
 from hsl.agents import wire
 from hsl.agents.access import Ticket, span
@@ -42,9 +42,10 @@ class NcrRequests:
     Intr is: it may pass others on the way. What is held bars no other request. [HSL-NCR-006]
 
     Of each kind, those that sink and the others, at most `most` are outstanding at one target. Ordinary ones
-    leave two TXNs, for a coherent request and for an NCR that sinks: an NCR that is never answered keeps its
-    TXN until the port goes down (5.11), and other requests must go on. A target where as many as it may hold
-    are beyond T_REQ is silent: what is meant for it ends with UNREACH, until it answers.
+    leave two TXNs that every node takes, for a coherent request and for an NCR that sinks: an NCR that is
+    never answered keeps its TXN until the port goes down (5.11), and other requests must go on. A target
+    where as many as it may hold are beyond T_REQ is silent: what is meant for it ends with UNREACH, until it
+    answers.
 
     The pending accesses of the agent bound all containers.
     """
@@ -69,6 +70,7 @@ class NcrRequests:
         self._t_busy = 0  # ns
         self._waiting: dict[Way, deque[Ticket]] = {}  # for a TXN
         self._open: Counter[Way] = Counter()  # outstanding
+        self._txns: list[int] = []  # of those, ascending
         self._late: Counter[Way] = Counter()  # of them beyond T_REQ
         self._streams: dict[Key, _Stream] = {}
         self._paused: list[tuple[int, Ticket]] = []  # the instant at which each is presented again
@@ -94,15 +96,18 @@ class NcrRequests:
     def _silent(self, way: Way) -> bool:
         return self._late[way] >= self._share(way[0])
 
+    def _least(self, sinks: bool) -> int:
+        """Return the least TXN that a request may have: those below are kept for others. HSL 5.10."""
+        kept = 1 if sinks else 2
+        limits = (min(self._outstanding.limit, most) for most in (*self._peers.max_txns, MAX_TXN))
+        used = ((limit, bisect_left(self._txns, limit)) for limit in limits)
+        return max((limit for limit, count in used if count >= max(1, limit - kept)), default=0)
+
     def _may_send(self, way: Way) -> bool:
         """True if there is a TXN for a request of a way. HSL 5.11."""
         dst, sinks = way
-        kept = 1 if sinks else 2
-        return (
-            self._open[way] < self._share(dst)
-            and self._open.total() < max(1, self._outstanding.limit - kept)
-            and self._outstanding.opens(self._peers.of(dst).max_txn)
-        )
+        free = self._open[way] < self._share(dst)
+        return free and self._outstanding.opens(self._peers.of(dst).max_txn, self._least(sinks))
 
     # ---- streams
 
@@ -119,12 +124,12 @@ class NcrRequests:
     def _advance(self, key: Key, now: int) -> None:
         """Let go what a stream need not hold any more, in order. HSL 5.10 [HSL-NCR-006]."""
         stream = self._streams[key]
-        while stream.held and not stream.intr:
+        while stream.held:
             intr = self._op(stream.held[0]) == Op.Intr
-            if intr and stream.late:  # what it announces may never be done
+            if stream.late and (intr or stream.intr):  # what one of them waits for may never be done
                 self._finish(stream.held.popleft(), now, Err.UNREACH, b"", False)
                 continue
-            if intr and stream.begun:
+            if stream.intr or (intr and stream.begun):
                 return
             ticket = stream.held.popleft()
             if self._queue(ticket, now):
@@ -169,8 +174,10 @@ class NcrRequests:
     def _send(self, ticket: Ticket, way: Way, now: int) -> None:
         access = ticket.access
         op = wire.NCR_OPS[access.kind]
-        request = self._outstanding.open(op, access.dst, wire.ncr_len(access), ticket, None, now)
+        least = self._least(way[1])
+        request = self._outstanding.open(op, access.dst, wire.ncr_len(access), ticket, None, now, least)
         self._open[way] += 1
+        insort(self._txns, request.txn)
         self._outbox.append(wire.non_coherent(access, self._nid, request.txn))
 
     def next_deadline(self) -> int | None:
@@ -246,6 +253,7 @@ class NcrRequests:
             counter[way] -= less
             if not counter[way]:
                 del counter[way]
+        self._txns.remove(request.txn)
         self._outstanding.close(request)
 
     def _end(self, request: Request, err: Err, data: bytes, poison: bool, now: int) -> None:

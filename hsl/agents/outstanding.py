@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from collections import Counter, OrderedDict
 from collections.abc import Callable, Iterable, Sequence
+from operator import itemgetter
 
 from hsl._generated.constants import MAX_TXN, Op
 from hsl.agents.access import Ticket
@@ -40,9 +41,9 @@ class Outstanding:
     def __init__(self, limit: int) -> None:
         self.limit = min(limit, MAX_TXN)
         self.t_req = 0
-        self._tags = Tags()
+        self._tags = Tags(limit)
         self._requests: dict[int, Request] = {}
-        # TXN: deadline, soonest first. All run for the same time, so this is the order of starting.
+        # TXN: deadline, soonest first. A timer keeps its end when the unit changes. HSL 5.11 [HSL-LNK-061]
         self._deadlines: OrderedDict[int, int] = OrderedDict()
 
     def __len__(self) -> int:
@@ -53,19 +54,29 @@ class Outstanding:
         """No further request may be opened."""
         return len(self._requests) >= self.limit
 
-    def opens(self, max_txn: int) -> bool:
-        """True if a request may be opened to a node that takes TXNs below `max_txn`. HSL 2.6."""
-        return not self.full and self._tags.lowest < max_txn
+    def opens(self, max_txn: int, least: int = 0) -> bool:
+        """True if a request may be opened to a node that takes TXNs below `max_txn`. HSL 2.6.
+
+        `least`: the TXNs below are kept for others.
+        """
+        return not self.full and self._tags.lowest(least) < min(max_txn, self.limit)
 
     def open(
-        self, op: int, dst: int, length: int, ticket: Ticket | None, line: Line | None, now: int
+        self,
+        op: int,
+        dst: int,
+        length: int,
+        ticket: Ticket | None,
+        line: Line | None,
+        now: int,
+        least: int = 0,
     ) -> Request:
-        """Start a request with the lowest free TXN: below the limit, since fewer are taken. HSL 2.6."""
-        txn = self._tags.take()
+        """Start a request with the lowest free TXN of `least` and more, as `opens` has found it. HSL 2.6."""
+        txn = self._tags.take(least)
         assert txn is not None
         assert not self.full
         request = self._requests[txn] = Request(txn, op, dst, length, ticket, line)
-        self._deadlines[txn] = now + self.t_req
+        self._run(txn, now)
         if ticket is not None and ticket.presented is None:
             ticket.presented = now
         return request
@@ -100,8 +111,15 @@ class Outstanding:
 
     def rearm(self, request: Request, now: int) -> None:
         """T_REQ starts again."""
-        self._deadlines[request.txn] = now + self.t_req
-        self._deadlines.move_to_end(request.txn)
+        self._run(request.txn, now)
+
+    def _run(self, txn: int, now: int) -> None:
+        end = now + self.t_req
+        last = next(reversed(self._deadlines.values()), end)
+        self._deadlines[txn] = end
+        self._deadlines.move_to_end(txn)
+        if end < last:  # the unit has become smaller
+            self._deadlines = OrderedDict(sorted(self._deadlines.items(), key=itemgetter(1)))
 
     def next_deadline(self) -> int | None:
         """The next instant (ns) at which a T_REQ expires."""

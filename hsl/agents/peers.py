@@ -28,12 +28,13 @@ class Peers:
     """Ranges of NIDs, one per port, each with its configuration; all others are local.
 
     A port has one range, that of its present or last session, and keeps its group whatever the range becomes.
+    `ports`: those that have a group before they first come up.
     """
 
-    def __init__(self, local: Negotiated = LOCAL) -> None:
+    def __init__(self, local: Negotiated = LOCAL, ports: int = 0) -> None:
         self._local = local
         self._ranges: dict[range, tuple[Port, Negotiated]] = {}
-        self._groups: dict[Port, int] = {}  # at most one a port
+        self._groups: dict[Port, int] = {port: 1 + port for port in range(ports)}  # at most one a port
 
     def attach(self, nids: range, negotiated: Negotiated, port: int | None = None) -> None:
         """`nids` are reached by `port`, whose former range goes; None: a port of their own. HSL 6.3."""
@@ -55,6 +56,11 @@ class Peers:
     def group(self, nid: int) -> int:
         """Return the group of `nid`; 0 is local."""
         return next((self._groups[port] for nids, (port, _) in self._ranges.items() if nid in nids), 0)
+
+    @property
+    def max_txns(self) -> list[int]:
+        """The numbers of TXNs that the nodes behind the ports take, each once, ascending."""
+        return sorted({known.max_txn for _, known in self._ranges.values()})
 
     def of(self, nid: int) -> Negotiated:
         """The configuration that holds for requests of `nid`."""

@@ -19,15 +19,15 @@ from hsl.agents import atomics, wire
 from hsl.agents.access import KINDS, Access, Order, Ticket, check_access
 from hsl.agents.back_off import BackOff
 from hsl.agents.cache import OCCUPYING, READABLE, STABLE, Cache, Line
-from hsl.agents.interpreter import Interpreter, Table
+from hsl.agents.interpreter import Coverage, Interpreter, Table
 from hsl.agents.ncr import NcrRequests
 from hsl.agents.outstanding import Outstanding, Request, acked
 from hsl.agents.peers import LOCAL, Peers
-from hsl.agents.request_actions import ACTIONS, Turn
+from hsl.agents.request_actions import ACTIONS, Turn, requests_of
 from hsl.agents.request_config import RequestConfig
 from hsl.agents.request_counters import RequestCounters
 from hsl.agents.request_events import DIAGNOSTIC, HANDED_OVER, SNOOPS, completion
-from hsl.agents.starving import MSHR, Lack, Starving
+from hsl.agents.starving import LEASE, MSHR, Lack, Starving
 from hsl.codec.checks import Negotiated
 from hsl.codec.message import Message
 from hsl.errors import ConfigError
@@ -45,7 +45,7 @@ class RequestAgent:
         self.config = config
         self.nid = config.nid
         self.counters = RequestCounters()
-        self.coverage: Counter[tuple[str, str]] = Counter()
+        self.coverage: Coverage = Counter()
         # At most 2 messages per MSHR, 1 per NCR, and an answer per snoop that the node lets in.
         self.outbox: list[Message] = []
         self.errors: list[tuple[ErrorCode, str, Message | None]] = []  # at most ERROR_LOG_ENTRIES
@@ -55,11 +55,7 @@ class RequestAgent:
         self.fences: list[int] = []  # those that T_REQ declared lost since the node looked
         self.cache = Cache(config.sets, config.ways)
         self._interpreter = Interpreter(table, ACTIONS, self.coverage, states=RA_STATES, events=RA_EVENTS)
-        # What the row of a cell sends, so what it needs.
-        sends = (
-            (cell, action) for cell, (row,) in table.items() for action in row.actions if action[0] == "send"
-        )
-        self._sends = {cell: Op[action[1]] for cell, action in sends}
+        self._sends = requests_of(table)
         self._outstanding = Outstanding(config.max_txn)
         self._back_off = BackOff()
         known = LOCAL._replace(atomics=config.atomics & atomics.PERFORMED, max_txn=config.max_txn)
@@ -185,6 +181,7 @@ class RequestAgent:
             self._leaving.remove(request)
             self.close(request)
         for line in [line for line in self.cache.lines.values() if self._home_of(line) == nid]:
+            self._back_off.drop(line.addr)
             self._run(Turn(self, line, "home_lost", now))
             self._settle(line, now)
         self._ncr.lost(nid, now)
@@ -250,7 +247,12 @@ class RequestAgent:
         """The access is performed, or will never be; a fence waits for it no more."""
         self.report(ticket, now, err, data, poison)
         ticket.performed = True
-        self._unperformed[KINDS[ticket.access.kind].order] -= 1
+        self._unfence(ticket)
+
+    def _unfence(self, ticket: Ticket) -> None:
+        """No fence waits for an access any more. HSL 5.9 F1."""
+        self._unperformed[KINDS[ticket.access.kind].order] -= ticket.fenced
+        ticket.fenced = False
 
     def send(self, line: Line, op: Op, ticket: Ticket | None, now: int) -> None:
         """Send a request for a line; `_reserve` has made sure of the MSHR."""
@@ -276,8 +278,7 @@ class RequestAgent:
         self._mshrs -= 1
         self._outstanding.close(request)
         if request.reported and request.ticket is not None:
-            request.ticket.performed = True
-            self._unperformed[KINDS[request.ticket.access.kind].order] -= 1
+            self.finish(request.ticket, self._now)
 
     def given_up(self, ticket: Ticket, dst: int, now: int) -> bool:
         """True if an access that ended BUSY again has been presented for T_REQ: it is over, and logged."""
@@ -330,7 +331,7 @@ class RequestAgent:
         elif line.way:
             self.cache.touch(line)
             if self.lease is not None and line.home is not None and not self.lease(line.home, now):
-                self._starving.put(line.addr, ("lease", line.home))
+                self._starving.put(line.addr, (LEASE, line.home))
                 return True
         turn = Turn(self, line, kind, now, ticket)
         self._run(turn)
@@ -387,8 +388,9 @@ class RequestAgent:
             self.log(ErrorCode.FENCED, f"home {request.dst} is lost: T_REQ expired twice")
             self.fences.append(request.dst)
             self.home_lost(request.dst, now)
-        else:
+        elif request.ticket is not None:  # HSL 5.9 F1, 5.10 [HSL-NCR-014]
             self._outstanding.stop(request)
+            self._unfence(request.ticket)
 
     # ---- MSHRs and ways
     def _gone(self) -> list[Request]:
@@ -416,8 +418,8 @@ class RequestAgent:
             return lack
         if any(OPCODES[op].grants) and not line.way:
             if not self.cache.has_room(line.addr):
-                victim = self.cache.victim(line.addr, self._back_off)
-                if victim is None or self._no_request(victim):
+                victim = self.cache.victim(line.addr, self._back_off, lambda each: not self._no_request(each))
+                if victim is None:
                     return "way", self.cache.index(line.addr)
                 self.counters.evictions += 1
                 self._run(Turn(self, victim, "evict", now))
@@ -433,12 +435,10 @@ class RequestAgent:
         return None if taken else ("txn", home or 0)
 
     def _serve(self, now: int) -> None:
-        """Try the lines that starve, oldest first, while there are MSHRs.
-
-        What one of them still lacks, others that lack it do not get: nothing becomes free here.
-        """
+        """Try the lines that starve, oldest first. What one still lacks, others that lack it do not get."""
         missing: set[Lack] = set()
-        while not self._no_mshr() and (addr := self._starving.oldest(missing)) is not None:
+        # A hit that waits for the lease needs no MSHR.
+        while (addr := self._starving.oldest(missing, LEASE if self._no_mshr() else "")) is not None:
             line = self.cache.line(addr)
             self._settle(line, now)
             if line.waiting and line.state in STABLE and line.addr not in self._back_off:
@@ -458,6 +458,7 @@ class RequestAgent:
     def _begin(self, ticket: Ticket, now: int) -> None:
         access, kind = ticket.access, KINDS[ticket.access.kind]
         self._unperformed[kind.order] += 1
+        ticket.fenced = True
         if access.kind == "fence":
             self._fence = ticket
         elif kind.ncr:

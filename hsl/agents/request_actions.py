@@ -12,7 +12,7 @@ from hsl._generated.constants import LINE_BYTES, Err, ErrorCode, Op, St
 from hsl.agents import atomics
 from hsl.agents.access import Access, Ticket
 from hsl.agents.cache import Line
-from hsl.agents.interpreter import Action
+from hsl.agents.interpreter import Action, Table
 from hsl.agents.wire import LINE_LEN, snoop_answer
 from hsl.codec.message import Message
 
@@ -239,6 +239,8 @@ def retry(turn: Turn) -> None:
     ticket = None if request.reported else request.ticket
     if ticket is not None and turn.agent.given_up(ticket, request.dst, turn.now):
         _end(turn, Err.UNREACH)
+        for behind in line.waiting:  # it has waited as long as its line
+            behind.presented = ticket.presented
         ticket = None
     turn.agent.close(request)
     if ticket is not None:
@@ -273,6 +275,12 @@ def drop(turn: Turn) -> None:
 def proto(turn: Turn) -> None:
     """Log PROTO, drop the message, count towards 6.3."""
     turn.agent.proto(f"{turn.event} for {turn.line.addr:#x} in {turn.line.state}", turn.cause)
+
+
+def requests_of(table: Table) -> dict[tuple[str, str], Op]:
+    """Return the request that the row of each cell sends, for the cells that send one."""
+    actions = ((cell, action) for cell, (row,) in table.items() for action in row.actions)
+    return {cell: Op[action[1]] for cell, action in actions if action[0] == "send"}
 
 
 ACTIONS: dict[str, Action] = {

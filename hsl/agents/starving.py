@@ -6,11 +6,12 @@ from bisect import bisect_left, insort
 from collections.abc import Container
 from typing import Final
 
-__all__ = ["MSHR", "Lack", "Starving"]
+__all__ = ["LEASE", "MSHR", "Lack", "Starving"]
 
 Lack = tuple[str, int]
-# Others: ("txn", home), ("way", set), ("lease", home), and ("ack", line), its own last request.
+# Others: ("txn", home), ("way", set), (LEASE, home), and ("ack", line), its own last request.
 MSHR: Final[Lack] = ("mshr", 0)
+LEASE: Final = "lease"
 
 
 class Starving:
@@ -52,7 +53,8 @@ class Starving:
         """Return what a starving line lacks."""
         return self._places[addr][1]
 
-    def oldest(self, but: Container[Lack]) -> int | None:
-        """The oldest line that lacks something else than `but`."""
-        heads = [queue[0] for lack, queue in self._queues.items() if lack not in but]
+    def oldest(self, but: Container[Lack], kind: str = "") -> int | None:
+        """The oldest line that lacks something else than `but`; `kind`: the first word of what it lacks."""
+        queues = self._queues.items()
+        heads = [queue[0] for lack, queue in queues if lack not in but and kind in ("", lack[0])]
         return min(heads)[1] if heads else None

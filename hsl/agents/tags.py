@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from heapq import heappop, heappush
+from bisect import bisect_right, insort
 
 from hsl._generated.constants import MAX_TXN
 
@@ -14,23 +14,26 @@ class Tags:
 
     def __init__(self, limit: int = MAX_TXN) -> None:
         self.limit = min(limit, MAX_TXN)
-        self._fresh = 0
-        self._free: list[int] = []  # numbers below _fresh, at most `limit`
+        self._fresh = 0  # the numbers from here up are free
+        self._free: list[int] = []  # those below that are free, negated, so the lowest is the last
 
-    @property
-    def lowest(self) -> int:
-        """The number that `take` gives next, unless it is `limit`."""
-        return self._free[0] if self._free else self._fresh
+    def lowest(self, least: int = 0) -> int:
+        """The number that `take` gives next; `limit` or more if there is none."""
+        place = bisect_right(self._free, -least) - 1
+        return -self._free[place] if place >= 0 else max(least, self._fresh)
 
-    def take(self) -> int | None:
-        """The lowest free number, or None when all are taken. HSL 2.6."""
-        if self._free:
-            return heappop(self._free)
-        if self._fresh == self.limit:
+    def take(self, least: int = 0) -> int | None:
+        """The lowest free number that is `least` or more, or None when all are taken. HSL 2.6."""
+        tag = self.lowest(least)
+        if tag >= self.limit:
             return None
-        self._fresh += 1
-        return self._fresh - 1
+        if tag < self._fresh:
+            del self._free[bisect_right(self._free, -tag) - 1]
+        else:
+            self._free[:0] = range(1 - tag, 1 - self._fresh)
+            self._fresh = tag + 1
+        return tag
 
     def free(self, tag: int) -> None:
         """Give back a number that was taken."""
-        heappush(self._free, tag)
+        insort(self._free, -tag)

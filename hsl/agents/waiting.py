@@ -2,18 +2,21 @@
 
 from __future__ import annotations
 
+from collections.abc import Iterable, Iterator, Mapping
 from typing import Final, NamedTuple
 
 from hsl._generated.constants import MAX_NID
 from hsl._generated.tables import OPCODES
+from hsl.agents.directory import Directory
 from hsl.agents.shares import Key
 from hsl.agents.transaction import NO_NODE
 from hsl.codec.message import Message
 
-__all__ = ["LISTING", "LOST", "RECALL", "RECALL_LIMIT", "RECALL_SRC", "Recall", "Waiting"]
+__all__ = ["LISTING", "LOST", "RECALL", "RECALL_LIMIT", "RECALL_SRC", "Recall", "Waiting", "asked_for"]
 
 RECALL: Final = "Recall"
 LOST: Final = "lost"
+GIVING_BACK: Final = frozenset({"Evict", "WbFull"})
 LISTING: Final = frozenset(info.name for info in OPCODES.values() if any(info.grants))  # they need an entry
 RECALL_SRC: Final = MAX_NID + 1  # a recall stands behind all requests of its instant (5.4 T10)
 # Recalls that may be open at once: they come from management software, one range after the other.
@@ -53,3 +56,13 @@ class Waiting(NamedTuple):
     def request(self) -> bool:
         """True for a request of an agent, which has a credit."""
         return self.op not in (RECALL, LOST)
+
+
+def asked_for(queues: Mapping[int, Iterable[Waiting]], directory: Directory) -> Iterator[int]:
+    """The lines that a request waits for, other than one that gives back what its sender lacks.
+
+    HSL 5.1.4 [HSL-COH-059].
+    """
+    for line, queue in queues.items():
+        if any(each.op not in GIVING_BACK or each.src in directory.of(line).nids for each in queue):
+            yield line

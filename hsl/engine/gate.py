@@ -6,7 +6,7 @@ from collections import deque
 from collections.abc import Sequence
 from typing import Final
 
-from hsl._generated.constants import PROTO_LIMIT, PROTO_WINDOW_TU, ErrorCode, LinkState, Op, Vc
+from hsl._generated.constants import PROTO_LIMIT, PROTO_WINDOW_TU, ErrorCode, Op, Vc
 from hsl.agents.peers import overlap
 from hsl.codec.message import Message
 from hsl.engine.error_log import ErrorLog
@@ -83,7 +83,7 @@ class Gate:
         """
         if not overlap(self.known, nids):
             return range(0)
-        if all(link.state is LinkState.DISABLED for link in self.port.links):
+        if self.port.loss.released and not self.port.hold:  # the walk would lose them again (6.2 F2)
             self.known = range(0)
         return self.known
 

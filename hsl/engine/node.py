@@ -59,7 +59,9 @@ class Node:
         mine = OwnMaps()
         configs = sorted(config.agents, key=lambda agent: agent.nid)
         self.agents = {agent.nid: RequestAgent(mine.of(agent)) for agent in configs}
-        self.homes = {home.nid: HomeAgent(mine.of(home), memory) for home, memory in config.homes}
+        self.homes = {
+            home.nid: HomeAgent(mine.of(home), memory, len(config.ports)) for home, memory in config.homes
+        }
         for agent, nid in product(self.agents.values(), self.homes):
             agent.attach(range(nid, nid + 1), LOCAL)
         self.targets = {
@@ -166,6 +168,10 @@ class Node:
         if nid not in self.agents:
             raise ConfigError(f"node {self.name} has no request agent {nid}; there are {list(self.agents)}")
         agent = self.agents[nid]
+        for gate in self._gates:  # HSL 3.1 [HSL-LNK-058]
+            gate.port.loss.judge_stall(now)
+            if gate.port.unheard:
+                self._session(gate, now)
         if access.kind in ("ncread", "ncwrite", "ncenq"):
             entry = agent.config.address_map.lookup(access.addr)
             if entry is not None and entry.type == SamType.MMIO:

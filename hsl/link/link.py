@@ -229,7 +229,7 @@ class Link:
         self.handle(got, now)
         if self.taken and self.state is LinkState.ACTIVE:
             self.timers.start("T_DEADKA", now)
-        if got.ctl is not None:
+        if got.ctl is not None and got.event != "HELLO_own_or_zero":
             self.port.loss.see(self, got.ctl, now)
 
     def leased(self, now: int) -> bool:

@@ -9,7 +9,7 @@ from __future__ import annotations
 
 from typing import TYPE_CHECKING, Final
 
-from hsl._generated.constants import ROUND_TRIP_TU, TIMERS, CtlOp, Severity
+from hsl._generated.constants import ROUND_TRIP_TU, TIMERS, CtlOp, LinkState, Severity
 from hsl._generated.tables import ERROR_SEVERITY
 from hsl.codec.ctl import Ctl
 from hsl.link.classify import Input
@@ -34,19 +34,22 @@ class Loss:
         self._pairs: dict[int, tuple[int, int]] = {}  # by link: EPOCH of the peer, own EPOCH
         self._peer_port = 0
         self._guid: int | None = None
+        self._width = 1  # configured links of the session (4.1)
         self._ended: set[int] = set()  # links on which the peer has said DISABLE or ERR_FATAL
         self._seen = 0  # when the port ran last, in ns
         self._end = NEVER  # when T_LOSS expires, in ns
         self.proof = ""  # what has shown that the peer is gone
+        self.released = False  # the owner has disabled the port since its last session
         self.open = False  # the session is over, and its owner was not told of a proof
 
     def begin(self) -> None:
         """AM is set: a session begins."""
         links = self._port.members
         self._pairs = {link.index: (link.peer, link.epoch) for link in links}
+        self._width = min(link.bond_width for link in links)
         self._peer_port, self._guid = links[0].peer_port, links[0].peer_guid
         self._ended.clear()
-        self.open = False
+        self.open = self.released = False
         self.proof = ""
 
     def end(self, tu: int, now: int) -> None:
@@ -56,6 +59,10 @@ class Loss:
         for link in self._port.links:
             link.new_since_loss = False
         self._tell(now)
+
+    def release(self) -> None:
+        """Who was behind a port that its owner has disabled may be heard elsewhere. HSL 6.3 [HSL-SEC-015]."""
+        self.released |= all(link.state is LinkState.DISABLED for link in self._port.links)
 
     @property
     def deadline(self) -> int:
@@ -124,6 +131,6 @@ class Loss:
             self._ended.add(link.index)
             code = ctl.body.get("error", 0)
             fatal = ctl.op == CtlOp.ERR_FATAL and ERROR_SEVERITY.get(code) == Severity.port_fatal
-            if fatal or len(self._ended) == len(self._port.links):
+            if fatal or len(self._ended) == self._width:
                 self.proof = CtlOp(ctl.op).name
         self._tell(now)

@@ -74,6 +74,7 @@ class Port:
     def disable(self, now: int) -> None:
         """sw_disable; DISABLE is sent to the peer three times by the next `transmit`."""
         self._all("sw_disable", now)
+        self.loss.release()
 
     def retrain(self, now: int) -> None:
         """sw_retrain."""
@@ -105,6 +106,7 @@ class Port:
     def disable_link(self, link: int, now: int) -> None:
         """sw_disable of one link: a port that has others alive goes on without it. HSL 4.6."""
         self._link(link).handle(Input("sw_disable"), now)
+        self.loss.release()
 
     def _all(self, event: str, now: int, code: ErrorCode | None = None) -> None:
         for link in self.links:

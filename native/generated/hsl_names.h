@@ -433,6 +433,8 @@ enum hsl_requirement {
     HSL_REQ_NCR_011,
     HSL_REQ_NCR_012,
     HSL_REQ_NCR_013,
+    HSL_REQ_NCR_014,
+    HSL_REQ_NCR_015,
     HSL_REQ_ATS_001,
     HSL_REQ_ATS_002,
     HSL_REQ_ATS_003,
@@ -665,6 +667,8 @@ enum hsl_requirement {
     "HSL-NCR-011", \
     "HSL-NCR-012", \
     "HSL-NCR-013", \
+    "HSL-NCR-014", \
+    "HSL-NCR-015", \
     "HSL-ATS-001", \
     "HSL-ATS-002", \
     "HSL-ATS-003", \

@@ -40,11 +40,12 @@ MERGED = NEW[:4] + OLD[4:]
 class Rig:
     """Sends messages to the home and gives what it sends; TXNs count up, so that none is reused."""
 
-    def __init__(self, **config: Any) -> None:
+    def __init__(self, ports: int = 0, **config: Any) -> None:
         self.memory = Memory(0, SIZE)
         self.memory.write_line(LINE, OLD)
         self.coverage: Counter[tuple[str, str]] = Counter()
-        self.home = HomeAgent(HomeConfig(nid=HOME, address_map=MAP, **config), self.memory, self.coverage)
+        known = HomeConfig(nid=HOME, address_map=MAP, **config)
+        self.home = HomeAgent(known, self.memory, ports, self.coverage)
         self.now = 0
         self._txns = count()
 
@@ -107,7 +108,7 @@ class SlowRig(Rig):
     def __init__(self, **config: Any) -> None:
         super().__init__(**config)
         amap = AddressMap([SamEntry(0, SIZE - 1, SamType.HDM_H, home=HOME, mt=MT)])
-        self.home = HomeAgent(HomeConfig(nid=HOME, address_map=amap, **config), None, self.coverage)
+        self.home = HomeAgent(HomeConfig(nid=HOME, address_map=amap, **config), None, coverage=self.coverage)
         self.target = MemoryTarget(TargetConfig(nid=MT, address_map=amap), self.memory)
         self.open: list[Message] = []  # MEM messages not answered yet
 

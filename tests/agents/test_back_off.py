@@ -222,3 +222,33 @@ def test_an_access_that_is_busy_for_t_req_ends() -> None:
     assert (behind.done, behind.err) == (True, Err.OK)
     one.submit(load(A), now)
     assert names(drain(one, now)) == ["ReadShared"]
+
+
+def test_an_access_in_back_off_ends_with_its_home() -> None:
+    """It is not presented to the next incarnation. HSL 6.2 F6 [HSL-RAS-004]."""
+    one = agent()
+    paused = one.submit(load(A), 0)
+    (request,) = drain(one)
+    one.receive(Message(Op.Cmp, HOME, request.src, request.txn, err=Err.BUSY), 1)
+    one.home_lost(HOME, 2)
+    assert (paused.done, paused.err) == (True, Err.UNREACH)
+    one.readmit(HOME)
+    one.tick(1 << 50)
+    assert drain(one) == []
+
+
+def test_what_waits_behind_an_access_that_was_busy_for_t_req_is_asked_once() -> None:
+    """An access has waited as long as its line: a fence waits one T_REQ for all. [HSL-TXN-018]."""
+    t_req = 100 * FIRST_PAUSE
+    one = agent(tu=TU, t_req=t_req)
+    tickets = [one.submit(load(A + 8 * word), 0) for word in range(4)]
+    fence = one.submit(Access("fence"), 0)
+    now = 0
+    while not fence.done and now < 5 * t_req:
+        sent = drain(one, now)
+        while sent:
+            sent = [more for each in sent for more in complete(one, each, St.I, now, err=Err.BUSY)]
+        now = now if fence.done else one.next_deadline() or 5 * t_req
+        one.tick(now)
+    assert [ticket.err for ticket in tickets] == [Err.UNREACH] * 4
+    assert now <= t_req + MOST_TU * TU

@@ -281,3 +281,17 @@ def test_the_oldest_idle_line_is_chosen() -> None:
     lost.clear()
     entries.restore((1, 4))
     assert choose(4) == 4
+
+
+def test_a_port_has_its_part_before_it_first_comes_up() -> None:
+    """A takes what is no part of another, of the port that has never been up either. [HSL-SEC-016]."""
+    rig = Rig(directory_lines=12, ports=2)
+    rig.home.attach(range(A, A + 1), LOCAL, 0)
+    lines = iter(range(OTHER, OTHER + 64 * LINE_BYTES, LINE_BYTES))
+    for _ in range(8):
+        rig.hold(A, addr=next(lines))
+    (snoop,) = rig.send(Op.ReadUnique, A, addr=next(lines))
+    assert (snoop.op, snoop.dst) == (Op.SnpInv, A)
+    rig.home.attach(range(B, B + 1), LOCAL, 1)
+    (grant,) = rig.send(Op.ReadUnique, B, addr=next(lines))
+    assert grant.dst == B

@@ -102,14 +102,15 @@ def test_what_others_hold_of_their_part_is_not_kept_twice() -> None:
     assert shared.answer(held) == [(held + 64 - held - (part - held) - part) * LINE_BYTES], "6.3: one for one"
 
 
-def test_recalls_of_management_count_as_local() -> None:
-    """A recall by register takes from the part of the local agents, not from that of the holder's port."""
+def test_recalls_of_management_leave_each_group_its_part() -> None:
+    """Holders may answer a recall by register late: neither ports nor local agents wait for them. HSL 6.3."""
     shared = Shared(ports=1, tshrs=8)
     src = PORTS[0].start
-    shared.own(src, 6)
-    assert len(shared.ask(src, 20)) == 6
+    shared.own(src, 12)
     shared.home.recall(0, LINES * LINE_BYTES - 1, shared.now)
-    assert [m.op for m in shared.home.outbox] == [Op.SnpInv] * 2, "6.3: two TSHRs are kept for local agents"
+    assert [m.op for m in shared.home.outbox] == [Op.SnpInv] * 4, "6.3: what is no part of anybody"
+    assert len(shared.ask(CORE, 100)) == 2, "6.3: the local agents have their part"
+    assert len(shared.ask(src + 1, 100)) == 2, "6.3: the port has its part"
 
 
 def test_a_recall_for_an_entry_counts_to_who_waits_for_it() -> None:

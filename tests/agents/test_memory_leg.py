@@ -410,3 +410,27 @@ def test_targets_are_fenced_apart() -> None:
     assert read(2, 2 * half) == [("CmpData", A, Err.OK)]
     with pytest.raises(ConfigError, match="its memory is none"):
         HomeAgent(HomeConfig(nid=HOME, address_map=amap), None)
+
+
+def test_a_target_that_fills_the_lost_list_pays_for_it() -> None:
+    """Of two targets the one with most lines on the list is put out of reach. HSL 5.6.3 [HSL-COH-047]."""
+    half = SIZE // 2
+    entries = [
+        SamEntry(0, half - 1, SamType.HDM_H, home=HOME, mt=MT),
+        SamEntry(half, SIZE - 1, SamType.HDM_H, home=HOME, mt=MT + 1),
+    ]
+    rig = SlowRig(lost_lines=LOST_LINES)
+    config = HomeConfig(nid=HOME, address_map=AddressMap(entries), lost_lines=LOST_LINES)
+    rig.home = HomeAgent(config, None)
+    for index in range(LOST_LINES):
+        rig.send(Op.WriteFull, A, addr=index * LINE_BYTES)
+        rig.memory_done(err=Err.DATA)
+    rig.send(Op.WriteFull, A, addr=half)
+    rig.send(Op.Cmp, MT + 1, txn=rig.open.pop().txn, err=Err.DATA)
+    assert (rig.errors(), rig.home.overflow) == ([ErrorCode.DATA_LOST], True)
+    assert shape(rig.send(Op.ReadOnce, A, addr=half - LINE_BYTES)) == [("Cmp", A, "I", "UNREACH")]
+    rig.send(Op.ReadOnce, A, addr=half + LINE_BYTES)
+    assert [asked.dst for asked in rig.open] == [MT + 1], "5.6.3: the other target is asked"
+    assert rig.send(Op.ReadOnce, A, addr=half)[0].poison == 1, "5.6.3: its line is on the list"
+    assert rig.home.lift(MT)
+    assert not rig.home.overflow

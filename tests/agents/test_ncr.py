@@ -4,6 +4,7 @@ import pytest
 
 from hsl._generated.constants import Err, Op, St
 from hsl.agents.access import Access
+from hsl.agents.peers import LOCAL
 from hsl.codec.message import Message
 from hsl.errors import TransactionError
 from tests.support.agents import A, B, complete, drain, load
@@ -175,3 +176,55 @@ def test_a_ticket_tells_what_it_is() -> None:
     (request,) = drain(one)
     complete(one, request, St.S, now=7)
     assert "OK at 7" in repr(ticket)
+
+
+@pytest.mark.parametrize("kind", ["ncread", "ncwrite"])
+def test_no_fence_waits_for_an_ncr_that_is_never_answered(kind: str) -> None:
+    """After its second T_REQ others go on; a late answer changes nothing. [HSL-NCR-014]."""
+    one = agent(t_req=T_REQ)
+    access = Access(kind, 0, 8, bytes(8) if kind == "ncwrite" else b"", dst=1)
+    silent, fence, read = one.submit(access, 0), one.submit(Access("fence"), 0), one.submit(load(A), 0)
+    (request,) = drain(one)
+    one.tick(T_REQ)
+    assert (silent.err, fence.done) == (Err.UNREACH, False), "5.9 F1: reported, not complete"
+    one.tick(2 * T_REQ)
+    assert fence.done
+    (other,) = drain(one, 2 * T_REQ)
+    complete(one, other, St.S, 2 * T_REQ)
+    assert read.err == Err.OK
+    one.receive(Message(Op.Cmp, 1, FIRST, request.txn, err=Err.DECODE), 3 * T_REQ)
+    assert silent.err == Err.UNREACH
+    second = one.submit(Access("fence"), 3 * T_REQ)
+    assert second.done, "5.9 F1: no access is counted twice"
+
+
+def test_what_stands_behind_an_intr_that_is_never_answered_ends() -> None:
+    """An Intr beyond T_REQ holds nothing, until its answer opens the stream again. [HSL-NCR-006]."""
+    one = agent(t_req=T_REQ)
+    intr = Access("intr", 0, 8, bytes(8), dst=1, stream=3)
+    write = Access("ncwrite", 0x100, 8, bytes(8), dst=1, stream=3)
+    first, held = one.submit(intr, 0), one.submit(write, 0)
+    (request,) = drain(one)
+    one.tick(T_REQ)
+    assert (first.err, held.err) == (Err.UNREACH, Err.UNREACH)
+    assert one.submit(write, T_REQ).err == Err.UNREACH
+    one.receive(Message(Op.Cmp, 1, FIRST, request.txn), T_REQ)
+    assert not one.submit(write, T_REQ).done
+    assert [message.op for message in drain(one)] == [Op.NcWrite]
+
+
+@pytest.mark.parametrize("max_txn", [4, 16])
+def test_a_silent_node_leaves_txns_that_all_nodes_take(max_txn: int) -> None:
+    """A node with a small MAX_TXN can be asked whatever another one leaves unanswered. [HSL-NCR-015]."""
+    one = agent(ncrs=64, max_txn=64)
+    one.attach(range(1, 2), LOCAL._replace(max_txn=64), 0)
+    one.attach(range(2, 3), LOCAL._replace(max_txn=max_txn), 1)
+    one.attach(range(3, 4), LOCAL._replace(max_txn=1), 2)
+    for i in range(16):
+        one.submit(Access("ncwrite", 8 * i, 8, bytes(8), dst=1), 0)
+        one.submit(Access("trans_req", i, dst=1), 0)
+    taken = [message.txn for message in drain(one)]
+    assert len(taken) == 32, "5.10: its own share"
+    assert sum(txn < max_txn for txn in taken) == max_txn - 1, "5.10: one is kept"
+    one.submit(load(A), 0)
+    assert [message.txn < max_txn for message in drain(one)] == [True]

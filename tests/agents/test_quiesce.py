@@ -175,3 +175,24 @@ def test_a_home_without_memory_has_nothing_to_recall() -> None:
     home = HomeAgent(HomeConfig(nid=HOME, address_map=AddressMap([QUIET])), Memory(0, SIZE))
     assert home.recall(0, SIZE - 1, 0).done
     assert home.recalling == 0
+
+
+def test_a_recall_takes_each_line_with_a_byte_in_the_range() -> None:
+    """Also the line that contains the first address. [HSL-COH-057]."""
+    rig = QuietRig()
+    rig.hold(A)
+    recall = rig.home.recall(LINE + 8, LINE + 15, rig.now)
+    assert (recall.lines, [m.op for m in rig.sent()]) == (1, [Op.SnpInv])
+
+
+def test_an_evict_of_a_node_that_holds_nothing_is_no_use_of_a_line() -> None:
+    """It waits behind a TSHR that its sender keeps: the range may move all the same. [HSL-COH-059]."""
+    rig = QuietRig(tshrs=1)
+    (grant,) = rig.send(Op.ReadUnique, A)
+    for op in (Op.Evict, Op.WbFull):
+        assert rig.send(op, B, addr=OTHER) == []
+    assert not rig.home.in_use(OTHER, OTHER + 63)
+    assert rig.home.recall(OTHER, OTHER + 63, rig.now).done
+    rig.send(Op.ReadOnce, B, addr=OTHER)
+    assert rig.home.in_use(OTHER, OTHER + 63)
+    rig.ack(grant)

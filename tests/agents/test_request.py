@@ -2,7 +2,7 @@
 
 import pytest
 
-from hsl._generated.constants import ERROR_LOG_ENTRIES, LINE_BYTES, Aop, Err, Op, St
+from hsl._generated.constants import ERROR_LOG_ENTRIES, LINE_BYTES, TIMERS, Aop, Err, Op, St
 from hsl.agents.access import Access
 from hsl.agents.address_map import AddressMap
 from hsl.agents.peers import LOCAL
@@ -382,3 +382,16 @@ def test_counters() -> None:
         "snoop_data": 1,
         "near_atomics": 1,
     }
+
+
+def test_t_req_of_a_later_request_is_not_held_up_by_an_earlier_one_in_a_greater_unit() -> None:
+    """The slow peer has gone; each timer keeps its own end. HSL 5.11 [HSL-LNK-061]."""
+    one = agent()
+    one.set_tu(1 << 22)
+    slow = one.submit(load(A), 0)
+    one.set_tu(1 << 6)
+    fast = one.submit(load(B), 0)
+    t_req = TIMERS["T_REQ"].tu << 6
+    assert one.next_deadline() == t_req
+    one.tick(t_req)
+    assert (slow.done, fast.done) == (False, True)

@@ -120,3 +120,36 @@ def test_the_cost_of_a_message_does_not_depend_on_how_many_accesses_starve(lack:
     Else a home that is slow, or takes one TXN, makes an agent too slow for the snoops of others.
     """
     assert costs(lack, waiting) == costs(lack, 7), f"6.3: work for each of {waiting} that lack {lack}"
+
+
+def test_a_way_is_made_free_by_a_line_that_can_go() -> None:
+    """The oldest line of the set is of a home without a TXN for its Evict: the next one goes. HSL 5.2 D1."""
+    config = RequestConfig(nid=FIRST, address_map=MAP, mshrs=16, sets=1, ways=2)
+    one = RequestAgent(config)
+    one.attach(range(POOR, POOR + 1), LOCAL._replace(max_txn=1))
+    for addr in (BASE, 2 * SIZE):
+        one.submit(load(addr), 0)
+        (request,) = drain(one)
+        complete(one, request, St.S)
+    one.submit(Access("read_once", BASE + LINE_BYTES, 8), 1)
+    (taken,) = drain(one)
+    assert (taken.dst, taken.txn) == (POOR, 0)
+    one.submit(load(2 * SIZE + LINE_BYTES), 2)
+    assert [(message.op, message.dst) for message in drain(one)][:1] == [(Op.Evict, GOOD)]
+
+
+def test_a_hit_that_waits_for_the_lease_needs_no_mshr() -> None:
+    """The port has woken, and all MSHRs are at a slow home: the copy may be used. HSL 3.7.5."""
+    one = RequestAgent(RequestConfig(nid=FIRST, address_map=MAP, mshrs=1))
+    one.submit(load(2 * SIZE), 0)
+    (request,) = drain(one)
+    complete(one, request, St.S)
+    awake = False
+    one.lease = lambda home, now: awake
+    hit = one.submit(load(2 * SIZE), 1)
+    one.submit(Access("read_once", BASE, 8), 1)
+    assert [message.dst for message in drain(one)] == [POOR]
+    assert not hit.done
+    awake = True
+    one.tick(2)
+    assert hit.done

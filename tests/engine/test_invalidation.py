@@ -249,3 +249,16 @@ def test_an_access_in_back_off_may_lose_its_page() -> None:
     assert (stored.done, stored.err) == (True, Err.ACCESS)
     assert stored.ticket is not None
     assert stored.ticket.performed
+
+
+def test_a_request_that_ends_busy_after_the_invalidation_holds_it_up_no_more() -> None:
+    """The access is in back-off from then on, and is translated again. HSL 5.4 T4 [HSL-COH-062]."""
+    host = Scripted()
+    host.begin("store")
+    host.translate(HOST)
+    request = host.took(Op.ReadUnique)
+    host.invalidate()
+    assert not host.invalidated()
+    host.say(Op.Cmp, 0, request.src, txn=request.txn, err=Err.BUSY)
+    assert host.invalidated()
+    assert len(host.peer.took(Op.TransReq)) == 1

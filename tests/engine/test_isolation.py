@@ -8,13 +8,13 @@ from typing import Any
 
 import pytest
 
-from hsl._generated.constants import TIMERS, CtlOp, Err, ErrorCode, FlitType, LinkState, Op
+from hsl._generated.constants import TIMERS, CtlOp, Err, ErrorCode, FlitType, LinkState, Op, Power
 from hsl.agents.access import Access, Ticket
 from hsl.codec.message import Message
 from hsl.engine.node import Node
 from tests.engine.cluster import HOST, MESH, TU_EXPONENT, Cluster, base, homed
+from tests.engine.wires import DEVICE, Wire, node
 from tests.engine.wires import HOST as WIRE_HOST
-from tests.engine.wires import Wire, node
 
 H1, B, C = 0, 1, 2  # the home of x, the slow node, the writer that is the home of y
 X, Y = HOST, homed(C - 1)
@@ -188,3 +188,19 @@ def test_a_home_of_the_node_that_is_lost_by_t_req_is_admitted_at_once() -> None:
     again = one.load(2, WIRE_HOST, 8, one.agents[2]._now)
     one.advance(agent._now)
     assert again.result() == OLD
+
+
+@pytest.mark.parametrize("power", [0, int(Power.L1)])
+@pytest.mark.parametrize("ticked", [True, False])
+def test_no_copy_is_used_after_a_stall_that_has_ended_the_session(power: int, ticked: bool) -> None:
+    """Whether L1 is offered or not, and before the node has moved messages. HSL 3.1 [HSL-LNK-058]."""
+    one, other = node(0, power=power), node(16, power=power)
+    wire = Wire(one, other)
+    wire.connect()
+    wire.finish(one.store(2, DEVICE, b"A" * 8, wire.now))
+    wire.quiesce()
+    later = wire.now + 10**10
+    if ticked:
+        one.tick(later)
+    ticket = one.load(2, DEVICE, 8, later)
+    assert (ticket.err, ticket.data) == (Err.UNREACH, b"")

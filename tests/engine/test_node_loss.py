@@ -210,6 +210,7 @@ def test_the_nids_of_a_port_that_is_down_are_no_one_elses() -> None:
     place(star, "a", behind="a")
     assert star.load(A, 0).err == Err.OK, "the one whose they are comes back"
     star.cpu.ports[0].disable(star.now)
+    star.run(lambda: not star.cpu.ports[0].hold)
     place(star, "a", behind="b")
     assert star.cpu.ports[1].up, "the card was moved"
     star.kill("b")

@@ -2,9 +2,12 @@
 
 from __future__ import annotations
 
+import pytest
+
 from hsl._generated.constants import ROUND_TRIP_TU, TIMERS, CtlOp, LinkState, Op
+from hsl.link.events import PeerGone
 from tests.agents.home_rig import LINE, OTHER, A, B, Rig
-from tests.link.pair import TU
+from tests.link.pair import TU, Pair, config
 from tests.link.raw_peer import RawPeer
 from tests.link.test_loss import T_DEADKA, T_STATE, hello, proofs
 
@@ -61,3 +64,30 @@ def test_a_waiting_request_of_a_node_under_isolation_is_dropped() -> None:
     assert [message.src for message in rig.home.taken] == [B]
     assert rig.ack(grant) == [], "A is not snooped for a request of B"
     assert rig.directory(LINE) == ("X", {A})
+
+
+@pytest.mark.parametrize(("one", "other"), [(2, 2), (4, 2), (2, 4)])
+def test_disable_on_the_configured_links_is_proof(one: int, other: int) -> None:
+    """Not on links that only one side has. HSL 4.1, 6.2 F4 [HSL-RAS-009]."""
+    pair = Pair(config(1, links=one), config(2, links=other))
+    pair.wired = True
+    for side, _ in pair.sides:
+        side.port.enable(0)
+        for link in range(min(one, other)):
+            side.port.pal_up(link, 0)
+    assert pair.run(30000 * TU, until=lambda: pair.a.port.up and pair.b.port.up)
+    pair.a.finishing = False
+    pair.b.port.disable(pair.now)
+    assert pair.run(100 * TU, until=lambda: any(isinstance(e, PeerGone) for e in pair.a.events))
+
+
+@pytest.mark.parametrize(("epoch", "incarnation"), [(0, 901), (900, 0)])
+def test_a_hello_that_names_no_incarnation_is_no_proof(epoch: int, incarnation: int) -> None:
+    """EPOCH 0 and PORT 0 are no other incarnation: row 29 drops the flit. [HSL-RAS-009]."""
+    peer = RawPeer().up()
+    peer.port.down(peer.now)
+    peer.port.pal_up(0, peer.now)
+    hello(peer, epoch=epoch, peer=0, port=incarnation)
+    assert proofs(peer) == []
+    hello(peer, epoch=900, peer=0, port=901)
+    assert proofs(peer) == ["HELLO of another incarnation"]
