@@ -252,3 +252,13 @@ def test_what_waits_behind_an_access_that_was_busy_for_t_req_is_asked_once() -> 
         one.tick(now)
     assert [ticket.err for ticket in tickets] == [Err.UNREACH] * 4
     assert now <= t_req + MOST_TU * TU
+
+
+def test_an_access_behind_one_that_was_withdrawn_is_presented_after_the_pause() -> None:
+    """A line in back-off keeps its pause for the accesses that no TransInv takes out. [HSL-COH-062]."""
+    one, ticket = asked(store(A))
+    behind = one.submit(load(A), 0)
+    assert one.withdraw([ticket]) == [ticket]
+    one.tick(FIRST_PAUSE)
+    assert [message.op for message in drain(one, FIRST_PAUSE)] == [Op.ReadShared], "5.4 T4: presented again"
+    assert not behind.done

@@ -477,3 +477,16 @@ def test_real_memory_fault_reaches_the_requester() -> None:
     for op, fields in ((Op.ReadShared, {}), (Op.WriteFull, {}), (Op.WritePtl, FIELDS[Op.WritePtl])):
         assert shape(rig.send(op, A, **fields)) == [("Cmp", A, "I", "DECODE")]
     assert rig.errors() == [ErrorCode.DATA_LOST] * 2
+
+
+def test_a_request_behind_one_of_a_lost_node_is_served() -> None:
+    """A line that waits for a TSHR goes on with the next request when its first goes with its node.
+
+    HSL 6.2 F1.
+    """
+    rig = Rig(tshrs=1)
+    (grant,) = rig.send(Op.ReadUnique, A)
+    for src in (B, C):
+        assert rig.send(Op.ReadUnique, src, addr=OTHER) == []
+    rig.home.fence(B, 0)
+    assert [message.dst for message in rig.ack(grant)] == [C], "5.4 T5: no other request may come to serve it"

@@ -51,3 +51,18 @@ def test_the_last_page_request_is_not_sent_after_one_that_failed() -> None:
     system.say(Op.Cmp, CPU_IO, first.src, txn=first.txn, err=Err.ACCESS)
     assert system.peer.took(Op.PageReq) == []
     assert group.err == Err.ACCESS
+
+
+def test_an_interrupt_goes_after_writes_that_were_never_sent() -> None:
+    """Writes that a silent target did not get end, and an Intr of their stream waits for them no more.
+
+    HSL 5.11.
+    """
+    one = agent(ncrs=1, t_req=T_REQ)
+    first, second = one.submit(write(), 0), one.submit(write(), 0)
+    assert sent(one) == ["NcWrite"]
+    one.tick(T_REQ)
+    assert (first.done, second.done) == (True, True)
+    done(one, 0, T_REQ)
+    one.submit(intr(), T_REQ)
+    assert sent(one) == ["Intr"], "HSL-NCR-006: all earlier NCR of its stream have ended"

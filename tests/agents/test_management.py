@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from types import SimpleNamespace
 from typing import Any
 
 import pytest
@@ -12,15 +13,18 @@ from hsl._generated.constants import Aop, Err, ErrMsgKind, LogOp, MgmtType, Op, 
 from hsl._generated.layouts import MGMT_ANSWER_D0, MGMT_D0, UT_D0, UT_D1, UT_D2
 from hsl._generated.tables import RA_STATES
 from hsl.agents.access import Access
-from hsl.agents.io import LATER_LIMIT, REPORTS_LIMIT, Report, err_msg
+from hsl.agents.address_map import SamEntry
+from hsl.agents.io import LATER_LIMIT, REPORTS_LIMIT, IoAgent, IoConfig, Report, err_msg
 from hsl.agents.mmio import Command
 from hsl.agents.peers import LOCAL
 from hsl.agents.request import RequestAgent
 from hsl.agents.services import Alone, Later
 from hsl.agents.upper_tester import HELD_LIMIT
 from hsl.codec.message import Message
+from hsl.engine.error_log import ErrorLog
+from hsl.engine.management import NodeServices
 from hsl.errors import ConfigError
-from tests.agents.test_io import MMIO, NID, A, Rig
+from tests.agents.test_io import MAP, MMIO, NID, A, B, Rig
 from tests.support.agents import A as LINE
 from tests.support.agents import drain
 from tests.support.coherence import FIRST, agent
@@ -278,3 +282,78 @@ def test_lost_nodes_are_not_heard() -> None:
     assert rig.io.counters["late"] == 1
     rig.io.readmit(A)
     assert rig.err(Op.NcWrite) == "OK"
+
+
+OTHER_PORT = 40
+
+
+def test_nodes_behind_one_port_share_what_ends_later() -> None:
+    """LATER_LIMIT holds for a port, not for each of its nodes. HSL 6.3 [HSL-NCR-009]."""
+    services = Shown()
+    services.together = lambda one, other: one // 8 == other // 8  # type: ignore[method-assign]
+    rig = Rig(services=services)
+    never = Later(lambda now: None)
+    rig.io._management.serve = lambda message, tested, now: never  # type: ignore[method-assign,assignment]
+    for i in range(LATER_LIMIT):
+        assert rig.send(Op.MgmtMsg, (A, B)[i % 2], **record(MgmtType.LOG)) == []
+    ends = [Err(done.err).name for done in rig.send(Op.MgmtMsg, **record(MgmtType.LOG))]
+    assert ends == ["BUSY"], "6.3: both are behind one port"
+    assert rig.send(Op.MgmtMsg, OTHER_PORT, **record(MgmtType.LOG)) == []
+
+
+def test_a_register_write_that_waits_is_done_when_another_has_ended() -> None:
+    """A CfgWrite beyond LATER_LIMIT waits in its buffer, and is served when one that is under way ends.
+
+    HSL 6.3.
+    """
+    rig = Rig()
+    ends: list[Message] = []
+    rig.io.registers.write = lambda *_: Later(lambda now: ends[0] if ends else None)  # type: ignore[method-assign]
+    for _ in range(LATER_LIMIT + 1):
+        assert rig.send(Op.CfgWrite) == []
+    ends.append(Message(Op.Cmp))
+    rig.io.poll(1)
+    assert len(rig.sent()) == LATER_LIMIT + 1, "3.6 O4: no other message may come to serve it"
+    assert rig.io.idle
+
+
+def test_what_ends_later_ends_with_its_node() -> None:
+    """No completion for a request of a lost node is sent into its next session. HSL 6.2 F1, F5."""
+    rig = Rig(services=Shown())
+    ends: list[Message] = []
+    later = Later(lambda now: ends[0] if ends else None)
+    rig.io._management.serve = lambda message, tested, now: later  # type: ignore[method-assign,assignment]
+    rig.send(Op.MgmtMsg, **record(MgmtType.LOG))
+    rig.io.lost(A)
+    rig.io.readmit(A)
+    ends.append(Message(Op.Cmp))
+    rig.io.poll(1)
+    assert rig.sent() == [], "6.2 F1: the request went with its session"
+
+
+def test_a_page_response_of_a_stranger_is_refused() -> None:
+    """A PageRsp counts only from the port of the node that translates. [HSL-ATS-003]."""
+    services = Alone()
+    services.together = lambda one, other: one == other  # type: ignore[method-assign]
+    took: list[Message] = []
+
+    def respond(message: Message, now: int) -> bool:
+        took.append(message)
+        return True
+
+    atc: Any = SimpleNamespace(config=SimpleNamespace(iommu=B), page_response=respond)
+    io = IoAgent(IoConfig(nid=NID, address_map=MAP), services, atc)
+    rig = Rig()
+    rig.io = io
+    assert rig.err(Op.PageRsp, data=bytes(8)) == "PROTO"
+    assert not took, "5.10.3: another port answers for no group"
+    assert len(rig.send(Op.PageRsp, B, data=bytes(8))) == len(took) == 1
+
+
+def test_a_range_that_one_of_the_homes_cannot_serve_is_refused() -> None:
+    """An entry of the map stands only if each home of the node has the memory that it says. HSL 5.14."""
+    homes: dict[int, Any] = {
+        nid: SimpleNamespace(can_serve=lambda entry, nid=nid: nid != 1) for nid in (0, 1)
+    }
+    services = NodeServices({}, homes, [], ErrorLog())
+    assert not services.can_serve(SamEntry(0, 4095, home=1)), "5.14: home 1 has no memory there"

@@ -228,3 +228,15 @@ def test_a_silent_node_leaves_txns_that_all_nodes_take(max_txn: int) -> None:
     assert sum(txn < max_txn for txn in taken) == max_txn - 1, "5.10: one is kept"
     one.submit(load(A), 0)
     assert [message.txn < max_txn for message in drain(one)] == [True]
+
+
+def test_an_ncr_waits_for_a_txn_that_its_target_takes() -> None:
+    """The TXN of an NCR lies below what its target has negotiated, whatever others hold. HSL 2.6."""
+    one = agent()
+    one.attach(range(1, 2), LOCAL._replace(max_txn=2))
+    for addr in (A, B):
+        one.submit(load(addr), 0)
+    held = drain(one)
+    one.submit(Access("ncread", 1 << 40, 8, dst=1), 0)
+    assert [message.txn for message in held] == [0, 1]
+    assert [message for message in drain(one) if message.op == Op.NcRead] == [], "2.6: both TXNs are in use"

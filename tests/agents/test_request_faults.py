@@ -222,3 +222,39 @@ def test_loss_frees_what_waits_for_its_ack_to_leave() -> None:
     assert one.outbox == []
     assert one.idle
     assert not one.cache.lines
+
+
+def test_what_waited_for_a_lost_home_goes_on_at_once() -> None:
+    """The MSHR of a request to a lost home goes to an access that lacks one, and its fence ends.
+
+    HSL 6.2 F6.
+    """
+    second = BASE + SIZE
+    homes = AddressMap([SamEntry(BASE, second - 1, home=0), SamEntry(second, second + SIZE - 1, home=1)])
+    one = RequestAgent(RequestConfig(nid=FIRST, address_map=homes, sets=4, ways=2, mshrs=1))
+    lost, other = one.submit(load(A), 0), one.submit(load(second), 0)
+    drain(one)
+    one.home_lost(0, 1)
+    assert (lost.err, other.done) == (Err.UNREACH, False)
+    assert [message.addr for message in one.outbox] == [second], "no other event may come to begin it"
+    fenced = RequestAgent(RequestConfig(nid=FIRST, address_map=homes, sets=4, ways=2, mshrs=1))
+    fenced.submit(load(A), 0)
+    fence = fenced.submit(Access("fence"), 0)
+    drain(fenced)
+    fenced.home_lost(0, 1)
+    assert fence.done, "5.9 F1: all that it waited for has ended"
+
+
+def test_a_home_that_is_lost_at_one_expiry_is_not_lost_again_at_the_next() -> None:
+    """Two requests whose T_REQ expires twice at one instant lose their home once, with one log entry.
+
+    HSL 5.11.
+    """
+    one = agent(t_req=T_REQ)
+    for addr in (A, OTHER):
+        one.submit(load(addr), 0)
+    drain(one)
+    one.tick(T_REQ)
+    one.tick(2 * T_REQ)
+    assert one.fences == [HOME], "6.2 F6: the loss of a home ends all requests to it"
+    assert [code for code, _, _ in one.errors].count(ErrorCode.FENCED) == 1

@@ -4,14 +4,14 @@ from __future__ import annotations
 
 import pytest
 
-from hsl._generated.constants import LINE_BYTES, Op, St
+from hsl._generated.constants import LINE_BYTES, Err, Op, St
 from hsl.agents.access import Access
 from hsl.agents.address_map import AddressMap, SamEntry
 from hsl.agents.peers import LOCAL
 from hsl.agents.request import RequestAgent
 from hsl.agents.request_config import RequestConfig
 from hsl.codec.message import Message
-from tests.support.agents import complete, drain, load
+from tests.support.agents import complete, drain, load, store
 from tests.support.calls import calls
 from tests.support.coherence import BASE, FIRST
 
@@ -153,3 +153,54 @@ def test_a_hit_that_waits_for_the_lease_needs_no_mshr() -> None:
     awake = True
     one.tick(2)
     assert hit.done
+
+
+def test_a_line_whose_home_takes_no_further_txn_is_not_evicted() -> None:
+    """A way waits until the home of its line takes another request: TXN lies below its MAX_TXN. HSL 2.6."""
+    one = RequestAgent(RequestConfig(nid=FIRST, address_map=MAP, sets=1, ways=1, mshrs=16))
+    one.attach(range(POOR, POOR + 1), LOCAL._replace(max_txn=1))
+    one.submit(load(BASE), 0)
+    complete(one, drain(one)[0], St.S)
+    one.submit(Access("read_once", BASE + 64, 8), 1)  # takes the TXN of POOR, and no way
+    (request,) = drain(one)
+    one.submit(load(2 * SIZE), 2)
+    assert drain(one) == [], "2.6: an Evict would have a TXN that its home does not take"
+    assert [message.op for message in complete(one, request, St.I)][:1] == [Op.Evict]
+
+
+def test_the_oldest_of_two_that_lack_different_things_gets_the_mshr() -> None:
+    """An MSHR that becomes free goes to an access that lacked a way before it goes to a younger one. D1."""
+    one = RequestAgent(RequestConfig(nid=FIRST, address_map=MAP, sets=4, ways=1, mshrs=2))
+    first, other, younger, _, older = (2 * SIZE + i * LINE_BYTES for i in range(5))
+    one.submit(load(first), 0)
+    one.submit(load(older), 1)  # lacks a way: the only one of its set is taken
+    one.submit(load(other), 2)
+    one.submit(load(younger), 3)  # lacks an MSHR
+    request, _ = drain(one)
+    order = []
+    for _ in range(3):
+        one.receive(answer(request), 4)
+        (request,) = (message for message in drain(one, 4) + drain(one, 4) if message.op != Op.CmpAck)
+        order.append((Op(request.op).name, request.addr))
+    assert order == [("Evict", first), ("ReadShared", older), ("ReadShared", younger)], "D1: oldest first"
+
+
+def test_a_line_in_back_off_holds_up_nobody_who_starves() -> None:
+    """An access that lacks an MSHR gets that of one that ended BUSY, which needs none in its pause.
+
+    HSL-TXN-008.
+    """
+    one = RequestAgent(RequestConfig(nid=FIRST, address_map=MAP, sets=4, ways=1, mshrs=1))
+    busy, middle, last = (2 * SIZE + i * LINE_BYTES for i in range(3))
+    one.submit(load(busy), 0)
+    complete(one, drain(one)[0], St.S)
+    one.submit(load(middle), 1)
+    (request,) = drain(one)
+    one.submit(store(busy), 2)  # lacks an MSHR
+    one.submit(load(last), 3)  # too
+    one.receive(answer(request), 4)
+    one.outbox.clear()  # the CmpAck is in a flit
+    one.receive(Message(Op.SnpCur, GOOD, FIRST, 5, 3, busy), 5)
+    upgrade = next(message for message in drain(one, 5) if message.op == Op.Upgrade)
+    one.receive(Message(Op.Cmp, GOOD, FIRST, upgrade.txn, err=Err.BUSY), 6)
+    assert [message.addr for message in drain(one, 6)] == [last], "5.4 T4: it holds no MSHR in its pause"

@@ -176,3 +176,26 @@ def test_only_a_whole_answer_ends_the_loss_of_content(target: MemoryTarget) -> N
     assert [code for code, *_ in target.errors] == [ErrorCode.PROTO] * 4
     target.answered(good)
     assert not target.blank
+
+
+PAGE = 4096
+
+
+MT, HOME = 9, 1
+
+
+def test_lost_content_is_served_when_its_home_knows_of_each_range() -> None:
+    """A target of two ranges answers UNREACH until both its CONTENT_LOST are answered OK. HSL 5.6 M5."""
+    ranges = [SamEntry(i * PAGE, (i + 1) * PAGE - 1, SamType.HDM_H, home=HOME, mt=MT) for i in (0, 2)]
+    target = MemoryTarget(TargetConfig(nid=MT, address_map=AddressMap(ranges)), Memory(0, 4 * PAGE))
+    target.lose_content()
+    target.attach(range(HOME, HOME + 1), LOCAL)
+    told = list(target.outbox)
+    ends = []
+    for message in told:
+        target.outbox.clear()
+        target.receive(Message(Op.MemRd, HOME, MT, 5, 3, 2 * PAGE), 0)
+        ends.append(Err(target.outbox[-1].err))
+        target.answered(Message(Op.CmpData, HOME, MT, message.txn, 3, data=bytes(64)))
+    assert ends == [Err.UNREACH, Err.UNREACH], "5.6 M5: the home does not know of the other range yet"
+    assert not target.blank

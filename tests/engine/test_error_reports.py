@@ -6,6 +6,7 @@ from functools import partial
 
 from hsl._generated.constants import (
     Err,
+    ErrMsgKind,
     ErrorCode,
     LogOp,
     MgmtType,
@@ -22,6 +23,7 @@ from hsl._generated.layouts import (
     UT_D1,
 )
 from hsl.agents.access import Access
+from hsl.agents.io import err_msg
 from hsl.codec.message import Message
 from hsl.engine.error_log import ErrorLog
 from tests.engine.star import CPU_HOME, CPU_IO, Star, configure, word
@@ -112,3 +114,23 @@ def test_upper_tester_over_the_wire() -> None:
     assert star.load(B, 0).result() == word(9)
     assert tested(UtOp.PROBE)["state"] == 1  # S
     assert star.gpus["a"].completions() == []
+
+
+def test_reports_that_find_no_room_are_dropped() -> None:
+    """A port that takes no NCR heaps up no ErrMsg, however many errors there are. HSL 6.5."""
+    star = Star()
+    gate = star.cpu._gates[1]
+    gate.port.room = lambda lane: False  # type: ignore[method-assign]
+    for _ in range(9):
+        star.cpu._route(err_msg(ErrMsgKind.ERROR, CPU_IO, B + 1, CPU_IO, code=ErrorCode.PROTO))
+    assert gate.kept == 0, "6.5: an ErrMsg is posted, and waits for nothing"
+
+
+def test_the_loss_of_an_owner_is_in_the_log_of_its_port() -> None:
+    """DATA_LOST of a node stands where its port is logged, although that is down by then. HSL 6.5."""
+    star = Star()
+    star.store(B, LINE, 7)
+    star.kill("b")
+    star.run(lambda: star.home.directory_of(LINE).dir == "I")
+    lost = [ErrorCode.DATA_LOST in [entry.code for entry in log.entries] for log in star.cpu.error_logs]
+    assert lost == [False, True], "6.5: one log for each port"

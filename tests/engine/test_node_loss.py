@@ -7,9 +7,10 @@ from random import Random
 from hsl._generated.constants import Aop, Err, ErrorCode, Op
 from hsl.agents.access import Access, Ticket
 from hsl.agents.invariants import directory_exact, single_writer
+from hsl.agents.services import Later
 from hsl.codec.message import Message
 from hsl.link.events import ErrorLogged, Event
-from tests.engine.star import CPU_CORES, CPU_HOME, GPUS, SIZE, Star, gpu
+from tests.engine.star import CPU_CORES, CPU_HOME, CPU_IO, GPUS, SIZE, Star, gpu
 
 A, B = GPUS["a"], GPUS["b"]
 SEED = 11
@@ -217,3 +218,24 @@ def test_the_nids_of_a_port_that_is_down_are_no_one_elses() -> None:
     star.run(lambda: not star.cpu.ports[1].up)
     place(star, "b", behind="b")
     assert star.cpu.ports[1].up, "other NIDs behind the same port"
+
+
+def test_requests_to_the_io_agent_end_with_their_node() -> None:
+    """An NCR request of a node that is lost is under way no longer, and has no completion later.
+
+    HSL 6.2 F1.
+    """
+    star = Star()
+    io = star.cpu.io
+    assert io is not None
+    never = Later(lambda now: None)
+    io._management.serve = lambda message, tested, now: never  # type: ignore[method-assign,assignment]
+    asked = star.submit(B, Access("mgmt", size=64, data=bytes(64), dst=CPU_IO))
+    star.run(lambda: not io.idle)
+    star.kill("b")
+    star.run(lambda: not star.cpu.connected)
+    assert io.idle, "6.2 F1: it went with its session"
+    assert not asked.done
+    star.revive("b")
+    assert star.load(B, LINE).err == Err.OK
+    assert Op.MgmtMsg not in [message.op for message, _ in io._later]

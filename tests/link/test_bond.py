@@ -7,10 +7,10 @@ from typing import Any
 
 import pytest
 
-from hsl._generated.constants import TIMERS, CtlOp, ErrorCode, FlitType, LinkState, Op
+from hsl._generated.constants import TIMERS, CtlOp, ErrorCode, FlitType, LinkState, Op, Vc
 from hsl.codec.flit import flit_type
 from hsl.link.classify import Input
-from tests.link.pair import TU, Pair, Side, config, ctl_from, decode, flit_from, is_ctl, message
+from tests.link.pair import TU, Faults, Pair, Side, config, ctl_from, decode, flit_from, is_ctl, message
 
 LENGTH = {name: timer.tu * TU for name, timer in TIMERS.items()}
 PROCEDURE = 40 * TU  # more than a fail-over takes without losses
@@ -419,3 +419,49 @@ def test_viral_outlasts_the_link_that_told_it() -> None:
     assert pair.a.port.peer_viral
     pair.a.port.down(pair.now)
     assert not pair.a.port.peer_viral
+
+
+def test_a_link_that_is_lost_before_the_start_takes_no_credits_with_it() -> None:
+    """A port begins with the credits that the peer gave on its other links. HSL 3.3.2, 4.1 [HSL-BND-007]."""
+    pair = bonded(2)
+    for side, _ in pair.sides:
+        side.wires[1].hook = Faults(is_ctl(CtlOp.INITFC), count=1 << 30)
+    pair.start()
+    assert pair.run(PROCEDURE, lambda: all(side.state() is LinkState.ACTIVE for side, _ in pair.sides))
+    pair.cut(1)
+    pair.run(LENGTH["T_PORT"] + PROCEDURE)
+    assert alive(pair) == (1, 1)
+    assert all(side.port.serves(Vc.NCR) for side, _ in pair.sides), "3.5 F1: without credits nothing is sent"
+    load(pair, 30)
+    pair.settle()
+    check_all_arrived(pair, 30)
+
+
+def test_t_port_ends_with_the_attempt_to_start() -> None:
+    """A port whose only link went away waits the whole T_PORT at its next attempt. HSL 4.1 [HSL-BND-007]."""
+    pair = bonded(2)
+
+    def plug(link: int) -> None:
+        for side, _ in pair.sides:
+            side.port.pal_up(link, pair.now)
+
+    def active() -> bool:
+        return all(side.state() is LinkState.ACTIVE for side, _ in pair.sides)
+
+    for side, _ in pair.sides:
+        side.port.enable(0)
+    plug(0)
+    assert pair.run(PROCEDURE, active)
+    end = pair.now + LENGTH["T_PORT"]
+    pair.run(PROCEDURE)
+    for side, _ in pair.sides:
+        side.port.disable_link(0, pair.now)
+    pair.run(end - 2 * PROCEDURE - pair.now)
+    for side, _ in pair.sides:
+        side.port.enable(pair.now)
+    assert pair.run(PROCEDURE, active)
+    pair.run(end + PROCEDURE - pair.now)
+    assert alive(pair) == (0, 0), "4.1: T_PORT runs from the first link that is ACTIVE in this attempt"
+    plug(1)
+    pair.run(PROCEDURE)
+    assert alive(pair) == (3, 3)

@@ -380,3 +380,18 @@ def test_request_in_recovery_is_refused() -> None:
     assert pair.a.state() is RECOVERY
     pair.run(TU)
     assert [ctl.body["tag"] for _, ctl in pair.a.ctl(CtlOp.PM_NAK)] == [9]
+
+
+def test_a_port_that_was_woken_once_sleeps_again() -> None:
+    """An access that woke the port for its lease wakes it once; the next L1 lasts.
+
+    HSL 3.7.5 [HSL-LNK-057].
+    """
+    pair = asleep()
+    pair.a.port.woken = True
+    assert pair.run(20 * TU, until=lambda: states(pair) == (ACTIVE, ACTIVE))
+    pair.settle()
+    ask(pair)
+    assert pair.run(10 * TU, until=lambda: states(pair) == (L1, L1))
+    pair.run(100 * TU)
+    assert states(pair) == (L1, L1), "3.7.5: nothing is to be sent"
