@@ -61,7 +61,7 @@ class Loss:
         self._tell(now)
 
     def release(self) -> None:
-        """Who was behind a port that its owner has disabled may be heard elsewhere. HSL 6.3 [HSL-SEC-015]."""
+        """Let those behind a port that its owner has disabled be heard elsewhere. HSL 6.3 [HSL-SEC-015]."""
         self.released |= all(link.state is LinkState.DISABLED for link in self._port.links)
 
     @property
