@@ -110,14 +110,20 @@ Key = tuple[int, int]  # PASID, virtual page
 
 
 class Atc:
-    """Translations of one request agent. The node calls `poll` when something may have ended."""
+    """Translations of one request agent. The node calls `poll` when something may have ended.
 
-    def __init__(self, config: AtcConfig, agent: RequestAgent) -> None:
+    `judge` is called with the time before each access (HSL 3.1).
+    """
+
+    def __init__(
+        self, config: AtcConfig, agent: RequestAgent, judge: Callable[[int], None] = lambda now: None
+    ) -> None:
         self.config = config
         self._agent = agent
         self._entries: OrderedDict[tuple[int | None, int, int], Mapping] = OrderedDict()
         self._walks: dict[Key, _Walk] = {}
         self._groups: dict[int, PageGroup] = {}
+        self._judge = judge
         self._ready: deque[Translated] = deque()  # their walk has ended, but the agent was full
         # The accesses under way, each with the PASID (None: of all) and the translation that it uses: at most
         # the agent's pending accesses, and what ended since `poll`.
@@ -128,6 +134,7 @@ class Atc:
         """Begin an access whose `addr` is virtual. ConfigError for an illegal one, or when too many wait."""
         if not 0 <= access.addr < 1 << VA_BITS:
             raise ConfigError(f"{access.kind} at {access.addr:#x}: virtual addresses have {VA_BITS} bits")
+        self._judge(now)
         waiting = len(self._ready) + sum(len(walk.waiting) for walk in self._walks.values())
         if waiting >= WAITING_LIMIT or self._agent.full:
             raise ConfigError(f"ATC: {WAITING_LIMIT} accesses wait, or the agent is full")
@@ -350,12 +357,15 @@ class Atc:
         for (_, page), walk in self._walks.items():
             walk.stale |= hit(None, page)  # of any PASID: the answer under way may be a shared one
         # Each access that was translated, sent or not, in whatever page of the entry. [HSL-ATS-005]
-        users = [user for owner, each, user in self._users if hit(owner, each.page, each.size)]
+        users = [use for use in self._users if hit(use[0], use[1].page, use[1].size)]
 
         def ended() -> bool:
-            # Also of those whose request ends BUSY after the TransInv came. [HSL-COH-062]
-            waiting = self._withdraw(users)
-            users[:] = [user for user in users if not (user in waiting or self._over(user))]
+            # Also of those whose request ends BUSY after the TransInv came. Another TransInv may have had one
+            # translated again: then it uses the old translation no more. [HSL-COH-062]
+            under_way = {id(use) for use in self._users}
+            users[:] = [use for use in users if id(use) in under_way]
+            waiting = self._withdraw([use[2] for use in users])
+            users[:] = [use for use in users if not (use[2] in waiting or self._over(use[2]))]
             return not users
 
         ended()

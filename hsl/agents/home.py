@@ -25,7 +25,7 @@ from hsl.agents.memory_leg import GONE
 from hsl.agents.peers import Peers
 from hsl.agents.shares import Place, Shares
 from hsl.agents.transaction import GUARDS, NO_NODE, Transaction
-from hsl.agents.waiting import LISTING, LOST, RECALL, RECALL_LIMIT, RECALL_SRC, Recall, Waiting, asked_for
+from hsl.agents.waiting import LISTING, LOST, RECALL, RECALL_LIMIT, Recall, Waiting, asked_for, place
 from hsl.codec.checks import Negotiated
 from hsl.codec.message import Message
 from hsl.errors import ConfigError
@@ -168,9 +168,8 @@ class HomeAgent:
         """Queue a request or a recall at its line; if that is busy, its row says `wait`. [HSL-COH-038]."""
         line = addr - addr % LINE_BYTES
         self._arrivals += 1
-        src = RECALL_SRC if op == RECALL else message.src
-        key = (now, message.vc != Vc.RWD, src, self._arrivals)
         queue = self._waiting.setdefault(line, [])
+        key = place(op, message, now, self._arrivals, queue, self._do.directory)
         insort(queue, waiting := Waiting(key, op, message, recall), key=lambda each: each.key)
         self._held += waiting.request
         if (busy := self._busy.get(line)) is not None:

@@ -96,18 +96,27 @@ class NcrRequests:
     def _silent(self, way: Way) -> bool:
         return self._late[way] >= self._share(way[0])
 
-    def _least(self, sinks: bool) -> int:
-        """Return the least TXN that a request may have: those below are kept for others. HSL 5.10."""
+    def _least(self, way: Way) -> int:
+        """Return the least TXN that a request may have: those below are kept for others. HSL 5.10.
+
+        A node that takes more TXNs than others gets those that only it takes first.
+        """
+        dst, sinks = way
         kept = 1 if sinks else 2
-        limits = (min(self._outstanding.limit, most) for most in (*self._peers.max_txns, MAX_TXN))
+        limits = [min(self._outstanding.limit, most) for most in (*self._peers.max_txns, MAX_TXN)]
         used = ((limit, bisect_left(self._txns, limit)) for limit in limits)
-        return max((limit for limit, count in used if count >= max(1, limit - kept)), default=0)
+        least = max((limit for limit, count in used if count >= max(1, limit - kept)), default=0)
+        most = self._peers.of(dst).max_txn
+        above = (
+            limit for limit in reversed(limits) if limit >= least and self._outstanding.opens(most, limit)
+        )
+        return next(above, least)
 
     def _may_send(self, way: Way) -> bool:
         """True if there is a TXN for a request of a way. HSL 5.11."""
-        dst, sinks = way
+        dst = way[0]
         free = self._open[way] < self._share(dst)
-        return free and self._outstanding.opens(self._peers.of(dst).max_txn, self._least(sinks))
+        return free and self._outstanding.opens(self._peers.of(dst).max_txn, self._least(way))
 
     # ---- streams
 
@@ -174,7 +183,7 @@ class NcrRequests:
     def _send(self, ticket: Ticket, way: Way, now: int) -> None:
         access = ticket.access
         op = wire.NCR_OPS[access.kind]
-        least = self._least(way[1])
+        least = self._least(way)
         request = self._outstanding.open(op, access.dst, wire.ncr_len(access), ticket, None, now, least)
         self._open[way] += 1
         insort(self._txns, request.txn)

@@ -85,6 +85,12 @@ class Outstanding:
         """True if an access that ended BUSY again is not presented any more. HSL 5.4 T4 [HSL-TXN-018]."""
         return ticket.presented is not None and now >= ticket.presented + self.t_req
 
+    def pass_on(self, ticket: Ticket, waiting: Iterable[Ticket]) -> None:
+        """Count T_REQ of what waited behind an access when its T_REQ was over from the same presentation."""
+        for behind in waiting:
+            if ticket.presented is not None and behind.issued < ticket.presented + self.t_req:
+                behind.presented = ticket.presented
+
     def find(self, txn: int) -> Request | None:
         """The request with this TXN."""
         return self._requests.get(txn)

@@ -62,6 +62,11 @@ class Peers:
         """The numbers of TXNs that the nodes behind the ports take, each once, ascending."""
         return sorted({known.max_txn for _, known in self._ranges.values()})
 
+    def perform(self, home: int | None, aop: int, size: int) -> bool:
+        """True if the class of an atomic was negotiated with the home of its address, None if it has none."""
+        known = self._local if home is None else self.of(home)
+        return bool(known.atomics & atomics.atomic_class(aop, size))
+
     def of(self, nid: int) -> Negotiated:
         """The configuration that holds for requests of `nid`."""
         for nids, (_, known) in self._ranges.items():

@@ -286,6 +286,10 @@ class RequestAgent:
             self.log(ErrorCode.TIMEOUT, f"{ticket.access.kind} ended BUSY at {dst} until T_REQ was over")
         return over
 
+    def pass_on(self, ticket: Ticket, line: Line) -> None:
+        """Let what waited behind an access at the end of its T_REQ count with it. HSL 5.4 T4."""
+        self._outstanding.pass_on(ticket, line.waiting)
+
     def back_off(self, line: Line, ticket: Ticket, now: int) -> None:
         """Present the oldest access of a line again after T_BUSY, which doubles. HSL 5.4 T4 [HSL-TXN-008]."""
         self._back_off.put(line.addr, ticket.refusals, now)
@@ -466,7 +470,7 @@ class RequestAgent:
                 self.finish(ticket, now, Err.UNREACH)
             else:
                 self._ncr.begin(ticket, now)
-        elif kind.atomic and not self._performs(access):
+        elif kind.atomic and not self._peers.perform(self._home(access.addr), access.aop, access.size):
             self.finish(ticket, now, Err.UNSUP)
         else:
             self._enter(ticket, now)
@@ -481,12 +485,6 @@ class RequestAgent:
             line.waiting.append(ticket)
         elif line.state == "I":
             self._settle(line, now)
-
-    def _performs(self, access: Access) -> bool:
-        """True if the class of an atomic was negotiated with the home of its address."""
-        home = self._home(access.addr)
-        known = self._peers.of(self.nid if home is None else home)
-        return bool(known.atomics & atomics.atomic_class(access.aop, access.size))
 
     def _pass_fence(self, now: int) -> None:
         """End the fence when all it orders is performed, and begin what it held. HSL 5.9 F1."""

@@ -236,11 +236,12 @@ def retry(turn: Turn) -> None:
     One that has been presented for T_REQ ends with UNREACH.
     """
     line, request = turn.line, turn.request
-    ticket = None if request.reported else request.ticket
-    if ticket is not None and turn.agent.given_up(ticket, request.dst, turn.now):
+    ticket, over = request.ticket, request.reported
+    if ticket is not None and not over and turn.agent.given_up(ticket, request.dst, turn.now):
         _end(turn, Err.UNREACH)
-        for behind in line.waiting:  # it has waited as long as its line
-            behind.presented = ticket.presented
+        over = True
+    if ticket is not None and over:
+        turn.agent.pass_on(ticket, line)
         ticket = None
     turn.agent.close(request)
     if ticket is not None:

@@ -5,14 +5,14 @@ from __future__ import annotations
 from collections.abc import Iterable, Iterator, Mapping
 from typing import Final, NamedTuple
 
-from hsl._generated.constants import MAX_NID
+from hsl._generated.constants import LINE_BYTES, MAX_NID, Vc
 from hsl._generated.tables import OPCODES
 from hsl.agents.directory import Directory
 from hsl.agents.shares import Key
 from hsl.agents.transaction import NO_NODE
 from hsl.codec.message import Message
 
-__all__ = ["LISTING", "LOST", "RECALL", "RECALL_LIMIT", "RECALL_SRC", "Recall", "Waiting", "asked_for"]
+__all__ = ["LISTING", "LOST", "RECALL", "RECALL_LIMIT", "Recall", "Waiting", "asked_for", "place"]
 
 RECALL: Final = "Recall"
 LOST: Final = "lost"
@@ -66,3 +66,17 @@ def asked_for(queues: Mapping[int, Iterable[Waiting]], directory: Directory) -> 
     for line, queue in queues.items():
         if any(each.op not in GIVING_BACK or each.src in directory.of(line).nids for each in queue):
             yield line
+
+
+def place(
+    op: str, message: Message, now: int, arrival: int, queue: Iterable[Waiting], directory: Directory
+) -> Key:
+    """Return the place of an arrival in the queue of its line. HSL 5.4 T5, T10.
+
+    What a holder gives back goes before a Recall by register, which may wait long for a TSHR. HSL 6.3.
+    """
+    key = (now, message.vc != Vc.RWD, RECALL_SRC if op == RECALL else message.src, arrival)
+    if op in GIVING_BACK and message.src in directory.of(message.addr - message.addr % LINE_BYTES).nids:
+        begins = (each.key[0] for each in queue if each.recall is not None)
+        key = next(((begin, True, MAX_NID, arrival) for begin in begins), key)
+    return key

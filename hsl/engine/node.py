@@ -74,7 +74,7 @@ class Node:
         for agent in self.agents.values() if self._gates else ():
             agent.unsent_acks = partial(unsent_acks, self._gates, agent.nid)  # type: ignore[method-assign]
         self._services = NodeServices(self.agents, self.homes, self._gates, self._own_log)
-        self.atc = None if config.atc is None else Atc(config.atc, self.agents[config.atc.agent])
+        self.atc = None if config.atc is None else Atc(config.atc, self.agents[config.atc.agent], self._judge)
         self.io: IoAgent | None = None
         if config.io is not None:
             guid = config.ports[0].guid if config.ports else config.io.guid
@@ -168,15 +168,19 @@ class Node:
         if nid not in self.agents:
             raise ConfigError(f"node {self.name} has no request agent {nid}; there are {list(self.agents)}")
         agent = self.agents[nid]
-        for gate in self._gates:  # HSL 3.1 [HSL-LNK-058]
-            gate.port.loss.judge_stall(now)
-            if gate.port.unheard:
-                self._session(gate, now)
+        self._judge(now)
         if access.kind in ("ncread", "ncwrite", "ncenq"):
             entry = agent.config.address_map.lookup(access.addr)
             if entry is not None and entry.type == SamType.MMIO:
                 access = access._replace(dst=entry.home_of(access.addr))
         return agent.submit(access, now)
+
+    def _judge(self, now: int) -> None:
+        """After a stall no access uses a copy before the timers are judged. HSL 3.1 [HSL-LNK-058]."""
+        for gate in self._gates:
+            gate.port.loss.judge_stall(now, ran=False)
+            if gate.port.unheard:
+                self._session(gate, now)
 
     def load(self, nid: int, addr: int, size: int, now: int) -> Ticket:
         """Submit a coherent load."""
@@ -463,6 +467,7 @@ class Node:
             gate.port.fatal(ErrorCode.CFG, now, text)
             return
         gate.open(result.peer_nids, result.tu, result.slow_tu, now)
+        gate.port.loss.released = False
         for server in self._servers:
             server.attach(result.peer_nids, result.negotiated, gate.index)
         for agent in self.agents.values():

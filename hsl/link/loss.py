@@ -39,7 +39,7 @@ class Loss:
         self._seen = 0  # when the port ran last, in ns
         self._end = NEVER  # when T_LOSS expires, in ns
         self.proof = ""  # what has shown that the peer is gone
-        self.released = False  # the owner has disabled the port since its last session
+        self.released = False  # the owner has disabled the port since its nodes were last admitted
         self.open = False  # the session is over, and its owner was not told of a proof
 
     def begin(self) -> None:
@@ -49,7 +49,7 @@ class Loss:
         self._width = min(link.bond_width for link in links)
         self._peer_port, self._guid = links[0].peer_port, links[0].peer_guid
         self._ended.clear()
-        self.open = self.released = False
+        self.open = False
         self.proof = ""
 
     def end(self, tu: int, now: int) -> None:
@@ -75,12 +75,17 @@ class Loss:
             self.proof = self.proof or "T_LOSS"
             self._tell(now)
 
-    def judge_stall(self, now: int) -> None:
-        """After a stall: what ends a session comes at its time, before flits that waited [HSL-LNK-058]."""
+    def judge_stall(self, now: int, ran: bool = True) -> None:
+        """After a stall: what ends a session comes at its time, before flits that waited [HSL-LNK-058].
+
+        `ran`: the port runs; else an access only asks, and the stall goes on.
+        """
         if not self._port.bond.alive:
             return
         links, late = self._port.links, self._late(now)
-        seen, self._seen = self._seen, now
+        seen = self._seen
+        if ran:
+            self._seen = now
         if seen >= late:
             return
         while True:

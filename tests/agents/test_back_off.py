@@ -262,3 +262,36 @@ def test_an_access_behind_one_that_was_withdrawn_is_presented_after_the_pause() 
     one.tick(FIRST_PAUSE)
     assert [message.op for message in drain(one, FIRST_PAUSE)] == [Op.ReadShared], "5.4 T4: presented again"
     assert not behind.done
+
+
+def test_what_waits_behind_an_access_that_was_reported_and_busy_counts_with_it() -> None:
+    """T_REQ has reported the first; the others are asked once, and not for another T_REQ. [HSL-TXN-018]."""
+    t_req = 100_000
+    one = agent(tu=10, t_req=t_req)
+    tickets = [one.submit(load(A + 8 * word), 0) for word in range(4)]
+    (first,) = drain(one)
+    one.tick(t_req)
+    sent = complete(one, first, St.I, 2 * t_req - 1, err=Err.BUSY)
+    while sent:
+        sent = [more for each in sent for more in complete(one, each, St.I, 2 * t_req - 1, err=Err.BUSY)]
+    assert [ticket.err for ticket in tickets] == [Err.UNREACH] * 4
+
+
+def test_an_access_that_comes_after_the_t_req_of_its_line_has_its_own_pauses() -> None:
+    """It ends by its own T_REQ, and does not ask the home once a round trip. HSL 5.4 T4 [HSL-COH-060]."""
+    one = agent(tu=10, t_req=100_000)
+    first, behind = one.submit(load(A), 0), one.submit(load(A), 0)
+    now = 0
+    (asked,) = drain(one)
+    while not first.done:
+        sent = complete(one, asked, St.I, now, err=Err.BUSY)
+        if not sent:
+            now = one.next_deadline() or now
+            one.tick(now)
+            sent = drain(one, now)
+        (asked,) = sent
+    late = one.submit(load(A), now + 10)
+    (asked,) = complete(one, asked, St.I, now + 20, err=Err.BUSY)
+    assert behind.err == Err.UNREACH
+    assert complete(one, asked, St.I, now + 30, err=Err.BUSY) == []
+    assert not late.done, "5.4 T4: it was presented 10 ns ago, and waits for T_BUSY"

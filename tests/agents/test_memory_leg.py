@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections import deque
 from itertools import permutations
 from typing import Any
 
@@ -11,6 +12,7 @@ from hsl._generated.constants import LINE_BYTES, LOST_LINES, TIMERS, Err, ErrorC
 from hsl.agents.address_map import AddressMap, SamEntry
 from hsl.agents.home import HomeAgent, HomeConfig
 from hsl.agents.memory import Memory
+from hsl.agents.memory_leg import MemoryLeg
 from hsl.agents.peers import LOCAL
 from hsl.codec.message import Message
 from hsl.errors import ConfigError
@@ -434,3 +436,23 @@ def test_a_target_that_fills_the_lost_list_pays_for_it() -> None:
     assert rig.send(Op.ReadOnce, A, addr=half)[0].poison == 1, "5.6.3: its line is on the list"
     assert rig.home.lift(MT)
     assert not rig.home.overflow
+
+
+def test_a_line_of_a_target_out_of_reach_needs_no_room_on_the_list() -> None:
+    """It is UNREACH, not POISON, and puts no other target out of reach. HSL 5.6 M3 [HSL-COH-047]."""
+    half, near, far = 1 << 20, 9, 10
+    ranges = [
+        SamEntry(0, half - 1, SamType.HDM_H, home=1, mt=near),
+        SamEntry(half, 2 * half - 1, SamType.HDM_H, home=1, mt=far),
+    ]
+    outbox: deque[Message] = deque()
+    leg = MemoryLeg(1, AddressMap(ranges), None, outbox, LOST_LINES)
+    for line in range(LOST_LINES + 1):
+        leg.lose(line * 64)
+    assert leg.lost == set()
+    for line in range(LOST_LINES // 2 + 1):
+        leg.lose(half + line * 64)
+    for line in range(LOST_LINES):
+        leg.lose(line * 64)
+    assert (leg._targets[near].unmarked, leg._targets[far].unmarked) == (True, False)
+    assert not any(line < half for line in leg.lost)

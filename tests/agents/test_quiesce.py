@@ -11,6 +11,7 @@ from hsl.agents.access_list import AclEntry
 from hsl.agents.address_map import AddressMap, SamEntry
 from hsl.agents.home import HomeAgent, HomeConfig
 from hsl.agents.memory import Memory
+from hsl.agents.peers import LOCAL
 from tests.agents.home_rig import FIELDS, HOME, LINE, NEW, OTHER, SIZE, A, B, C, Rig, shape
 
 QUIET = SamEntry(0, SIZE - 1, home=HOME, quiesced=True)
@@ -196,3 +197,21 @@ def test_an_evict_of_a_node_that_holds_nothing_is_no_use_of_a_line() -> None:
     rig.send(Op.ReadOnce, B, addr=OTHER)
     assert rig.home.in_use(OTHER, OTHER + 63)
     rig.ack(grant)
+
+
+def test_a_holder_that_gives_a_line_back_waits_for_no_recall_by_register() -> None:
+    """Its Recall may wait long for a TSHR that late holders keep; its WbFull does not. HSL 6.3."""
+    slow, good = 16, 32
+    rig = Rig(ports=2, tshrs=8)
+    for index, nid in enumerate((slow, good)):
+        rig.home.attach(range(nid, nid + 16), LOCAL, index)
+    for line in range(20):
+        rig.hold(slow, addr=line * 64)
+    rig.hold(good, addr=20 * 64)
+    recall = rig.home.recall(0, 21 * 64 - 1, 0)
+    snoops = rig.sent()
+    rig.now = 1
+    assert [(m.op, m.dst) for m in rig.send(Op.WbFull, good, addr=20 * 64)] == [(Op.Cmp, good)]
+    while snoops:
+        snoops += rig.send(Op.SnpRsp, slow, txn=snoops.pop(0).txn, st=St.I)
+    assert (recall.done, rig.home.idle) == (True, True)

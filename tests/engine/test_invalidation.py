@@ -13,7 +13,9 @@ from hsl.agents.atc import Translated
 from hsl.agents.iommu import Mapping
 from tests.engine.translating import (
     CPU_CORE,
+    CPU_IO,
     DATA,
+    GPU_IO,
     PAGE_OF_VA,
     PASID,
     RW,
@@ -262,3 +264,19 @@ def test_a_request_that_ends_busy_after_the_invalidation_holds_it_up_no_more() -
     host.say(Op.Cmp, 0, request.src, txn=request.txn, err=Err.BUSY)
     assert host.invalidated()
     assert len(host.peer.took(Op.TransReq)) == 1
+
+
+def test_an_access_in_back_off_holds_up_no_second_transinv() -> None:
+    """Two pages of one translation: both TransInv end, though the access is translated again between.
+
+    HSL 5.4 T4 [HSL-COH-062], 5.10 [HSL-NCR-010].
+    """
+    host = Scripted()
+    host.begin("store")
+    host.translate(HOST, size=2)
+    request = host.took(Op.ReadUnique)
+    for txn, page in ((9, PAGE_OF_VA), (10, PAGE_OF_VA + 1)):
+        pasid = {"x": PASID & 0xFF, "dom": PASID >> 8}
+        host.say(Op.TransInv, CPU_IO, GPU_IO, txn=txn, addr=page, data=invalidate(), **pasid)
+    host.say(Op.Cmp, 0, request.src, txn=request.txn, err=Err.BUSY)
+    assert [done.txn for done in host.peer.took(Op.Cmp) if done.src == GPU_IO] == [9, 10]

@@ -8,11 +8,23 @@ from typing import Any
 
 import pytest
 
-from hsl._generated.constants import TIMERS, CtlOp, Err, ErrorCode, FlitType, LinkState, Op, Power
+from hsl._generated.constants import (
+    TIMERS,
+    CtlOp,
+    Err,
+    ErrorCode,
+    FlitType,
+    LinkState,
+    Op,
+    Power,
+)
 from hsl.agents.access import Access, Ticket
 from hsl.codec.message import Message
 from hsl.engine.node import Node
 from tests.engine.cluster import HOST, MESH, TU_EXPONENT, Cluster, base, homed
+from tests.engine.translating import (
+    DATA,
+)
 from tests.engine.wires import DEVICE, Wire, node
 from tests.engine.wires import HOST as WIRE_HOST
 
@@ -204,3 +216,17 @@ def test_no_copy_is_used_after_a_stall_that_has_ended_the_session(power: int, ti
         one.tick(later)
     ticket = one.load(2, DEVICE, 8, later)
     assert (ticket.err, ticket.data) == (Err.UNREACH, b"")
+
+
+def test_a_program_that_goes_on_hides_no_stall() -> None:
+    """Accesses are no run of the port: its timers are judged before a copy is used. HSL 3.1 [HSL-LNK-058]."""
+    one, other = node(0), node(16)
+    wire = Wire(one, other)
+    wire.connect()
+    wire.finish(one.store(2, DEVICE, DATA, wire.now))
+    wire.quiesce()
+    step, end = 8 << 6, wire.now + 2 * (TIMERS["T_DEADKA"].tu + TIMERS["T_STATE"].tu << 6)
+    for now in range(wire.now, end, step):
+        one.load(2, DEVICE, 8, now)
+        one.completions()
+    assert one.load(2, DEVICE, 8, end).err == Err.UNREACH

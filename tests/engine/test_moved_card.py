@@ -53,3 +53,62 @@ def test_a_port_that_was_disabled_and_enabled_again_has_given_its_nids_up() -> N
     cpu.ports[0].enable(wire.now)
     walked(cpu, wire)
     assert cpu._gates[0].claims(NIDS) == range(0)
+
+
+class Slots:
+    """A node of two ports, and the cards behind them."""
+
+    def __init__(self) -> None:
+        self.cpu = Node(replace(node(0).config, ports=[port(0), port(0, guid=101)]))
+        self.cards: list[Peer] = []
+        self.now = 0
+
+    def plug(self, *cards: Peer) -> None:
+        """Both ports come up in the same instants."""
+        self.cards = list(cards)
+        for index, card in enumerate(cards):
+            self.cpu.ports[index].enable(self.now)
+            self.cpu.pal_up(index, 0, self.now)
+            card.start(self.now)
+            card.pal_up(0, 0, self.now)
+        for _ in range(3000):
+            self.step()
+            if self.cpu.connected:
+                return
+
+    def step(self) -> None:
+        """One instant, then the next."""
+        self.cpu.tick(self.now)
+        self.cpu.advance(self.now)
+        for card in self.cards:
+            card.tick(self.now)
+            card.advance(self.now)
+        flits = [(i, f) for i, _, f in self.cpu.transmit(self.now, lambda p, link: True)]
+        for i, flit in flits:
+            self.cards[i].receive(0, 0, flit, self.now)
+        for i, card in enumerate(self.cards):
+            for _, _, flit in list(card.transmit(self.now, lambda p, link: True)):
+                self.cpu.receive(i, 0, flit, self.now)
+                flits.append((i, flit))
+        if not flits:
+            ends = [self.cpu.next_deadline(), *(card.next_deadline() for card in self.cards)]
+            self.now = max(self.now + 1, min(end for end in ends if end is not None))
+
+    def unplug(self) -> None:
+        """The owner disables both ports; T_LOSS passes."""
+        for index in range(2):
+            self.cpu.ports[index].disable(self.now)
+            self.cpu.pal_down(index, 0, self.now)
+        self.cpu.advance(self.now)
+        self.now += TIMERS["T_LOSS"].tu << 6
+        self.cpu.tick(self.now)
+        self.cpu.advance(self.now)
+
+
+def test_two_cards_change_places() -> None:
+    """Both ports were disabled: each card is heard at its new port, also at one instant. [HSL-SEC-015]."""
+    slots = Slots()
+    slots.plug(Peer(16, guid=500), Peer(32, guid=501))
+    slots.unplug()
+    slots.plug(Peer(32, guid=501), Peer(16, guid=500))
+    assert [gate.nids for gate in slots.cpu._gates] == [range(32, 48), range(16, 32)]

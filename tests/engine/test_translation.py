@@ -401,3 +401,13 @@ def test_bad_configurations() -> None:
         NodeConfig(atc=AtcConfig(agent=2, iommu=1))
     with pytest.raises(ConfigError, match="64 bits"):
         System().begin("load", 1 << 64)
+
+
+def test_no_virtual_access_uses_a_copy_after_a_stall() -> None:
+    """A device that translates judges its timers too before it uses a copy. HSL 3.1 [HSL-LNK-058]."""
+    system = System()
+    system.iommu.map(PASID, Mapping(PAGE_OF_VA, HOST, RW))
+    system.do("store", VA, DATA)
+    system.wire.quiesce()
+    late = system.atc.access(PASID, Access("load", VA, 8), system.wire.now + 10**10)
+    assert not late.done or late.err or (late.ticket is not None and late.ticket.err)
