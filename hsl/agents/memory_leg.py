@@ -179,7 +179,7 @@ class MemoryLeg:
             self.lost.add(line)
         else:
             listed = Counter(each.nid for one in self.lost if (each := self._target(one)) is not None)
-            worst = max(self._targets.values(), key=lambda each: (listed[each.nid], each is target, -each.nid))
+            worst = max(self._targets.values(), key=lambda one: (listed[one.nid], one is target, -one.nid))
             worst.blank, worst.unmarked = ALL_LINES, True
             self.lost = {one for one in self.lost if self._target(one) is not worst}
             if worst is not target:
