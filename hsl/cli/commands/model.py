@@ -71,7 +71,7 @@ COHERENCE = Leaf(
     """,
     options={
         "Models": choice(
-            "twenty minutes",
+            "half an hour",
             integer("--agents", least=2, most=3, help="Search only the models with N request agents."),
         ),
         "Run": run_group(),
