@@ -116,6 +116,16 @@ def test_request_at_a_quiesced_range(state: str) -> None:
 
 
 @pytest.mark.conforming
+@pytest.mark.parametrize("state", IN_FLIGHT)
+def test_request_that_is_refused(state: str) -> None:
+    """A request that the home refuses leaves what was there before it, and tells its program. HSL 5.5."""
+    one = in_state(state)
+    fire(one, "Cmp_ERR")
+    assert (one.state_of(CACHED), one.errors) == ("S" if state == "SM_A" else "I", [])
+    assert [ticket.err for ticket in one.completions()] == [Err.DECODE]
+
+
+@pytest.mark.conforming
 def test_node_that_is_lost_twice_while_its_poison_is_written() -> None:
     """A node that came back and is lost again changes nothing at the line that its first loss poisons."""
     rig = SlowRig()
