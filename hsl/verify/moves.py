@@ -120,6 +120,8 @@ class Moves:
         began = self._begun.pop(operation.id, None)
         if began is None or operation.access.kind in FREE or operation.line is None:
             return False
+        if self._given_up(ticket):
+            return True
         index = self.lines[operation.line]
         if ticket.err == Err.ACCESS and self._lacks.get(index, 0) >= began:
             return True
@@ -130,6 +132,13 @@ class Moves:
                 f"{operation} wrote, but its range has been read-only since before it began (6.3)"
             )
         return False
+
+    def _given_up(self, ticket: Ticket) -> bool:
+        """True if the patient cache met BUSY, in one move or in two, until T_REQ was over. [HSL-TXN-018]."""
+        if ticket.agent != self._layout.patient or ticket.err != Err.UNREACH or not ticket.performed:
+            return False
+        begin, end = ticket.presented, ticket.finished
+        return begin is not None and end is not None and end - begin >= self._layout.t_req
 
 
 class _Run:

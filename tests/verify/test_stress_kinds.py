@@ -351,3 +351,9 @@ def test_programs_have_halves_of_lines_and_writes_without_enables() -> None:
     requests = [coherent(ops[each.kind], 1, 0, 0, Line(each.addr & -64), each) for each in accesses]
     assert {each.len for each in requests if each.op == Op.ReadOnce} == {2, 3}
     assert {each.be is None for each in requests if each.op == Op.WritePtl} == {False, True}
+
+
+def test_an_access_that_meets_busy_in_two_moves_may_end() -> None:
+    """The patient cache has a short T_REQ: its access lacks an MSHR between two moves. [HSL-TXN-018]."""
+    verdict = run(StressConfig(ops=5800, seed=203, hand_over=NONE))
+    assert (verdict.violation, verdict.ended) == ("", 5800)
