@@ -173,19 +173,19 @@ class MemoryLeg:
                 self._own().poison(line)
             except TransactionError as error:
                 return f"line {line:#x} is lost and cannot be marked: {error}"
-        elif target.blank is not None and target.blank[0] <= line <= target.blank[1]:
-            pass  # no access reaches it before `lift`
-        elif len(self.lost) < self._lost_limit or line in self.lost:
+            return None
+        if target.blank is not None and target.blank[0] <= line <= target.blank[1]:
+            return None  # no access reaches it before `lift`
+        if len(self.lost) < self._lost_limit or line in self.lost:
             self.lost.add(line)
-        else:
-            listed = Counter(each.nid for one in self.lost if (each := self._target(one)) is not None)
-            worst = max(self._targets.values(), key=lambda one: (listed[one.nid], one is target, -one.nid))
-            worst.blank, worst.unmarked = ALL_LINES, True
-            self.lost = {one for one in self.lost if self._target(one) is not worst}
-            if worst is not target:
-                self.lost.add(line)
-            return f"line {line:#x} is lost and the lost list is full: target {worst.nid} is out of reach"
-        return None
+            return None
+        listed = Counter(each.nid for one in self.lost if (each := self._target(one)) is not None)
+        worst = max(self._targets.values(), key=lambda one: (listed[one.nid], one is target, -one.nid))
+        worst.blank, worst.unmarked = ALL_LINES, True
+        self.lost = {one for one in self.lost if self._target(one) is not worst}
+        if worst is not target:
+            self.lost.add(line)
+        return f"line {line:#x} is lost and the lost list is full: target {worst.nid} is out of reach"
 
     def at_once(self, line: int) -> bool:
         """True if an access to `line` completes in the step that asks."""

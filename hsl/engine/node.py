@@ -467,7 +467,6 @@ class Node:
             gate.port.fatal(ErrorCode.CFG, now, text)
             return
         gate.open(result.peer_nids, result.tu, result.slow_tu, now)
-        gate.port.loss.released = False
         for server in self._servers:
             server.attach(result.peer_nids, result.negotiated, gate.index)
         for agent in self.agents.values():

@@ -7,6 +7,18 @@ from tests.agents.home_rig import HOME, LINE, MT, A, B, Rig, SlowRig
 TIMERS = {"T_SNP": 100, "T_MEM": 100, "T_CACK": 1000}
 
 
+def writing_at_50() -> SlowRig:
+    """Return a home that has granted `B` the line that `A` had modified, and writes it since instant 50."""
+    rig = SlowRig(timers=TIMERS)
+    rig.send(Op.ReadUnique, A)
+    (grant,) = rig.memory_done()
+    rig.ack(grant)
+    (snoop,) = rig.send(Op.ReadShared, B)
+    rig.now = 50
+    rig.send(Op.SnpRspData, A, txn=snoop.txn, st=St.S)
+    return rig
+
+
 def test_t_snp_ends_with_the_last_answer() -> None:
     """A line whose snoops are answered waits for its CmpAck alone: no instant of T_SNP is left. HSL 5.11."""
     rig = Rig(timers=TIMERS)
@@ -35,13 +47,7 @@ def test_t_mem_ends_with_its_target() -> None:
 
     HSL 5.6 M4, 5.11.
     """
-    rig = SlowRig(timers=TIMERS)
-    rig.send(Op.ReadUnique, A)
-    (grant,) = rig.memory_done()
-    rig.ack(grant)
-    (snoop,) = rig.send(Op.ReadShared, B)
-    rig.now = 50
-    rig.send(Op.SnpRspData, A, txn=snoop.txn, st=St.S)
+    rig = writing_at_50()
     assert rig.home.next_deadline() == 150, "5.11: T_MEM of the write"
     rig.home.fence(MT, 60)
     assert rig.home.state_of(LINE) == "ACK"
@@ -53,13 +59,7 @@ def test_t_mem_ends_with_the_answer_of_its_target() -> None:
 
     HSL 5.11.
     """
-    rig = SlowRig(timers=TIMERS)
-    rig.send(Op.ReadUnique, A)
-    (grant,) = rig.memory_done()
-    rig.ack(grant)
-    (snoop,) = rig.send(Op.ReadShared, B)
-    rig.now = 50
-    rig.send(Op.SnpRspData, A, txn=snoop.txn, st=St.S)
+    rig = writing_at_50()
     assert rig.memory_done() == []
     assert rig.home.state_of(LINE) == "ACK"
     assert rig.home.next_deadline() == 1050

@@ -1,6 +1,7 @@
 """The gate of a port: what a session leaves to the next (HSL 6.2 F8, 6.3)."""
 
 from collections import Counter
+from types import SimpleNamespace
 from typing import Any
 
 from hsl._generated.constants import PROTO_LIMIT, PROTO_WINDOW_TU, Op, Vc
@@ -14,6 +15,7 @@ class Still:
     def __init__(self) -> None:
         self.up = True
         self.hold = False
+        self.loss = SimpleNamespace(released=False)
         self.links: list[Any] = []
         self.messages_sent: Counter[int] = Counter()
         self.here: list[Message] = []
@@ -56,7 +58,7 @@ def test_a_credit_that_is_held_back_ends_with_its_session() -> None:
 
 
 def test_messages_of_a_lost_session_accuse_nobody() -> None:
-    """What a port delivered and nobody took before LINK_DOWN is dropped, and logged as no forgery.
+    """A message that the gate has not taken before LINK_DOWN is dropped; the error log names no forgery.
 
     HSL 6.2 F8.
     """

@@ -244,7 +244,7 @@ def test_an_access_in_back_off_does_not_hold_up_an_invalidation() -> None:
 
 
 def test_an_access_in_back_off_may_lose_its_page() -> None:
-    """The page may not be had any more: the access ends with the fault, and a fence behind it goes on."""
+    """The page may not be had any more: the access ends with the fault; no fence waits for it."""
     host, stored = in_back_off()
     host.invalidate()
     host.refuse()

@@ -205,7 +205,10 @@ def test_a_home_of_the_node_that_is_lost_by_t_req_is_admitted_at_once() -> None:
 @pytest.mark.parametrize("power", [0, int(Power.L1)])
 @pytest.mark.parametrize("ticked", [True, False])
 def test_no_copy_is_used_after_a_stall_that_has_ended_the_session(power: int, ticked: bool) -> None:
-    """Whether L1 is offered or not, and before the node has moved messages. HSL 3.1 [HSL-LNK-058]."""
+    """A load straight after the stall ends UNREACH, with L1 and without, after a tick and before it.
+
+    HSL 3.1 [HSL-LNK-058].
+    """
     one, other = node(0, power=power), node(16, power=power)
     wire = Wire(one, other)
     wire.connect()

@@ -46,7 +46,7 @@ def test_commands_of_a_page(page: Path, tmp_path: Path) -> None:
 def options_of(words: list[str]) -> set[str]:
     """Return the options of the command that `words` begin with, `hsl` left out."""
     command: click.Command = main
-    context = click.Context(command)
+    context = main.make_context("hsl", [], resilient_parsing=True)
     for word in words:
         child = command.get_command(context, word) if isinstance(command, click.Group) else None
         if child is None:
@@ -62,7 +62,7 @@ def options_of(words: list[str]) -> set[str]:
 def command_of(words: list[str]) -> tuple[str, str]:
     """Return the command that `words` begin with, and the first word that a group of it does not have."""
     command: click.Command = main
-    context, path = click.Context(command), ["hsl"]
+    context, path = main.make_context("hsl", [], resilient_parsing=True), ["hsl"]
     for word in words:
         if not isinstance(command, click.Group) or word.startswith("-") or word.isupper():
             break
