@@ -62,7 +62,7 @@ class Gate:
         """The port is up; `nids` are behind it, `tu` and `slow_tu` in ns."""
         self.nids, self.known, self._tu, self._since = nids, nids, tu, now
         self.slow_tu = slow_tu
-        self.port.loss.released = False
+        self.port.loss.admit()
         self._window = self._protos = 0
         self.bucket.tu = tu
 

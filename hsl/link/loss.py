@@ -39,7 +39,10 @@ class Loss:
         self._seen = 0  # when the port ran last, in ns
         self._end = NEVER  # when T_LOSS expires, in ns
         self.proof = ""  # what has shown that the peer is gone
-        self.released = False  # the owner has disabled the port since its nodes were last admitted
+        self.released = (
+            False  # the owner has disabled the port in the last session of those admitted, or after it
+        )
+        self._disabled = False  # since the last session began
         self.open = False  # the session is over, and its owner was not told of a proof
 
     def begin(self) -> None:
@@ -49,8 +52,12 @@ class Loss:
         self._width = min(link.bond_width for link in links)
         self._peer_port, self._guid = links[0].peer_port, links[0].peer_guid
         self._ended.clear()
-        self.open = False
+        self.open = self._disabled = False
         self.proof = ""
+
+    def admit(self) -> None:
+        """The owner has taken LINK_UP. It may have disabled the port before."""
+        self.released = self._disabled
 
     def end(self, tu: int, now: int) -> None:
         """LINK_DOWN; `tu`: the slow one, in ns."""
@@ -62,7 +69,8 @@ class Loss:
 
     def release(self) -> None:
         """Let those behind a port that its owner has disabled be heard elsewhere. HSL 6.3 [HSL-SEC-015]."""
-        self.released |= all(link.state is LinkState.DISABLED for link in self._port.links)
+        if all(link.state is LinkState.DISABLED for link in self._port.links):
+            self.released = self._disabled = True
 
     @property
     def deadline(self) -> int:

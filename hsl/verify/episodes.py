@@ -324,8 +324,8 @@ class MoveEpisodes:
         self._recent = 0  # range that moves
 
     def weight(self, thread: int) -> int:
-        """Any thread."""
-        return 1
+        """Any thread but those whose accesses may end when T_REQ is over before the range has moved."""
+        return int(self._author.agents[thread] != self._layout.patient)
 
     def plan(self, thread: int) -> Iterator[Operation]:
         """A move with accesses that meet it, or accesses."""
@@ -359,8 +359,9 @@ class MoveEpisodes:
             yield author.operation(other, access, after=tuple(loads), judge=WORDS)
 
     def _others(self) -> list[int]:
-        """Some threads of programs."""
-        threads = [each for each, agent in enumerate(self._author.agents) if agent != MANAGER]
+        """Some threads of programs that may use these ranges."""
+        spared = (self._layout.patient, MANAGER)
+        threads = [each for each, agent in enumerate(self._author.agents) if agent not in spared]
         return self._author.rng.choices(threads, k=MEETING)
 
     def _use(self, thread: int) -> Iterator[Operation]:

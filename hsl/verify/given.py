@@ -137,6 +137,8 @@ def _check_places(config: StressConfig, operations: Sequence[Operation]) -> None
                 raise ConfigError(
                     f"operation {operation}: the {config.lines} lines are {ranges(layout.lines)}"
                 )
+            if line in moves.lines and operation.agent == layout.patient:
+                raise ConfigError(f"operation {operation}: node {operation.agent} uses no range that moves")
             legal = judges[line]
         if operation.judge not in legal:
             raise ConfigError(f"operation {operation}: the judge must be {' or '.join(legal)} here")

@@ -120,8 +120,6 @@ class Moves:
         began = self._begun.pop(operation.id, None)
         if began is None or operation.access.kind in FREE or operation.line is None:
             return False
-        if self._given_up(ticket):
-            return True
         index = self.lines[operation.line]
         if ticket.err == Err.ACCESS and self._lacks.get(index, 0) >= began:
             return True
@@ -132,13 +130,6 @@ class Moves:
                 f"{operation} wrote, but its range has been read-only since before it began (6.3)"
             )
         return False
-
-    def _given_up(self, ticket: Ticket) -> bool:
-        """True if the patient cache met BUSY, in one move or in two, until T_REQ was over. [HSL-TXN-018]."""
-        if ticket.agent != self._layout.patient or ticket.err != Err.UNREACH or not ticket.performed:
-            return False
-        begin, end = ticket.presented, ticket.finished
-        return begin is not None and end is not None and end - begin >= self._layout.t_req
 
 
 class _Run:
@@ -283,6 +274,13 @@ class Mover:
             if listed:
                 text = f"{when}, but the home of line {line:#x} lists {sorted(listed)} (5.1.4)"
                 raise InvariantError(text, line)
+
+    def judge_busy(self, line: int | None) -> None:
+        """A home has answered BUSY to a request for `line`: its range must be quiesced. HSL 5.1.4."""
+        index = None if line is None else self._judge.lines.get(line)
+        if index not in self._queues:
+            what = "no request" if line is None else f"a request for line {line:#x}"
+            raise InvariantError(f"a home answers BUSY to {what}, whose range does not move (5.1.4)", line)
 
     def judge(self, line: int) -> None:
         """Nobody may write a line of a read-only range."""

@@ -239,6 +239,8 @@ class Network:
         for answer in server.outbox:
             if answer.dst in self.agents:
                 self.reference.answered(answer)
+            if answer.err == Err.BUSY and self._mover is not None:
+                self._mover.judge_busy(self._line(answer))
             self._send(answer)
         server.outbox.clear()
         server.taken.clear()

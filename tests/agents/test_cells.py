@@ -118,7 +118,7 @@ def test_request_at_a_quiesced_range(state: str) -> None:
 @pytest.mark.conforming
 @pytest.mark.parametrize("state", IN_FLIGHT)
 def test_request_that_is_refused(state: str) -> None:
-    """A request that the home refuses leaves what was there before it, and tells its program. HSL 5.5."""
+    """A refused request leaves the line as it was; its agent reports the error to the program. HSL 5.5."""
     one = in_state(state)
     fire(one, "Cmp_ERR")
     assert (one.state_of(CACHED), one.errors) == ("S" if state == "SM_A" else "I", [])

@@ -15,7 +15,7 @@ class Still:
     def __init__(self) -> None:
         self.up = True
         self.hold = False
-        self.loss = SimpleNamespace(released=False)
+        self.loss = SimpleNamespace(admit=lambda: None)
         self.links: list[Any] = []
         self.messages_sent: Counter[int] = Counter()
         self.here: list[Message] = []

@@ -4,6 +4,8 @@ from __future__ import annotations
 
 from dataclasses import replace
 
+import pytest
+
 from hsl._generated.constants import TIMERS, Op
 from hsl.engine.node import Node
 from tests.engine.wires import HOST, Peer, Wire, node, port
@@ -53,6 +55,38 @@ def test_a_port_that_was_disabled_and_enabled_again_has_given_its_nids_up() -> N
     cpu.ports[0].enable(wire.now)
     walked(cpu, wire)
     assert cpu._gates[0].claims(NIDS) == range(0)
+
+
+@pytest.mark.parametrize("enabled", [False, True])
+def test_a_port_that_is_disabled_before_its_node_takes_link_up_has_given_its_nids_up(enabled: bool) -> None:
+    """The owner has disabled it in the session that the node hears of afterwards. [HSL-SEC-015]."""
+    cpu = Node(replace(node(0).config, ports=[port(0), port(0, guid=101)]))
+    wire = Wire(cpu, peer := Peer(16, guid=500))
+    for each in (cpu, peer):
+        each.start(0)
+        each.pal_up(0, 0, 0)
+    wire.run(lambda: cpu.ports[0].up)
+    assert cpu._gates[0].nids == range(0)
+    cpu.ports[0].disable(wire.now)
+    if enabled:
+        cpu.ports[0].enable(wire.now)
+    cpu.advance(wire.now)
+    walked(cpu, wire)
+    assert cpu._gates[0].claims(NIDS) == range(0)
+
+
+def test_nids_of_a_later_session_are_those_of_the_port_again() -> None:
+    """A DISABLE counts for the session that it ends; the next one has its NIDs to itself. [HSL-SEC-015]."""
+    cpu, wire, peer = meeting()
+    for each in (cpu, peer):
+        each.ports[0].disable(wire.now)
+        each.advance(wire.now)
+    walked(cpu, wire)
+    for each in (cpu, peer):
+        each.ports[0].enable(wire.now)
+        each.pal_up(0, 0, wire.now)
+    wire.run(lambda: bool(cpu._gates[0].nids))
+    assert cpu._gates[0].claims(NIDS) == NIDS
 
 
 class Slots:

@@ -165,6 +165,12 @@ def decode_first(message: Message, home: int, address_map: AddressMap, *more: An
     return Err.DECODE if elsewhere else RIGHT_REFUSAL(message, home, address_map, *more)
 
 
+def busy_at_times(message: Message, *more: Any) -> Err:
+    """A home answers BUSY to some requests though nobody has quiesced their range."""
+    right = RIGHT_REFUSAL(message, *more)
+    return Err.BUSY if not right and message.txn == 3 and message.op not in arrival.KEPT else right
+
+
 RIGHT_REFUSAL = arrival.refusal
 
 
@@ -213,6 +219,7 @@ PLANTED: dict[str, Plant] = {
         arrival, "KEPT", frozenset({Op.Evict})
     ),
     "DECODE while a range moves": lambda: mock.patch.object(home_module, "refusal", decode_first),
+    "BUSY though no range moves": lambda: mock.patch.object(home_module, "refusal", busy_at_times),
     "an entry is free too soon": entry_free_too_soon,
     "a fence does not wait": lambda: mock.patch.object(RequestAgent, "_pass_fence", fence_does_not_wait),
 }  # fmt: skip

@@ -33,6 +33,8 @@ HARD = (
     "SnpInv in MI_A answers without data",
     "stale WbFull is written",
     "RECALL counts listed lines only",
+    "WbFull of a quiesced range is BUSY",
+    "DECODE while a range moves",
 )
 QUICK = 2000  # operations that making a failure small may run
 
