@@ -464,7 +464,8 @@ class Node:
         others = {nid for each in self._gates if each is not gate for nid in each.claims(result.peer_nids)}
         if text := self.config.refusal(gate.index, result.peer_nids, others):
             gate.log.add(now, ErrorCode.CFG, text)
-            gate.port.fatal(ErrorCode.CFG, now, text)
+            if gate.port.up:
+                gate.port.fatal(ErrorCode.CFG, now, text)
             return
         gate.open(result.peer_nids, result.tu, result.slow_tu, now)
         for server in self._servers:

@@ -40,9 +40,9 @@ class Loss:
         self._end = NEVER  # when T_LOSS expires, in ns
         self.proof = ""  # what has shown that the peer is gone
         self.released = (
-            False  # the owner has disabled the port in the last session of those admitted, or after it
+            False  # the owner has disabled the port in the last session that was admitted, or since
         )
-        self._disabled = False  # since the last session began
+        self._disabled = False  # the same, in the last session that began, or since
         self.open = False  # the session is over, and its owner was not told of a proof
 
     def begin(self) -> None:
@@ -56,7 +56,7 @@ class Loss:
         self.proof = ""
 
     def admit(self) -> None:
-        """The owner has taken LINK_UP. It may have disabled the port before."""
+        """The node has taken LINK_UP; the port may have been disabled since that session began."""
         self.released = self._disabled
 
     def end(self, tu: int, now: int) -> None:

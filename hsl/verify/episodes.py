@@ -324,7 +324,7 @@ class MoveEpisodes:
         self._recent = 0  # range that moves
 
     def weight(self, thread: int) -> int:
-        """Any thread but those whose accesses may end when T_REQ is over before the range has moved."""
+        """Any thread but those of the patient cache: its short T_REQ may expire while a range moves."""
         return int(self._author.agents[thread] != self._layout.patient)
 
     def plan(self, thread: int) -> Iterator[Operation]:

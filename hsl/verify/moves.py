@@ -168,6 +168,10 @@ class Mover:
         """True if a move is under way."""
         return bool(self._queues)
 
+    def moving(self, line: int | None) -> bool:
+        """True if a move of the range of `line` is under way."""
+        return line is not None and self._judge.lines.get(line) in self._queues
+
     def begin(self, operation: Operation) -> None:
         """Begin a move, or let it wait for the one before it."""
         index, entry = entry_of(operation)
@@ -274,13 +278,6 @@ class Mover:
             if listed:
                 text = f"{when}, but the home of line {line:#x} lists {sorted(listed)} (5.1.4)"
                 raise InvariantError(text, line)
-
-    def judge_busy(self, line: int | None) -> None:
-        """A home has answered BUSY to a request for `line`: its range must be quiesced. HSL 5.1.4."""
-        index = None if line is None else self._judge.lines.get(line)
-        if index not in self._queues:
-            what = "no request" if line is None else f"a request for line {line:#x}"
-            raise InvariantError(f"a home answers BUSY to {what}, whose range does not move (5.1.4)", line)
 
     def judge(self, line: int) -> None:
         """Nobody may write a line of a read-only range."""

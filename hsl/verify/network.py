@@ -239,8 +239,8 @@ class Network:
         for answer in server.outbox:
             if answer.dst in self.agents:
                 self.reference.answered(answer)
-            if answer.err == Err.BUSY and self._mover is not None:
-                self._mover.judge_busy(self._line(answer))
+            if answer.err == Err.BUSY:
+                self._judge_busy(answer)
             self._send(answer)
         server.outbox.clear()
         server.taken.clear()
@@ -378,6 +378,16 @@ class Network:
         return self._line_of.get((message.dst, message.txn, numbers))
 
     # ---- judges
+
+    def _judge_busy(self, answer: Message) -> None:
+        """A home answers BUSY: a move of the range must be under way. HSL 5.1.4 [HSL-COH-055]."""
+        line = self._line(answer)
+        if self._mover is None or not self._mover.moving(line):
+            self.failed_line = line
+            raise InvariantError(
+                f"home {answer.src} answers BUSY to node {answer.dst}, txn {answer.txn}, "
+                "and no move of that range is under way (5.1.4)"
+            )
 
     def _judge(self, line: int) -> None:
         single_writer(self.agents.values(), line)

@@ -3,24 +3,32 @@
 from __future__ import annotations
 
 from dataclasses import replace
+from typing import Any
 
 import pytest
 
-from hsl._generated.constants import TIMERS, Op
+from hsl._generated.constants import TIMERS, ErrorCode, LinkState, Op
 from hsl.engine.node import Node
 from tests.engine.wires import HOST, Peer, Wire, node, port
 
 NIDS = range(16, 32)
 
 
-def meeting() -> tuple[Node, Wire, Peer]:
-    """A node of two ports; the peer behind the first owns a line of it."""
-    cpu = Node(replace(node(0).config, ports=[port(0), port(0, guid=101)]))
+def up(**changes: Any) -> tuple[Node, Wire, Peer]:
+    """A node of two ports that has not taken LINK_UP of the first yet, and the peer behind it."""
+    cpu = Node(replace(node(0).config, ports=[port(0), port(0, guid=101)], **changes))
     wire = Wire(cpu, peer := Peer(16, guid=500))
     for each in (cpu, peer):
         each.start(0)
         each.pal_up(0, 0, 0)
-    wire.run(lambda: peer.port.up and cpu.ports[0].up)
+    wire.run(lambda: cpu.ports[0].up)
+    return cpu, wire, peer
+
+
+def meeting() -> tuple[Node, Wire, Peer]:
+    """A node of two ports; the peer behind the first owns a line of it."""
+    cpu, wire, peer = up()
+    wire.run(lambda: peer.port.up)
     peer.send(Op.ReadUnique, 18, 0, txn=0, len=3, addr=HOST)
     wire.run(lambda: any(m.op == Op.CmpData for m in peer.messages))
     (grant,) = peer.took(Op.CmpData)
@@ -59,13 +67,8 @@ def test_a_port_that_was_disabled_and_enabled_again_has_given_its_nids_up() -> N
 
 @pytest.mark.parametrize("enabled", [False, True])
 def test_a_port_that_is_disabled_before_its_node_takes_link_up_has_given_its_nids_up(enabled: bool) -> None:
-    """The owner has disabled it in the session that the node hears of afterwards. [HSL-SEC-015]."""
-    cpu = Node(replace(node(0).config, ports=[port(0), port(0, guid=101)]))
-    wire = Wire(cpu, peer := Peer(16, guid=500))
-    for each in (cpu, peer):
-        each.start(0)
-        each.pal_up(0, 0, 0)
-    wire.run(lambda: cpu.ports[0].up)
+    """The owner calls `disable` after LINK_UP; the node takes that LINK_UP later. [HSL-SEC-015]."""
+    cpu, wire, _ = up()
     assert cpu._gates[0].nids == range(0)
     cpu.ports[0].disable(wire.now)
     if enabled:
@@ -75,8 +78,18 @@ def test_a_port_that_is_disabled_before_its_node_takes_link_up_has_given_its_nid
     assert cpu._gates[0].claims(NIDS) == range(0)
 
 
+def test_a_session_that_is_over_may_be_refused_and_its_port_lives() -> None:
+    """The owner has removed the wrong card and enabled the port before the node refuses the card. HSL 6.3."""
+    cpu, wire, _ = up(neighbours=(range(32, 48), NIDS))
+    cpu.ports[0].disable(wire.now)
+    cpu.ports[0].enable(wire.now)
+    cpu.advance(wire.now)
+    assert [entry.code for entry in cpu._gates[0].log.entries] == [ErrorCode.CFG]
+    assert cpu.ports[0].links[0].state is LinkState.DETECT
+
+
 def test_nids_of_a_later_session_are_those_of_the_port_again() -> None:
-    """A DISABLE counts for the session that it ends; the next one has its NIDs to itself. [HSL-SEC-015]."""
+    """`disable` gives up the NIDs of the last session; those of the next are the port's. [HSL-SEC-015]."""
     cpu, wire, peer = meeting()
     for each in (cpu, peer):
         each.ports[0].disable(wire.now)

@@ -201,3 +201,13 @@ def test_the_lease_ends_in_l1_and_comes_back_with_resync_ack() -> None:
     assert not port.loss.leased(pair.now)
     pair.run(40 * TU, until=lambda: pair.a.state() is LinkState.ACTIVE)
     assert port.loss.leased(pair.now)
+
+
+def test_a_port_is_released_when_its_owner_has_disabled_all_its_links() -> None:
+    """A bond lives while one link does, and its NIDs stay with the port. HSL 6.3 [HSL-SEC-015]."""
+    port = RawPeer(2).up().port
+    released = []
+    for link in range(2):
+        port.disable_link(link, 0)
+        released.append(port.loss.released)
+    assert released == [False, True]

@@ -126,6 +126,13 @@ def test_planted_bugs_are_found(name: str) -> None:
         assert small(name, config, verdict, budget=QUICK) < SMALL
 
 
+def test_busy_is_found_where_no_range_ever_moves() -> None:
+    """A home that answers BUSY breaks a rule also in a program without moves. [HSL-COH-055]."""
+    with PLANTED["BUSY though no range moves"]():
+        verdict = run(StressConfig(ops=300, seed=1, kinds=NONE))
+    assert "no move of that range is under way" in verdict.violation
+
+
 def test_planted_bug_is_found_over_links() -> None:
     """A bug of the agents is found through the whole stack too, and the flits of the failure are told."""
     name = "SnpShared in M answers without data"
