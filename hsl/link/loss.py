@@ -39,10 +39,9 @@ class Loss:
         self._seen = 0  # when the port ran last, in ns
         self._end = NEVER  # when T_LOSS expires, in ns
         self.proof = ""  # what has shown that the peer is gone
-        self.released = (
-            False  # the owner has disabled the port in the last session that was admitted, or since
-        )
-        self._disabled = False  # the same, in the last session that began, or since
+        # The owner has disabled the port in the session that was admitted last, or since.
+        self.released = False
+        self._disabled = False  # in the session that began last, or since
         self.open = False  # the session is over, and its owner was not told of a proof
 
     def begin(self) -> None:

@@ -169,7 +169,7 @@ class Mover:
         return bool(self._queues)
 
     def moving(self, line: int | None) -> bool:
-        """True if a move of the range of `line` is under way."""
+        """True if a move of the range of `line` is under way, or waits for one."""
         return line is not None and self._judge.lines.get(line) in self._queues
 
     def begin(self, operation: Operation) -> None:
