@@ -37,6 +37,16 @@ ERROR_LOG_ENTRIES: Final = 64  # entries of the error log of a port (6.5)
 SAM_ENTRIES: Final = 64  # entries of the system address map (5.1)
 ACL_ENTRIES: Final = 32  # entries of the access list (6.3)
 LOST_LINES: Final = 64  # least number of lines that a home can mark lost (5.6 M3)
+WINDOW_BITS: Final = 36  # log2 of the bytes of the window of a port (A.2)
+MAX_DEVICES: Final = 8  # ports of the CPU (A.2)
+FIRST_RANGE: Final = 2  # index of the first map entry of a device (A.2)
+CHUNK_STEP: Final = 1024  # bytes of which a chunk is a multiple (A.5)
+LEAST_CHUNK: Final = 2048  # least bytes of a chunk (A.5)
+MAX_CHUNKS: Final = 48  # most chunks of a job (A.5)
+SCRATCH_LINES: Final = 8  # scratch lines of a job (A.5)
+RING_SLOTS: Final = 16  # slots of the ring (A.5)
+VECTOR_BLOCK: Final = 1024  # elements of a block of SAXPY and REDUCTION (A.6)
+MATRIX_TILE: Final = 16  # rows and columns of a tile of MATMUL (A.6)
 N_ACK: Final = 64  # PROT accepted since the last flit sent that make an ACK due at once; at most max(1, window/4)
 N_REPLAY: Final = 4  # replay triggers without progress before RECOVERY
 N_RECOV: Final = 3  # recoveries without the link working before DEAD
@@ -301,6 +311,15 @@ class Right(IntFlag):
     N = 1 << 4  # non-coherent
 
 
+class NodeClass(IntEnum):
+    """Table `node_class` of spec/address_map.toml."""
+
+    OTHER = 0  # none of those below
+    CPU = 1  # a host with its memory
+    GPU = 2  # an accelerator that runs jobs (annex A)
+    MEMORY = 3  # memory and no caches
+
+
 class Register(IntEnum):
     """Table `register` of spec/address_map.toml."""
 
@@ -314,7 +333,10 @@ class Register(IntEnum):
     RATE = 0x40  # 31:0 messages per 1024 TU, 63:32 bucket size; 0 = off
     CFGMASTER = 0x48  # 9:0 NID, 10 on: CfgWrite of any other SRC ends with ERR=ACCESS
     RECALLING = 0x50  # 31:0 lines that RECALL has still to take
+    READY = 0x58  # 0 on: the node may send requests (5.15)
     VECTORS = 0x60  # 31:0 interrupt vectors; an Intr of another VECTOR ends with ERR=DECODE
+    PRODUCT = 0x68  # 15:0 vendor, 31:16 device, 39:32 revision, 47:40 class
+    STREAMS = 0x70  # 5:0 NCR streams that the node serves apart from each other, 1..32
 
 
 class ErrMsgKind(IntEnum):
@@ -378,6 +400,43 @@ class UtOp(IntEnum):
     NCENQ = 13  # NcEnq
     INTR = 14  # interrupt
     FENCE = 15  # done when all earlier accesses are
+
+
+class SystemNid(IntEnum):
+    """Table `system_nid` of spec/reference_system.toml."""
+
+    HOME = 0  # HA of host memory and of HDM-H
+    IO = 1  # IOA: takes the interrupts of the devices
+    MASTER = 2  # first core: boots the devices, rings the doorbells
+    SHARED_HOME = 15  # HA of the half of an interleaved range
+
+
+class PageRegister(IntEnum):
+    """Table `page_register` of spec/reference_system.toml."""
+
+    DOORBELL = 0  # address of a job: run it
+    EXIT = 8  # finish what runs, send interrupt BYE, begin no job
+    UNITS = 16  # read: compute units of the device, 1..7
+    NOTIFY = 24  # NID and first vector of the interrupts of the device
+
+
+class JobVector(IntEnum):
+    """Table `job_vector` of spec/reference_system.toml."""
+
+    DONE = 1  # a job is done; DATA: jobs done since READY
+    BYE = 2  # answer to EXIT
+    FAULT = 3  # the job cannot be done, or an address of it is not served; DATA as DONE
+
+
+class Kernel(IntEnum):
+    """Table `kernel` of spec/reference_system.toml."""
+
+    WORDCOUNT = 1  # bytes, words and a histogram of bytes
+    HISTOGRAM = 2  # bytes and a histogram of bytes
+    RING = 3  # as WORDCOUNT; the input comes through a ring
+    SAXPY = 16  # OUT := SCALAR x A + B
+    REDUCTION = 17  # sums of blocks of A
+    MATMUL = 18  # OUT := A x B
 
 
 class LinkState(IntEnum):

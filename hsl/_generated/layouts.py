@@ -154,6 +154,32 @@ SHM_MAGIC = b"HSLR"
 SHM_VERSION = 1
 MQTT_MAGIC = b"HSLM"
 MQTT_VERSION = 1
+AGENT_D0_FIELDS: Rows = (
+    ("valid", 0, 0x1),
+    ("role", 4, 0x1F),
+    ("offset", 16, 0x3FF),
+)
+AGENT_D0 = Bits(Int64ul, AGENT_D0_FIELDS)
+AGENT_ENTRY = Struct("d0" / AGENT_D0)
+AGENT_BASE = 0x400
+AGENT_STRIDE = 0x8
+AGENT_COUNT = 0x20
+RANGE_D0_FIELDS: Rows = (
+    ("valid", 0, 0x1),
+    ("types", 4, 0xF),
+    ("ways", 8, 0x7),
+    ("home", 16, 0x3FF),
+    ("mt", 32, 0x3FF),
+)
+RANGE_D0 = Bits(Int64ul, RANGE_D0_FIELDS)
+RANGE_D1_FIELDS: Rows = (
+    ("size", 12, 0xFFFFFFFFFF),
+)
+RANGE_D1 = Bits(Int64ul, RANGE_D1_FIELDS)
+RANGE_ENTRY = Struct("d0" / RANGE_D0, "d1" / RANGE_D1)
+RANGE_BASE = 0x800
+RANGE_STRIDE = 0x10
+RANGE_COUNT = 0x7
 SAM_D0_FIELDS: Rows = (
     ("valid", 0, 0x1),
     ("type", 1, 0x7),
@@ -247,10 +273,25 @@ RECALLING_D0_FIELDS: Rows = (
     ("lines", 0, 0xFFFFFFFF),
 )
 RECALLING_D0 = Bits(Int64ul, RECALLING_D0_FIELDS)
+READY_D0_FIELDS: Rows = (
+    ("on", 0, 0x1),
+)
+READY_D0 = Bits(Int64ul, READY_D0_FIELDS)
 VECTORS_D0_FIELDS: Rows = (
     ("count", 0, 0xFFFFFFFF),
 )
 VECTORS_D0 = Bits(Int64ul, VECTORS_D0_FIELDS)
+PRODUCT_D0_FIELDS: Rows = (
+    ("vendor", 0, 0xFFFF),
+    ("device", 16, 0xFFFF),
+    ("revision", 32, 0xFF),
+    ("class", 40, 0xFF),
+)
+PRODUCT_D0 = Bits(Int64ul, PRODUCT_D0_FIELDS)
+STREAMS_D0_FIELDS: Rows = (
+    ("count", 0, 0x3F),
+)
+STREAMS_D0 = Bits(Int64ul, STREAMS_D0_FIELDS)
 INTR_D0_FIELDS: Rows = (
     ("vector", 0, 0xFFFFFFFF),
     ("data", 32, 0xFFFFFFFF),
@@ -320,6 +361,75 @@ UT_D2_FIELDS: Rows = (
     ("be", 0, 0xFFFFFFFF),
 )
 UT_D2 = Bits(Int64ul, UT_D2_FIELDS)
+NOTIFY_D0_FIELDS: Rows = (
+    ("vector", 0, 0xFFFF),
+    ("nid", 32, 0x3FF),
+)
+NOTIFY_D0 = Bits(Int64ul, NOTIFY_D0_FIELDS)
+COUNT_JOB_D0_FIELDS: Rows = (
+    ("kernel", 0, 0xFFFFFFFFFFFFFFFF),
+)
+COUNT_JOB_D0 = Bits(Int64ul, COUNT_JOB_D0_FIELDS)
+COUNT_JOB_D1_FIELDS: Rows = (
+    ("source", 0, 0xFFFFFFFFFFFFFFFF),
+)
+COUNT_JOB_D1 = Bits(Int64ul, COUNT_JOB_D1_FIELDS)
+COUNT_JOB_D2_FIELDS: Rows = (
+    ("length", 0, 0xFFFFFFFFFFFFFFFF),
+)
+COUNT_JOB_D2 = Bits(Int64ul, COUNT_JOB_D2_FIELDS)
+COUNT_JOB_D3_FIELDS: Rows = (
+    ("counters", 0, 0xFFFFFFFFFFFFFFFF),
+)
+COUNT_JOB_D3 = Bits(Int64ul, COUNT_JOB_D3_FIELDS)
+COUNT_JOB_D4_FIELDS: Rows = (
+    ("scratch", 0, 0xFFFFFFFFFFFFFFFF),
+)
+COUNT_JOB_D4 = Bits(Int64ul, COUNT_JOB_D4_FIELDS)
+COUNT_JOB_D5_FIELDS: Rows = (
+    ("ring", 0, 0xFFFFFFFFFFFFFFFF),
+)
+COUNT_JOB_D5 = Bits(Int64ul, COUNT_JOB_D5_FIELDS)
+ARRAY_JOB_D0_FIELDS: Rows = (
+    ("kernel", 0, 0xFFFFFFFFFFFFFFFF),
+)
+ARRAY_JOB_D0 = Bits(Int64ul, ARRAY_JOB_D0_FIELDS)
+ARRAY_JOB_D1_FIELDS: Rows = (
+    ("a", 0, 0xFFFFFFFFFFFFFFFF),
+)
+ARRAY_JOB_D1 = Bits(Int64ul, ARRAY_JOB_D1_FIELDS)
+ARRAY_JOB_D2_FIELDS: Rows = (
+    ("b", 0, 0xFFFFFFFFFFFFFFFF),
+)
+ARRAY_JOB_D2 = Bits(Int64ul, ARRAY_JOB_D2_FIELDS)
+ARRAY_JOB_D3_FIELDS: Rows = (
+    ("out", 0, 0xFFFFFFFFFFFFFFFF),
+)
+ARRAY_JOB_D3 = Bits(Int64ul, ARRAY_JOB_D3_FIELDS)
+ARRAY_JOB_D4_FIELDS: Rows = (
+    ("rows", 0, 0xFFFFFFFFFFFFFFFF),
+)
+ARRAY_JOB_D4 = Bits(Int64ul, ARRAY_JOB_D4_FIELDS)
+ARRAY_JOB_D5_FIELDS: Rows = (
+    ("columns", 0, 0xFFFFFFFFFFFFFFFF),
+)
+ARRAY_JOB_D5 = Bits(Int64ul, ARRAY_JOB_D5_FIELDS)
+ARRAY_JOB_D6_FIELDS: Rows = (
+    ("scalar", 0, 0xFFFFFFFF),
+)
+ARRAY_JOB_D6 = Bits(Int64ul, ARRAY_JOB_D6_FIELDS)
+ARRAY_JOB_D7_FIELDS: Rows = (
+    ("completion", 0, 0xFFFFFFFFFFFFFFFF),
+)
+ARRAY_JOB_D7 = Bits(Int64ul, ARRAY_JOB_D7_FIELDS)
+COMPLETION_D0_FIELDS: Rows = (
+    ("jobs", 0, 0xFFFFFFFFFFFFFFFF),
+)
+COMPLETION_D0 = Bits(Int64ul, COMPLETION_D0_FIELDS)
+COMPLETION_D1_FIELDS: Rows = (
+    ("bounces", 0, 0xFFFFFFFFFFFFFFFF),
+)
+COMPLETION_D1 = Bits(Int64ul, COMPLETION_D1_FIELDS)
 INTR_BYTES = 8
 TRANSLATION_BYTES = 16
 INVALIDATE_BYTES = 8
@@ -329,5 +439,9 @@ ERR_MSG_BYTES = 16
 MGMT_BYTES = 64
 MGMT_ANSWER_BYTES = 64
 UT_BYTES = 64
+NOTIFY_BYTES = 8
+COUNT_JOB_BYTES = 64
+ARRAY_JOB_BYTES = 64
+COMPLETION_BYTES = 64
 LOG_ENTRY = Struct("time" / Int64ul, "code" / Int16ul, "severity" / Int8ul, "link" / Int8ul, "flags" / Int8ul, "op" / Int8ul, "src" / Int16ul, "dst" / Int16ul, "txn" / Int16ul, "zero" / Int32ul, "addr" / Int64ul, "head" / Bytes(32))
 LOG_ENTRY_BYTES = 64

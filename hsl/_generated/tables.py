@@ -160,7 +160,10 @@ REGISTERS: dict[int, RegisterInfo] = {
     0x0040: RegisterInfo("RATE", 0, 0xFFFFFFFFFFFFFFFF),
     0x0048: RegisterInfo("CFGMASTER", 0, 0x7FF),
     0x0050: RegisterInfo("RECALLING", 0, 0x0),
+    0x0058: RegisterInfo("READY", 0, 0x1),
     0x0060: RegisterInfo("VECTORS", 0, 0x0),
+    0x0068: RegisterInfo("PRODUCT", 0, 0x0),
+    0x0070: RegisterInfo("STREAMS", 0, 0x0),
 }
 # Operation of the upper tester: kind of access, what it moves.
 UT_OPS: dict[int, tuple[str, str]] = {

@@ -474,6 +474,17 @@ enum hsl_requirement {
     HSL_REQ_SEC_014,
     HSL_REQ_SEC_015,
     HSL_REQ_SEC_016,
+    HSL_REQ_BOT_001,
+    HSL_REQ_BOT_002,
+    HSL_REQ_BOT_003,
+    HSL_REQ_BOT_004,
+    HSL_REQ_BOT_005,
+    HSL_REQ_BOT_006,
+    HSL_REQ_BOT_007,
+    HSL_REQ_BOT_008,
+    HSL_REQ_BOT_009,
+    HSL_REQ_BOT_010,
+    HSL_REQ_BOT_011,
     HSL_REQ_COUNT,
 };
 
@@ -707,7 +718,18 @@ enum hsl_requirement {
     "HSL-SEC-013", \
     "HSL-SEC-014", \
     "HSL-SEC-015", \
-    "HSL-SEC-016"
+    "HSL-SEC-016", \
+    "HSL-BOT-001", \
+    "HSL-BOT-002", \
+    "HSL-BOT-003", \
+    "HSL-BOT-004", \
+    "HSL-BOT-005", \
+    "HSL-BOT-006", \
+    "HSL-BOT-007", \
+    "HSL-BOT-008", \
+    "HSL-BOT-009", \
+    "HSL-BOT-010", \
+    "HSL-BOT-011"
 
 /* Fields that a fault can be about. */
 enum hsl_field {

@@ -11,6 +11,7 @@ from spec.gen.emit_python_tables import tables
 from spec.gen.load import Spec, bit_range, type_size
 from spec.gen.names import ENUMS
 from spec.gen.python_text import HEADER, field_name, hexadecimal, quoted
+from spec.gen.symbols import records
 
 
 def emit(spec: Spec) -> dict[str, str]:
@@ -157,11 +158,11 @@ def _layouts(spec: Spec) -> Iterator[str]:
     for entry in spec["address_map"]["entry"]:
         yield from _entry_layout(entry)
     registers = (row for row in spec["address_map"]["register"] if "fields" in row)
-    for owner in (*registers, *spec["non_coherent"]["record"]):
+    for owner in (*registers, *records(spec)):
         for granule in sorted({f["granule"] for f in owner["fields"]}):
             fields = [f for f in owner["fields"] if f["granule"] == granule]
             yield from _bit_fields(f"{owner['name']}_D{granule}", fields, "Int64ul")
-    for record in spec["non_coherent"]["record"]:
+    for record in records(spec):
         yield f"{record['name']}_BYTES = {record['bytes']}"
     log = spec["non_coherent"]["log_entry"]
     yield f"LOG_ENTRY = {_struct(log['fields'], log['bytes'])}"

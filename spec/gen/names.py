@@ -34,6 +34,7 @@ ENUMS: dict[str, Enum] = {  # by table
     "error": Enum("errors", "code", "ErrorCode"),
     "sam_type": Enum("address_map", "code", "SamType"),
     "right": Enum("address_map", "bit", "Right"),
+    "node_class": Enum("address_map", "code", "NodeClass"),
     "register": Enum("address_map", "offset", "Register"),
     "err_msg": Enum("non_coherent", "code", "ErrMsgKind"),
     "page_code": Enum("non_coherent", "code", "PageCode"),
@@ -41,6 +42,10 @@ ENUMS: dict[str, Enum] = {  # by table
     "mgmt_type": Enum("non_coherent", "code", "MgmtType"),
     "log_op": Enum("non_coherent", "code", "LogOp"),
     "ut_op": Enum("non_coherent", "code", "UtOp"),
+    "system_nid": Enum("reference_system", "code", "SystemNid"),
+    "page_register": Enum("reference_system", "offset", "PageRegister"),
+    "job_vector": Enum("reference_system", "code", "JobVector"),
+    "kernel": Enum("reference_system", "code", "Kernel"),
 }
 
 

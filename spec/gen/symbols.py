@@ -29,6 +29,7 @@ PREFIXES = {
     "error": "ERROR",
     "sam_type": "SAM_TYPE",
     "right": "RIGHT",
+    "node_class": "CLASS",
     "register": "REGISTER",
     "err_msg": "ERR_MSG_KIND",
     "page_code": "PAGE_CODE",
@@ -36,6 +37,10 @@ PREFIXES = {
     "mgmt_type": "MGMT_TYPE",
     "log_op": "LOG_OP",
     "ut_op": "UT_OP",
+    "system_nid": "SYSTEM_NID",
+    "page_register": "PAGE_REGISTER",
+    "job_vector": "JOB_VECTOR",
+    "kernel": "KERNEL",
 }
 
 
@@ -176,7 +181,12 @@ def _field_bits(spec: Spec, table: str) -> Iterator[int]:
 def granule_layouts(spec: Spec) -> list[Row]:
     """Return the layouts in granules: entries of map and access list, registers, records."""
     registers = [row for row in spec.rows("address_map", "register") if "fields" in row]
-    return [*spec.rows("address_map", "entry"), *registers, *spec.rows("non_coherent", "record")]
+    return [*spec.rows("address_map", "entry"), *registers, *records(spec)]
+
+
+def records(spec: Spec) -> list[Row]:
+    """Return the data of NCR messages, and the records in memory of the reference system."""
+    return [*spec.rows("non_coherent", "record"), *spec.rows("reference_system", "record")]
 
 
 def layouts(spec: Spec) -> Iterator[Layout]:

@@ -39,6 +39,16 @@
 #define HSL_SAM_ENTRIES 64u /* entries of the system address map */
 #define HSL_ACL_ENTRIES 32u /* entries of the access list */
 #define HSL_LOST_LINES 64u /* least number of lines that a home can mark lost */
+#define HSL_WINDOW_BITS 36u /* log2 of the bytes of the window of a port */
+#define HSL_MAX_DEVICES 8u /* ports of the CPU */
+#define HSL_FIRST_RANGE 2u /* index of the first map entry of a device */
+#define HSL_CHUNK_STEP 1024u /* bytes of which a chunk is a multiple */
+#define HSL_LEAST_CHUNK 2048u /* least bytes of a chunk */
+#define HSL_MAX_CHUNKS 48u /* most chunks of a job */
+#define HSL_SCRATCH_LINES 8u /* scratch lines of a job */
+#define HSL_RING_SLOTS 16u /* slots of the ring */
+#define HSL_VECTOR_BLOCK 1024u /* elements of a block of SAXPY and REDUCTION */
+#define HSL_MATRIX_TILE 16u /* rows and columns of a tile of MATMUL */
 
 /* Flit formats. */
 #define HSL_L64_BYTES 64u
@@ -318,6 +328,14 @@ enum hsl_sam_type {
 #define HSL_RIGHT_A 8u /* atomic */
 #define HSL_RIGHT_N 16u /* non-coherent */
 
+/* node_class: values of 8 bits. */
+enum hsl_node_class {
+    HSL_CLASS_OTHER = 0x00, /* none of those below */
+    HSL_CLASS_CPU = 0x01, /* a host with its memory */
+    HSL_CLASS_GPU = 0x02, /* an accelerator that runs jobs (annex A) */
+    HSL_CLASS_MEMORY = 0x03, /* memory and no caches */
+};
+
 /* register: values of 7 bits. */
 enum hsl_register {
     HSL_REGISTER_ID = 0x00, /* 31:0 magic, 39:32 major, 47:40 minor, 55:48 roles */
@@ -330,7 +348,10 @@ enum hsl_register {
     HSL_REGISTER_RATE = 0x40, /* 31:0 messages per 1024 TU, 63:32 bucket size; 0 = off */
     HSL_REGISTER_CFGMASTER = 0x48, /* 9:0 NID, 10 on: CfgWrite of any other SRC ends with ERR=ACCESS */
     HSL_REGISTER_RECALLING = 0x50, /* 31:0 lines that RECALL has still to take */
+    HSL_REGISTER_READY = 0x58, /* 0 on: the node may send requests (5.15) */
     HSL_REGISTER_VECTORS = 0x60, /* 31:0 interrupt vectors; an Intr of another VECTOR ends with ERR=DECODE */
+    HSL_REGISTER_PRODUCT = 0x68, /* 15:0 vendor, 31:16 device, 39:32 revision, 47:40 class */
+    HSL_REGISTER_STREAMS = 0x70, /* 5:0 NCR streams that the node serves apart from each other, 1..32 */
 };
 
 /* err_msg: values of 8 bits. */
@@ -388,6 +409,39 @@ enum hsl_ut_op {
     HSL_UT_OP_NCENQ = 0xD, /* NcEnq */
     HSL_UT_OP_INTR = 0xE, /* interrupt */
     HSL_UT_OP_FENCE = 0xF, /* done when all earlier accesses are */
+};
+
+/* system_nid: values of 4 bits. */
+enum hsl_system_nid {
+    HSL_SYSTEM_NID_HOME = 0x0, /* HA of host memory and of HDM-H */
+    HSL_SYSTEM_NID_IO = 0x1, /* IOA: takes the interrupts of the devices */
+    HSL_SYSTEM_NID_MASTER = 0x2, /* first core: boots the devices, rings the doorbells */
+    HSL_SYSTEM_NID_SHARED_HOME = 0xF, /* HA of the half of an interleaved range */
+};
+
+/* page_register: values of 5 bits. */
+enum hsl_page_register {
+    HSL_PAGE_REGISTER_DOORBELL = 0x00, /* address of a job: run it */
+    HSL_PAGE_REGISTER_EXIT = 0x08, /* finish what runs, send interrupt BYE, begin no job */
+    HSL_PAGE_REGISTER_UNITS = 0x10, /* read: compute units of the device, 1..7 */
+    HSL_PAGE_REGISTER_NOTIFY = 0x18, /* NID and first vector of the interrupts of the device */
+};
+
+/* job_vector: values of 2 bits. */
+enum hsl_job_vector {
+    HSL_JOB_VECTOR_DONE = 0x1, /* a job is done; DATA: jobs done since READY */
+    HSL_JOB_VECTOR_BYE = 0x2, /* answer to EXIT */
+    HSL_JOB_VECTOR_FAULT = 0x3, /* the job cannot be done, or an address of it is not served; DATA as DONE */
+};
+
+/* kernel: values of 64 bits. */
+enum hsl_kernel {
+    HSL_KERNEL_WORDCOUNT = 0x0000000000000001, /* bytes, words and a histogram of bytes */
+    HSL_KERNEL_HISTOGRAM = 0x0000000000000002, /* bytes and a histogram of bytes */
+    HSL_KERNEL_RING = 0x0000000000000003, /* as WORDCOUNT; the input comes through a ring */
+    HSL_KERNEL_SAXPY = 0x0000000000000010, /* OUT := SCALAR x A + B */
+    HSL_KERNEL_REDUCTION = 0x0000000000000011, /* sums of blocks of A */
+    HSL_KERNEL_MATMUL = 0x0000000000000012, /* OUT := A x B */
 };
 
 /* link_state: values of 3 bits. */
@@ -502,6 +556,30 @@ enum hsl_ra_state {
 #define HSL_B0_TRACE_SHIFT 63u /* copied from the request */
 #define HSL_B0_TRACE_MASK 0x0000000000000001ull
 
+/* AGENT_D0, 8 bytes. */
+#define HSL_AGENT_D0_VALID_SHIFT 0u /* entry counts; the first that does not ends the table */
+#define HSL_AGENT_D0_VALID_MASK 0x0000000000000001ull
+#define HSL_AGENT_D0_ROLE_SHIFT 4u /* role of the agent, one bit */
+#define HSL_AGENT_D0_ROLE_MASK 0x000000000000001Full
+#define HSL_AGENT_D0_OFFSET_SHIFT 16u /* its NID minus the first NID of the port */
+#define HSL_AGENT_D0_OFFSET_MASK 0x00000000000003FFull
+
+/* RANGE_D0, 8 bytes. */
+#define HSL_RANGE_D0_VALID_SHIFT 0u /* entry counts; the first that does not ends the table */
+#define HSL_RANGE_D0_VALID_MASK 0x0000000000000001ull
+#define HSL_RANGE_D0_TYPES_SHIFT 4u /* types that a map entry may give it: bit n for type n */
+#define HSL_RANGE_D0_TYPES_MASK 0x000000000000000Full
+#define HSL_RANGE_D0_WAYS_SHIFT 8u /* log2 of the most ways that may share it */
+#define HSL_RANGE_D0_WAYS_MASK 0x0000000000000007ull
+#define HSL_RANGE_D0_HOME_SHIFT 16u /* offset of its HA (HDM_D, HOSTMEM) or IOA (MMIO) */
+#define HSL_RANGE_D0_HOME_MASK 0x00000000000003FFull
+#define HSL_RANGE_D0_MT_SHIFT 32u /* offset of its MT (HDM_H) */
+#define HSL_RANGE_D0_MT_MASK 0x00000000000003FFull
+
+/* RANGE_D1, 8 bytes. */
+#define HSL_RANGE_D1_SIZE_SHIFT 12u /* pages of 4 KiB */
+#define HSL_RANGE_D1_SIZE_MASK 0x000000FFFFFFFFFFull
+
 /* SAM_D0, 8 bytes. */
 #define HSL_SAM_D0_VALID_SHIFT 0u /* entry counts */
 #define HSL_SAM_D0_VALID_MASK 0x0000000000000001ull
@@ -600,9 +678,27 @@ enum hsl_ra_state {
 #define HSL_RECALLING_D0_LINES_SHIFT 0u /* lines that RECALL has still to take */
 #define HSL_RECALLING_D0_LINES_MASK 0x00000000FFFFFFFFull
 
+/* READY_D0, 8 bytes. */
+#define HSL_READY_D0_ON_SHIFT 0u /* the node may send requests */
+#define HSL_READY_D0_ON_MASK 0x0000000000000001ull
+
 /* VECTORS_D0, 8 bytes. */
 #define HSL_VECTORS_D0_COUNT_SHIFT 0u /* vectors 0..COUNT - 1 are there */
 #define HSL_VECTORS_D0_COUNT_MASK 0x00000000FFFFFFFFull
+
+/* PRODUCT_D0, 8 bytes. */
+#define HSL_PRODUCT_D0_VENDOR_SHIFT 0u /* vendor id of the PCI-SIG; 0: none */
+#define HSL_PRODUCT_D0_VENDOR_MASK 0x000000000000FFFFull
+#define HSL_PRODUCT_D0_DEVICE_SHIFT 16u /* product of the vendor */
+#define HSL_PRODUCT_D0_DEVICE_MASK 0x000000000000FFFFull
+#define HSL_PRODUCT_D0_REVISION_SHIFT 32u /* revision of the product */
+#define HSL_PRODUCT_D0_REVISION_MASK 0x00000000000000FFull
+#define HSL_PRODUCT_D0_CLASS_SHIFT 40u /* kind of node */
+#define HSL_PRODUCT_D0_CLASS_MASK 0x00000000000000FFull
+
+/* STREAMS_D0, 8 bytes. */
+#define HSL_STREAMS_D0_COUNT_SHIFT 0u /* streams whose numbers differ modulo COUNT do not wait for each other */
+#define HSL_STREAMS_D0_COUNT_MASK 0x000000000000003Full
 
 /* INTR_D0, 8 bytes. */
 #define HSL_INTR_D0_VECTOR_SHIFT 0u /* which interrupt */
@@ -693,6 +789,76 @@ enum hsl_ra_state {
 /* UT_D2, 8 bytes. */
 #define HSL_UT_D2_BE_SHIFT 0u /* write_ptl: byte enables */
 #define HSL_UT_D2_BE_MASK 0x00000000FFFFFFFFull
+
+/* NOTIFY_D0, 8 bytes. */
+#define HSL_NOTIFY_D0_VECTOR_SHIFT 0u /* added to the number of the interrupt */
+#define HSL_NOTIFY_D0_VECTOR_MASK 0x000000000000FFFFull
+#define HSL_NOTIFY_D0_NID_SHIFT 32u /* IOA that gets the interrupts */
+#define HSL_NOTIFY_D0_NID_MASK 0x00000000000003FFull
+
+/* COUNT_JOB_D0, 8 bytes. */
+#define HSL_COUNT_JOB_D0_KERNEL_SHIFT 0u /* kernel */
+#define HSL_COUNT_JOB_D0_KERNEL_MASK 0xFFFFFFFFFFFFFFFFull
+
+/* COUNT_JOB_D1, 8 bytes. */
+#define HSL_COUNT_JOB_D1_SOURCE_SHIFT 0u /* address of the input; RING: of its 16 slots of 64 bytes */
+#define HSL_COUNT_JOB_D1_SOURCE_MASK 0xFFFFFFFFFFFFFFFFull
+
+/* COUNT_JOB_D2, 8 bytes. */
+#define HSL_COUNT_JOB_D2_LENGTH_SHIFT 0u /* bytes of the input */
+#define HSL_COUNT_JOB_D2_LENGTH_MASK 0xFFFFFFFFFFFFFFFFull
+
+/* COUNT_JOB_D3, 8 bytes. */
+#define HSL_COUNT_JOB_D3_COUNTERS_SHIFT 0u /* address of the counters */
+#define HSL_COUNT_JOB_D3_COUNTERS_MASK 0xFFFFFFFFFFFFFFFFull
+
+/* COUNT_JOB_D4, 8 bytes. */
+#define HSL_COUNT_JOB_D4_SCRATCH_SHIFT 0u /* address of 8 scratch lines; the completion line follows them */
+#define HSL_COUNT_JOB_D4_SCRATCH_MASK 0xFFFFFFFFFFFFFFFFull
+
+/* COUNT_JOB_D5, 8 bytes. */
+#define HSL_COUNT_JOB_D5_RING_SHIFT 0u /* RING: address of the line of the head; that of the tail follows */
+#define HSL_COUNT_JOB_D5_RING_MASK 0xFFFFFFFFFFFFFFFFull
+
+/* ARRAY_JOB_D0, 8 bytes. */
+#define HSL_ARRAY_JOB_D0_KERNEL_SHIFT 0u /* kernel */
+#define HSL_ARRAY_JOB_D0_KERNEL_MASK 0xFFFFFFFFFFFFFFFFull
+
+/* ARRAY_JOB_D1, 8 bytes. */
+#define HSL_ARRAY_JOB_D1_A_SHIFT 0u /* address of the first array */
+#define HSL_ARRAY_JOB_D1_A_MASK 0xFFFFFFFFFFFFFFFFull
+
+/* ARRAY_JOB_D2, 8 bytes. */
+#define HSL_ARRAY_JOB_D2_B_SHIFT 0u /* address of the second array */
+#define HSL_ARRAY_JOB_D2_B_MASK 0xFFFFFFFFFFFFFFFFull
+
+/* ARRAY_JOB_D3, 8 bytes. */
+#define HSL_ARRAY_JOB_D3_OUT_SHIFT 0u /* address of the result */
+#define HSL_ARRAY_JOB_D3_OUT_MASK 0xFFFFFFFFFFFFFFFFull
+
+/* ARRAY_JOB_D4, 8 bytes. */
+#define HSL_ARRAY_JOB_D4_ROWS_SHIFT 0u /* rows of OUT; 1 for a vector */
+#define HSL_ARRAY_JOB_D4_ROWS_MASK 0xFFFFFFFFFFFFFFFFull
+
+/* ARRAY_JOB_D5, 8 bytes. */
+#define HSL_ARRAY_JOB_D5_COLUMNS_SHIFT 0u /* columns of OUT, or the elements of a vector */
+#define HSL_ARRAY_JOB_D5_COLUMNS_MASK 0xFFFFFFFFFFFFFFFFull
+
+/* ARRAY_JOB_D6, 8 bytes. */
+#define HSL_ARRAY_JOB_D6_SCALAR_SHIFT 0u /* a binary32 */
+#define HSL_ARRAY_JOB_D6_SCALAR_MASK 0x00000000FFFFFFFFull
+
+/* ARRAY_JOB_D7, 8 bytes. */
+#define HSL_ARRAY_JOB_D7_COMPLETION_SHIFT 0u /* address of the completion line */
+#define HSL_ARRAY_JOB_D7_COMPLETION_MASK 0xFFFFFFFFFFFFFFFFull
+
+/* COMPLETION_D0, 8 bytes. */
+#define HSL_COMPLETION_D0_JOBS_SHIFT 0u /* jobs that the device has done since READY */
+#define HSL_COMPLETION_D0_JOBS_MASK 0xFFFFFFFFFFFFFFFFull
+
+/* COMPLETION_D1, 8 bytes. */
+#define HSL_COMPLETION_D1_BOUNCES_SHIFT 0u /* additions to scratch lines in this job */
+#define HSL_COMPLETION_D1_BOUNCES_MASK 0xFFFFFFFFFFFFFFFFull
 
 /* CTL_HEADER, 12 bytes. */
 #define HSL_CTL_HEADER_CTL_OP_OFFSET 0u /* which CTL */

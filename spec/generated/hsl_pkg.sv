@@ -37,6 +37,16 @@ package hsl_pkg;
   localparam logic [31:0] SAM_ENTRIES = 32'd64; // entries of the system address map
   localparam logic [31:0] ACL_ENTRIES = 32'd32; // entries of the access list
   localparam logic [31:0] LOST_LINES = 32'd64; // least number of lines that a home can mark lost
+  localparam logic [31:0] WINDOW_BITS = 32'd36; // log2 of the bytes of the window of a port
+  localparam logic [31:0] MAX_DEVICES = 32'd8; // ports of the CPU
+  localparam logic [31:0] FIRST_RANGE = 32'd2; // index of the first map entry of a device
+  localparam logic [31:0] CHUNK_STEP = 32'd1024; // bytes of which a chunk is a multiple
+  localparam logic [31:0] LEAST_CHUNK = 32'd2048; // least bytes of a chunk
+  localparam logic [31:0] MAX_CHUNKS = 32'd48; // most chunks of a job
+  localparam logic [31:0] SCRATCH_LINES = 32'd8; // scratch lines of a job
+  localparam logic [31:0] RING_SLOTS = 32'd16; // slots of the ring
+  localparam logic [31:0] VECTOR_BLOCK = 32'd1024; // elements of a block of SAXPY and REDUCTION
+  localparam logic [31:0] MATRIX_TILE = 32'd16; // rows and columns of a tile of MATMUL
 
   // Flit formats
   localparam logic [31:0] L64_BYTES = 32'd64;
@@ -316,6 +326,14 @@ package hsl_pkg;
   localparam logic [4:0] RIGHT_A = 5'd8; // atomic
   localparam logic [4:0] RIGHT_N = 5'd16; // non-coherent
 
+  // node_class
+  typedef enum logic [7:0] {
+    CLASS_OTHER = 8'h0, // none of those below
+    CLASS_CPU = 8'h1, // a host with its memory
+    CLASS_GPU = 8'h2, // an accelerator that runs jobs (annex A)
+    CLASS_MEMORY = 8'h3 // memory and no caches
+  } node_class_e;
+
   // register
   typedef enum logic [6:0] {
     REGISTER_ID = 7'h0, // 31:0 magic, 39:32 major, 47:40 minor, 55:48 roles
@@ -328,7 +346,10 @@ package hsl_pkg;
     REGISTER_RATE = 7'h40, // 31:0 messages per 1024 TU, 63:32 bucket size; 0 = off
     REGISTER_CFGMASTER = 7'h48, // 9:0 NID, 10 on: CfgWrite of any other SRC ends with ERR=ACCESS
     REGISTER_RECALLING = 7'h50, // 31:0 lines that RECALL has still to take
-    REGISTER_VECTORS = 7'h60 // 31:0 interrupt vectors; an Intr of another VECTOR ends with ERR=DECODE
+    REGISTER_READY = 7'h58, // 0 on: the node may send requests (5.15)
+    REGISTER_VECTORS = 7'h60, // 31:0 interrupt vectors; an Intr of another VECTOR ends with ERR=DECODE
+    REGISTER_PRODUCT = 7'h68, // 15:0 vendor, 31:16 device, 39:32 revision, 47:40 class
+    REGISTER_STREAMS = 7'h70 // 5:0 NCR streams that the node serves apart from each other, 1..32
   } register_e;
 
   // err_msg
@@ -387,6 +408,39 @@ package hsl_pkg;
     UT_OP_INTR = 4'hE, // interrupt
     UT_OP_FENCE = 4'hF // done when all earlier accesses are
   } ut_op_e;
+
+  // system_nid
+  typedef enum logic [3:0] {
+    SYSTEM_NID_HOME = 4'h0, // HA of host memory and of HDM-H
+    SYSTEM_NID_IO = 4'h1, // IOA: takes the interrupts of the devices
+    SYSTEM_NID_MASTER = 4'h2, // first core: boots the devices, rings the doorbells
+    SYSTEM_NID_SHARED_HOME = 4'hF // HA of the half of an interleaved range
+  } system_nid_e;
+
+  // page_register
+  typedef enum logic [4:0] {
+    PAGE_REGISTER_DOORBELL = 5'h0, // address of a job: run it
+    PAGE_REGISTER_EXIT = 5'h8, // finish what runs, send interrupt BYE, begin no job
+    PAGE_REGISTER_UNITS = 5'h10, // read: compute units of the device, 1..7
+    PAGE_REGISTER_NOTIFY = 5'h18 // NID and first vector of the interrupts of the device
+  } page_register_e;
+
+  // job_vector
+  typedef enum logic [1:0] {
+    JOB_VECTOR_DONE = 2'h1, // a job is done; DATA: jobs done since READY
+    JOB_VECTOR_BYE = 2'h2, // answer to EXIT
+    JOB_VECTOR_FAULT = 2'h3 // the job cannot be done, or an address of it is not served; DATA as DONE
+  } job_vector_e;
+
+  // kernel
+  typedef enum logic [63:0] {
+    KERNEL_WORDCOUNT = 64'h1, // bytes, words and a histogram of bytes
+    KERNEL_HISTOGRAM = 64'h2, // bytes and a histogram of bytes
+    KERNEL_RING = 64'h3, // as WORDCOUNT; the input comes through a ring
+    KERNEL_SAXPY = 64'h10, // OUT := SCALAR x A + B
+    KERNEL_REDUCTION = 64'h11, // sums of blocks of A
+    KERNEL_MATMUL = 64'h12 // OUT := A x B
+  } kernel_e;
 
   // link_state
   typedef enum logic [2:0] {
@@ -470,6 +524,33 @@ package hsl_pkg;
     logic [9:0] src; // 17:8 source node id
     logic [7:0] op; // 7:0 opcode; OP[7:5] is the VC
   } b0_t;
+
+  typedef struct packed { // 8 bytes
+    logic [37:0] zero_26; // 63:26 sent 0
+    logic [9:0] offset; // 25:16 its NID minus the first NID of the port
+    logic [6:0] zero_9; // 15:9 sent 0
+    logic [4:0] role; // 8:4 role of the agent, one bit
+    logic [2:0] zero_1; // 3:1 sent 0
+    logic valid; // 0:0 entry counts; the first that does not ends the table
+  } agent_d0_t;
+
+  typedef struct packed { // 8 bytes
+    logic [21:0] zero_42; // 63:42 sent 0
+    logic [9:0] mt; // 41:32 offset of its MT (HDM_H)
+    logic [5:0] zero_26; // 31:26 sent 0
+    logic [9:0] home; // 25:16 offset of its HA (HDM_D, HOSTMEM) or IOA (MMIO)
+    logic [4:0] zero_11; // 15:11 sent 0
+    logic [2:0] ways; // 10:8 log2 of the most ways that may share it
+    logic [3:0] types; // 7:4 types that a map entry may give it: bit n for type n
+    logic [2:0] zero_1; // 3:1 sent 0
+    logic valid; // 0:0 entry counts; the first that does not ends the table
+  } range_d0_t;
+
+  typedef struct packed { // 8 bytes
+    logic [11:0] zero_52; // 63:52 sent 0
+    logic [39:0] size; // 51:12 pages of 4 KiB
+    logic [11:0] zero_0; // 11:0 sent 0
+  } range_d1_t;
 
   typedef struct packed { // 8 bytes
     logic [11:0] zero_52; // 63:52 sent 0
@@ -573,9 +654,27 @@ package hsl_pkg;
   } recalling_d0_t;
 
   typedef struct packed { // 8 bytes
+    logic [62:0] zero_1; // 63:1 sent 0
+    logic on; // 0:0 the node may send requests
+  } ready_d0_t;
+
+  typedef struct packed { // 8 bytes
     logic [31:0] zero_32; // 63:32 sent 0
     logic [31:0] count; // 31:0 vectors 0..COUNT - 1 are there
   } vectors_d0_t;
+
+  typedef struct packed { // 8 bytes
+    logic [15:0] zero_48; // 63:48 sent 0
+    logic [7:0] class; // 47:40 kind of node
+    logic [7:0] revision; // 39:32 revision of the product
+    logic [15:0] device; // 31:16 product of the vendor
+    logic [15:0] vendor; // 15:0 vendor id of the PCI-SIG; 0: none
+  } product_d0_t;
+
+  typedef struct packed { // 8 bytes
+    logic [57:0] zero_6; // 63:6 sent 0
+    logic [5:0] count; // 5:0 streams whose numbers differ modulo COUNT do not wait for each other
+  } streams_d0_t;
 
   typedef struct packed { // 8 bytes
     logic [31:0] data; // 63:32 its data
@@ -657,6 +756,78 @@ package hsl_pkg;
     logic [31:0] zero_32; // 63:32 sent 0
     logic [31:0] be; // 31:0 write_ptl: byte enables
   } ut_d2_t;
+
+  typedef struct packed { // 8 bytes
+    logic [21:0] zero_42; // 63:42 sent 0
+    logic [9:0] nid; // 41:32 IOA that gets the interrupts
+    logic [15:0] zero_16; // 31:16 sent 0
+    logic [15:0] vector; // 15:0 added to the number of the interrupt
+  } notify_d0_t;
+
+  typedef struct packed { // 8 bytes
+    logic [63:0] kernel; // 63:0 kernel
+  } count_job_d0_t;
+
+  typedef struct packed { // 8 bytes
+    logic [63:0] source; // 63:0 address of the input; RING: of its 16 slots of 64 bytes
+  } count_job_d1_t;
+
+  typedef struct packed { // 8 bytes
+    logic [63:0] length; // 63:0 bytes of the input
+  } count_job_d2_t;
+
+  typedef struct packed { // 8 bytes
+    logic [63:0] counters; // 63:0 address of the counters
+  } count_job_d3_t;
+
+  typedef struct packed { // 8 bytes
+    logic [63:0] scratch; // 63:0 address of 8 scratch lines; the completion line follows them
+  } count_job_d4_t;
+
+  typedef struct packed { // 8 bytes
+    logic [63:0] ring; // 63:0 RING: address of the line of the head; that of the tail follows
+  } count_job_d5_t;
+
+  typedef struct packed { // 8 bytes
+    logic [63:0] kernel; // 63:0 kernel
+  } array_job_d0_t;
+
+  typedef struct packed { // 8 bytes
+    logic [63:0] a; // 63:0 address of the first array
+  } array_job_d1_t;
+
+  typedef struct packed { // 8 bytes
+    logic [63:0] b; // 63:0 address of the second array
+  } array_job_d2_t;
+
+  typedef struct packed { // 8 bytes
+    logic [63:0] out; // 63:0 address of the result
+  } array_job_d3_t;
+
+  typedef struct packed { // 8 bytes
+    logic [63:0] rows; // 63:0 rows of OUT; 1 for a vector
+  } array_job_d4_t;
+
+  typedef struct packed { // 8 bytes
+    logic [63:0] columns; // 63:0 columns of OUT, or the elements of a vector
+  } array_job_d5_t;
+
+  typedef struct packed { // 8 bytes
+    logic [31:0] zero_32; // 63:32 sent 0
+    logic [31:0] scalar; // 31:0 a binary32
+  } array_job_d6_t;
+
+  typedef struct packed { // 8 bytes
+    logic [63:0] completion; // 63:0 address of the completion line
+  } array_job_d7_t;
+
+  typedef struct packed { // 8 bytes
+    logic [63:0] jobs; // 63:0 jobs that the device has done since READY
+  } completion_d0_t;
+
+  typedef struct packed { // 8 bytes
+    logic [63:0] bounces; // 63:0 additions to scratch lines in this job
+  } completion_d1_t;
 
   typedef struct packed { // 12 bytes
     logic [31:0] peer; // 95:64 EPOCH of the peer as known to the sender, 0 = none

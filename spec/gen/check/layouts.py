@@ -9,6 +9,7 @@ from spec.gen.crc import checksum, stored
 from spec.gen.golden import GoldenError, flit_bytes
 from spec.gen.load import Refusal, Row, Spec, bit_range, number, type_size
 from spec.gen.names import ENUMS, values
+from spec.gen.symbols import records
 
 WORD_BITS = (8, 16, 32, 64)
 
@@ -36,7 +37,7 @@ def _records(spec: Spec) -> Iterator[Refusal]:
     for register in spec.rows("address_map", "register"):
         if "fields" in register:
             yield from _granules(spec, register, max(f["granule"] for f in register["fields"]) + 1, True)
-    for record in spec.rows("non_coherent", "record"):
+    for record in records(spec):
         yield from _granules(spec, record, record["bytes"] // 8, True)
     log = spec["non_coherent"]["log_entry"]
     yield from _bytes(spec, log, log["fields"], log["bytes"], whole=True)

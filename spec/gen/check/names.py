@@ -29,6 +29,7 @@ UNIQUE = (  # document, table, keys that no two rows share
     ("bindings", "frame", ("binding",)),
     ("address_map", "entry", ("name", "base")),
     ("non_coherent", "record", ("name",)),
+    ("reference_system", "record", ("name",)),
     ("errors", "check", ("name",)),
     ("timers", "timer", ("name", "order")),
     ("timers", "count", ("name",)),
@@ -77,6 +78,7 @@ IDENTIFIERS = (  # document, table, key whose values become names in Python and 
     ("messages", "header", "name"),
     ("address_map", "entry", "name"),
     ("non_coherent", "record", "name"),
+    ("reference_system", "record", "name"),
     ("timers", "count", "name"),
 )
 WORDS = (  # document, table, key, legal words
@@ -88,6 +90,7 @@ WORDS = (  # document, table, key, legal words
     ("opcodes", "opcode", "aop", "zero atomic stream"),
     ("opcodes", "opcode", "order", "stream translation management none"),
     ("ctl", "caps.fields", "rule", "version highest guid min nack max slow bits security result zero"),
+    ("address_map", "entry", "access", "RO RW"),
     ("address_map", "register", "access", "RO RW"),
     ("non_coherent", "ut_op", "moves", "none write line operand read intr"),
     ("timers", "timer", "scope", "link port transaction"),
