@@ -141,6 +141,7 @@ class End:
         """A new connection begins."""
         self.called_at = now if self.called_at is None else self.called_at
         self.came_up = False
+        self.fatal = None
         self.errors.clear()
 
     def warn(self, what: str, text: str, now: int, detail: str = "") -> None:
@@ -180,9 +181,11 @@ class Session:
     """Drives `device` over sockets until its programs have ended, the peer is lost, or the link is refused.
 
     A session that is not `passive` ends the link itself as soon as the device has finished and all is quiet;
-    a passive one waits for the peer to do so. `observe(port, event)` is called with every event of the ports,
-    `tap` with every flit (its places have device 0). `clock` gives ns that never go back; `began`: its value
-    at time 0 of the session, from which `limit` counts. Raises ConfigError for unusable attachments.
+    a passive one waits for the peer to do so. One that `stays` outlives its peers until the device has
+    finished: it waits for the next one at the same port, or calls again. `observe(port, event)` is called
+    with every event of the ports, `tap` with every flit (its places have device 0). `clock` gives ns that
+    never go back; `began`: its value at time 0 of the session, from which `limit` counts. Raises ConfigError
+    for unusable attachments.
     """
 
     def __init__(
@@ -192,6 +195,7 @@ class Session:
         *,
         seed: int = 0,
         passive: bool = False,
+        stays: bool = False,
         observe: Callable[[int, Event], None] | None = None,
         tap: Tap | None = None,
         clock: Callable[[], int] = time.monotonic_ns,
@@ -200,6 +204,7 @@ class Session:
         self.device = device
         self.limit = limit
         self.passive = passive
+        self.stays = stays
         self._awake = asyncio.Event()
         self._observe = observe
         self._tap = tap
@@ -423,17 +428,27 @@ class Session:
         code = end.fatal.code if end.fatal else ErrorCode.LOST
         if cause is not None and self.device.finished:
             self._over = True
-        elif cause is not None and (self.device.started or not end.listens):
+        elif cause is not None and self._ends_with(end):
             raise PeerLost(f"{end.name}: the peer is lost: {end.reason(cause)}", code=code)
-        elif end.refused and not end.listens:
+        elif end.refused and not end.listens and not (self.stays and self.device.started):
             raise LinkError(f"{end.name}: no link: {end.reason(end.refused)}", code=code)
-        elif end.refused and end.link.connection is not None:
-            if cause is not None:  # it was up, so the end of the connection is no warning
-                end.warn("turned away", end.reason(cause), now)
-            end.link.connection.finish(end.reason(end.refused))
+        elif cause is not None or end.refused:
+            self._part(end, cause, now)
         patience = self._patience(end)
         if patience is not None and now >= patience:
             raise PeerUnreachable(f"{end.name}: connected, but nobody there brings the link up")
+
+    def _ends_with(self, end: End) -> bool:
+        """True if the session cannot go on without the peer of a link that was up."""
+        return not self.stays and (self.device.started or not end.listens)
+
+    def _part(self, end: End, cause: str | None, now: int) -> None:
+        """Close the connection of a peer that is lost or refused; the next one is welcome."""
+        if cause is not None:  # it was up, so the end of the connection is no warning
+            refused = end.fatal is not None and end.fatal.code is ErrorCode.CFG
+            end.warn("turned away" if refused else "the peer is lost", end.reason(cause), now)
+        if end.refused and end.link.connection is not None:
+            end.link.connection.finish(end.reason(end.refused))
 
     @property
     def _limit_ns(self) -> int | None:

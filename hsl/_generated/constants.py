@@ -47,6 +47,8 @@ SCRATCH_LINES: Final = 8  # scratch lines of a job (A.5)
 RING_SLOTS: Final = 16  # slots of the ring (A.5)
 VECTOR_BLOCK: Final = 1024  # elements of a block of SAXPY and REDUCTION (A.6)
 MATRIX_TILE: Final = 16  # rows and columns of a tile of MATMUL (A.6)
+DEVICE_VECTORS: Final = 4  # interrupt vectors of a device (A.4)
+DEFAULT_UNITS: Final = 7  # compute units of a device that does not tell (A.4)
 N_ACK: Final = 64  # PROT accepted since the last flit sent that make an ACK due at once; at most max(1, window/4)
 N_REPLAY: Final = 4  # replay triggers without progress before RECOVERY
 N_RECOV: Final = 3  # recoveries without the link working before DEAD
@@ -335,7 +337,7 @@ class Register(IntEnum):
     RECALLING = 0x50  # 31:0 lines that RECALL has still to take
     READY = 0x58  # 0 on: the node may send requests (5.15)
     VECTORS = 0x60  # 31:0 interrupt vectors; an Intr of another VECTOR ends with ERR=DECODE
-    PRODUCT = 0x68  # 15:0 vendor, 31:16 device, 39:32 revision, 47:40 class
+    PRODUCT = 0x68  # 15:0 vendor, 31:16 device, 39:32 revision, 47:40 kind of node
     STREAMS = 0x70  # 5:0 NCR streams that the node serves apart from each other, 1..32
 
 
@@ -423,6 +425,7 @@ class PageRegister(IntEnum):
 class JobVector(IntEnum):
     """Table `job_vector` of spec/reference_system.toml."""
 
+    CALL = 0  # the CPU writes DATA to DOORBELL, if it has no program (--kernel none)
     DONE = 1  # a job is done; DATA: jobs done since READY
     BYE = 2  # answer to EXIT
     FAULT = 3  # the job cannot be done, or an address of it is not served; DATA as DONE

@@ -285,7 +285,7 @@ PRODUCT_D0_FIELDS: Rows = (
     ("vendor", 0, 0xFFFF),
     ("device", 16, 0xFFFF),
     ("revision", 32, 0xFF),
-    ("class", 40, 0xFF),
+    ("kind", 40, 0xFF),
 )
 PRODUCT_D0 = Bits(Int64ul, PRODUCT_D0_FIELDS)
 STREAMS_D0_FIELDS: Rows = (
@@ -415,7 +415,7 @@ ARRAY_JOB_D5_FIELDS: Rows = (
 )
 ARRAY_JOB_D5 = Bits(Int64ul, ARRAY_JOB_D5_FIELDS)
 ARRAY_JOB_D6_FIELDS: Rows = (
-    ("scalar", 0, 0xFFFFFFFF),
+    ("scalar", 0, 0xFFFFFFFFFFFFFFFF),
 )
 ARRAY_JOB_D6 = Bits(Int64ul, ARRAY_JOB_D6_FIELDS)
 ARRAY_JOB_D7_FIELDS: Rows = (

@@ -443,15 +443,16 @@ class HomeAgent:
         self._leg.readmit(nid)
 
     def content_lost(self, nid: int, first: int, last: int) -> bool:
-        """Fail accesses to bytes `first`..`last` of target `nid` with UNREACH until `lift`. HSL 5.6 M5.
-
-        Returns False if `nid` is not a target of this home.
-        """
+        """Fail accesses to `first`..`last` of a target until `lift`; False if it is none. HSL 5.6 M5."""
         return self._leg.content_lost(nid, first, last)
 
     def can_serve(self, entry: SamEntry) -> bool:
         """True if this entry may stand in the map: this home can serve its lines. HSL 5.14."""
         return self._leg.can_serve(entry)
+
+    def learn(self, entry: SamEntry) -> None:
+        """An entry stands in the map: it may name a target that this home has not used yet. HSL 5.15.4."""
+        self._leg.learn(entry, self._peers.of(entry.mt).max_txn)
 
     def lift(self, nid: int) -> bool:
         """Software has initialised the memory of target `nid`. HSL 5.6 M5. False when `nid` is none."""

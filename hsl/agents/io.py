@@ -27,6 +27,7 @@ from hsl._generated.tables import OPCODES
 from hsl.agents.address_map import AddressMap
 from hsl.agents.atc import Atc
 from hsl.agents.home_actions import ERRORS_LIMIT, ErrorEntry
+from hsl.agents.identity import Identity, Product
 from hsl.agents.iommu import Iommu
 from hsl.agents.management import Management
 from hsl.agents.mmio import MMIO_LIMIT, QUEUE_LIMIT, Command, Doorbell, Interrupt, Mmio
@@ -68,8 +69,7 @@ class IoConfig:
     Attributes:
         nid: its node identifier
         address_map: the AddressMap of its node
-        guid: content of the register GUID; a Node with ports puts that of its first port there
-        roles: Role bits of the register ID; a Node puts those of its agents there
+        product: vendor, device, revision and class of the node
         doorbells: doorbells that may wait for the software of the node
         vectors: interrupt vectors, each with a slot for one pending interrupt
         queues: address of each shared queue (NcEnq), and the commands that it holds
@@ -80,8 +80,7 @@ class IoConfig:
 
     nid: int
     address_map: AddressMap
-    guid: int = 0
-    roles: Role = Role.IOA
+    product: Product = field(default_factory=Product)
     doorbells: int = QUEUE_LIMIT
     vectors: int = QUEUE_LIMIT
     queues: Mapping[int, int] = field(default_factory=dict)
@@ -125,15 +124,20 @@ class IoAgent:
     nothing stops what sinks. [HSL-NCR-007]
     """
 
-    def __init__(self, config: IoConfig, services: Services | None = None, atc: Atc | None = None) -> None:
+    def __init__(
+        self,
+        config: IoConfig,
+        services: Services | None = None,
+        atc: Atc | None = None,
+        identity: Identity | None = None,
+    ) -> None:
         self.config = config
         self.nid = config.nid
         self._services = services or Alone()
         self._atc = atc
         self.mmio = Mmio(config.nid, config.address_map, config.doorbells, config.vectors, config.queues)
-        self.registers = Registers(
-            config.guid, config.roles, config.vectors, config.address_map, self._services
-        )
+        alone = Identity(roles=Role.IOA, vectors=config.vectors, product=config.product)
+        self.registers = Registers(identity or alone, config.address_map, self._services)
         if config.master is not None:
             self.registers.set_master(config.master)
         self._management = Management(self._services)

@@ -14,34 +14,47 @@ MEMORY_LIMIT = 1 << 30
 class Memory:
     """`size` bytes from the system physical address `base`; both multiples of 64.
 
+    Without a base it is nowhere until `place` gives parts of it an address: a device learns the map at boot.
     Every access outside ends with TransactionError DECODE; a size above MEMORY_LIMIT is a ConfigError.
     The bytes are reserved, not touched: unused pages cost nothing.
     """
 
-    def __init__(self, base: int, size: int) -> None:
-        if base < 0 or base % LINE_BYTES or size % LINE_BYTES or not 0 < size <= MEMORY_LIMIT:
+    def __init__(self, base: int | None, size: int) -> None:
+        at = 0 if base is None else base
+        if at < 0 or at % LINE_BYTES or size % LINE_BYTES or not 0 < size <= MEMORY_LIMIT:
             raise ConfigError(
-                f"memory of {size} bytes at {base:#x}: both must be multiples of {LINE_BYTES}, "
+                f"memory of {size} bytes at {at:#x}: both must be multiples of {LINE_BYTES}, "
                 f"the size 1..{MEMORY_LIMIT} (MEMORY_LIMIT)"
             )
-        self.base = base
         self.size = size
         self._bytes = bytearray(size)
+        self._parts: list[tuple[int, int, int]] = []  # base, size, offset; as many as the node has ranges
         self._poison: set[int] = set()  # lines; at most one for each line of the memory
         self._failed: set[int] = set()  # likewise
+        if base is not None:
+            self.place(base, size)
+
+    def place(self, base: int, size: int) -> None:
+        """Let the next `size` bytes answer from `base` on. Raises ConfigError when so many are not left."""
+        used = sum(part for _, part, _ in self._parts)
+        if size > self.size - used:
+            raise ConfigError(f"memory of {self.size} bytes, {used} of them placed: {size} more at {base:#x}")
+        self._parts.append((base, size, used))
 
     def _offset(self, addr: int, size: int) -> int:
-        offset = addr - self.base
-        if size < 0 or not 0 <= offset <= self.size - size:
-            raise TransactionError(
-                f"{size} bytes at {addr:#x} lie outside {self.base:#x}..{self.base + self.size - 1:#x}",
-                code=Err.DECODE,
-            )
-        return offset
+        for base, length, offset in self._parts:
+            if 0 <= size <= length and base <= addr <= base + length - size:
+                return addr - base + offset
+        raise TransactionError(f"{size} bytes at {addr:#x} lie outside {self}", code=Err.DECODE)
+
+    def __str__(self) -> str:
+        """Return its ranges of addresses."""
+        parts = (f"{base:#x}..{base + length - 1:#x}" for base, length, _ in self._parts)
+        return ", ".join(parts) or "a memory without an address"
 
     def covers(self, base: int, last: int) -> bool:
         """True if this memory has all bytes of `base`..`last`."""
-        return self.base <= base <= last < self.base + self.size
+        return any(first <= base <= last < first + size for first, size, _ in self._parts)
 
     def read(self, addr: int, size: int) -> bytes:
         """`size` bytes at `addr`, whatever their poison: the view of a debugger, not of a cache."""

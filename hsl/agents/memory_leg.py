@@ -88,9 +88,9 @@ class MemoryLeg:
             if entry.type == SamType.HDM_H:
                 self._targets[entry.mt] = Target(entry.mt)
             elif memory is None or not memory.covers(entry.base, entry.last):
-                here = "none" if memory is None else f"{memory.base:#x}..{memory.base + memory.size - 1:#x}"
                 raise ConfigError(
-                    f"home {nid}: {entry.base:#x}..{entry.last:#x} is homed here, but its memory is {here}"
+                    f"home {nid}: {entry.base:#x}..{entry.last:#x} is homed here, but its memory is "
+                    f"{memory or 'none'}"
                 )
 
     def can_serve(self, entry: SamEntry) -> bool:
@@ -100,6 +100,12 @@ class MemoryLeg:
         if entry.type == SamType.HDM_H:
             return entry.mt in self._targets
         return self.memory is not None and self.memory.covers(entry.base, entry.last)
+
+    def learn(self, entry: SamEntry, max_txn: int) -> None:
+        """A map entry says which target has lines that are homed here; it takes TXNs below `max_txn`."""
+        if entry.type == SamType.HDM_H and self.nid in entry.homes and entry.mt not in self._targets:
+            self._targets[entry.mt] = target = Target(entry.mt)
+            target.tags = Tags(max_txn)
 
     @property
     def overflow(self) -> bool:

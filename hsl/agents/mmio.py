@@ -48,18 +48,18 @@ class Mmio:
     """The device's side of an I/O agent.
 
     `vectors`: interrupt vectors; `queues`: address of each shared queue, and how many commands it holds.
-    Raises ConfigError for more than MMIO_LIMIT or VECTORS_LIMIT, or a queue that is not in the MMIO.
+    Raises ConfigError for more than MMIO_LIMIT or VECTORS_LIMIT, or a queue that is not in the MMIO. `place`
+    adds a range that the map got later.
     """
 
     def __init__(
         self, nid: int, address_map: AddressMap, doorbells: int, vectors: int, queues: Mapping[int, int]
     ) -> None:
         self.nid = nid
-        mine = [e for e in address_map if e.type == SamType.MMIO and nid in e.homes]
-        size = sum(entry.last + 1 - entry.base for entry in mine)
-        if size > MMIO_LIMIT:
-            raise ConfigError(f"I/O agent {nid}: {size} bytes of MMIO; expected at most {MMIO_LIMIT}")
-        self._files = [(entry.base, bytearray(entry.last + 1 - entry.base)) for entry in mine]
+        self._files: list[tuple[int, bytearray]] = []
+        for entry in address_map:
+            if entry.type == SamType.MMIO and nid in entry.homes:
+                self.place(entry.base, entry.last + 1 - entry.base)
         if not 0 <= vectors <= VECTORS_LIMIT:
             raise ConfigError(f"I/O agent {nid}: {vectors} vectors; expected 0..{VECTORS_LIMIT}")
         self._doorbell_limit = doorbells
@@ -73,6 +73,18 @@ class Mmio:
                     f"I/O agent {nid}: queue of {limit} commands at {addr:#x}; expected 1..{QUEUE_LIMIT} "
                     f"at a multiple of {LINE_BYTES} in its MMIO"
                 )
+
+    def place(self, base: int, size: int) -> None:
+        """Put `size` more bytes at `base`. Raises ConfigError beyond MMIO_LIMIT."""
+        total = size + sum(len(file) for _, file in self._files)
+        if total > MMIO_LIMIT:
+            raise ConfigError(f"I/O agent {self.nid}: {total} bytes of MMIO; expected at most {MMIO_LIMIT}")
+        self._files.append((base, bytearray(size)))
+
+    @property
+    def base(self) -> int | None:
+        """The first byte of the first range, None before the map has given it a place."""
+        return self._files[0][0] if self._files else None
 
     def covers(self, addr: int, size: int) -> bool:
         """True if the MMIO ranges of this node have all these bytes."""

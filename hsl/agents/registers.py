@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Callable, Mapping
 
-from hsl._generated.constants import GRANULE_BYTES, MAGIC, VERSION, Err, FenceCommand, Op, Register
+from hsl._generated.constants import GRANULE_BYTES, Err, FenceCommand, Op, Register
 from hsl._generated.layouts import (
     ACL_BASE,
     ACL_COUNT,
@@ -13,17 +13,18 @@ from hsl._generated.layouts import (
     ERRDST_D0,
     FENCE_D0,
     RATE_D0,
+    READY_D0,
     RECALL_D0,
     RECALL_D1,
     RECALLING_D0,
     SAM_BASE,
     SAM_COUNT,
     SAM_STRIDE,
-    VECTORS_D0,
 )
 from hsl._generated.tables import REGISTERS
 from hsl.agents.access_list import decode_acl, encode_acl, losses
 from hsl.agents.address_map import AddressMap, decode_entry, encode_entry
+from hsl.agents.identity import Identity
 from hsl.agents.services import Later, Services
 from hsl.codec.message import Message
 from hsl.errors import ConfigError
@@ -40,25 +41,22 @@ def _word(value: int) -> bytes:
 
 
 class Registers:
-    """The registers of one node: by offset in bytes. `guid`, `roles`, `vectors` fill ID, GUID and VECTORS.
+    """The registers of one node: by offset in bytes; `identity` fills those that only the node changes.
 
     A reserved register is not there, and one that only a home has not without one.
     """
 
-    def __init__(
-        self, guid: int, roles: int, vectors: int, address_map: AddressMap, services: Services
-    ) -> None:
+    def __init__(self, identity: Identity, address_map: AddressMap, services: Services) -> None:
         self._map = address_map
         self._services = services
-        self._values = dict.fromkeys(REGISTERS, 0)
-        self._values[Register.ID] = int.from_bytes(MAGIC + bytes([*VERSION, roles]), "little")
-        self._values[Register.GUID] = guid
-        self._values[Register.VECTORS] = self._build(VECTORS_D0, count=vectors)
+        self._values = dict.fromkeys(REGISTERS, 0) | identity.registers()
+        self._tables = identity.tables()
         self._missing = RESERVED if services.has_home else RESERVED | OF_A_HOME
         self._effects: Mapping[str, Callable[[int], Err]] = {
             "FENCE": self._fence,
             "RECALL": self._recall,
             "RATE": self._rate,
+            "READY": self._begin,
         }
 
     # ---- what they mean to others
@@ -70,6 +68,21 @@ class Registers:
     def set_master(self, nid: int) -> None:
         """Let only `nid` write registers from now on."""
         self._values[Register.CFGMASTER] = self._build(CFGMASTER_D0, nid=nid, on=1)
+
+    @property
+    def ready(self) -> bool:
+        """READY: the node may send requests. HSL 5.15.3."""
+        return bool(READY_D0.parse(_word(self._values[Register.READY]))["on"])
+
+    def port_down(self, nids: range) -> None:
+        """LINK_DOWN of the port of `nids`: READY falls if the boot master is there. HSL 5.15.3 [HSL-BOT-007].
+
+        Without CFGMASTER it may be anywhere.
+        """
+        master = CFGMASTER_D0.parse(_word(self._values[Register.CFGMASTER]))
+        if not master["on"] or master["nid"] in nids:
+            self._values[Register.READY] = 0
+            self._services.ready(False)
 
     @property
     def error_destination(self) -> int | None:
@@ -87,7 +100,7 @@ class Registers:
         return all(self._there(offset + at) for at in range(0, size, GRANULE_BYTES))
 
     def _there(self, offset: int) -> bool:
-        if self._entry(offset) is not None:
+        if self._entry(offset) is not None or self._listed(offset) is not None:
             return True
         info = REGISTERS.get(offset - offset % GRANULE_BYTES)
         return info is not None and info.name not in self._missing
@@ -101,6 +114,13 @@ class Registers:
                 return name, *divmod(offset - base, stride)
         return None
 
+    def _listed(self, offset: int) -> bytes | None:
+        """Return the granule at `offset` of AGENT or RANGE, None elsewhere."""
+        for base, table in self._tables.items():
+            if base <= offset < base + len(table):
+                return table[offset - base :][:GRANULE_BYTES]
+        return None
+
     def read(self, offset: int, size: int) -> bytes:
         """The bytes of registers that exist."""
         return b"".join(self._granule(offset + at) for at in range(0, size, GRANULE_BYTES))
@@ -109,6 +129,8 @@ class Registers:
         if (entry := self._entry(offset)) is not None:
             name, index, at = entry
             return self._encoded(name, index)[at : at + GRANULE_BYTES]
+        if (listed := self._listed(offset)) is not None:
+            return listed
         if offset == Register.STATUS:
             return _word(self._services.status())
         if offset == Register.RECALLING:
@@ -126,6 +148,8 @@ class Registers:
         """Write registers that exist. Later: while requests by the old entry of the map are under way."""
         if (entry := self._entry(offset)) is not None:
             return self._put(*entry, data)
+        if self._listed(offset) is not None:
+            return Err.OK  # read-only
         written: dict[str, int] = {}
         for at in range(0, len(data), GRANULE_BYTES):
             info = REGISTERS[offset + at]
@@ -167,6 +191,8 @@ class Registers:
         if not all(self._recalled(first, last) for first, last in lost):
             return Err.PROTO
         self._map.put(index, entry)
+        if entry is not None:
+            self._services.take(entry)
 
         def poll(now: int) -> Message | None:
             under_way = any(self._services.outdated(first, last) for first, last in lost)
@@ -188,6 +214,10 @@ class Registers:
         }
         command = commands.get(fields["command"])
         return Err.PROTO if command is None else command(fields["nid"], now)
+
+    def _begin(self, now: int) -> Err:
+        self._services.ready(self.ready)
+        return Err.OK
 
     def _rate(self, now: int) -> Err:
         fields = RATE_D0.parse(_word(self._values[Register.RATE]))

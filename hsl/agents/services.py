@@ -58,7 +58,15 @@ class Services(Protocol):
         ...
 
     def can_serve(self, entry: SamEntry) -> bool:
-        """True if the homes of the node have the memory that an entry of the map says."""
+        """True if the node has the memory or the MMIO that an entry of the map says."""
+        ...
+
+    def take(self, entry: SamEntry) -> None:
+        """Note that an entry stands in the map: a range of the node may have got its place (5.15.2)."""
+        ...
+
+    def ready(self, on: bool) -> None:
+        """READY has this value now: the node may send requests, or may not any more (5.15.3)."""
         ...
 
     def set_rate(self, messages: int, bucket: int, now: int) -> None:
@@ -124,6 +132,12 @@ class Alone:
     def can_serve(self, entry: SamEntry) -> bool:
         """There is no home that could not."""
         return True
+
+    def take(self, entry: SamEntry) -> None:
+        """There is no range."""
+
+    def ready(self, on: bool) -> None:
+        """Nothing has waited for it."""
 
     def set_rate(self, messages: int, bucket: int, now: int) -> None:
         """There is no port."""

@@ -45,7 +45,8 @@ class MemoryTarget:
     """Answers each MEM request in the step in which it comes: it has no state per line or per TXN.
 
     Answers leave by `outbox`; `taken` are requests whose input buffer is free again. ConfigError when a range
-    that names this target is not in `memory`, or has another home than the rest: a target has exactly one.
+    that names this target is not in `memory`, or has another home than the rest: a target has exactly one. A
+    target without a range waits for the map.
     """
 
     def __init__(self, config: TargetConfig, memory: Memory) -> None:
@@ -59,15 +60,13 @@ class MemoryTarget:
         self.blank = False  # its content is lost, and its home does not know yet (M5)
         self._untold: set[int] = set()  # TXNs of CONTENT_LOST, one for each range
         self._peers = Peers(config.negotiated)
-        mine = self._ranges()
-        self.homes = {nid for entry in mine for nid in entry.homes}
-        if len(self.homes) != 1:
+        if len(self.homes) > 1:
             raise ConfigError(f"memory target {self.nid}: homes {sorted(self.homes)}; it has exactly one")
-        for entry in mine:
+        for entry in self._ranges():
             if not memory.covers(entry.base, entry.last):
                 raise ConfigError(
-                    f"memory target {self.nid}: {entry.base:#x}..{entry.last:#x} is not in its memory of "
-                    f"{memory.size} bytes at {memory.base:#x}"
+                    f"memory target {self.nid}: {entry.base:#x}..{entry.last:#x} is not in its memory, "
+                    f"{memory}"
                 )
         self._serve: Mapping[int, Callable[[Message], Message]] = {
             Op.MemRd: self._read,
@@ -75,9 +74,25 @@ class MemoryTarget:
             Op.MemWrPtl: self._merge,
         }
 
-    def _serves(self, addr: int) -> bool:
+    @property
+    def homes(self) -> set[int]:
+        """The home of its ranges; none before the map names it. HSL 5.6 M2."""
+        return {nid for entry in self._ranges() for nid in entry.homes}
+
+    def can_serve(self, entry: SamEntry) -> bool:
+        """True if this entry may stand in the map: all ranges of a target have one home. HSL 5.14."""
+        mine = entry.type == SamType.HDM_H and entry.mt == self.nid
+        return not mine or len(self.homes | set(entry.homes)) == 1
+
+    def begin(self) -> None:
+        """READY was written: report content that was lost. HSL 5.6 M5, 5.15.3."""
+        if self.blank and self.homes:
+            self._tell()
+
+    def _entry(self, addr: int) -> SamEntry | None:
+        """Return the entry of `addr` if this target serves it."""
         entry = self.config.address_map.lookup(addr)
-        return entry is not None and entry.type == SamType.HDM_H and entry.mt == self.nid
+        return entry if entry is not None and entry.type == SamType.HDM_H and entry.mt == self.nid else None
 
     def _ranges(self) -> list[SamEntry]:
         return [e for e in self.config.address_map if e.type == SamType.HDM_H and e.mt == self.nid]
@@ -139,11 +154,12 @@ class MemoryTarget:
         """Return the first reason to refuse a request. HSL 5.3, 5.4 T15, 5.14."""
         if message.op not in OPCODES:
             return Err.UNSUP
-        if not self._serves(message.addr):
+        entry = self._entry(message.addr)
+        if entry is None:
             return Err.DECODE
         if err := check_request(message, self._peers.of(message.src)):
             return err
-        if message.src not in self.homes:
+        if message.src not in entry.homes:
             return Err.ACCESS
         return Err.UNREACH if self.blank else Err.OK
 

@@ -50,7 +50,7 @@ HOMES: Final = {
     "interleaved": "homes alternate",
     "memory": "a node of its own",
 }
-MAX_GPUS: Final = 4
+MAX_GPUS: Final = 8
 MAX_BURST: Final = 1 << 10  # flits
 LEAST_CAPTURE: Final = 1 << 16  # bytes of a file of --capture-size
 

@@ -3,18 +3,19 @@
 from __future__ import annotations
 
 from collections import Counter
-from collections.abc import Callable
+from collections.abc import Callable, Mapping
 
 import numpy as np
 
-from hsl._generated.constants import LINE_BYTES
-from hsl.agents.address_map import PAGE_BYTES
+from hsl._generated.constants import LINE_BYTES, JobVector, NodeClass, PageRegister
+from hsl.agents.address_map import PAGE_BYTES, SamEntry
 from hsl.emulator.array_kernels import ARRAY_KERNELS, ArrayJob, Problem
-from hsl.emulator.device import Core, Device, wait_for
-from hsl.emulator.gpu import GPU_VECTORS, VECTOR_BYE, VECTOR_DONE
-from hsl.emulator.kernels import COMPLETION
-from hsl.emulator.program import Condition, Program
-from hsl.emulator.topology import Topology, gpu_of
+from hsl.emulator.boot import BootedDevice
+from hsl.emulator.device import Core, wait_for
+from hsl.emulator.host import Host
+from hsl.emulator.program import Program
+from hsl.emulator.records import COMPLETION
+from hsl.emulator.topology import Topology
 from hsl.errors import ConfigError
 from hsl.nearest import expected
 
@@ -24,11 +25,12 @@ __all__ = ["HOMES", "ArrayCpuDevice"]
 # homed at both; the memory node.
 HOMES = ("hostmem", "host", "device", "interleaved", "memory")
 DESCRIPTORS, COMPLETIONS, HOST_DATA = 0x0, 0x1000, 0x10000
-WAITING = {VECTOR_DONE: "done", VECTOR_BYE: "bye"}
 
 
-class ArrayCpuDevice(Device):
+class ArrayCpuDevice(Host):
     """A CPU that shares a task among the GPUs; `seed` makes the data. `phase(name)` is called as one begins.
+
+    A task begins anew when a device was lost meanwhile and is back (HSL A.7).
 
     ConfigError for an unknown kernel or place, a size that cannot be shared, data that do not fit, a place
     that not all GPUs reach.
@@ -56,15 +58,14 @@ class ArrayCpuDevice(Device):
             )
         self.problem = self.kernel.make(np.random.default_rng(seed), self.size)
         self.shares = self.kernel.shares(self.problem, topology.gpus)
-        self.jobs = self.place(topology)
-        super().__init__(topology.cpu_node(epoch), topology)
+        self.check_place(topology)
+        self.place(topology.regions())  # what does not fit the devices that are expected is told now
+        super().__init__(topology, epoch)
         self.phase: Callable[[str], None] = lambda name: None
         self.checks: dict[str, bool] = {}
+        self.jobs: list[ArrayJob] = []
         self.outputs: list[bytes] = []
         self.awaited = "answer what the programs ask for"
-        io = self.node.io
-        assert io is not None  # the topology gives the node one
-        self.io = io
 
     @property
     def verified(self) -> bool:
@@ -72,15 +73,19 @@ class ArrayCpuDevice(Device):
         return bool(self.checks) and all(self.checks.values())
 
     # ---- where things are
-    def place(self, topology: Topology) -> list[ArrayJob]:
-        """The job of each GPU, its arrays one behind the other, each from a new page."""
-        self.check_place(topology)
-        regions = topology.regions()
+    def place(self, regions: Mapping[str, SamEntry]) -> list[ArrayJob]:
+        """The job of each GPU, its arrays one behind the other, each from a new page.
+
+        Raises ConfigError if the devices have no such memory, or too little.
+        """
         jobs = []
         at = 0
         for gpu, share in enumerate(self.shares):
             own = f"{self.home}{gpu}" in regions
-            region = regions[f"{self.home}{gpu}" if own else self.home]
+            name = f"{self.home}{gpu}" if own else self.home
+            if name not in regions:
+                raise ConfigError(f"no device has memory for {self.home}; there is {', '.join(regions)}")
+            region = regions[name]
             at = 0 if own else at
             first = region.base + (HOST_DATA if self.home == "hostmem" else 0)
             sizes = (share.a.nbytes, share.b.nbytes, 0 if share.in_place else share.out_bytes)
@@ -119,13 +124,34 @@ class ArrayCpuDevice(Device):
             raise ConfigError("interleaved data are homed at the first GPU too: others reach it in a mesh")
 
     # ---- the program
-    def boot(self) -> None:
+    def programs(self) -> None:
         """One core does it all."""
-        self.scheduler.spawn("main", self.main(Core(self, self.topology.cpu_cores[0])))
+        self.scheduler.spawn("main", self.main())
 
-    def main(self, core: Core) -> Program[None]:
-        """Write the inputs, ring, wait for the interrupts, read the results, say good-bye."""
-        yield Condition(lambda: all(port.up for port in self.node.ports))
+    def main(self) -> Program[None]:
+        """Do the task, anew if a device was lost meanwhile; then say good-bye."""
+        while not (yield from self.attempt(self.run_task)):
+            self.checks, self.outputs = {}, []
+        self.quiescing = True
+        yield from self.attempt(self.leave)
+        self.phase("end")
+        self.finished = True
+
+    def workers(self, devices: list[BootedDevice]) -> list[tuple[BootedDevice, int]]:
+        """Return the devices that run jobs, with their register pages. ConfigError for another number."""
+        found = [
+            (device, device.page)
+            for device in devices
+            if device.page is not None and device.findings.node_class != NodeClass.MEMORY
+        ]
+        if len(found) != len(self.shares):
+            raise ConfigError(f"{len(found)} devices run jobs; expected {len(self.shares)} (HSL A.4)")
+        return found
+
+    def run_task(self, devices: list[BootedDevice]) -> Program[None]:
+        """Write the inputs, ring, wait for the interrupts, read the results."""
+        core, workers = self.core, self.workers(devices)
+        self.jobs = self.place({"hostmem": self.topology.regions()["hostmem"]} | self.master.regions)
         self.phase("write")
         for job, share in zip(self.jobs, self.shares, strict=True):
             yield from core.write(job.a, share.a.tobytes())
@@ -135,27 +161,28 @@ class ArrayCpuDevice(Device):
         for gpu, job in enumerate(self.jobs):
             yield from core.write(DESCRIPTORS + LINE_BYTES * gpu, job.encode())
         yield from wait_for(core.fence())
-        for gpu in range(self.topology.gpus):
-            yield from wait_for(core.ncwrite(self.topology.gpu_doorbell(gpu), DESCRIPTORS + LINE_BYTES * gpu))
-        yield from self.interrupts(VECTOR_DONE)
+        for gpu, (_, page) in enumerate(workers):
+            yield from wait_for(core.ncwrite(page + PageRegister.DOORBELL, DESCRIPTORS + LINE_BYTES * gpu))
+        yield from self.interrupts(workers, JobVector.DONE)
         self.phase("read")
         yield from self.verify(core)
-        self.quiescing = True
-        for gpu in range(self.topology.gpus):
-            yield from wait_for(core.ncwrite(self.topology.gpu_exit_doorbell(gpu), 0))
-        yield from self.interrupts(VECTOR_BYE)
-        self.phase("end")
-        self.finished = True
 
-    def interrupts(self, vector: int) -> Program[None]:
+    def leave(self, devices: list[BootedDevice]) -> Program[None]:
+        """Write EXIT of each device, and wait for BYE of each."""
+        workers = self.workers(devices)
+        for _, page in workers:
+            yield from wait_for(self.core.ncwrite(page + PageRegister.EXIT, 0))
+        yield from self.interrupts(workers, JobVector.BYE)
+
+    def interrupts(self, workers: list[tuple[BootedDevice, int]], vector: JobVector) -> Program[None]:
         """Wait for one interrupt of each GPU; another than expected, or one of another, is a failed check."""
         self.awaited = f"send interrupt {vector}"
-        seen: Counter[tuple[int, int]] = Counter()  # by GPU and vector
-        while len({gpu for gpu, _ in seen}) < self.topology.gpus:
-            yield Condition(self.io.has_interrupt)
-            seen.update((gpu_of(one.src), one.vector) for one in self.io.interrupts())
-        good = seen == {(gpu, GPU_VECTORS * gpu + vector): 1 for gpu in range(self.topology.gpus)}
-        self.checks[f"interrupts_{WAITING[vector]}"] = good
+        expected = {(device.port, device.vector + vector): 1 for device, _ in workers}
+        seen: Counter[tuple[int | None, int]] = Counter()  # by port and vector
+        while len({port for port, _ in seen}) < len(workers):
+            yield from self.interrupt()
+            seen.update((self.master.port_of(one.src), one.vector) for one in self.io.interrupts())
+        self.checks[f"interrupts_{vector.name.lower()}"] = seen == expected
 
     def verify(self, core: Core) -> Program[None]:
         """Compare the result with numpy's, bit by bit, and the record of each GPU."""
@@ -165,4 +192,4 @@ class ArrayCpuDevice(Device):
             records.append(COMPLETION.unpack((yield from core.read(job.completion, LINE_BYTES))))
         result = self.kernel.combine(self.outputs)
         self.checks["result"] = result.tobytes() == self.kernel.expected(self.problem).tobytes()
-        self.checks["completions"] = all(record == (1, 0) for record in records)
+        self.checks["completions"] = all(record == {"jobs": 1, "bounces": 0} for record in records)

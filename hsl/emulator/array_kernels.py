@@ -7,7 +7,6 @@ sharing no code with the compute units.
 
 from __future__ import annotations
 
-import struct
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass
 from typing import TYPE_CHECKING, Any, NamedTuple
@@ -15,9 +14,11 @@ from typing import TYPE_CHECKING, Any, NamedTuple
 import numpy as np
 from numpy.typing import NDArray
 
-from hsl._generated.constants import LINE_BYTES
+from hsl._generated.constants import LINE_BYTES, MATRIX_TILE, VECTOR_BLOCK
+from hsl._generated.constants import Kernel as KernelCode
 from hsl.emulator.device import lies, wait_for
 from hsl.emulator.program import Program
+from hsl.emulator.records import ARRAY_JOB
 from hsl.errors import ConfigError
 
 if TYPE_CHECKING:
@@ -26,16 +27,15 @@ if TYPE_CHECKING:
 __all__ = ["ARRAY_KERNELS", "BLOCK", "TILE", "ArrayJob", "ArrayKernel", "Problem"]
 
 FLOAT = 4  # bytes
-BLOCK = 1024  # elements of a workgroup of saxpy and reduction, a power of two
-TILE = LINE_BYTES // FLOAT  # rows and columns of a tile: a row of it is a line
-DESCRIPTOR = struct.Struct("<8Q")
+BLOCK = VECTOR_BLOCK  # elements of a workgroup of saxpy and reduction, a power of two
+TILE = MATRIX_TILE  # rows and columns of a tile: a row of it is a line
 Floats = NDArray[np.float32]
 # Infinities and numbers that are none are results like all others (IEEE 754), nothing to warn of.
 quiet = np.errstate(all="ignore")
 
 
 class ArrayJob(NamedTuple):
-    """The work descriptor: eight little-endian words, in a line of its own. `a`, `b`, `out` are addresses.
+    """A job on arrays, in a line of its own (HSL A.6). `a`, `b`, `out` are addresses.
 
     `rows` x `columns`: of `out` in matmul, of a vector 1 x its length; `scalar`: a binary32.
     """
@@ -51,12 +51,12 @@ class ArrayJob(NamedTuple):
 
     def encode(self) -> bytes:
         """The 64 bytes that the CPU stores."""
-        return DESCRIPTOR.pack(*self)
+        return ARRAY_JOB.pack(self._asdict())
 
     @classmethod
     def decode(cls, line: bytes) -> ArrayJob:
         """The descriptor in a line."""
-        return cls(*DESCRIPTOR.unpack(line))
+        return cls(**ARRAY_JOB.unpack(line))
 
     @property
     def groups(self) -> int:
@@ -302,17 +302,17 @@ ARRAY_KERNELS = {
     kernel.name: kernel
     for kernel in (
         ArrayKernel(
-            "saxpy", 16, 1 << 13, 1 << 22, BLOCK, saxpy_unit, saxpy_make, saxpy_split, saxpy_expected, joined,
-            saxpy_sizes,
+            "saxpy", KernelCode.SAXPY, 1 << 13, 1 << 22, BLOCK,
+            saxpy_unit, saxpy_make, saxpy_split, saxpy_expected, joined, saxpy_sizes,
         ),
         ArrayKernel(
-            "reduction", 17, 1 << 14, 1 << 22, BLOCK,
+            "reduction", KernelCode.REDUCTION, 1 << 14, 1 << 22, BLOCK,
             reduction_unit, reduction_make, reduction_split, reduction_expected, reduction_combine,
             reduction_sizes,
         ),
         ArrayKernel(
-            "matmul", 18, 64, 1 << 10, TILE, matmul_unit, matmul_make, matmul_split, matmul_expected, joined,
-            matmul_sizes,
+            "matmul", KernelCode.MATMUL, 64, 1 << 10, TILE,
+            matmul_unit, matmul_make, matmul_split, matmul_expected, joined, matmul_sizes,
         ),
     )
 }  # fmt: skip

@@ -1,17 +1,26 @@
-"""The CPU node: host memory behind a home agent, cores with a cache each, and the program for the GPU."""
+"""The CPU node with a job for one device: cores with a cache each, and the check of the result."""
 
 from __future__ import annotations
 
 from collections.abc import Callable
 from typing import Any
 
-from hsl._generated.constants import LINE_BYTES
-from hsl.emulator.device import Core, Device, wait_for
-from hsl.emulator.gpu import VECTOR_BYE, VECTOR_DONE
-from hsl.emulator.kernels import COMPLETION, COUNTER_BYTES, KERNELS, SCRATCH_LINES, Job
-from hsl.emulator.program import Condition, Program
+from hsl._generated.constants import (
+    DEFAULT_UNITS,
+    LINE_BYTES,
+    SCRATCH_LINES,
+    Err,
+    JobVector,
+    PageRegister,
+)
+from hsl.emulator.boot import BootedDevice
+from hsl.emulator.device import Core, wait_for
+from hsl.emulator.host import Host
+from hsl.emulator.kernels import COUNTER_BYTES, KERNELS, Job
+from hsl.emulator.program import Condition, Program, Thread
+from hsl.emulator.records import COMPLETION
 from hsl.emulator.topology import Topology
-from hsl.errors import ConfigError
+from hsl.errors import ConfigError, TransactionError
 from hsl.nearest import expected
 
 __all__ = ["CpuDevice"]
@@ -23,10 +32,11 @@ BOUNCE_TU = 8  # pause between two writes of a bouncing core: the GPU gets the l
 POLL_TU = 16  # pause between two looks at the counters
 
 
-class CpuDevice(Device):
-    """A CPU with a job for the GPU: `data` is counted by `kernel`; the result is compared with Python's own.
+class CpuDevice(Host):
+    """A CPU with a job for a device: `data` is counted by `kernel`; the result is compared with Python's own.
 
-    Raises ConfigError when `data` does not fit the host memory, or the kernel does not exist.
+    A job whose device is lost starts again when the device is back (HSL A.7). Raises ConfigError when `data`
+    does not fit the host memory, or the kernel does not exist.
     """
 
     def __init__(
@@ -39,11 +49,10 @@ class CpuDevice(Device):
         room = topology.memory_bytes - INPUT
         if len(data) > room:
             raise ConfigError(f"input of {len(data)} bytes does not fit host memory: at most {room} bytes")
-        super().__init__(topology.cpu_node(epoch), topology)
+        super().__init__(topology, epoch)
         self.kernel = KERNELS[kernel]
         self.data = data
         self.job = Job(self.kernel.code, INPUT, len(data), COUNTERS, SCRATCH, RING)
-        self.cores = [Core(self, nid) for nid in topology.cpu_cores]
         self.progress: Callable[[int, int], None] = lambda done, total: (
             None
         )  # told the bytes counted, and all
@@ -51,49 +60,79 @@ class CpuDevice(Device):
         self.awaited = "answer what the programs ask for"
         self.result: dict[str, Any] | None = None
         self.checks: dict[str, bool] = {}
-        self.done = False
-        io = self.node.io
-        assert io is not None  # the topology gives the node one
-        self.io = io
+        self.done = False  # the cores stop to poll and to bounce
+        self.helpers: list[Thread] = []
 
     @property
     def verified(self) -> bool:
         """All checks were made and hold."""
         return bool(self.checks) and all(self.checks.values())
 
-    def boot(self) -> None:
-        """Start the program of each core."""
-        programs = [self.main, self.poll] + [self.bounce] * (len(self.cores) - 2)
-        for core, program in zip(self.cores, programs, strict=True):
-            self.scheduler.spawn(f"core {core.nid}", program(core))
+    def programs(self) -> None:
+        """Start the program of the first core, which starts the others with each job."""
+        self.scheduler.spawn(f"core {self.core.nid}", self.main())
 
-    def main(self, core: Core) -> Program[None]:
-        """Core 0: prepare, ring, wait for the interrupt, verify, say good-bye."""
-        yield from core.write(COUNTERS, bytes(COUNTER_BYTES))
-        yield from core.write(RING, bytes(2 * LINE_BYTES))
-        if self.kernel.feed is None:
-            yield from core.stream(INPUT, self.data)  # the GPU reads each line once: no cache gains by it
-        units = int.from_bytes(
-            (yield from wait_for(core.ncread(self.topology.gpu_units_register(0)))), "little"
-        )
-        yield from core.write(DESCRIPTOR, self.job.encode())
-        yield from wait_for(core.fence())
-        yield from wait_for(core.ncwrite(self.topology.gpu_doorbell(0), DESCRIPTOR))
-        if self.kernel.feed is not None:
-            yield from self.kernel.feed(core, self.job, self.data)
-        interrupts = yield from self.interrupt(VECTOR_DONE)
-        self.done = True
-        yield Condition(lambda: len(self.scheduler.threads) == 1)
-        yield from self.verify(core, units, interrupts)
+    def main(self) -> Program[None]:
+        """Core 0: do the job, again if the device was lost meanwhile; then say good-bye."""
+        while not (yield from self.attempt(self.run_job)):
+            self.done = True
+            yield Condition(lambda: all(helper.finished for helper in self.helpers))
         self.quiescing = True
-        yield from wait_for(core.ncwrite(self.topology.gpu_exit_doorbell(0), 0))
-        yield from self.interrupt(VECTOR_BYE)
+        yield from self.attempt(self.leave)
         self.finished = True
 
-    def interrupt(self, vector: int) -> Program[int]:
+    def run_job(self, devices: list[BootedDevice]) -> Program[None]:
+        """Prepare, ring, wait for the interrupt, verify."""
+        (device,) = devices
+        if device.page is None:
+            raise ConfigError("the device has no register page, so it cannot run a job (HSL A.4)")
+        core, sessions = self.core, self.sessions()
+        self.done, self.bounces = False, 0
+        yield from core.write(COUNTERS, bytes(COUNTER_BYTES))
+        yield from core.write(RING, bytes(2 * LINE_BYTES))
+        yield from core.write(SCRATCH, bytes((1 + SCRATCH_LINES) * LINE_BYTES))
+        if self.kernel.feed is None:
+            yield from core.stream(INPUT, self.data)  # the GPU reads each line once: no cache gains by it
+        units = yield from core.read_register(device.page + PageRegister.UNITS, DEFAULT_UNITS)
+        programs = [self.poll] + [self.bounce] * (len(self.cores) - 2)
+        self.helpers = [
+            self.scheduler.spawn(f"core {each.nid}", self.helping(program(each), sessions))
+            for each, program in zip(self.cores[1:], programs, strict=True)
+        ]
+        yield from core.write(DESCRIPTOR, self.job.encode())
+        yield from wait_for(core.fence())
+        yield from wait_for(core.ncwrite(device.page + PageRegister.DOORBELL, DESCRIPTOR))
+        if self.kernel.feed is not None:
+            yield from self.kernel.feed(core, self.job, self.data)
+        interrupts = yield from self.interrupts(device.vector + JobVector.DONE)
+        self.done = True
+        yield Condition(lambda: all(helper.finished for helper in self.helpers))
+        yield from self.verify(core, units, interrupts)
+
+    def helping(self, program: Program[None], sessions: tuple[int, ...]) -> Program[None]:
+        """Run the program of another core; it ends when a device is lost."""
+        try:
+            yield from program
+        except TransactionError:
+            if self.sessions() == sessions:
+                raise
+
+    def leave(self, devices: list[BootedDevice]) -> Program[None]:
+        """Write EXIT and wait for BYE; a device without the register is left as it is. HSL A.4."""
+        (device,) = devices
+        assert device.page is not None
+        try:
+            yield from wait_for(self.core.ncwrite(device.page + PageRegister.EXIT, 0))
+        except TransactionError as error:
+            if error.code != Err.DECODE:
+                raise
+            return
+        yield from self.interrupts(device.vector + JobVector.BYE)
+
+    def interrupts(self, vector: int) -> Program[int]:
         """Wait for an interrupt; gives the number of interrupts seen, 0 when the first was another one."""
         self.awaited = f"send interrupt {vector}"
-        yield Condition(self.io.has_interrupt)
+        yield from self.interrupt()
         seen = self.io.interrupts()
         return len(seen) if seen[0].vector == vector else 0
 
@@ -101,18 +140,19 @@ class CpuDevice(Device):
         """Compare counters, scratch slots and the GPU's own record with the expected values."""
         counters = yield from core.read(COUNTERS, COUNTER_BYTES)
         self.show(counters)
-        self.result = self.kernel.decode(counters)
+        result = self.kernel.decode(counters)
         scratch = yield from core.read(SCRATCH, SCRATCH_LINES * LINE_BYTES)
         record = COMPLETION.unpack((yield from core.read(self.job.completion, LINE_BYTES)))
         words = [int.from_bytes(scratch[at : at + SLOT], "little") for at in range(0, len(scratch), SLOT)]
         slots = LINE_BYTES // SLOT
         gpu = sum(sum(words[line + 1 : line + 1 + units]) for line in range(0, len(words), slots))
         bounced = self.job.groups if self.kernel.feed is None else -(-len(self.data) // LINE_BYTES)
+        self.result = result
         self.checks = {
-            "counters": self.result == self.kernel.expected(self.data),
+            "counters": result == self.kernel.expected(self.data),
             "scratch_cpu": sum(words[::slots]) == self.bounces,
             "scratch_gpu": gpu == bounced,
-            "completion": record == (1, bounced),
+            "completion": record == {"jobs": 1, "bounces": bounced},
             "interrupts": interrupts == 1,
         }
 

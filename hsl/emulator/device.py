@@ -5,12 +5,13 @@ from __future__ import annotations
 from collections import Counter
 from collections.abc import Iterator
 
-from hsl._generated.constants import ADDRESS_BITS, LINE_BYTES, Aop, Op, Vc
+from hsl._generated.constants import ADDRESS_BITS, LINE_BYTES, Aop, Err, Op, Vc
 from hsl._generated.tables import OPCODES
 from hsl.agents.access import Access, Ticket
 from hsl.emulator.program import Pause, Program, Scheduler
 from hsl.emulator.topology import Topology
 from hsl.engine.node import Node
+from hsl.errors import TransactionError
 
 __all__ = ["MAX_LATENCIES", "Core", "Device", "lies", "lines_of", "wait_for"]
 
@@ -57,7 +58,7 @@ class Device:
         self.reads = 0
         self._resume_at: int | None = None
 
-    def boot(self) -> None:
+    def begin(self) -> None:
         """Start the programs; called once, when the first port is up."""
         raise NotImplementedError
 
@@ -71,7 +72,7 @@ class Device:
             self.node.advance(now)  # turns away who claims another's NIDs: its port is up for a moment
             if any(port.up for port in self.node.ports):
                 self.started = True
-                self.boot()
+                self.begin()
         self._resume_at = None if self._settled(now) else now + ROUND_NS
         if self.scheduler.failure is not None and all(port.up for port in self.node.ports):
             raise self.scheduler.failure
@@ -163,6 +164,15 @@ class Core:
     def fence(self) -> Ticket:
         """Done when all earlier accesses of this agent are."""
         return self.submit(Access("fence"))
+
+    def read_register(self, address: int, default: int) -> Program[int]:
+        """Read a register of a device; `default` for one that is not there (DECODE). HSL A.4."""
+        try:
+            return int.from_bytes((yield from wait_for(self.ncread(address))), "little")
+        except TransactionError as error:
+            if error.code != Err.DECODE:
+                raise
+            return default
 
     def ncread(self, address: int, size: int = 8) -> Ticket:
         """Uncached read of a register."""

@@ -10,20 +10,20 @@ from typing import Any, Final, Protocol
 import numpy as np
 from numpy.typing import NDArray
 
-from hsl._generated.constants import LINE_BYTES, Err
+from hsl._generated.constants import LINE_BYTES, Err, JobVector, PageRegister, SystemNid
+from hsl._generated.layouts import NOTIFY_D0
 from hsl.agents.io import Doorbell
 from hsl.emulator.array_kernels import ARRAY_KERNELS, TILE
 from hsl.emulator.device import Core, Device, lies, wait_for
-from hsl.emulator.kernels import COMPLETION, KERNELS, LANE_BYTES
+from hsl.emulator.kernels import KERNELS, LANE_BYTES
 from hsl.emulator.program import Condition, Program
+from hsl.emulator.records import COMPLETION
 from hsl.emulator.topology import Topology
 from hsl.errors import TransactionError
 
-__all__ = ["GPU_VECTORS", "VECTOR_BYE", "VECTOR_DONE", "VECTOR_FAULT", "GpuDevice", "Wavefront"]
+__all__ = ["GpuDevice", "Wavefront"]
 
 LANES = 64
-VECTOR_DONE, VECTOR_BYE, VECTOR_FAULT = 1, 2, 3
-GPU_VECTORS: Final = 4  # vectors of each GPU: interrupts of one vector merge, whoever sent them
 # How an access ends that no node serves: no such address, or memory that is none.
 UNSERVED = frozenset({Err.DECODE, Err.ACCESS, Err.UNSUP})
 SLOT = 8  # bytes of a scratch line that one writer owns
@@ -122,44 +122,56 @@ class Wavefront:
 
 
 class GpuDevice(Device):
-    """A GPU that learns its jobs from its doorbells and from memory alone."""
+    """A GPU that learns its map at boot, and its jobs from its doorbells and from memory alone. HSL A.4."""
 
     def __init__(self, topology: Topology, epoch: Callable[[], int], index: int = 0) -> None:
         super().__init__(topology.gpu_node(epoch, index), topology)
-        self.index = index
         self.caches = [Core(self, nid) for nid in topology.gpu_agents(index)]
         self.core = self.caches[0]  # that of the command processor
         self.kernel_traffic: Counter[str] = Counter()  # of the compute units
         self.jobs = 0
+        self._notified, self._first_vector = (
+            int(SystemNid.IO),
+            0,
+        )  # who gets the interrupts, until NOTIFY says
         io = self.node.io
         assert io is not None  # the topology gives the node one
         self.io = io
-        io.write_register(topology.gpu_units_register(index), topology.units)
 
-    def vector(self, what: int) -> int:
-        """Return the vector of this GPU for VECTOR_DONE, VECTOR_BYE or VECTOR_FAULT."""
-        return GPU_VECTORS * self.index + what
-
-    def boot(self) -> None:
+    def begin(self) -> None:
         """Start the command processor."""
         self.scheduler.spawn("command processor", self.command_processor())
 
     def command_processor(self) -> Program[None]:
         """Run the job of each doorbell, until the exit doorbell, and tell the CPU how each ended."""
+        yield Condition(lambda: self.node.ready)
+        page = self.io.mmio.base
+        assert page is not None  # whoever writes READY has written the map before
+        self.io.write_register(page + PageRegister.UNITS, self.topology.units)
         bells: list[Doorbell] = []
         while True:
             yield Condition(self.io.has_doorbell)
             bells += self.io.doorbells()
-            while bells and bells[0].addr != self.topology.gpu_exit_doorbell(self.index):
-                vector = yield from self.serve(int.from_bytes(bells.pop(0).data, "little"))
-                yield from wait_for(self.core.intr(self.topology.cpu_io, self.vector(vector), self.jobs))
-            if bells:
-                break
-        self.quiescing = True
-        yield from wait_for(self.core.intr(self.topology.cpu_io, self.vector(VECTOR_BYE)))
-        self.finished = True
+            while bells:
+                bell = bells.pop(0)
+                register, value = bell.addr - page, int.from_bytes(bell.data, "little")
+                if register == PageRegister.NOTIFY:
+                    fields = NOTIFY_D0.parse(bell.data)
+                    self._notified, self._first_vector = fields["nid"], fields["vector"]
+                elif register == PageRegister.DOORBELL:
+                    vector = yield from self.serve(value)
+                    yield from self.interrupt(vector)
+                elif register == PageRegister.EXIT:
+                    self.quiescing = True
+                    yield from self.interrupt(JobVector.BYE)
+                    self.finished = True
+                    return
 
-    def serve(self, address: int) -> Program[int]:
+    def interrupt(self, vector: JobVector) -> Program[None]:
+        """Send an interrupt to the I/O agent that NOTIFY names."""
+        yield from wait_for(self.core.intr(self._notified, self._first_vector + vector, self.jobs))
+
+    def serve(self, address: int) -> Program[JobVector]:
         """Do the job whose descriptor is at an address; return the vector of its interrupt.
 
         FAULT where there is nothing that a kernel can do, and for addresses that nobody serves.
@@ -171,7 +183,7 @@ class GpuDevice(Device):
             if error.code not in UNSERVED:
                 raise
             done = False
-        return VECTOR_DONE if done else VECTOR_FAULT
+        return JobVector.DONE if done else JobVector.FAULT
 
     def job_at(self, address: int) -> Program[tuple[Work, GpuKernel] | None]:
         """The job whose descriptor is at an address, None where there is nothing that a kernel can do."""
@@ -200,7 +212,8 @@ class GpuDevice(Device):
         self.kernel_traffic += self.traffic() - before
         if faults:
             return False
-        record = COMPLETION.pack(self.jobs + 1, sum(wave.bounces for wave in waves))
+        bounces = sum(wave.bounces for wave in waves)
+        record = COMPLETION.pack({"jobs": self.jobs + 1, "bounces": bounces})
         yield from wait_for(self.core.store(job.completion, record))
         flushes = [self.core.flush(line) for line in job.written]
         yield [*flushes, self.core.fence()]

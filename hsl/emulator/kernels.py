@@ -7,7 +7,6 @@ sees anything but memory.
 from __future__ import annotations
 
 import re
-import struct
 from collections.abc import Callable
 from dataclasses import dataclass
 from typing import TYPE_CHECKING, Any, NamedTuple
@@ -15,29 +14,32 @@ from typing import TYPE_CHECKING, Any, NamedTuple
 import numpy as np
 from numpy.typing import NDArray
 
-from hsl._generated.constants import LINE_BYTES
+from hsl._generated.constants import (
+    CHUNK_STEP,
+    LEAST_CHUNK,
+    LINE_BYTES,
+    MAX_CHUNKS,
+    RING_SLOTS,
+    SCRATCH_LINES,
+)
+from hsl._generated.constants import Kernel as KernelCode
 from hsl.emulator.device import Core, lies, wait_for
 from hsl.emulator.program import Program
+from hsl.emulator.records import COUNT_JOB
 
 if TYPE_CHECKING:
     from hsl.emulator.gpu import Wavefront
 
-__all__ = ["COMPLETION", "COUNTER_BYTES", "KERNELS", "KERNEL_OF", "SCRATCH_LINES", "Job", "Kernel", "count"]
+__all__ = ["COUNTER_BYTES", "KERNELS", "KERNEL_OF", "Job", "Kernel", "count"]
 
 LANE_BYTES = 16  # what one lane loads at once
-WAVES_PER_GROUP = 2
-MAX_GROUPS = 48  # workgroups of a job: each adds its counts once, so this bounds the atomics
-SCRATCH_LINES = 8
 WORD = 8
 BINS = 256
 BYTES_AT, WORDS_AT, BINS_AT = 0, WORD, LINE_BYTES
 COUNTER_BYTES = BINS_AT + BINS * WORD
 SPACES = b" \t\n\r\x0b\x0c"  # what bytes.split() splits at
 WORDS = re.compile(rb"\S+")  # \S of bytes is what is not in SPACES
-RING_SLOTS = 16
 PART = 1 << 16  # bytes of the input that Python counts at once
-DESCRIPTOR = struct.Struct("<6Q16x")
-COMPLETION = struct.Struct("<2Q48x")  # jobs done by this GPU, slots of scratch lines it has counted up
 RING_TU = 1  # pause between two looks at a ring index
 
 IS_SPACE: NDArray[np.bool_] = np.isin(np.arange(BINS), np.frombuffer(SPACES, np.uint8))
@@ -45,7 +47,7 @@ Array = NDArray[np.uint8]
 
 
 class Job(NamedTuple):
-    """The work descriptor: six little-endian words, in a line of its own."""
+    """A job that counts, in a line of its own. HSL A.5."""
 
     kernel: int
     source: int
@@ -56,12 +58,12 @@ class Job(NamedTuple):
 
     def encode(self) -> bytes:
         """The 64 bytes that the CPU stores."""
-        return DESCRIPTOR.pack(*self)
+        return COUNT_JOB.pack(self._asdict())
 
     @classmethod
     def decode(cls, line: bytes) -> Job:
         """The descriptor in a line; `kernel` may name none that exists."""
-        return cls(*DESCRIPTOR.unpack(line))
+        return cls(**COUNT_JOB.unpack(line))
 
     @property
     def legal(self) -> bool:
@@ -85,10 +87,8 @@ class Job(NamedTuple):
 
     @property
     def group_bytes(self) -> int:
-        """Bytes of the input that one workgroup counts: whole waves, at most MAX_GROUPS groups."""
-        wave = LANE_BYTES * 64
-        waves = max(WAVES_PER_GROUP, -(-self.length // (MAX_GROUPS * wave)))
-        return waves * wave
+        """Bytes of a chunk, which one workgroup counts. HSL A.5."""
+        return max(LEAST_CHUNK, CHUNK_STEP * -(-self.length // (MAX_CHUNKS * CHUNK_STEP)))
 
     @property
     def groups(self) -> int:
@@ -205,9 +205,9 @@ def ring_feed(core: Core, job: Job, data: bytes) -> Program[None]:
 KERNELS = {
     kernel.name: kernel
     for kernel in (
-        Kernel("wordcount", 1, True, count_unit),
-        Kernel("histogram", 2, False, count_unit),
-        Kernel("ring", 3, True, ring_unit, ring_feed),
+        Kernel("wordcount", KernelCode.WORDCOUNT, True, count_unit),
+        Kernel("histogram", KernelCode.HISTOGRAM, False, count_unit),
+        Kernel("ring", KernelCode.RING, True, ring_unit, ring_feed),
     )
 }
 KERNEL_OF = {kernel.code: kernel for kernel in KERNELS.values()}  # as a descriptor names them

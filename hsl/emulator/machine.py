@@ -12,6 +12,7 @@ from hsl._generated.constants import Err
 from hsl.agents.access import Access, Ticket
 from hsl.capture import Clock, Recorder, Sink, both_ends, capture_info
 from hsl.capture.recorder import described
+from hsl.emulator.host import Host
 from hsl.emulator.in_process import Tally, epochs, wires
 from hsl.emulator.memory_range import memory_ranges
 from hsl.emulator.report import by_name, summed, total
@@ -38,6 +39,13 @@ MIN_SWEEP: Final = 1 << 12  # open accesses of one agent
 MAX_VIRTUAL_NS: Final = 1 << 60  # no run gets there: T_REQ ends an access that is never answered (5.11)
 
 
+class _Host(Host):
+    """A CPU that boots its devices when the machine says so: not before all links are up."""
+
+    def begin(self) -> None:
+        """Wait for `Machine.bring_up`."""
+
+
 class Machine:
     """All nodes of `topology`, and what happens between them; everything follows from `seed`.
 
@@ -51,14 +59,18 @@ class Machine:
         self.faults = faults
         self.memory_map = memory_ranges(topology)
         epoch = epochs(seed)
+        self._host = _Host(topology, epoch)
         self.nodes = [
-            topology.cpu_node(epoch),
+            self._host.node,
             *(topology.gpu_node(epoch, gpu) for gpu in range(topology.gpus)),
             *(topology.memory_node(epoch) for _ in range(topology.memory_nodes)),
         ]
         self.closed = False
         self._loss = ""  # the first link that went down
-        self._devices = [NodeDevice(node) for node in self.nodes]
+        self._devices: list[Host | NodeDevice] = [
+            self._host,
+            *(NodeDevice(node) for node in self.nodes[1:]),
+        ]
         self._wires = wires(topology, faults)
         self._sent = Tally()
         self._recorders: list[Recorder] = []
@@ -78,15 +90,27 @@ class Machine:
     # ---- from the links' first flit to their last
 
     def bring_up(self) -> None:
-        """Run until every link is up. Raises LinkError when the faults keep one down."""
+        """Run until every device is booted. Raises LinkError when the faults keep a link down."""
         why = ""
         try:
             self._loopback.bring_up()
+            self._boot()
         except PeerUnreachable as error:
             why = str(error)
-        if not all(node.connected for node in self.nodes):
+        if not all(node.connected for node in self.nodes) or not self._host.master.complete:
             reason = self._loss or self._loopback.failure or why
             raise LinkError(f"the links do not come up with the faults {self.faults}: {reason}")
+
+    def _boot(self) -> None:
+        """Let the CPU boot the devices over links without faults: those are for the accesses of the user."""
+        injectors = [lane.injector for lane in self._loopback.lanes.values()]
+        for injector in injectors:
+            injector.enabled = False
+        self._host.master.begin()
+        self._touched.add(0)
+        self._advance(lambda: bool(self._host.master.complete or self._loss or self._loopback.failure))
+        for injector in injectors:
+            injector.enabled = True
 
     def settle(self) -> None:
         """Let the links come to rest without further faults."""

@@ -17,5 +17,5 @@ class MemoryDevice(Device):
         super().__init__(topology.memory_node(epoch), topology)
         self.finished = True  # nothing of its own is ever left to do
 
-    def boot(self) -> None:
+    def begin(self) -> None:
         """No program."""

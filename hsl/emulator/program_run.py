@@ -18,16 +18,17 @@ from hsl._generated.tables import OPCODES
 from hsl.agents.access import Access, Ticket
 from hsl.agents.address_map import PAGE_BYTES
 from hsl.agents.memory import Memory
+from hsl.emulator.host import Host
 from hsl.emulator.in_process import Tally, epochs, wires
 from hsl.emulator.lackey import KINDS, LackeyAccess, LackeyTrace
 from hsl.emulator.page_table import FlatMemory, HomeCounts, Page
 from hsl.emulator.topology import Topology
-from hsl.engine.node import Node
 from hsl.errors import ConfigError, HslError
 from hsl.link.events import Event
 from hsl.nearest import expected
 from hsl.transport.base import Place, Tap
 from hsl.transport.loopback import Loopback
+from hsl.transport.node_device import NodeDevice
 
 __all__ = ["CACHES", "HOMES", "SCHEMA", "ProgramRun"]
 
@@ -62,12 +63,13 @@ class _Part(NamedTuple):
 
 
 class _Device:
-    """A node; `settled` is called when the batch that it was given has ended."""
+    """A node; that of the CPU boots the other one. `settled` is called when its batch has ended."""
 
     started = True
 
-    def __init__(self, node: Node, settled: Callable[[int], None]) -> None:
-        self.node = node
+    def __init__(self, below: Host | NodeDevice, settled: Callable[[int], None]) -> None:
+        self._below = below
+        self.node = below.node
         self.finished = False
         self.quiescing = False
         self.waiting: list[_Part] = []
@@ -76,7 +78,7 @@ class _Device:
 
     def advance(self, now: int) -> None:
         """Move messages; judge what has ended."""
-        self.node.advance(now)
+        self._below.advance(now)
         if self.busy:
             waiting = self.waiting
             while waiting and waiting[-1].ticket.finished is not None:
@@ -87,7 +89,7 @@ class _Device:
 
     def next_deadline(self) -> int | None:
         """The next timer of the node."""
-        return self.node.next_deadline()
+        return self._below.next_deadline()
 
 
 class ProgramRun:
@@ -111,16 +113,17 @@ class ProgramRun:
     ) -> None:
         check(topology, home, caches)
         epoch = epochs(seed)
-        nodes = (topology.cpu_node(epoch), topology.gpu_node(epoch))
+        self._host = Host(topology, epoch)
         self.trace = trace
         self.seed = seed
-        self.devices = [_Device(node, self._next) for node in nodes]
+        below = (self._host, NodeDevice(topology.gpu_node(epoch)))
+        self.devices = [_Device(each, self._next) for each in below]
         self.wires = wires(topology)
         self._region = region = topology.regions()[HOMES[home]]
         self.homes = {nid: HomeCounts() for nid in region.homes}
         size = region.last + 1 - region.base
         self.flat = FlatMemory(region.base, size, random.Random(f"pages {seed}"), self._load)
-        agents = (topology.cpu_cores[0], topology.gpu_agents(0)[0])
+        agents = (topology.cpu_cores[1], topology.gpu_agents(0)[0])  # not the core that has booted the GPU
         used = (0, 1) if caches == "both" else (CACHES.index(caches),)
         self.agents = {device: agents[device] for device in used}
         self._places = cycle(map(Place, used))
@@ -144,10 +147,10 @@ class ProgramRun:
         self.loopback = Loopback(
             self.devices, self.wires, seed=self.seed, observe=observe, tap=self._sent.tap(tap)
         )
-        nodes = [device.node for device in self.devices]
-        self.loopback.run(max_time=MAX_VIRTUAL_NS, until=lambda: all(node.connected for node in nodes))
+        self.loopback.run(max_time=MAX_VIRTUAL_NS, until=lambda: self._host.master.complete)
         self.began = self.loopback.now
         self._sent.clear()
+        self._booted = [sum(device.node.ports[0].messages_sent.values()) for device in self.devices]
         self.loopback.call(self.began, self._place, self._begin)
         try:
             self.loopback.run(max_time=MAX_VIRTUAL_NS)
@@ -280,7 +283,7 @@ class ProgramRun:
                     "from": node.name,
                     "flits": self._sent.flits[index],
                     "bytes": self._sent.bytes[index],
-                    "messages": sum(node.ports[0].messages_sent.values()),
+                    "messages": sum(node.ports[0].messages_sent.values()) - self._booted[index],
                 }
                 for index, node in enumerate(nodes)
             ],

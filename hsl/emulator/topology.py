@@ -5,29 +5,36 @@ from __future__ import annotations
 from collections import Counter
 from collections.abc import Callable
 from dataclasses import dataclass, fields
-from itertools import combinations
+from itertools import combinations, pairwise
 from pathlib import Path
 from typing import Any
 
 from hsl._generated.constants import (
-    LINE_BYTES,
+    DEFAULT_UNITS,
+    MAX_DEVICES,
     MAX_LINKS,
+    MAX_NID,
     MAX_TU_EXP,
     MAX_WINDOW,
     TU_EXPONENT_SOFTWARE,
     AtomicClass,
     FlitSize,
+    NodeClass,
     Power,
     SamType,
+    SystemNid,
 )
 from hsl.agents.address_map import PAGE_BYTES, AddressMap, SamEntry
 from hsl.agents.home import HomeConfig
+from hsl.agents.identity import Product
 from hsl.agents.io import IoConfig
 from hsl.agents.memory import MEMORY_LIMIT, Memory
+from hsl.agents.ranges import NodeRange
 from hsl.agents.request_config import RequestConfig
 from hsl.agents.target import TargetConfig
+from hsl.emulator.system_map import cpu_entries, named, placed
 from hsl.emulator.timers import TransactionTimers
-from hsl.engine.config import MAX_IDLE_TU, NodeConfig
+from hsl.engine.config import MAX_IDLE_TU, Boot, NodeConfig
 from hsl.engine.node import Node
 from hsl.errors import ConfigError
 from hsl.files import parse_toml, read_file
@@ -38,32 +45,25 @@ from hsl.transport.base import Place
 
 __all__ = ["Topology"]
 
-NODE_NIDS = 16  # NIDs of each node: the CPU from 0, then the GPUs, then the memory node
-MAX_GPUS = 4
-CPU_HOME, CPU_IO, CPU_FIRST_CORE = 0, 1, 2
-# The second home of the CPU: its number is the one before that of the first GPU's home, so that the two can
-# share a range by turns (5.1).
-CPU_SHARED_HOME = NODE_NIDS - 1
-# Of a GPU, from its first NID.
+NODE_NIDS = 16  # NIDs of each node: the CPU from 0, then the devices
+# Of a GPU, from its first NID; of a memory node.
 GPU_HOME, GPU_IO, GPU_TARGET, GPU_AGENT = range(4)
-MEMORY_TARGET = NODE_NIDS * (1 + MAX_GPUS)
-GUID = 0x48534C_0000_0001  # of the CPU; the others count up
-MMIO = 1 << 40  # the I/O pages lie above any memory: one of the CPU, one of each GPU
-DOORBELL, EXIT_DOORBELL, UNITS_REGISTER = 0, 8, 16  # in the page of a GPU
-# Device memory, far above host memory: device-homed, host-homed, in a node of its own. The interleaved range
-# follows that of the first GPU, so that its home has one piece of memory.
-HOMED_BY_DEVICE, HOMED_BY_HOST, HOMED_APART = 1 << 36, 1 << 37, 1 << 38
+MEMORY_TARGET, MEMORY_IO = range(2)
+# An EUI-64 that no registry assigned has bit 57 set (HSL 5.15.1); the first NID of the node follows.
+GUID = 0x0248534C_00000001
+LAST = ("interleaved", "memory")  # of the ranges by name: those of no single GPU
+SHARED_WAYS = 1  # log2 of the homes that share a range by turns
 
 # Name: least and greatest value, and what it is.
 LIMITS = {
     "memory_bytes": (1 << 17, MEMORY_LIMIT),  # the program's own data, to what a Memory holds
     "device_bytes": (1 << 16, MEMORY_LIMIT // 2),  # twice it is one Memory
-    "gpus": (1, MAX_GPUS),
+    "gpus": (1, MAX_DEVICES),
     "memory_nodes": (0, 1),
-    "cores": (3, CPU_SHARED_HOME - CPU_FIRST_CORE),  # main, poller, at least one that bounces lines
+    "cores": (3, SystemNid.SHARED_HOME - SystemNid.MASTER),  # main, poller, at least one that bounces lines
     "core_sets": (1, 1 << 16),
     "core_ways": (1, 64),
-    "units": (1, LINE_BYTES // 8 - 1),  # one 8-byte slot of a scratch line each, the first is the CPU's
+    "units": (1, DEFAULT_UNITS),  # one 8-byte slot of a scratch line each, the first is the CPU's
     "l2s": (1, NODE_NIDS - GPU_AGENT),
     "l2_sets": (1, 1 << 16),
     "l2_ways": (1, 64),
@@ -83,11 +83,13 @@ SIZES = {size.name: FlitSize.L64 | size for size in FlitSize}
 class Topology:
     """One CPU node, GPU nodes, perhaps a memory node. Every number has limits; ConfigError names them.
 
-    Devices in order: the CPU, the GPUs, the memory node. Sizes in bytes; `device_bytes` of each kind of
-    memory of a GPU; caches as sets x ways of lines, `l2s` of them a GPU, each an agent; `tu` is n of
-    TU = 2^n ns; `flit` is the format that is offered; `l1_idle_tu` as in NodeConfig, low power is offered
-    where it is not 0. Two settings are the caller's and not a file's: `codec` is the engine under the links,
-    `atomics` the AtomicClass bits that every port offers (3.3.2).
+    Nodes in order: the CPU, the GPUs, the memory node; all but the CPU are devices that it boots (HSL 5.15,
+    annex A). Sizes in bytes; `device_bytes` of each kind of memory of a device, `sizes` of each device in
+    order where they differ; `nids` the first NID of each device where it is not 16, 32, ...; caches as
+    sets x ways of lines, `l2s` of them a GPU, each an agent; `tu` is n of TU = 2^n ns; `flit` is the format
+    that is offered; `l1_idle_tu` as in NodeConfig, low power is offered where it is not 0. Two settings are
+    the caller's and not a file's: `codec` is the engine under the links, `atomics` the AtomicClass bits that
+    every port offers (3.3.2).
     """
 
     gpus: int = 1
@@ -95,6 +97,8 @@ class Topology:
     memory_nodes: int = 0
     memory_bytes: int = 64 << 20
     device_bytes: int = 16 << 20
+    sizes: tuple[int, ...] = ()
+    nids: tuple[int, ...] = ()
     cores: int = 4
     core_sets: int = 16
     core_ways: int = 4
@@ -119,11 +123,24 @@ class Topology:
         for name, value, legal in (("flit", self.flit, list(SIZES)), ("shape", self.shape, SHAPES)):
             if not isinstance(value, str) or value not in legal:
                 raise ConfigError(f"topology: {name} = {shown(value)}; {expected(legal, value)}")
-        for name in ("memory_bytes", "device_bytes"):
-            if getattr(self, name) % PAGE_BYTES:
-                raise ConfigError(
-                    f"topology: {name} = {getattr(self, name)}; expected a multiple of {PAGE_BYTES} bytes"
-                )
+        self._check_devices()
+
+    def _check_devices(self) -> None:
+        """Raise ConfigError for sizes that are no pages, and for NIDs that overlap."""
+        for name, size in (("memory_bytes", self.memory_bytes), ("device_bytes", self.device_bytes)):
+            if size % PAGE_BYTES:
+                raise ConfigError(f"topology: {name} = {size}; expected a multiple of {PAGE_BYTES} bytes")
+        if self.gpus + self.memory_nodes > MAX_DEVICES:
+            raise ConfigError(
+                f"topology: {self.gpus} GPUs and {self.memory_nodes} memory node; "
+                f"a CPU has {MAX_DEVICES} ports"
+            )
+        least, greatest = LIMITS["device_bytes"]
+        check_numbers("sizes", self.sizes, range(least, greatest + 1, PAGE_BYTES))
+        check_numbers("nids", self.nids, range(NODE_NIDS, MAX_NID - NODE_NIDS + 2))
+        claimed = sorted(self._nids(index).start for index in range(1 + self.gpus + self.memory_nodes))
+        if any(b - a < NODE_NIDS for a, b in pairwise(claimed)):
+            raise ConfigError(f"topology: nids = {list(self.nids)}; each device needs {NODE_NIDS} of its own")
 
     @staticmethod
     def read(path: Path) -> dict[str, Any]:
@@ -138,7 +155,13 @@ class Topology:
             raise ConfigError(
                 f"topology: unknown setting {', '.join(unknown)}; {expected(sorted(legal), unknown[0])}"
             )
-        return cls(**values)
+        given = dict(values)
+        for name in ("sizes", "nids"):
+            if name in values:
+                if not isinstance(values[name], list):
+                    raise ConfigError(f"topology: {name} = {shown(values[name])}; expected a list of numbers")
+                given[name] = tuple(values[name])
+        return cls(**given)
 
     @property
     def timers(self) -> TransactionTimers:
@@ -150,54 +173,32 @@ class Topology:
     @property
     def cpu_cores(self) -> range:
         """NIDs of the cores."""
-        return range(CPU_FIRST_CORE, CPU_FIRST_CORE + self.cores)
-
-    cpu_io = CPU_IO
-
-    @staticmethod
-    def gpu_doorbell(gpu: int) -> int:
-        """Address of the doorbell register of a GPU."""
-        return gpu_page(gpu) + DOORBELL
-
-    @staticmethod
-    def gpu_exit_doorbell(gpu: int) -> int:
-        """Address of the register that ends a GPU's programs."""
-        return gpu_page(gpu) + EXIT_DOORBELL
-
-    @staticmethod
-    def gpu_units_register(gpu: int) -> int:
-        """Address of the register with the number of compute units of a GPU."""
-        return gpu_page(gpu) + UNITS_REGISTER
+        return range(SystemNid.MASTER, SystemNid.MASTER + self.cores)
 
     def gpu_agents(self, gpu: int) -> range:
         """NIDs of the L2 caches of a GPU."""
-        first = gpu_nids(gpu).start + GPU_AGENT
+        first = self._nids(1 + gpu).start + GPU_AGENT
         return range(first, first + self.l2s)
 
     def regions(self) -> dict[str, SamEntry]:
         """The memory ranges by name: hostmem, device0.., host0.. (HDM-D, HDM-H), interleaved, memory."""
-        size = self.device_bytes
-        found = {"hostmem": SamEntry(0, self.memory_bytes - 1, SamType.HOSTMEM, home=CPU_HOME)}
-        for gpu in range(self.gpus):
-            nid = gpu_nids(gpu).start
-            device, host = HOMED_BY_DEVICE + 2 * gpu * size, HOMED_BY_HOST + gpu * size
-            found[f"device{gpu}"] = SamEntry(device, device + size - 1, SamType.HDM_D, home=nid + GPU_HOME)
-            found[f"host{gpu}"] = SamEntry(
-                host, host + size - 1, SamType.HDM_H, home=CPU_HOME, mt=nid + GPU_TARGET
-            )
-        first = HOMED_BY_DEVICE + size
-        found["interleaved"] = SamEntry(
-            first, first + size - 1, SamType.HDM_D, home=CPU_SHARED_HOME, ways=1, granule=12
-        )
-        last = HOMED_APART + size - 1  # in the map of all nodes, whether the memory node is there or not
-        found["memory"] = SamEntry(HOMED_APART, last, SamType.HDM_H, home=CPU_HOME, mt=MEMORY_TARGET)
-        return found
+        found = {"hostmem": cpu_entries(self.memory_bytes)[0]}
+        for port in range(self.gpus + self.memory_nodes):
+            found |= named(port, self._entries(port), self._class(1 + port))
+        return {name: found[name] for name in sorted(found, key=lambda name: name in LAST)}
+
+    def page(self, port: int) -> int:
+        """Address of the register page of the device at `port`."""
+        mmio = (e for e in self._entries(port) if e is not None and e.type == SamType.MMIO)
+        return next(entry.base for entry in mmio)
+
+    def _entries(self, port: int) -> list[SamEntry | None]:
+        """Return the map entries that the device at `port` is going to get."""
+        return placed(port, self._ranges(1 + port), self.device_bytes)
 
     def address_map(self) -> AddressMap:
-        """The system address map of all nodes."""
-        pages = [(MMIO, CPU_IO), *((gpu_page(k), gpu_nids(k).start + GPU_IO) for k in range(self.gpus))]
-        mmio = [SamEntry(page, page + PAGE_BYTES - 1, SamType.MMIO, home=nid) for page, nid in pages]
-        return AddressMap([*self.regions().values(), *mmio])
+        """The map of the CPU before it has booted a device."""
+        return AddressMap(cpu_entries(self.memory_bytes))
 
     def wires(self) -> list[tuple[Place, Place]]:
         """Both ends of each wire: the CPU to each other node in order, then in a mesh GPU to GPU."""
@@ -215,58 +216,110 @@ class Topology:
     # The nodes. `epoch` gives a new EPOCH (32 bits) whenever a port starts a session of its own.
 
     def cpu_node(self, epoch: Callable[[], int]) -> Node:
-        """Host memory, its homes, the cores and an I/O agent."""
+        """Host memory, its homes, the cores and an I/O agent: the boot master."""
         address_map = self.address_map()
-        shared = self.regions()["interleaved"]
+        shared = Memory(None, self.device_bytes)
+        half = NodeRange(
+            size=self.device_bytes,
+            types=frozenset({SamType.HDM_D}),
+            home=SystemNid.SHARED_HOME,
+            ways=SHARED_WAYS,
+            place=shared.place,
+        )
         return self._node(
             0,
             "cpu",
             epoch,
+            boot=Boot.MASTER,
+            ranges=[half],
             agents=[self._agent(nid, address_map, self.core_sets, self.core_ways) for nid in self.cpu_cores],
             homes=[
-                (self._home(CPU_HOME, address_map), Memory(0, self.memory_bytes)),
-                (self._home(CPU_SHARED_HOME, address_map), Memory(shared.base, self.device_bytes)),
+                (self._home(SystemNid.HOME, address_map), Memory(0, self.memory_bytes)),
+                (self._home(SystemNid.SHARED_HOME, address_map), shared),
             ],
-            io=IoConfig(nid=CPU_IO, address_map=address_map, master=CPU_FIRST_CORE),
+            io=self._io(SystemNid.IO, address_map, NodeClass.CPU),
         )
 
     def gpu_node(self, epoch: Callable[[], int], gpu: int = 0) -> Node:
         """The L2 caches of all compute units, device memory with a home and a target, an I/O agent."""
-        address_map = self.address_map()
-        regions, first = self.regions(), gpu_nids(gpu).start
-        device = Memory(regions[f"device{gpu}"].base, self.device_bytes * (1 if gpu else 2))
-        host = Memory(regions[f"host{gpu}"].base, self.device_bytes)
+        address_map, first, size = AddressMap([]), self._nids(1 + gpu).start, self._size(1 + gpu)
+        device, host = Memory(None, size * len(self._homed(1 + gpu))), Memory(None, size)
         return self._node(
             1 + gpu,
             f"gpu{gpu}" if self.gpus > 1 else "gpu",
             epoch,
+            boot=Boot.DEVICE,
+            ranges=self._ranges(1 + gpu, device, host),
             agents=[
                 self._agent(nid, address_map, self.l2_sets, self.l2_ways) for nid in self.gpu_agents(gpu)
             ],
             homes=[(self._home(first + GPU_HOME, address_map), device)],
             targets=[(TargetConfig(nid=first + GPU_TARGET, address_map=address_map), host)],
-            io=IoConfig(nid=first + GPU_IO, address_map=address_map, master=CPU_FIRST_CORE),
+            io=self._io(first + GPU_IO, address_map, NodeClass.GPU),
         )
 
     def memory_node(self, epoch: Callable[[], int]) -> Node:
-        """A memory target and nothing else."""
+        """A memory target and the I/O agent that tells of it."""
         if not self.memory_nodes:
             raise ConfigError("topology: memory_nodes = 0: there is no memory node")
-        memory = Memory(HOMED_APART, self.device_bytes)
-        config = TargetConfig(nid=MEMORY_TARGET, address_map=self.address_map())
-        return self._node(1 + self.gpus, "memory", epoch, targets=[(config, memory)])
+        index = 1 + self.gpus
+        address_map, first, memory = AddressMap([]), self._nids(index).start, Memory(None, self._size(index))
+        return self._node(
+            index,
+            "memory",
+            epoch,
+            boot=Boot.DEVICE,
+            ranges=self._ranges(index, host=memory),
+            targets=[(TargetConfig(nid=first + MEMORY_TARGET, address_map=address_map), memory)],
+            io=self._io(first + MEMORY_IO, address_map, NodeClass.MEMORY),
+        )
 
-    def _node(self, index: int, name: str, epoch: Callable[[], int], **agents: Any) -> Node:
-        """A node of these agents, with a port for each wire that ends in it."""
-        peers = [
-            there.device
-            for ends in self.wires()
-            for here, there in (ends, ends[::-1])
-            if here.device == index
-        ]
-        roles = NodeConfig(**agents).roles
+    def _ranges(
+        self, index: int, device: Memory | None = None, host: Memory | None = None
+    ) -> list[NodeRange]:
+        """Return the ranges of a device (HSL A.1); `device` and `host` are the memory that they need."""
+        first, size = self._nids(index).start, self._size(index)
+        target = MEMORY_TARGET if self._class(index) == NodeClass.MEMORY else GPU_TARGET
+        by_host = NodeRange(
+            size=size, types=frozenset({SamType.HDM_H}), mt=first + target, place=place_of(host)
+        )
+        if self._class(index) == NodeClass.MEMORY:
+            return [by_host]
+        own, *shared = (
+            NodeRange(
+                size=size,
+                types=frozenset({SamType.HDM_D}),
+                home=first + GPU_HOME,
+                ways=ways,
+                place=place_of(device),
+            )
+            for ways in self._homed(index)
+        )
+        page = NodeRange(size=PAGE_BYTES, types=frozenset({SamType.MMIO}), home=first + GPU_IO)
+        return [own, by_host, *shared, page]
+
+    def _homed(self, index: int) -> tuple[int, ...]:
+        """Return the WAYS of each range that a GPU is the home of; one that may be shared has NID 16."""
+        shares = self._nids(index).start + GPU_HOME == SystemNid.SHARED_HOME + 1
+        return (0, SHARED_WAYS) if shares else (0,)
+
+    def _size(self, index: int) -> int:
+        return self.sizes[index - 1] if index <= len(self.sizes) else self.device_bytes
+
+    def _class(self, index: int) -> NodeClass:
+        return NodeClass.MEMORY if index > self.gpus else NodeClass.GPU
+
+    @staticmethod
+    def _io(nid: int, address_map: AddressMap, node_class: NodeClass) -> IoConfig:
+        product = Product(node_class=node_class)
+        return IoConfig(nid=nid, address_map=address_map, master=SystemNid.MASTER, product=product)
+
+    def _node(self, index: int, name: str, epoch: Callable[[], int], **parts: Any) -> Node:
+        """A node of these parts, with a port for each wire that ends in it."""
+        ports = sum(place.device == index for wire in self.wires() for place in wire)
+        roles = NodeConfig(**parts).roles
         port = PortConfig(
-            guid=GUID + index,
+            guid=GUID + self._nids(index).start,
             roles=roles,
             nid_base=self._nids(index).start,
             nid_count=NODE_NIDS,
@@ -282,16 +335,17 @@ class Topology:
         return Node(
             NodeConfig(
                 name=name,
-                ports=[port] * len(peers),
-                neighbours=[self._nids(peer) for peer in peers],
+                ports=[port] * ports,
                 l1_idle_tu=self.l1_idle_tu,
-                **agents,
+                **parts,
             )
         )
 
     def _nids(self, index: int) -> range:
         """The NIDs of the node `index`: the CPU, the GPUs, the memory node."""
-        base = MEMORY_TARGET if index > self.gpus else NODE_NIDS * index
+        base = NODE_NIDS * (1 + MAX_DEVICES if index > self.gpus else index)
+        if 0 < index <= len(self.nids):
+            base = self.nids[index - 1]
         return range(base, base + NODE_NIDS)
 
     def _home(self, nid: int, address_map: AddressMap) -> HomeConfig:
@@ -310,16 +364,17 @@ class Topology:
         )
 
 
-def gpu_nids(gpu: int) -> range:
-    """The NIDs of a GPU node."""
-    return range(NODE_NIDS * (1 + gpu), NODE_NIDS * (2 + gpu))
+def place_of(memory: Memory | None) -> Callable[[int, int], None]:
+    """Return what gives a range of a memory its address; without a memory nothing does."""
+    return (lambda base, size: None) if memory is None else memory.place
 
 
-def gpu_of(nid: int) -> int:
-    """The GPU that a NID is of."""
-    return nid // NODE_NIDS - 1
-
-
-def gpu_page(gpu: int) -> int:
-    """Address of the register page of a GPU."""
-    return MMIO + PAGE_BYTES * (1 + gpu)
+def check_numbers(name: str, values: tuple[int, ...], legal: range) -> None:
+    """Raise ConfigError unless each of at most MAX_DEVICES values is in `legal`."""
+    good = all(isinstance(each, int) and not isinstance(each, bool) and each in legal for each in values)
+    if not good or len(values) > MAX_DEVICES:
+        text = f"multiples of {legal.step}, " if legal.step > 1 else ""
+        raise ConfigError(
+            f"topology: {name} = {shown(list(values))}; expected at most {MAX_DEVICES} numbers, "
+            f"{text}{legal.start}..{legal[-1]}"
+        )

@@ -4,22 +4,33 @@ from __future__ import annotations
 
 from collections.abc import Sequence
 from dataclasses import dataclass, field, replace
+from enum import Enum
 from functools import reduce
 from operator import or_
 
 from hsl._generated.constants import HOME_TU_ABOVE, Role
 from hsl.agents.atc import AtcConfig
 from hsl.agents.home import HomeConfig
+from hsl.agents.identity import Identity
 from hsl.agents.io import IoConfig
 from hsl.agents.memory import Memory
+from hsl.agents.ranges import NodeRange, Ranges
 from hsl.agents.request_config import RequestConfig
 from hsl.agents.target import TargetConfig
 from hsl.errors import ConfigError
 from hsl.link.config import PortConfig
 
-__all__ = ["MAX_IDLE_TU", "NodeConfig"]
+__all__ = ["MAX_IDLE_TU", "Boot", "NodeConfig"]
 
 MAX_IDLE_TU = 1 << 20  # 18 minutes of the software TU: who waits longer does not want low power
+
+
+class Boot(Enum):
+    """The part of a node in a boot. HSL 5.15.1."""
+
+    HOST = "host"  # READY from reset: a node of a system that nobody boots
+    MASTER = "master"  # boots the devices behind its ports
+    DEVICE = "device"  # begins when a boot master has written READY
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -35,6 +46,8 @@ class NodeConfig:
         io: the IoConfig of its I/O agent, or None
         atc: the AtcConfig of the translation cache of one agent, or None; needs `io`
         l1_idle_tu: TU for which a port must be idle before low power is permitted on it (3.7); 0 is never
+        boot: its part in a boot
+        ranges: a NodeRange per memory and MMIO range that the map gives an address at boot
         neighbours: the NIDs that may be behind each port, a range per port; empty permits any NID that is
             neither here nor of another port, whose NIDs are those of its last session
 
@@ -52,6 +65,8 @@ class NodeConfig:
     io: IoConfig | None = None
     atc: AtcConfig | None = None
     l1_idle_tu: int = 0
+    boot: Boot = Boot.HOST
+    ranges: Sequence[NodeRange] = field(default=(), repr=False)
     neighbours: Sequence[range] = ()
 
     def __post_init__(self) -> None:
@@ -70,8 +85,9 @@ class NodeConfig:
             raise ConfigError(
                 f"node {self.name}: the ATC needs an I/O agent and a request agent {self.atc.agent}"
             )
-        for index, port in enumerate(self.ports):
-            legal = range(port.nid_base, port.nid_base + port.nid_count)
+        if self.boot is not Boot.HOST and self.io is None:
+            raise ConfigError(f"node {self.name}: a {self.boot.value} needs an I/O agent (HSL 5.15.1)")
+        for index, (port, legal) in enumerate(zip(self.ports, self.claims, strict=True)):
             if outside := [nid for nid in nids if nid not in legal]:
                 raise ConfigError(f"node {self.name}: NIDs {outside} are not in {legal} of port {index}")
             if port.roles != self.roles:
@@ -100,6 +116,11 @@ class NodeConfig:
         """The ports, each with its limit."""
         return [replace(port, tu_exp_limit=self.tu_limit(port)) for port in self.ports]
 
+    @property
+    def claims(self) -> list[range]:
+        """The NIDs that each port claims in CAPS."""
+        return [range(port.nid_base, port.nid_base + port.nid_count) for port in self.ports]
+
     def refusal(self, port: int, nids: range, others: set[int]) -> str:
         """Return why a peer may not have its NIDs, or ""; `others`: NIDs behind other ports. HSL 6.3."""
         if clash := sorted(others.union(self.nids).intersection(nids)):
@@ -122,6 +143,22 @@ class NodeConfig:
             Role.IOA: () if self.io is None else (self.io.nid,),
             Role.RA: tuple(agent.nid for agent in self.agents),
         }
+
+    @property
+    def identity(self) -> Identity:
+        """The registers that tell a boot master about this node. HSL 5.15.2."""
+        assert self.io is not None
+        port = self.ports[0] if self.ports else None
+        return Identity(
+            guid=port.guid if port else 0,
+            roles=self.roles,
+            vectors=self.io.vectors,
+            product=self.io.product,
+            agents=sorted((nid, role) for role, nids in self.by_role.items() for nid in nids),
+            first=port.nid_base if port else 0,
+            ranges=Ranges(self.ranges, frozenset(self.nids)),
+            ready=self.boot is not Boot.DEVICE,
+        )
 
     @property
     def roles(self) -> Role:

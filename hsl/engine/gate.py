@@ -17,6 +17,8 @@ from hsl.link.port import Port
 __all__ = ["Gate", "unsent_acks"]
 
 ANSWERS: Final = (Vc.RSP, Vc.DAT)  # never wait
+ASKING: Final = frozenset({Vc.REQ, Vc.RWD, Vc.MEM, Vc.NCR})  # not before READY (5.15.3)
+CONFIGURATION: Final = frozenset({Op.CfgRead, Op.CfgWrite})
 
 
 class Gate:
@@ -28,13 +30,17 @@ class Gate:
     the local MSHRs can join. Both have a queue per lane: one per VC, and one of the NCR that sink.
     """
 
-    def __init__(self, index: int, port: Port, local: frozenset[int]) -> None:
+    def __init__(self, index: int, port: Port, local: frozenset[int], claimed: range = range(0)) -> None:
         self.index = index
         self.port = port
         self.local = local
+        self._claimed = claimed  # the NIDs of this node at this port, agents or not
         self.nids = range(0)  # who is behind the port; empty while it is down
         self.known = range(0)  # who was behind it in the last session
         self.lost = range(0)  # whose loss is not finished, or was the last
+        self.barred = False  # this node or the one behind the port is not READY: no request leaves (5.15.3)
+        self.refuses = False  # the device behind the port is not READY: it must not ask for anything
+        self.sessions = 0  # that have begun
         self.sleeper = False  # an access waits until the port has woken from L1
         self.log = ErrorLog()
         self.bucket = TokenBucket()
@@ -61,6 +67,7 @@ class Gate:
     def open(self, nids: range, tu: int, slow_tu: int, now: int) -> None:
         """The port is up; `nids` are behind it, `tu` and `slow_tu` in ns."""
         self.nids, self.known, self._tu, self._since = nids, nids, tu, now
+        self.sessions += 1
         self.slow_tu = slow_tu
         self.port.loss.admit()
         self._window = self._protos = 0
@@ -100,15 +107,30 @@ class Gate:
 
     # ---- in
     def collect(self, now: int) -> None:
-        """Take what the port delivered; drop what 6.3 refuses. HSL 6.3 [HSL-SEC-001]."""
+        """Take what the port delivered; drop what 6.3 and 5.15.5 refuse. [HSL-SEC-001, HSL-BOT-009]."""
         for message in self.port.messages():
-            if message.src in self.nids and message.dst in self.local:
+            if self.refuses and message.vc in ASKING:
+                text = f"the device sent {Op(message.op).name} before it was READY (HSL 5.15.3 [HSL-BOT-006])"
+                self.refuse(text, now, message)
+                return
+            here = message.dst in self.local or self._reaches_registers(message)
+            if here and message.src in self.nids:
                 self._inbound[lane_of(message.op)].append(message)
                 self.waiting += 1
             else:
                 text = f"SRC {message.src} is not of {self.nids} or DST {message.dst} is not here"
                 self.log.add(now, ErrorCode.SRC_SPOOF, text, message=message)
                 self.release(message.vc)
+
+    def _reaches_registers(self, message: Message) -> bool:
+        """True if a CfgRead or CfgWrite names any NID of this node, agent or not. [HSL-BOT-004]."""
+        return message.op in CONFIGURATION and message.dst in self._claimed
+
+    def refuse(self, text: str, now: int, message: Message | None = None) -> None:
+        """End the session of a peer that cannot be used. HSL 5.15.5, 6.3."""
+        self.log.add(now, ErrorCode.CFG, text, message=message)
+        if self.port.up:
+            self.port.fatal(ErrorCode.CFG, now, text)
 
     def answers(self) -> list[Message]:
         """All RSP and DAT: they always sink. HSL 5.2 D1, D4 [HSL-TXN-006]."""

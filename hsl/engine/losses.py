@@ -7,6 +7,7 @@ from typing import TYPE_CHECKING
 
 from hsl.agents.home import HomeAgent
 from hsl.agents.request import RequestAgent
+from hsl.engine.config import Boot
 from hsl.engine.gate import Gate
 
 if TYPE_CHECKING:
@@ -41,6 +42,8 @@ class Losses:
         self._free()
         gate.lost = gate.nids
         gate.close()
+        if node.config.boot is Boot.DEVICE and node.io is not None:
+            node.io.registers.port_down(gate.lost)
         waits = False
         for nid in gate.lost:
             for home in node.homes.values():

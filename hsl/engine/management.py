@@ -4,11 +4,15 @@ from __future__ import annotations
 
 from collections.abc import Mapping, Sequence
 
-from hsl._generated.constants import Err, ErrorCode
+from hsl._generated.constants import Err, ErrorCode, SamType
 from hsl._generated.layouts import LOG_ENTRY_BYTES, STATUS_D0
 from hsl.agents.address_map import SamEntry
 from hsl.agents.home import HomeAgent
+from hsl.agents.mmio import Mmio
+from hsl.agents.ranges import Ranges
 from hsl.agents.request import RequestAgent
+from hsl.agents.target import MemoryTarget
+from hsl.engine.boot import Readiness
 from hsl.engine.error_log import ErrorLog
 from hsl.engine.gate import Gate
 
@@ -24,13 +28,22 @@ class NodeServices:
         homes: Mapping[int, HomeAgent],
         gates: Sequence[Gate],
         own_log: ErrorLog,
+        *,
+        targets: Mapping[int, MemoryTarget] | None = None,
+        ranges: Ranges | None = None,
+        boots: bool = False,
     ) -> None:
         self.has_home = bool(homes)
         self.viral = False
+        self.mmio: Mmio | None = None  # of the I/O agent
+        self.readiness: Readiness | None = None
         self._agents = agents
         self._homes = homes
+        self._targets = targets or {}
         self._gates = gates
         self._own_log = own_log
+        self._ranges = ranges or Ranges(())
+        self._boots = boots
 
     def _gate(self, nid: int) -> Gate | None:
         return next((gate for gate in self._gates if nid in gate.nids), None)
@@ -113,8 +126,29 @@ class NodeServices:
         return any(agent.outdated(first, last) for agent in self._agents.values())
 
     def can_serve(self, entry: SamEntry) -> bool:
-        """True if the homes have the memory that an entry of the map says."""
+        """True if the node has the memory or the MMIO that an entry of the map says.
+
+        The homes of a boot master take any memory target; it has read the identity of each. HSL 5.15.4.
+        """
+        if not self._ranges.can_take(entry) or not all(t.can_serve(entry) for t in self._targets.values()):
+            return False
+        if self._ranges.has(entry) or (entry.type == SamType.HDM_H and self._boots):
+            return True
         return all(home.can_serve(entry) for home in self._homes.values())
+
+    def take(self, entry: SamEntry) -> None:
+        """An entry stands in the map: a range gets its place, a home learns of a target. HSL 5.15.2."""
+        if self._ranges.take(entry) and entry.type == SamType.MMIO and self.mmio is not None:
+            self.mmio.place(entry.base, entry.last + 1 - entry.base)
+        for home in self._homes.values():
+            home.learn(entry)
+
+    def ready(self, on: bool) -> None:
+        """READY has this value now; memory targets report what they have lost. HSL 5.15.3."""
+        if self.readiness is not None:
+            self.readiness.change(on)
+        for target in self._targets.values() if on else ():
+            target.begin()
 
     # ---- ports and logs
     def set_rate(self, messages: int, bucket: int, now: int) -> None:

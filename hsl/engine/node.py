@@ -4,7 +4,6 @@ from __future__ import annotations
 
 from collections import deque
 from collections.abc import Callable, Iterator
-from dataclasses import replace
 from functools import partial
 from itertools import product
 from typing import Final
@@ -19,7 +18,9 @@ from hsl.agents.peers import LOCAL
 from hsl.agents.request import RequestAgent
 from hsl.agents.target import MemoryTarget
 from hsl.codec.message import Message
-from hsl.engine.config import NodeConfig
+from hsl.engine.accesses import Accesses
+from hsl.engine.boot import Readiness
+from hsl.engine.config import Boot, NodeConfig
 from hsl.engine.error_log import ErrorLog, LogEntry
 from hsl.engine.gate import Gate, unsent_acks
 from hsl.engine.idle_watch import IdleWatch
@@ -46,7 +47,7 @@ DELIVERY: Final[dict[int, int]] = {
 Inbound = tuple[Message, Gate | None]  # None: from an agent of this node
 
 
-class Node:
+class Node(Accesses):
     """Agents of one node behind its ports. Sans-I/O: the owner brings frames and time, and takes flits.
 
     At one instant: `receive`, `pal_up`, `pal_down`, `tick`, `submit`; then `advance`, which moves messages
@@ -69,17 +70,28 @@ class Node:
         }
         self._nids = frozenset(config.nids)
         self.ports = [Port(port) for port in config.limited_ports]
-        self._gates = [Gate(index, port, self._nids) for index, port in enumerate(self.ports)]
+        self._gates = [
+            Gate(index, port, self._nids, config.claims[index]) for index, port in enumerate(self.ports)
+        ]
         self._own_log = ErrorLog()  # of a node without ports
         for agent in self.agents.values() if self._gates else ():
             agent.unsent_acks = partial(unsent_acks, self._gates, agent.nid)  # type: ignore[method-assign]
-        self._services = NodeServices(self.agents, self.homes, self._gates, self._own_log)
+        identity = None if config.io is None else config.identity
+        self._services = NodeServices(
+            self.agents,
+            self.homes,
+            self._gates,
+            self._own_log,
+            targets=self.targets,
+            ranges=None if identity is None else identity.ranges,
+            boots=config.boot is Boot.MASTER,
+        )
+        self._readiness = self._services.readiness = Readiness(config.boot, self._gates)
         self.atc = None if config.atc is None else Atc(config.atc, self.agents[config.atc.agent], self._judge)
         self.io: IoAgent | None = None
         if config.io is not None:
-            guid = config.ports[0].guid if config.ports else config.io.guid
-            io_config = replace(mine.of(config.io), guid=guid, roles=config.roles)
-            self.io = IoAgent(io_config, self._services, self.atc)
+            self.io = IoAgent(mine.of(config.io), self._services, self.atc, identity)
+            self._services.mmio = self.io.mmio
         # Agents that take requests, and all agents in the order in which their messages leave.
         self._servers: list[HomeAgent | MemoryTarget | IoAgent] = [
             *self.homes.values(),
@@ -182,22 +194,6 @@ class Node:
             if gate.port.unheard:
                 self._session(gate, now)
 
-    def load(self, nid: int, addr: int, size: int, now: int) -> Ticket:
-        """Submit a coherent load."""
-        return self.submit(nid, Access("load", addr, size), now)
-
-    def store(self, nid: int, addr: int, data: bytes, now: int) -> Ticket:
-        """Submit a coherent store inside a line."""
-        return self.submit(nid, Access("store", addr, len(data), data), now)
-
-    def atomic(self, nid: int, aop: int, addr: int, size: int, data: bytes, now: int) -> Ticket:
-        """Submit an atomic operation of `size` bytes; the ticket's data are the old value."""
-        return self.submit(nid, Access("atomic_load", addr, size, data, aop=aop), now)
-
-    def flush(self, nid: int, addr: int, now: int) -> Ticket:
-        """Submit a flush: the line is written to memory, and no cache keeps it."""
-        return self.submit(nid, Access("flush", addr), now)
-
     def recall(self, first: int, last: int, now: int) -> list[Recall]:
         """Take the lines of a byte range that are homed here from their holders. HSL 5.4 T10.
 
@@ -208,23 +204,6 @@ class Node:
             if not home.config.address_map.quiesced(first, last):
                 raise ConfigError(f"recall of {first:#x}..{last:#x}: the range is not quiesced (5.1.4)")
         return [home.recall(first, last, now) for home in self.homes.values()]
-
-    def fence(self, nid: int, now: int) -> Ticket:
-        """Submit a fence, which ends when all earlier accesses of the agent are complete (5.9 F1)."""
-        return self.submit(nid, Access("fence"), now)
-
-    def ncread(self, nid: int, addr: int, size: int, now: int) -> Ticket:
-        """Submit an uncached read (NcRead)."""
-        return self.submit(nid, Access("ncread", addr, size), now)
-
-    def ncwrite(self, nid: int, addr: int, data: bytes, now: int) -> Ticket:
-        """Submit an uncached write (NcWrite); 8 bytes ring a doorbell."""
-        return self.submit(nid, Access("ncwrite", addr, len(data), data), now)
-
-    def intr(self, nid: int, dst: int, vector: int, data: int, now: int) -> Ticket:
-        """Submit an interrupt to the I/O agent `dst`."""
-        body = vector.to_bytes(4, "little") + data.to_bytes(4, "little")
-        return self.submit(nid, Access("intr", size=len(body), data=body, dst=dst), now)
 
     def completions(self) -> list[Ticket]:
         """Return the accesses that ended since the last call, by agent."""
@@ -247,7 +226,6 @@ class Node:
                     yield gate.index, link, data
                 moving = gate.kept > 0 and gate.flush()
 
-    # ---- state
     @property
     def error_logs(self) -> list[ErrorLog]:
         """One log per port; a node without ports has one."""
@@ -257,6 +235,23 @@ class Node:
     def error_log(self) -> ErrorLog:
         """The log of the first port, which also takes what concerns no port."""
         return self.error_logs[0]
+
+    @property
+    def ready(self) -> bool:
+        """The node may send requests. HSL 5.15.3."""
+        return self.io is None or self.io.registers.ready
+
+    def session(self, port: int) -> int:
+        """Return the number of the session of a port, from 1; 0 while it is down."""
+        return self._gates[port].sessions if self._gates[port].nids else 0
+
+    def peers(self, port: int) -> range:
+        """Return the NIDs behind a port, those of its last session while it is down."""
+        return self._gates[port].known
+
+    def turn_away(self, port: int, text: str, now: int) -> None:
+        """End the session of a device that cannot be used, with CFG. HSL 5.15.5 [HSL-BOT-010]."""
+        self._gates[port].refuse(text, now)
 
     @property
     def connected(self) -> bool:
@@ -393,11 +388,17 @@ class Node:
         """Send a message of an agent of this node on its way."""
         if message.dst in self._nids:
             self._local.append(message)
-        elif (gate := self._gate(message.dst)) is not None and gate.port.serves(message.vc):
+        elif (gate := self._gate(message.dst)) and gate.barred and self._readiness.withholds(message, gate):
+            self._end_at_once(message, Err.UNREACH)
+        elif gate is not None and gate.port.serves(message.vc):
             if message.op != Op.ErrMsg or gate.empty(message.op):  # posted: dropped rather than heaped up
                 gate.send(message)
-        elif message.vc in REQUESTS and message.op != Op.ErrMsg:
-            err = Err.UNSUP if gate is not None else self._missing(message.dst)  # HSL 3.5 F1
+        elif message.vc in REQUESTS:
+            self._end_at_once(message, Err.UNSUP if gate is not None else self._missing(message.dst))
+
+    def _end_at_once(self, message: Message, err: Err) -> None:
+        """Complete a request that no port takes. HSL 3.5 F1, 5.15.3."""
+        if message.op != Op.ErrMsg:
             self._local.append(Message(Op.Cmp, src=message.dst, dst=message.src, txn=message.txn, err=err))
 
     def _missing(self, nid: int) -> Err:
@@ -463,11 +464,10 @@ class Node:
         assert result is not None
         others = {nid for each in self._gates if each is not gate for nid in each.claims(result.peer_nids)}
         if text := self.config.refusal(gate.index, result.peer_nids, others):
-            gate.log.add(now, ErrorCode.CFG, text)
-            if gate.port.up:
-                gate.port.fatal(ErrorCode.CFG, now, text)
+            gate.refuse(text, now)
             return
         gate.open(result.peer_nids, result.tu, result.slow_tu, now)
+        self._readiness.opened(gate)
         for server in self._servers:
             server.attach(result.peer_nids, result.negotiated, gate.index)
         for agent in self.agents.values():

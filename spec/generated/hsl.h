@@ -49,6 +49,8 @@
 #define HSL_RING_SLOTS 16u /* slots of the ring */
 #define HSL_VECTOR_BLOCK 1024u /* elements of a block of SAXPY and REDUCTION */
 #define HSL_MATRIX_TILE 16u /* rows and columns of a tile of MATMUL */
+#define HSL_DEVICE_VECTORS 4u /* interrupt vectors of a device */
+#define HSL_DEFAULT_UNITS 7u /* compute units of a device that does not tell */
 
 /* Flit formats. */
 #define HSL_L64_BYTES 64u
@@ -350,7 +352,7 @@ enum hsl_register {
     HSL_REGISTER_RECALLING = 0x50, /* 31:0 lines that RECALL has still to take */
     HSL_REGISTER_READY = 0x58, /* 0 on: the node may send requests (5.15) */
     HSL_REGISTER_VECTORS = 0x60, /* 31:0 interrupt vectors; an Intr of another VECTOR ends with ERR=DECODE */
-    HSL_REGISTER_PRODUCT = 0x68, /* 15:0 vendor, 31:16 device, 39:32 revision, 47:40 class */
+    HSL_REGISTER_PRODUCT = 0x68, /* 15:0 vendor, 31:16 device, 39:32 revision, 47:40 kind of node */
     HSL_REGISTER_STREAMS = 0x70, /* 5:0 NCR streams that the node serves apart from each other, 1..32 */
 };
 
@@ -429,6 +431,7 @@ enum hsl_page_register {
 
 /* job_vector: values of 2 bits. */
 enum hsl_job_vector {
+    HSL_JOB_VECTOR_CALL = 0x0, /* the CPU writes DATA to DOORBELL, if it has no program (--kernel none) */
     HSL_JOB_VECTOR_DONE = 0x1, /* a job is done; DATA: jobs done since READY */
     HSL_JOB_VECTOR_BYE = 0x2, /* answer to EXIT */
     HSL_JOB_VECTOR_FAULT = 0x3, /* the job cannot be done, or an address of it is not served; DATA as DONE */
@@ -693,8 +696,8 @@ enum hsl_ra_state {
 #define HSL_PRODUCT_D0_DEVICE_MASK 0x000000000000FFFFull
 #define HSL_PRODUCT_D0_REVISION_SHIFT 32u /* revision of the product */
 #define HSL_PRODUCT_D0_REVISION_MASK 0x00000000000000FFull
-#define HSL_PRODUCT_D0_CLASS_SHIFT 40u /* kind of node */
-#define HSL_PRODUCT_D0_CLASS_MASK 0x00000000000000FFull
+#define HSL_PRODUCT_D0_KIND_SHIFT 40u /* kind of node */
+#define HSL_PRODUCT_D0_KIND_MASK 0x00000000000000FFull
 
 /* STREAMS_D0, 8 bytes. */
 #define HSL_STREAMS_D0_COUNT_SHIFT 0u /* streams whose numbers differ modulo COUNT do not wait for each other */
@@ -845,8 +848,8 @@ enum hsl_ra_state {
 #define HSL_ARRAY_JOB_D5_COLUMNS_MASK 0xFFFFFFFFFFFFFFFFull
 
 /* ARRAY_JOB_D6, 8 bytes. */
-#define HSL_ARRAY_JOB_D6_SCALAR_SHIFT 0u /* a binary32 */
-#define HSL_ARRAY_JOB_D6_SCALAR_MASK 0x00000000FFFFFFFFull
+#define HSL_ARRAY_JOB_D6_SCALAR_SHIFT 0u /* a binary32 in bits 31:0; the others are 0 */
+#define HSL_ARRAY_JOB_D6_SCALAR_MASK 0xFFFFFFFFFFFFFFFFull
 
 /* ARRAY_JOB_D7, 8 bytes. */
 #define HSL_ARRAY_JOB_D7_COMPLETION_SHIFT 0u /* address of the completion line */

@@ -47,6 +47,8 @@ package hsl_pkg;
   localparam logic [31:0] RING_SLOTS = 32'd16; // slots of the ring
   localparam logic [31:0] VECTOR_BLOCK = 32'd1024; // elements of a block of SAXPY and REDUCTION
   localparam logic [31:0] MATRIX_TILE = 32'd16; // rows and columns of a tile of MATMUL
+  localparam logic [31:0] DEVICE_VECTORS = 32'd4; // interrupt vectors of a device
+  localparam logic [31:0] DEFAULT_UNITS = 32'd7; // compute units of a device that does not tell
 
   // Flit formats
   localparam logic [31:0] L64_BYTES = 32'd64;
@@ -348,7 +350,7 @@ package hsl_pkg;
     REGISTER_RECALLING = 7'h50, // 31:0 lines that RECALL has still to take
     REGISTER_READY = 7'h58, // 0 on: the node may send requests (5.15)
     REGISTER_VECTORS = 7'h60, // 31:0 interrupt vectors; an Intr of another VECTOR ends with ERR=DECODE
-    REGISTER_PRODUCT = 7'h68, // 15:0 vendor, 31:16 device, 39:32 revision, 47:40 class
+    REGISTER_PRODUCT = 7'h68, // 15:0 vendor, 31:16 device, 39:32 revision, 47:40 kind of node
     REGISTER_STREAMS = 7'h70 // 5:0 NCR streams that the node serves apart from each other, 1..32
   } register_e;
 
@@ -427,6 +429,7 @@ package hsl_pkg;
 
   // job_vector
   typedef enum logic [1:0] {
+    JOB_VECTOR_CALL = 2'h0, // the CPU writes DATA to DOORBELL, if it has no program (--kernel none)
     JOB_VECTOR_DONE = 2'h1, // a job is done; DATA: jobs done since READY
     JOB_VECTOR_BYE = 2'h2, // answer to EXIT
     JOB_VECTOR_FAULT = 2'h3 // the job cannot be done, or an address of it is not served; DATA as DONE
@@ -665,7 +668,7 @@ package hsl_pkg;
 
   typedef struct packed { // 8 bytes
     logic [15:0] zero_48; // 63:48 sent 0
-    logic [7:0] class; // 47:40 kind of node
+    logic [7:0] kind; // 47:40 kind of node
     logic [7:0] revision; // 39:32 revision of the product
     logic [15:0] device; // 31:16 product of the vendor
     logic [15:0] vendor; // 15:0 vendor id of the PCI-SIG; 0: none
@@ -813,8 +816,7 @@ package hsl_pkg;
   } array_job_d5_t;
 
   typedef struct packed { // 8 bytes
-    logic [31:0] zero_32; // 63:32 sent 0
-    logic [31:0] scalar; // 31:0 a binary32
+    logic [63:0] scalar; // 63:0 a binary32 in bits 31:0; the others are 0
   } array_job_d6_t;
 
   typedef struct packed { // 8 bytes

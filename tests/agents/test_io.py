@@ -22,6 +22,7 @@ from hsl._generated.layouts import SAM_BASE
 from hsl._generated.tables import OPCODES
 from hsl.agents.address_map import AddressMap, SamEntry, encode_entry
 from hsl.agents.home_actions import ERRORS_LIMIT
+from hsl.agents.identity import Identity
 from hsl.agents.io import MMIO_LIMIT, Doorbell, Interrupt, IoAgent, IoConfig
 from hsl.agents.iommu import Iommu
 from hsl.agents.services import Alone
@@ -48,9 +49,11 @@ class Rig:
     """An I/O agent, and requests with TXNs that count up."""
 
     def __init__(self, **config: Any) -> None:
-        values: dict[str, Any] = {"nid": NID, "address_map": MAP, "guid": 0x1122, "roles": Role.HA | Role.IOA}
+        values: dict[str, Any] = {"nid": NID, "address_map": MAP}
         services = config.pop("services", None)
-        self.io = IoAgent(IoConfig(**(values | config)), services)
+        vectors = config.get("vectors", 32)
+        identity = Identity(guid=0x1122, roles=Role.HA | Role.IOA, vectors=vectors)
+        self.io = IoAgent(IoConfig(**(values | config)), services, identity=identity)
         self.txn = 0
 
     def send(self, op: int, src: int = A, *, viral: bool = False, **fields: Any) -> list[Message]:

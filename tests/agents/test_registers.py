@@ -16,6 +16,7 @@ from hsl._generated.layouts import (
 )
 from hsl.agents.access_list import AccessList, AclEntry, decode_acl, encode_acl
 from hsl.agents.address_map import AddressMap, SamEntry, encode_entry
+from hsl.agents.identity import Identity
 from hsl.agents.registers import Registers
 from hsl.agents.services import Alone, Later
 from hsl.errors import ConfigError
@@ -66,7 +67,7 @@ class Recorder(Alone):
 
 def registers() -> tuple[Registers, Recorder, AddressMap]:
     services, amap = Recorder(), AddressMap([SamEntry(0, PAGE - 1)])
-    return Registers(7, 0, 32, amap, services), services, amap
+    return Registers(Identity(guid=7, vectors=32), amap, services), services, amap
 
 
 def word(value: int) -> bytes:

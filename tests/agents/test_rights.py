@@ -9,6 +9,7 @@ from hsl._generated.layouts import ACL_BASE
 from hsl.agents.access_list import AclEntry, encode_acl
 from hsl.agents.address_map import AddressMap, SamEntry
 from hsl.agents.home import HomeAgent, HomeConfig
+from hsl.agents.identity import Identity
 from hsl.agents.memory import Memory
 from hsl.agents.registers import Registers
 from hsl.codec.message import Message
@@ -44,7 +45,7 @@ def test_each_part_of_a_range_that_loses_is_quiesced(
     services = Recorder()
     pages = [SamEntry(at, at + PAGE - 1, quiesced=at != lost) for at in (0, PAGE)]
     amap = AddressMap(pages)
-    regs = Registers(7, 0, 32, amap, services)
+    regs = Registers(Identity(guid=7, vectors=32), amap, services)
     old, new = (AclEntry(base, last, src=5, rights=rights) for base, last, rights in (was, now))
     amap.access_list.put(0, old)
     assert regs.write(ACL_BASE, encode_acl(new), 0) == Err.PROTO

@@ -6,6 +6,7 @@ import pytest
 
 from hsl._generated.layouts import SAM_BASE, SAM_STRIDE
 from hsl.agents.address_map import AddressMap, SamEntry, encode_entry
+from hsl.agents.identity import Identity
 from hsl.agents.registers import Registers
 from hsl.agents.services import Later
 from tests.agents.test_registers import PAGE, Recorder
@@ -28,7 +29,7 @@ def test_the_write_of_an_entry_waits_for_requests_to_each_range_that_it_moves(li
     """The entry counts before and behind the middle page, which another entry has. [HSL-COH-061]."""
     services = OneUnderWay()
     amap = AddressMap([MIDDLE, QUIET])
-    regs = Registers(7, 0, 32, amap, services)
+    regs = Registers(Identity(guid=7, vectors=32), amap, services)
     services.line = line
     later = regs.write(SAM_BASE + SAM_STRIDE, encode_entry(QUIET._replace(home=2)), 0)
     assert isinstance(later, Later)

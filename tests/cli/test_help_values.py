@@ -7,7 +7,7 @@ from typing import Any
 import click
 import pytest
 
-from hsl._generated.constants import TU_EXPONENT_HARDWARE, TU_EXPONENT_SOFTWARE
+from hsl._generated.constants import MAX_DEVICES, TU_EXPONENT_HARDWARE, TU_EXPONENT_SOFTWARE
 from hsl.capture.sink import LEAST_SIZE
 from hsl.cli import help_values, limits, litmus
 from hsl.cli.commands.telemetry import DEFAULT as WATCHED
@@ -31,7 +31,7 @@ ROWS: dict[str, tuple[Any, Any]] = {
     "homes": (tuple(help_values.HOMES), array_cpu.HOMES),
     "homes of a program": (tuple(help_values.HOMES)[:4], tuple(program_run.HOMES)),
     "homes of stress": (tuple(help_values.HOMES)[:4], tuple(stress_config.HOMES)),
-    "GPUs": (help_values.MAX_GPUS, topology.MAX_GPUS),
+    "GPUs": (help_values.MAX_GPUS, MAX_DEVICES),
     "burst": (help_values.MAX_BURST, fault_plan.MAX_BURST),
     "capture": (help_values.LEAST_CAPTURE, LEAST_SIZE),
     "caches of a program": (help_values.PROGRAM_CACHES, program_run.CACHES),

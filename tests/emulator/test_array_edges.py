@@ -8,9 +8,12 @@ from typing import Any
 import numpy as np
 import pytest
 
+from hsl._generated.constants import PageRegister
 from hsl.emulator import GpuDevice, Topology
 from hsl.emulator.array_kernels import ARRAY_KERNELS, BLOCK, ArrayJob
-from hsl.emulator.device import Core, Device, wait_for
+from hsl.emulator.boot import BootedDevice
+from hsl.emulator.device import wait_for
+from hsl.emulator.host import Host as BootHost
 from hsl.emulator.program import Condition, Program
 from hsl.transport.base import Place
 from hsl.transport.loopback import Loopback, Wire
@@ -19,24 +22,24 @@ A, B, OUT, COMPLETION, DESCRIPTOR = 0x10000, 0x20000, 0x30000, 0x1000, 0x0
 EDGES = [np.inf, -np.inf, np.nan, 0.0, -0.0, 1e-45, 3.4e38, -3.4e38, 1.0]
 
 
-class Host(Device):
+class Host(BootHost):
     """Has one job done on given arrays, and keeps what comes out."""
 
     def __init__(self, topology: Topology, epoch: Any, job: ArrayJob, a: bytes, b: bytes, size: int) -> None:
-        super().__init__(topology.cpu_node(epoch), topology)
+        super().__init__(topology, epoch)
         self.job, self.a, self.b, self.size = job, a, b, size
         self.out = b""
 
-    def boot(self) -> None:
-        self.scheduler.spawn("host", self.main(Core(self, 2)))
+    def programs(self) -> None:
+        self.scheduler.spawn("host", self.attempt(self.main))
 
-    def main(self, core: Core) -> Program[None]:
-        io = self.node.io
-        assert io is not None
+    def main(self, devices: list[BootedDevice]) -> Program[None]:
+        core, io, page = self.core, self.io, devices[0].page
+        assert page is not None
         yield from core.write(A, self.a)
         yield from core.write(B, self.b)
         yield from core.write(DESCRIPTOR, self.job.encode())
-        for bell in (self.topology.gpu_doorbell(0), self.topology.gpu_exit_doorbell(0)):
+        for bell in (page + PageRegister.DOORBELL, page + PageRegister.EXIT):
             yield from wait_for(core.ncwrite(bell, DESCRIPTOR))
             yield Condition(io.has_interrupt)
             io.interrupts()

@@ -2,18 +2,20 @@
 
 from __future__ import annotations
 
+from itertools import count
+
 import numpy as np
 import pytest
 
-from hsl._generated.constants import LINE_BYTES, SamType
+from hsl._generated.constants import DEVICE_VECTORS, LINE_BYTES, WINDOW_BITS, JobVector, SamType
 from hsl.agents.mmio import Interrupt
 from hsl.emulator import ArrayCpuDevice, Topology
 from hsl.emulator.array_kernels import ARRAY_KERNELS, BLOCK, ArrayJob, ArrayKernel
 from hsl.emulator.array_run import ArrayRun
-from hsl.emulator.gpu import GPU_VECTORS, VECTOR_DONE
-from hsl.emulator.topology import gpu_nids
+from hsl.emulator.gpu import GpuDevice
 from hsl.errors import ConfigError
 from hsl.transport.base import Place
+from hsl.transport.loopback import Loopback, Wire
 
 SIZES = {"saxpy": 4 * BLOCK, "reduction": 4 * BLOCK, "matmul": 64}
 
@@ -74,9 +76,7 @@ def test_memory_of_a_topology() -> None:
     assert list(regions) == ["hostmem", "device0", "host0", "device1", "host1", "interleaved", "memory"]
     assert regions["host1"].type == regions["memory"].type == SamType.HDM_H
     assert set(regions["interleaved"].homes) == {15, regions["device0"].home}
-    amap = topology.address_map()
-    for name, entry in regions.items():
-        assert amap.lookup(entry.base) == entry, name
+    assert regions["memory"].base == 3 << WINDOW_BITS
     nodes = [topology.cpu_node(lambda: 1), topology.gpu_node(lambda: 1, 1), topology.memory_node(lambda: 1)]
     assert [len(node.ports) for node in nodes] == [3, 1, 1]
     with pytest.raises(ConfigError, match="memory_nodes"):
@@ -99,21 +99,26 @@ def test_bad_runs(kernel: str, options: dict[str, object], text: str) -> None:
 
 def test_bad_shapes() -> None:
     """A shape that is none, too many GPUs: ConfigError."""
-    for values in ({"shape": "ring"}, {"gpus": 5}, {"memory_nodes": 2}, {"device_bytes": (1 << 16) + 1}):
+    for values in ({"shape": "ring"}, {"gpus": 9}, {"memory_nodes": 2}, {"device_bytes": (1 << 16) + 1}):
         with pytest.raises(ConfigError, match=next(iter(values))):
             Topology.of(values)
 
 
 def test_one_gpu_does_not_speak_for_another() -> None:
     """The CPU waits for an interrupt of each GPU; two of one are a failed check, and not the other's."""
-    cpu = ArrayCpuDevice(Topology(gpus=2), lambda: 1, "saxpy")
-    waiting = cpu.interrupts(VECTOR_DONE)
+    topology, seeds = Topology(gpus=2, tu=6), count(1)
+    cpu = ArrayCpuDevice(topology, lambda: next(seeds), "saxpy")
+    gpus = [GpuDevice(topology, lambda: next(seeds), gpu) for gpu in range(2)]
+    loopback = Loopback([cpu, *gpus], [Wire(*ends) for ends in topology.wires()])
+    loopback.run(max_time=1 << 40, until=lambda: cpu.master.complete)
+    workers = cpu.workers([cpu.master.devices[port] for port in range(2)])
+    waiting = cpu.interrupts(workers, JobVector.DONE)
     next(waiting)
-    first, second = (gpu_nids(gpu).start + 3 for gpu in range(2))
-    for vector in (VECTOR_DONE, GPU_VECTORS + VECTOR_DONE):
+    first, second = (gpu.caches[0].nid for gpu in gpus)
+    for vector in (JobVector.DONE, DEVICE_VECTORS + JobVector.DONE):
         cpu.io.mmio.interrupt(Interrupt(vector, 0, first))
     waiting.send(None)
-    cpu.io.mmio.interrupt(Interrupt(GPU_VECTORS + VECTOR_DONE, 0, second))
+    cpu.io.mmio.interrupt(Interrupt(DEVICE_VECTORS + JobVector.DONE, 0, second))
     with pytest.raises(StopIteration):
         waiting.send(None)
     assert cpu.checks == {"interrupts_done": False}

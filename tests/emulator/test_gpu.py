@@ -7,15 +7,16 @@ from typing import Any
 
 import pytest
 
-from hsl._generated.constants import LINE_BYTES, Err
-from hsl.agents.address_map import PAGE_BYTES
+from hsl._generated.constants import LINE_BYTES, Err, JobVector, PageRegister
 from hsl.emulator import GpuDevice, Topology
 from hsl.emulator.array_kernels import BLOCK, ArrayJob
-from hsl.emulator.device import Core, Device, wait_for
-from hsl.emulator.gpu import PROGRAMS, VECTOR_BYE, VECTOR_DONE, VECTOR_FAULT, guarded
+from hsl.emulator.boot import BootedDevice
+from hsl.emulator.device import wait_for
+from hsl.emulator.gpu import PROGRAMS, guarded
+from hsl.emulator.host import Host as BootHost
 from hsl.emulator.kernels import Job
 from hsl.emulator.program import Condition, Program
-from hsl.emulator.topology import MMIO
+from hsl.emulator.system_map import CPU_MMIO
 from hsl.errors import TransactionError
 from hsl.transport.base import Place
 from hsl.transport.loopback import Loopback, Wire
@@ -55,28 +56,28 @@ NONSENSE: list[ArrayJob | Job] = [
 ]
 
 
-class Host(Device):
+class Host(BootHost):
     """Rings with each descriptor, at the address that it is to have, and keeps the vectors that come."""
 
     def __init__(self, topology: Topology, epoch: Any, rings: list[tuple[int, bytes]]) -> None:
-        super().__init__(topology.cpu_node(epoch), topology)
+        super().__init__(topology, epoch)
         self.rings = rings
         self.vectors: list[int] = []
 
-    def boot(self) -> None:
-        self.scheduler.spawn("host", self.main(Core(self, 2)))
+    def programs(self) -> None:
+        self.scheduler.spawn("host", self.attempt(self.main))
 
-    def main(self, core: Core) -> Program[None]:
-        io = self.node.io
-        assert io is not None
+    def main(self, devices: list[BootedDevice]) -> Program[None]:
+        core, io, page = self.core, self.io, devices[0].page
+        assert page is not None
         for at, line in self.rings:
             if at + LINE_BYTES <= 0x10000 and at % LINE_BYTES == 0:
                 yield from wait_for(core.store(at, line))
-            yield from wait_for(core.ncwrite(self.topology.gpu_doorbell(0), at))
+            yield from wait_for(core.ncwrite(page + PageRegister.DOORBELL, at))
             yield Condition(io.has_interrupt)
             self.vectors += [one.vector for one in io.interrupts()]
         self.quiescing = True
-        yield from wait_for(core.ncwrite(self.topology.gpu_exit_doorbell(0), 0))
+        yield from wait_for(core.ncwrite(page + PageRegister.EXIT, 0))
         yield Condition(io.has_interrupt)
         self.vectors += [one.vector for one in io.interrupts()]
         self.finished = True
@@ -110,11 +111,12 @@ def test_nonsense_is_a_fault() -> None:
     bad += [(address, b"") for address in (8, TOP, (1 << 64) - 64)]
     jobs: list[ArrayJob | Job] = [GOOD, MATMUL, COUNT]
     good = [(0x3000 + 64 * at, job.encode()) for at, job in enumerate(jobs)]
-    assert run(bad + good) == [VECTOR_FAULT] * len(bad) + [VECTOR_DONE] * 3 + [VECTOR_BYE]
+    assert run(bad + good) == [JobVector.FAULT] * len(bad) + [JobVector.DONE] * 3 + [JobVector.BYE]
 
 
 END = Topology().memory_bytes
-ELSEWHERE = [TOP - 64, 1 << 45, MMIO, MMIO + PAGE_BYTES]  # lines that no memory is at
+MMIO = Topology().page(0)
+ELSEWHERE = [TOP - 64, 1 << 45, CPU_MMIO, MMIO]  # lines that no memory is at
 UNSERVED: list[ArrayJob | Job] = [
     *(GOOD._replace(a=at & ~4095) for at in ELSEWHERE),
     GOOD._replace(b=1 << 45),
@@ -138,7 +140,10 @@ def test_addresses_that_nobody_serves_are_a_fault() -> None:
     """A doorbell or a job whose addresses nobody serves ends with the interrupt FAULT."""
     bad = [(64 * at, job.encode()) for at, job in enumerate(UNSERVED)]
     bad += [(address, b"") for address in ELSEWHERE]
-    assert run([*bad, (0x3000, GOOD.encode())]) == [VECTOR_FAULT] * len(bad) + [VECTOR_DONE, VECTOR_BYE]
+    assert run([*bad, (0x3000, GOOD.encode())]) == [JobVector.FAULT] * len(bad) + [
+        JobVector.DONE,
+        JobVector.BYE,
+    ]
 
 
 def test_poison_is_no_fault_of_the_job() -> None:

@@ -7,8 +7,8 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from hsl._generated.constants import LINE_BYTES
-from hsl.emulator.kernels import COUNTER_BYTES, KERNELS, MAX_GROUPS, Job, Kernel, count
+from hsl._generated.constants import LINE_BYTES, MAX_CHUNKS
+from hsl.emulator.kernels import COUNTER_BYTES, KERNELS, Job, Kernel, count
 
 TEXT = st.binary(min_size=1, max_size=400) | st.text("ab \n\t\v\f\r\x1c", min_size=1, max_size=400).map(
     str.encode
@@ -29,12 +29,12 @@ def test_counts_of_pieces_add_up(data: bytes, cuts: list[int]) -> None:
 
 @pytest.mark.parametrize("length", [0, 1, 63, 64, 65, 2047, 2048, 2049, 1 << 20, (1 << 26) + 1])
 def test_groups_cover_the_input(length: int) -> None:
-    """The workgroups of a job cover its input, and there are at most MAX_GROUPS of them."""
+    """The workgroups of a job cover its input, and there are at most MAX_CHUNKS of them."""
     job = Job(1, 0, length, 0, 0)
     assert (
         job.groups - 1
     ) * job.group_bytes < length <= job.groups * job.group_bytes or job.groups == length == 0
-    assert job.groups <= MAX_GROUPS
+    assert job.groups <= MAX_CHUNKS
 
 
 def test_descriptor_is_one_line() -> None:

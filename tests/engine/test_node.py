@@ -356,7 +356,8 @@ def test_status_register_tells_of_the_log(wire: Wire) -> None:
     assert left.io.registers.read(Register.STATUS, 8) == bytes(8)
     left.error_log.add(0, ErrorCode.PROTO, "x")
     assert left.io.registers.read(Register.STATUS, 8) == (4).to_bytes(8, "little")
-    assert left.io.config.roles == Role.RA | Role.HA | Role.IOA
+    roles = left.io.registers.read(Register.ID, 8)[6]
+    assert roles == Role.RA | Role.HA | Role.IOA
 
 
 def test_message_counts_of_both_sides_agree(wire: Wire) -> None:

@@ -125,7 +125,7 @@ def test_bad_argument(s: hsl.System, call: str, words: str) -> None:
         ("s.run(-10**5000)", "ns is a number of more than 40 digits"),
         ("s.gpu.atomic('add', 0, 1, size=1 << 40)", "ADD of 1099511627776 bytes"),
         ("hsl.System(seed=10**5000)", "seed is a number of more than 40 digits"),
-        ("hsl.System(gpus=10**5000)", "gpus = a number of more than 40 digits; expected 1..4"),
+        ("hsl.System(gpus=10**5000)", "gpus = a number of more than 40 digits; expected 1..8"),
         ("hsl.System(topology={1: 2, 'a': 3})", "unknown setting"),
         ("hsl.System(capture='a\\0b')", r"capture is 'a\\x00b'; it must be the path of a file"),
         ("hsl.System(capture='\\ud800')", r"capture is '\\ud800'; it must be the path of a file"),

@@ -4,8 +4,9 @@ from __future__ import annotations
 
 from functools import partial
 
+from examples.node_pair import build
 from hsl.agents.access import Access, Ticket
-from hsl.emulator.topology import Topology
+from hsl.transport.base import Place
 from hsl.transport.loopback import Loopback, Wire
 from hsl.transport.node_device import NodeDevice
 
@@ -18,9 +19,8 @@ def all_done(tickets: list[Ticket]) -> bool:
 
 def pair() -> tuple[list[NodeDevice], Loopback]:
     """A CPU and a GPU on one wire."""
-    topology = Topology(tu=6, memory_bytes=1 << 20)
-    devices = [NodeDevice(node) for node in (topology.cpu_node(lambda: 1), topology.gpu_node(lambda: 2))]
-    return devices, Loopback(devices, [Wire(a, b) for a, b in topology.wires()])
+    devices = [NodeDevice(node) for node in build()]
+    return devices, Loopback(devices, [Wire(Place(0), Place(1))])
 
 
 def test_started_stays() -> None:

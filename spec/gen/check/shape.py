@@ -60,8 +60,7 @@ SHAPES: dict[str, str] = {
     "bindings.binding": "name:str uri:str overhead:int text:str magic:str? version:int?",
     "bindings.frame": "binding:str fields:tables",
     "bindings.frame.fields": f"{FIELD} offset:int type:str",
-    "address_map": "sam_type:tables right:tables node_class:tables entry:tables "
-    "register:tables",
+    "address_map": "sam_type:tables right:tables node_class:tables entry:tables register:tables",
     "address_map.sam_type": "code:int name:str text:str",
     "address_map.right": "bit:int name:str text:str",
     "address_map.node_class": "code:int name:str text:str",

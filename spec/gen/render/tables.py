@@ -148,7 +148,12 @@ def registers(spec: Spec, arguments: tuple[str, ...]) -> Iterator[str]:
         for r in spec.rows("address_map", "register")
     ]
     rows += [
-        (f"0x{e['base']:04X} + {e['stride']} i", f"{e['name']} entry i", e["access"], f"i = 0..{e['count'] - 1}")
+        (
+            f"0x{e['base']:04X} + {e['stride']} i",
+            f"{e['name']} entry i",
+            e["access"],
+            f"i = 0..{e['count'] - 1}",
+        )
         for e in spec.rows("address_map", "entry")
     ]
     yield from table("offset | register | access | content", rows)

@@ -1,0 +1,433 @@
+"""The boot master of the reference system: it finds its devices and maps them (HSL 5.15, A.3)."""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+from dataclasses import dataclass
+from typing import Final
+
+from hsl._generated.constants import (
+    DEVICE_VECTORS,
+    GRANULE_BYTES,
+    LINE_BYTES,
+    MAGIC,
+    VERSION,
+    Err,
+    NodeClass,
+    PageRegister,
+    Register,
+    Role,
+    SamType,
+    SystemNid,
+)
+from hsl._generated.layouts import (
+    AGENT_BASE,
+    AGENT_COUNT,
+    AGENT_D0,
+    AGENT_STRIDE,
+    CFGMASTER_D0,
+    NOTIFY_D0,
+    PRODUCT_D0,
+    RANGE_BASE,
+    RANGE_COUNT,
+    RANGE_ENTRY,
+    RANGE_STRIDE,
+    READY_D0,
+    SAM_BASE,
+    SAM_STRIDE,
+    STREAMS_D0,
+    VECTORS_D0,
+)
+from hsl.agents.access import Access
+from hsl.agents.address_map import PAGE_BITS, PAGE_BYTES, SamEntry, encode_entry
+from hsl.agents.ranges import NodeRange
+from hsl.emulator.device import Core, wait_for
+from hsl.emulator.program import Condition, Program
+from hsl.emulator.system_map import index_of, named, placed
+from hsl.errors import ConfigError, HslError, PoisonError, TransactionError
+
+__all__ = ["BootMaster", "BootedDevice", "Findings"]
+
+# Registers that may be missing, and the value that DECODE stands for. HSL 5.15.2 [HSL-BOT-003].
+OPTIONAL: Final = {Register.PRODUCT: 0, Register.VECTORS: 0, Register.STREAMS: 1}
+TRIES: Final = 4  # of a register access whose data are poisoned
+ROLE_OF: Final = {SamType.HDM_D: Role.HA, SamType.MMIO: Role.IOA, SamType.HDM_H: Role.MT}
+
+
+class Refused(HslError):
+    """A device cannot be used; the text says why and names the clause."""
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Findings:
+    """The identity of a device as its registers tell it. HSL 5.15.2.
+
+    Attributes:
+        nids: the NIDs that it claims
+        guid: its GUID
+        node_class: kind of node; OTHER where PRODUCT is missing
+        vectors: interrupt vectors
+        streams: NCR streams that it serves apart
+        agents: NID and role of each agent
+        ranges: its memory and MMIO
+
+    """
+
+    nids: range
+    guid: int
+    node_class: NodeClass
+    vectors: int
+    streams: int
+    agents: tuple[tuple[int, Role], ...]
+    ranges: tuple[NodeRange, ...]
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class BootedDevice:
+    """A device that is admitted. HSL A.3.
+
+    Attributes:
+        port: port of the CPU at which it is
+        findings: its identity
+        entries: the map entry of each of its ranges, None for one that is left out
+        vector: first vector of its interrupts
+
+    """
+
+    port: int
+    findings: Findings
+    entries: tuple[SamEntry | None, ...]
+    vector: int
+
+    @property
+    def page(self) -> int | None:
+        """Address of its register page (A.4), None where it has none."""
+        mmio = (entry for entry in self.entries if entry is not None and entry.type == SamType.MMIO)
+        return next((entry.base for entry in mmio), None)
+
+    @property
+    def regions(self) -> dict[str, SamEntry]:
+        """Its memory by name: device0, host0, ..."""
+        return named(self.port, self.entries, self.findings.node_class)
+
+
+class BootMaster:
+    """Boots what comes up at each port of the node of `core`, each time anew; `shared` as in `placed`.
+
+    `devices`: those that are admitted, by port. `told(port, text)` is called with what a user wants to know.
+    """
+
+    def __init__(self, core: Core, ports: int, shared: int) -> None:
+        self.core = core
+        self.node = core.device.node
+        self.devices: dict[int, BootedDevice] = {}
+        self.told: Callable[[int, str], None] = lambda port, text: None
+        self._ports = ports
+        self._shared = shared
+        self._known: dict[int, Findings] = {}  # by port: what stands in the maps
+        self._ready: set[int] = set()  # ports whose device has been sent READY
+        self._telling = 0  # map entries that other devices have not taken yet
+
+    def begin(self) -> None:
+        """Start a program for each port."""
+        for port in range(self._ports):
+            self.core.device.scheduler.spawn(f"boot of port {port}", self._follow(port))
+
+    @property
+    def complete(self) -> bool:
+        """A device is admitted at each port, and all of them have the same map."""
+        return len(self.devices) == self._ports and not self._telling
+
+    @property
+    def regions(self) -> dict[str, SamEntry]:
+        """The memory of all admitted devices by name."""
+        return {name: entry for device in self.devices.values() for name, entry in device.regions.items()}
+
+    def port_of(self, nid: int) -> int | None:
+        """The port behind which a NID is, None for one of no device."""
+        return next((port for port, known in self._known.items() if nid in known.nids), None)
+
+    # ---- one port
+
+    def _follow(self, port: int) -> Program[None]:
+        """Boot each new session of a port; turn away what cannot be used. HSL 5.15.5."""
+        while True:
+            yield self._left(port, 0)
+            seen = self.node.session(port)
+            try:
+                device = yield from self._boot(port)
+                if self.node.session(port) == seen:
+                    self.devices[port] = device
+                    self.told(port, described(device))
+            except Refused as error:
+                self._refuse(port, seen, str(error))
+            except TransactionError as error:
+                self._refuse(port, seen, f"{error}; expected an answer (HSL 5.15.5 [HSL-BOT-010])")
+            yield self._left(port, seen)
+            self._ready.discard(port)
+            self.devices.pop(port, None)
+
+    def _left(self, port: int, session: int) -> Condition:
+        """Return the condition that a port is not in a session any more; 0 is to be down."""
+        return Condition(lambda: self.node.session(port) != session)
+
+    def _refuse(self, port: int, session: int, text: str) -> None:
+        """Turn a device away, unless its session has ended anyway."""
+        if self.node.session(port) == session:
+            self.node.turn_away(port, text, self.core.device.scheduler.now)
+
+    def _boot(self, port: int) -> Program[BootedDevice]:
+        """Boot the device at a port by the list of A.3."""
+        found = yield from self._identify(port)
+        known = self._known.get(port)
+        if known is not None and (known.nids, known.agents, known.ranges) != (
+            found.nids,
+            found.agents,
+            found.ranges,
+        ):
+            raise Refused(
+                f"the device has come back as another: NIDs {found.nids}, agents and ranges must be those of "
+                "before (HSL 5.15.5 [HSL-BOT-011])"
+            )
+        try:
+            entries = placed(port, found.ranges, self._shared)
+        except ConfigError as error:
+            raise Refused(f"{error} [HSL-BOT-010]") from error
+        if known is None:
+            yield from self._enter(port, entries)
+        self._known[port] = found
+        dst = found.nids.start
+        yield from self._config_write(
+            dst, Register.CFGMASTER, CFGMASTER_D0.build({"nid": self.core.nid, "on": 1})
+        )
+        yield from self._give_map(dst)
+        self._ready.add(port)  # from here on it is told what others get
+        yield from self._config_write(dst, Register.READY, READY_D0.build({"on": 1}))
+        yield from self._prove(entries, found.nids)
+        vector = yield from self._notify(port, entries)
+        return BootedDevice(port=port, findings=found, entries=tuple(entries), vector=vector)
+
+    # ---- identity (steps 1 to 7)
+
+    def _identify(self, port: int) -> Program[Findings]:
+        nids = self.node.peers(port)
+        dst = nids.start
+        head = yield from self._config_read(dst, Register.ID)
+        result = self.node.ports[port].result
+        check_head(head, Role(0) if result is None else result.peer_roles)
+        guid = yield from self._number(dst, Register.GUID)
+        product = yield from self._number(dst, Register.PRODUCT)
+        vectors = yield from self._number(dst, Register.VECTORS)
+        streams = yield from self._number(dst, Register.STREAMS)
+        agents = yield from self._agents(nids)
+        ranges = yield from self._ranges(nids, dict(agents))
+        check_roles(agents, Role(head[6]))
+        return Findings(
+            nids=nids,
+            guid=guid,
+            node_class=class_of(PRODUCT_D0.parse(granule(product))["kind"]),
+            vectors=VECTORS_D0.parse(granule(vectors))["count"],
+            streams=STREAMS_D0.parse(granule(streams))["count"],
+            agents=agents,
+            ranges=ranges,
+        )
+
+    def _agents(self, nids: range) -> Program[tuple[tuple[int, Role], ...]]:
+        """Read AGENT. Raises Refused for an agent outside the NIDs, listed twice, or without one role."""
+        found: dict[int, Role] = {}
+        for index in range(AGENT_COUNT):
+            data = yield from self._config_read(nids.start, AGENT_BASE + AGENT_STRIDE * index)
+            entry = AGENT_D0.parse(data)
+            if not entry["valid"]:
+                break
+            nid, role = nids.start + entry["offset"], entry["role"]
+            if nid not in nids or nid in found or role not in list(Role):
+                raise Refused(
+                    f"AGENT entry {index} has NID {nid} with roles {role:#x}; expected another NID of "
+                    f"{nids} and one role (HSL 5.15.2 [HSL-BOT-010])"
+                )
+            found[nid] = Role(role)
+        return tuple(found.items())
+
+    def _ranges(self, nids: range, agents: dict[int, Role]) -> Program[tuple[NodeRange, ...]]:
+        """Read RANGE. Raises Refused for a range that no agent of the device serves."""
+        found = []
+        for index in range(RANGE_COUNT):
+            data = yield from self._config_read(nids.start, RANGE_BASE + RANGE_STRIDE * index, RANGE_STRIDE)
+            entry = RANGE_ENTRY.parse(data)
+            if not entry.d0["valid"]:
+                break
+            types = frozenset(kind for kind in SamType if entry.d0["types"] >> kind & 1)
+            home, mt = nids.start + entry.d0["home"], nids.start + entry.d0["mt"]
+            served = all(
+                agents.get(mt if kind == SamType.HDM_H else home) == ROLE_OF.get(kind) for kind in types
+            )
+            size = entry.d1["size"] << PAGE_BITS
+            try:
+                one = NodeRange(size=size, types=types, home=home, mt=mt, ways=entry.d0["ways"])
+            except ConfigError as error:
+                raise Refused(f"RANGE entry {index}: {error} (HSL 5.15.2 [HSL-BOT-010])") from error
+            if not served or not types <= ROLE_OF.keys():
+                names = ", ".join(sorted(kind.name for kind in types))
+                raise Refused(
+                    f"RANGE entry {index} ({names}) names home {home} and target {mt}; expected agents of "
+                    "the device with the roles for that (HSL 5.15.2 [HSL-BOT-010])"
+                )
+            found.append(one)
+        return tuple(found)
+
+    # ---- map (steps 8 to 10)
+
+    def _enter(self, port: int, entries: list[SamEntry | None]) -> Program[None]:
+        """Write the entries of a device into the own map, and into those of all devices that are READY."""
+        for number, entry in enumerate(entries):
+            if entry is None:
+                continue
+            offset, data = SAM_BASE + SAM_STRIDE * index_of(port, number), encode_entry(entry)
+            yield from self._config_write(SystemNid.IO, offset, data)
+            for other in sorted(self._ready):
+                self._telling += 1
+                told = self._tell(other, offset, data)
+                self.core.device.scheduler.spawn(f"map entry for port {other}", told)
+
+    def _tell(self, port: int, offset: int, data: bytes) -> Program[None]:
+        """Write a map entry of another device to the device at a port."""
+        session, dst = self.node.session(port), self._known[port].nids.start
+        try:
+            yield from self._config_write(dst, offset, data)
+        except (TransactionError, Refused) as error:
+            self._refuse(port, session, f"{error} (HSL 5.15.5 [HSL-BOT-010])")
+        finally:
+            self._telling -= 1
+
+    def _give_map(self, dst: int) -> Program[None]:
+        """Write all entries of the own map, also those that are entered meanwhile."""
+        io = self.node.io
+        assert io is not None  # the topology gives the node one
+        written: set[int] = set()
+        while missing := [
+            (index, entry)
+            for index, entry in enumerate(io.config.address_map.entries)
+            if entry is not None and index not in written
+        ]:
+            for index, entry in missing:
+                written.add(index)
+                yield from self._config_write(dst, SAM_BASE + SAM_STRIDE * index, encode_entry(entry))
+
+    # ---- the proof, and interrupts (steps 11 and 12)
+
+    def _prove(self, entries: list[SamEntry | None], nids: range) -> Program[None]:
+        """Read the last line of each range, which a device that has less memory cannot answer."""
+        for number, entry in enumerate(entries):
+            if entry is None or not entry.coherent:
+                continue
+            line = entry.last + 1 - LINE_BYTES
+            if entry.ways and entry.home_of(line) not in nids:
+                line -= PAGE_BYTES
+            try:
+                yield from wait_for(self.core.read_once(line, LINE_BYTES))
+            except PoisonError:
+                pass  # it is there; what it held is lost
+            except TransactionError as error:
+                if error.code != Err.DECODE:
+                    raise
+                raise Refused(
+                    f"RANGE entry {number} lists {entry.last + 1 - entry.base} bytes, but its last line, "
+                    f"{line:#x}, ended with DECODE (HSL 5.15.5 [HSL-BOT-010])"
+                ) from error
+
+    def _notify(self, port: int, entries: list[SamEntry | None]) -> Program[int]:
+        """Tell the device its interrupts; return its first vector: 0 where it has no register for it."""
+        page = next((e for e in entries if e is not None and e.type == SamType.MMIO), None)
+        vector = DEVICE_VECTORS * port
+        if page is None:
+            return vector
+        data = NOTIFY_D0.build({"nid": SystemNid.IO, "vector": vector})
+        access = Access("ncwrite", page.base + PageRegister.NOTIFY, len(data), data)
+        try:
+            yield from self._done(access, "NcWrite of NOTIFY")
+        except Refused as error:
+            if error.code != Err.DECODE:
+                raise
+            return 0
+        return vector
+
+    # ---- registers
+
+    def _number(self, dst: int, register: Register) -> Program[int]:
+        """Read a register of 8 bytes; DECODE is the default of one that may be missing. [HSL-BOT-003]."""
+        try:
+            return int.from_bytes((yield from self._config_read(dst, register)), "little")
+        except Refused as error:
+            if error.code == Err.DECODE and register in OPTIONAL:
+                return OPTIONAL[register]
+            raise
+
+    def _config_read(self, dst: int, offset: int, size: int = GRANULE_BYTES) -> Program[bytes]:
+        access = Access("cfg_read", offset, size, dst=dst)
+        return (yield from self._done(access, f"CfgRead of {offset:#x}"))
+
+    def _config_write(self, dst: int, offset: int, data: bytes) -> Program[bytes]:
+        access = Access("cfg_write", offset, len(data), data, dst=dst)
+        return (yield from self._done(access, f"CfgWrite of {offset:#x}"))
+
+    def _done(self, access: Access, what: str) -> Program[bytes]:
+        """Do a register access, again where its data were poisoned on the way. HSL A.3.
+
+        Raises Refused for an answer other than OK, TransactionError with UNREACH for none.
+        """
+        for last in (*(False for _ in range(TRIES - 1)), True):
+            try:
+                return (yield from wait_for(self.core.submit(access)))
+            except TransactionError as error:
+                if error.code == Err.UNREACH:
+                    raise
+                if last or error.code != Err.DATA:
+                    raise Refused(
+                        f"{what} ended with {Err(error.code).name}; expected OK (HSL 5.15.5 [HSL-BOT-010])",
+                        code=error.code,
+                    ) from error
+        raise AssertionError("the last try returns or raises")
+
+
+def granule(value: int) -> bytes:
+    """Return the bytes of a register."""
+    return value.to_bytes(GRANULE_BYTES, "little")
+
+
+def class_of(code: int) -> NodeClass:
+    """Return the kind of a node; a kind that a later edition knows is OTHER."""
+    return NodeClass(code) if code in list(NodeClass) else NodeClass.OTHER
+
+
+def check_head(head: bytes, roles: Role) -> None:
+    """Raise Refused unless the register ID is of this profile and has the roles of CAPS."""
+    magic, major, said = head[: len(MAGIC)], head[4], head[6]
+    if magic != MAGIC or major != VERSION[0] or said != roles:
+        raise Refused(
+            f"ID has magic {magic!r}, version {major}, roles {said:#x}; expected {MAGIC!r}, {VERSION[0]}, "
+            f"and the roles of CAPS, {int(roles):#x} (HSL 5.15.2 [HSL-BOT-010])"
+        )
+
+
+def check_roles(agents: tuple[tuple[int, Role], ...], roles: Role) -> None:
+    """Raise Refused unless the agents that are listed have exactly these roles."""
+    listed = Role(0)
+    for _, role in agents:
+        listed |= role
+    if listed != roles:
+        raise Refused(
+            f"AGENT lists the roles {int(listed):#x}; expected those of CAPS, {int(roles):#x} "
+            "(HSL 5.15.2 [HSL-BOT-010])"
+        )
+
+
+def described(device: BootedDevice) -> str:
+    """Return a line about a device that was admitted."""
+    found = device.findings
+    memory = ", ".join(
+        f"{name} {(entry.last + 1 - entry.base) >> 10} KiB at {entry.base:#x}"
+        for name, entry in device.regions.items()
+    )
+    nids = f"NIDs {found.nids.start}..{found.nids[-1]}, {len(found.agents)} agents"
+    return f"{found.node_class.name} admitted: {nids}" + (f"; {memory}" if memory else "")

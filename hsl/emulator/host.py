@@ -1,0 +1,68 @@
+"""The CPU node: it boots its devices, and the programs of its cores begin when all of them are there."""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+
+from hsl.emulator.boot import BootedDevice, BootMaster
+from hsl.emulator.device import Core, Device
+from hsl.emulator.program import Condition, Program
+from hsl.emulator.topology import Topology
+from hsl.errors import HslError, TransactionError
+
+__all__ = ["DeviceLost", "Host"]
+
+
+class DeviceLost(HslError):
+    """A program waits for a device whose port is down."""
+
+
+class Host(Device):
+    """A CPU that boots what is at its ports, and does nothing else by itself; `programs` adds more."""
+
+    def __init__(self, topology: Topology, epoch: Callable[[], int]) -> None:
+        super().__init__(topology.cpu_node(epoch), topology)
+        io = self.node.io
+        assert io is not None  # the topology gives the node one
+        self.io = io
+        self.cores = [Core(self, nid) for nid in topology.cpu_cores]
+        self.master = BootMaster(self.cores[0], len(self.node.ports), topology.device_bytes)
+
+    @property
+    def core(self) -> Core:
+        """The core that boots the devices and rings their doorbells."""
+        return self.cores[0]
+
+    def begin(self) -> None:
+        """Boot the devices, and start the programs."""
+        self.master.begin()
+        self.programs()
+
+    def programs(self) -> None:
+        """Start the programs of the cores; none here."""
+
+    # ---- devices that may be lost (HSL A.7)
+
+    def sessions(self) -> tuple[int, ...]:
+        """The session of each port; it changes when a device is lost."""
+        return tuple(self.node.session(port) for port in range(len(self.node.ports)))
+
+    def attempt(self, program: Callable[[list[BootedDevice]], Program[None]]) -> Program[bool]:
+        """Run a program for all devices, once they are admitted; False if one of them was lost meanwhile."""
+        yield Condition(lambda: self.master.complete)
+        sessions = self.sessions()
+        self.io.interrupts()  # of devices that are lost
+        try:
+            yield from program([self.master.devices[port] for port in range(len(sessions))])
+        except (TransactionError, DeviceLost):
+            if self.sessions() == sessions:
+                raise
+            return False
+        return True
+
+    def interrupt(self) -> Program[None]:
+        """Wait until an interrupt is pending. Raises DeviceLost when a device goes first."""
+        sessions = self.sessions()
+        yield Condition(lambda: self.io.has_interrupt() or self.sessions() != sessions)
+        if not self.io.has_interrupt():
+            raise DeviceLost("a device was lost")
