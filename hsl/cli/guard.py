@@ -45,7 +45,6 @@ NEEDS: Final[dict[str, dict[str, tuple[str, ...]]]] = {
         "--input": (COUNTING,),
         "--home": (ARRAYS,),
         "--size": (ARRAYS,),
-        "--memory": ("--home memory",),
         "--wait": ("--connect",),
     },
     "node gpu": {"--wait": ("--connect",)},

@@ -16,6 +16,7 @@ __all__ = [
     "DEFAULT_INPUT",
     "FORMATS",
     "HOMES",
+    "IDLE",
     "LEAST_CAPTURE",
     "LITMUS_FAULTS",
     "LONG_THREADS",
@@ -40,6 +41,7 @@ __all__ = [
 
 FORMATS: Final = ("L64", "B256")
 COUNTING_KERNELS: Final = ("wordcount", "histogram", "ring")
+IDLE: Final = "none"  # of --kernel: a CPU without a program
 DEFAULT_INPUT: Final = "the specification"  # what a demo without --input counts, in help and report
 ARRAY_KERNELS: Final = ("saxpy", "reduction", "matmul")
 # The values of --home. A command may take fewer of them.

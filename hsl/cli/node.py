@@ -16,6 +16,7 @@ from hsl._generated.constants import TU_EXPONENT_SOFTWARE
 from hsl.capture import Clock, Recorder, one_end, wall_offset
 from hsl.cli.capture import recording, view
 from hsl.cli.exits import ExitCode
+from hsl.cli.help_values import IDLE
 from hsl.cli.json_text import json_text
 from hsl.cli.limits import check_tu
 from hsl.cli.meter import LISTENING, Meter
@@ -28,11 +29,13 @@ from hsl.emulator import (
     CpuDevice,
     Device,
     GpuDevice,
+    Host,
+    IdleCpuDevice,
     MemoryDevice,
     Topology,
 )
 from hsl.emulator.report import History, node_report, summed
-from hsl.emulator.topology import LIMITS, SHAPES
+from hsl.emulator.topology import LIMITS, NODE_NIDS, SHAPES
 from hsl.engine.select import choose, engines
 from hsl.errors import ConfigError
 from hsl.files import create_text, exists, read_file
@@ -64,12 +67,25 @@ SEED_BITS = 32
 MAX_MEMORY = LIMITS["memory_bytes"][1]  # bytes that the greatest host memory has
 ENDS = ("cpu", "gpu")  # the ends of the link, as --faults names them
 DEVICES = {"cpu": 0, "gpu": 1, "memory": 2}  # numbers of the nodes, as on the loopback
-PEERS = {"cpu": ("gpu", "memory"), "gpu": ("cpu",), "memory": ("cpu",)}  # by port
+# What a node waits for once its link is up; the CPU that counts shows its progress.
+AWAITED: dict[type[Device], str] = {
+    ArrayCpuDevice: "the kernel to end",
+    IdleCpuDevice: "requests",
+    GpuDevice: "the cpu to end the session",
+    MemoryDevice: "the cpu to end the session",
+}
+SETTINGS = ("tu", "flit", "links", "gpus", "memory_nodes", "nids", "sizes")  # of a topology, from options
+TIMER_OPTIONS = {"T_SNP": "t_snp", "T_MEM": "t_mem", "T_CACK": "t_cack", "T_REQ": "t_req"}
+NS_PER_S = 1_000_000_000
 
 
 def cpu(path: Path | None, kernel: str, home: str | None, size: int | None, **options: Any) -> int:
     """Run `hsl node cpu`; its exit code."""
-    options["memory_nodes"] = int(options["memory"] is not None)
+    at = addresses(options)
+    options["memory_nodes"] = int(kernel in ARRAY_KERNELS and home == "memory")
+    options["gpus"] = len(at) - options["memory_nodes"]
+    if not options["gpus"]:
+        raise ConfigError("--home memory needs two addresses: of the GPU, and last that of the memory node")
     if kernel in ARRAY_KERNELS:
         place = home or "device"
         return run(
@@ -79,6 +95,10 @@ def cpu(path: Path | None, kernel: str, home: str | None, size: int | None, **op
                 topology, epoch, kernel, home=place, size=size, seed=seed
             ),
         )
+    if kernel == IDLE:
+        limit = options["time_limit"]
+        ns = None if limit is None else int(limit * NS_PER_S)
+        return run("cpu", options, lambda topology, epoch, seed: IdleCpuDevice(topology, epoch, ns))
     if path is None:
         raise ConfigError(f"--kernel {kernel} counts a file: give --input FILE")
     data = read_input(path)
@@ -87,13 +107,38 @@ def cpu(path: Path | None, kernel: str, home: str | None, size: int | None, **op
 
 def gpu(**options: Any) -> int:
     """Run `hsl node gpu`; its exit code."""
-    return run("gpu", options, lambda topology, epoch, seed: GpuDevice(topology, epoch))
+    return run("gpu", own(options), lambda topology, epoch, seed: GpuDevice(topology, epoch))
 
 
 def memory(**options: Any) -> int:
     """Run `hsl node memory`; its exit code."""
     options["memory_nodes"] = 1
-    return run("memory", options, lambda topology, epoch, seed: MemoryDevice(topology, epoch))
+    return run("memory", own(options, 1), lambda topology, epoch, seed: MemoryDevice(topology, epoch))
+
+
+def own(options: dict[str, Any], before: int = 0) -> dict[str, Any]:
+    """Return the options with --nid and --device-bytes as the settings of this device in the topology.
+
+    `before`: devices that the topology has before it.
+    """
+    usual = Topology()
+    for option, setting, others in (
+        ("nid", "nids", [NODE_NIDS * (1 + device) for device in range(before)]),
+        ("device_bytes", "sizes", [usual.device_bytes] * before),
+    ):
+        value = options.pop(option)
+        if value is not None:
+            options[setting] = [*others, value]
+    return options
+
+
+def addresses(options: dict[str, Any]) -> tuple[str, ...]:
+    """Return the addresses of the ports. Raises ConfigError unless they all listen or all connect."""
+    listen, connect = options["listen"], options["connect"]
+    if bool(listen) == bool(connect):
+        raise ConfigError("give either --listen URI or --connect URI")
+    given = listen or connect
+    return given if isinstance(given, tuple) else (given,)
 
 
 class NodeRun:
@@ -107,7 +152,7 @@ class NodeRun:
         self.options = options
         self.seed = seed
         self.history = History()
-        self.leads = isinstance(device, CpuDevice | ArrayCpuDevice)
+        self.leads = isinstance(device, Host)
         self.recorder: Recorder | None = None
         self.reporter: Reporter | None = None
         self.meter: Meter
@@ -115,7 +160,7 @@ class NodeRun:
     def run(self) -> dict[str, Any]:
         """Run until the programs have ended; the report. Raises what Session.run raises."""
         node = self.device.node
-        peers, listens = PEERS[node.name], self.attachments[0].listen
+        peers, listens = peer_names(node.name, len(node.ports)), self.attachments[0].listen
         at = ",".join(each.uri for each in self.attachments)
         waiting = f"the {peers[0]} to connect" if listens else f"the {peers[0]} at {at}"
         tapped = [
@@ -138,20 +183,23 @@ class NodeRun:
     def session(self) -> Session:
         """The session of the device, with this as its observer."""
         limit = self.options["time_limit"]
-        device = self.device
+        device, idle = self.device, isinstance(self.device, IdleCpuDevice)
         session = Session(
             device,
             self.attachments,
             seed=self.seed,
             passive=not self.leads,
+            stays=self.leads and not self.options["once"],
             observe=self.observe,
             tap=tap_of(self.recorder, {0: self.reporter}),
-            limit=None if limit is None else TimeLimit(limit, lambda: device.awaited),
+            limit=None if limit is None or idle else TimeLimit(limit, lambda: device.awaited),
         )
         if self.recorder is not None:
             self.recorder.base = wall_offset() + session.began
         if isinstance(device, CpuDevice):
             device.progress = self.meter.show
+        if isinstance(device, Host):
+            device.master.told = lambda port, text: self.meter.say(f"port {port}: {text}")
         return session
 
     def observe(self, port: int, event: Event) -> None:
@@ -159,7 +207,7 @@ class NodeRun:
         if port == 0:
             self.history.see(event)
         if isinstance(event, LinkUp) and not isinstance(self.device, CpuDevice):
-            self.meter.wait("the kernel to end" if self.leads else "the cpu to end the session")
+            self.meter.wait(AWAITED[type(self.device)])
         if self.recorder is not None:
             self.recorder.event(Place(0, port), event)
         if self.reporter is not None:
@@ -225,11 +273,9 @@ def tap_of(recorder: Recorder | None, reporters: Mapping[int, Reporter | None]) 
 
 def attach(options: dict[str, Any], end: str, links: int) -> list[Attachment]:
     """Return the attachments of the links of the node `end`, by port and link."""
-    if bool(options["listen"]) == bool(options["connect"]):
-        raise ConfigError("give either --listen URI or --connect URI")
-    listen, keep = bool(options["listen"]), options["incarnation_file"]
+    at, listen, keep = addresses(options), bool(options["listen"]), options["incarnation_file"]
     plan = fault_plan(options).fits(links)
-    if keep and not str(options["listen"] or options["connect"]).startswith("udp:"):
+    if keep and not at[0].startswith("udp:"):
         raise ConfigError("--incarnation-file needs an address of udp")
     return [
         Attachment(
@@ -242,10 +288,16 @@ def attach(options: dict[str, Any], end: str, links: int) -> list[Attachment]:
             faults=plan.part("cpu" if end == "cpu" else "gpu", link),
             incarnation_file=None if port or keep is None else keep.parent / (keep.name + suffix(link)),
         )
-        for port, first in enumerate((options["listen"] or options["connect"], options.get("memory")))
-        if first is not None
+        for port, first in enumerate(at)
         for link, uri in enumerate(link_addresses(first, links, listen=listen))
     ]
+
+
+def peer_names(name: str, ports: int) -> list[str]:
+    """Return what is at each port of a node, as captures and messages call it."""
+    if name != "cpu":
+        return ["cpu"]
+    return ["gpu"] if ports == 1 else [f"device{port}" for port in range(ports)]
 
 
 def suffix(link: int) -> str:
@@ -281,13 +333,18 @@ def load_topology(options: dict[str, Any], tu: int) -> Topology:
             names = expected([*SHAPES, "a file"], str(path))
             raise ConfigError(f"--topology {path}: No such file or directory; {names}")
         values = {"shape": str(path)} if str(path) in SHAPES else Topology.read(path)
-    given = {name: options.get(name) for name in ("tu", "flit", "links", "gpus", "memory_nodes")}
+    given = {name: options.get(name) for name in SETTINGS}
     values |= {name: value for name, value in given.items() if value is not None}
     try:
         topology = Topology.of({"tu": tu} | values)
     except ConfigError as error:  # what is not of a file was checked as an option
         raise ConfigError(f"{path}: {error}" if path is not None else str(error)) from error
-    return replace(topology, codec=choose("codec", options["engine"]))
+    timers = tuple(
+        (name, int(options[option] * NS_PER_S))
+        for name, option in TIMER_OPTIONS.items()
+        if options.get(option) is not None
+    )
+    return replace(topology, codec=choose("codec", options["engine"]), given_timers=timers)
 
 
 def read_input(path: Path, room: int = MAX_MEMORY) -> bytes:

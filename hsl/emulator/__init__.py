@@ -5,6 +5,8 @@ from hsl.emulator.array_kernels import ARRAY_KERNELS
 from hsl.emulator.cpu import CpuDevice
 from hsl.emulator.device import Core, Device
 from hsl.emulator.gpu import GpuDevice
+from hsl.emulator.host import Host
+from hsl.emulator.idle_cpu import IdleCpuDevice
 from hsl.emulator.kernels import KERNELS
 from hsl.emulator.memory import MemoryDevice
 from hsl.emulator.topology import Topology
@@ -18,6 +20,8 @@ __all__ = [
     "CpuDevice",
     "Device",
     "GpuDevice",
+    "Host",
+    "IdleCpuDevice",
     "MemoryDevice",
     "Topology",
 ]

@@ -2,10 +2,12 @@
 
 from __future__ import annotations
 
-from dataclasses import dataclass
+from collections.abc import Mapping
+from dataclasses import dataclass, field
 from typing import Final
 
 from hsl._generated.constants import N_REQ_LOSS, N_REQ_MEM, TIMERS
+from hsl.errors import ConfigError
 from hsl.link.timers import ladder_ns
 
 __all__ = ["TransactionTimers"]
@@ -22,18 +24,36 @@ class TransactionTimers:
     Attributes:
         exponent: n of both units, TU and slow TU, of 2^n ns
         links: links of a port
-        longest: longest T_SNP, T_MEM and T_CACK in ns
+        longest: longest T_SNP, T_MEM and T_CACK in ns, where `given` has no other
+        given: T_SNP, T_MEM, T_CACK and T_REQ in ns, those that a user has chosen
+
+    ConfigError for a T_REQ that is not longer than HSL 5.11 demands.
 
     """
 
     exponent: int
     links: int = 1
     longest: int = LONGEST_NS
+    given: Mapping[str, int] = field(default_factory=dict)
+
+    def __post_init__(self) -> None:
+        if self.request <= self.least_request:
+            raise ConfigError(
+                f"T_REQ is {self.request / NS_PER_S:.3g} s; expected more than T_SNP + {N_REQ_MEM} T_MEM + "
+                f"T_CACK + {N_REQ_LOSS} T_LOSS = {self.least_request / NS_PER_S:.3g} s "
+                "(HSL 5.11 [HSL-LNK-055])"
+            )
 
     @property
     def home(self) -> dict[str, int]:
         """T_SNP, T_MEM and T_CACK."""
-        return {name: min(TIMERS[name].tu << self.exponent, self.longest) for name in HOME_TIMERS}
+        usual = {name: min(TIMERS[name].tu << self.exponent, self.longest) for name in HOME_TIMERS}
+        return {name: self.given.get(name, ns) for name, ns in usual.items()}
+
+    @property
+    def least_request(self) -> int:
+        """The time that T_REQ must exceed. HSL 5.11 [HSL-LNK-055]."""
+        return self.transaction + N_REQ_LOSS * (TIMERS["T_LOSS"].tu << self.exponent)
 
     @property
     def transaction(self) -> int:
@@ -44,8 +64,10 @@ class TransactionTimers:
     @property
     def request(self) -> int:
         """T_REQ: longer than a home and 2 T_LOSS take. HSL 5.11 [HSL-LNK-055]."""
-        least = self.transaction + N_REQ_LOSS * (TIMERS["T_LOSS"].tu << self.exponent)
-        return min(TIMERS["T_REQ"].tu << self.exponent, least + self.longest)
+        usual = min(TIMERS["T_REQ"].tu << self.exponent, self.least_request + self.longest)
+        if self.given:  # the bound may have grown beyond the T_REQ of the profile
+            usual = self.least_request + self.longest
+        return self.given.get("T_REQ", usual)
 
     @property
     def ladders(self) -> int:

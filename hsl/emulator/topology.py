@@ -87,9 +87,10 @@ class Topology:
     annex A). Sizes in bytes; `device_bytes` of each kind of memory of a device, `sizes` of each device in
     order where they differ; `nids` the first NID of each device where it is not 16, 32, ...; caches as
     sets x ways of lines, `l2s` of them a GPU, each an agent; `tu` is n of TU = 2^n ns; `flit` is the format
-    that is offered; `l1_idle_tu` as in NodeConfig, low power is offered where it is not 0. Two settings are
-    the caller's and not a file's: `codec` is the engine under the links, `atomics` the AtomicClass bits that
-    every port offers (3.3.2).
+    that is offered; `l1_idle_tu` as in NodeConfig, low power is offered where it is not 0. Three settings
+    are the caller's and not a file's: `codec` is the engine under the links, `atomics` the AtomicClass bits
+    that every port offers (3.3.2), `given_timers` are names and ns of the transaction timers that a user has
+    chosen (5.11).
     """
 
     gpus: int = 1
@@ -114,6 +115,7 @@ class Topology:
     l1_idle_tu: int = 0
     codec: str = "native"
     atomics: AtomicClass = AtomicClass.INT
+    given_timers: tuple[tuple[str, int], ...] = ()
 
     def __post_init__(self) -> None:
         for name, (least, greatest) in LIMITS.items():
@@ -150,7 +152,7 @@ class Topology:
     @classmethod
     def of(cls, values: dict[str, Any]) -> Topology:
         """A topology from settings by name. Raises ConfigError for a name that is none."""
-        legal = {field.name for field in fields(cls)} - {"codec", "atomics"}
+        legal = {field.name for field in fields(cls)} - {"codec", "atomics", "given_timers"}
         if unknown := sorted(map(str, values.keys() - legal)):
             raise ConfigError(
                 f"topology: unknown setting {', '.join(unknown)}; {expected(sorted(legal), unknown[0])}"
@@ -166,7 +168,7 @@ class Topology:
     @property
     def timers(self) -> TransactionTimers:
         """The timers of the transaction layer: those of the profile, but on sockets seconds and not hours."""
-        return TransactionTimers(self.tu, self.links)
+        return TransactionTimers(self.tu, self.links, given=dict(self.given_timers))
 
     # Names that the programs use.
 

@@ -4,6 +4,7 @@ from typing import Final
 
 import click
 
+from hsl._generated.constants import MAX_NID
 from hsl.cli.commands.node_options import (
     DEMO_ENDS,
     fault_group,
@@ -13,7 +14,8 @@ from hsl.cli.commands.node_options import (
     system_group,
 )
 from hsl.cli.help import Branch, Example, Leaf
-from hsl.cli.options import FILE, home, input_file, option, output, time_limit
+from hsl.cli.help_values import IDLE
+from hsl.cli.options import FILE, flag, home, input_file, integer, option, output, time_limit
 from hsl.cli.seconds import Seconds
 
 __all__ = ["command"]
@@ -26,17 +28,24 @@ ENDS: Final = {
 }
 
 
-def link_group() -> list[click.Option]:
-    """Return the options that say where the peer is."""
+def link_group(*, several: bool) -> list[click.Option]:
+    """Return the options that say where the peer is; `several`: one address for each device."""
+    each = "Give it once for each device. " if several else ""
     return [
         option(
             "--listen",
             metavar="URI",
-            help="Wait for the peer at tcp://127.0.0.1:0, udp://127.0.0.1:0 or unix:///path. For several "
-            "links give a list with commas, or the first address: the others count up, as the next ports "
-            "or as /path.1 and so on.",
+            multiple=several,
+            help=f"Wait for the peer at tcp://127.0.0.1:0, udp://127.0.0.1:0 or unix:///path. {each}For "
+            "several links give a list with commas, or the first address: the others count up, as the next "
+            "ports or as /path.1 and so on.",
         ),
-        option("--connect", metavar="URI", help="Connect to a peer that listens at URI."),
+        option(
+            "--connect",
+            metavar="URI",
+            multiple=several,
+            help=f"Connect to a peer that listens at URI. {each}",
+        ),
         option(
             "--wait",
             type=Seconds(3600),
@@ -53,6 +62,35 @@ def link_group() -> list[click.Option]:
     ]
 
 
+def timer_group() -> list[click.Option]:
+    """Return the options of the transaction timers (HSL 5.11)."""
+    texts = {
+        "--t-snp": "T_SNP, in which a snoop must be answered.",
+        "--t-mem": "T_MEM, in which a memory target must answer.",
+        "--t-cack": "T_CACK, in which a grant must be acknowledged.",
+        "--t-req": "T_REQ, in which a request must be completed; more than all that it waits for.",
+    }
+    return [
+        option(name, type=Seconds(1 << 20), metavar="SECONDS", help=text, default_is=default)
+        for (name, text), default in zip(texts.items(), ["5"] * 3 + ["as long as needed, and 5"], strict=True)
+    ]
+
+
+def device_group() -> list[click.Option]:
+    """Return the options of a device."""
+    return [
+        integer(
+            "--nid", least=16, most=MAX_NID, help="First of the 16 NIDs that it claims.", default_is="16"
+        ),
+        integer(
+            "--device-bytes",
+            least=1 << 16,
+            help="Bytes of each of its memory ranges, a multiple of 4096.",
+            default_is="16 MiB",
+        ),
+    ]
+
+
 def node(name: str, summary: str, text: str, workload: list[click.Option], examples: list[Example]) -> Leaf:
     """Return the command of one kind of node."""
     return Leaf(
@@ -61,9 +99,9 @@ def node(name: str, summary: str, text: str, workload: list[click.Option], examp
         summary=summary,
         text=text,
         options={
-            **({"Workload": workload} if workload else {}),
-            "Link": link_group(),
-            "System": system_group(),
+            "Workload" if name == "cpu" else "Device": workload,
+            "Link": link_group(several=name == "cpu"),
+            "System": [*system_group(), *timer_group()],
             "Faults": fault_group(),
             "Recording": recording_group(),
             "Run": [time_limit("Give up a run that has not ended after SECONDS, with exit code 7.")],
@@ -77,15 +115,14 @@ def node(name: str, summary: str, text: str, workload: list[click.Option], examp
 CPU = node(
     "cpu",
     "Run the CPU: host memory, its homes and its cores.",
-    "It gives the GPU its work and verifies the result.",
+    "It boots its devices, gives them work and verifies the result. It outlives a device that is lost, and "
+    "boots it again when it comes back; the work begins anew.",
     [
-        kernel(),
+        kernel(IDLE, text="; none boots devices and serves them until it is interrupted"),
         input_file("File for the GPU to count; - is stdin. Required by the kernels that count."),
         size(),
         home(default="device", of="the arrays", given=False),
-        option(
-            "--memory", metavar="URI", help="Address of the memory node, as --listen or --connect takes it."
-        ),
+        flag("--once", help="End with exit code 7 when a device is lost; do not wait for it to come back."),
     ],
     [
         Example("hsl node cpu --listen tcp://127.0.0.1:7410 --input LICENSE", "Wait for a GPU.", cheap=False),
@@ -94,13 +131,18 @@ CPU = node(
             "Share arrays with a GPU.",
             cheap=False,
         ),
+        Example(
+            "hsl node cpu --listen tcp://127.0.0.1:7410 --listen tcp://127.0.0.1:7411 --kernel none",
+            "Boot two devices and serve them.",
+            cheap=False,
+        ),
     ],
 )
 GPU = node(
     "gpu",
     "Run a GPU: compute units behind an L2 cache.",
     "It takes work from its doorbell until the CPU ends the session.",
-    [],
+    device_group(),
     [
         Example("hsl node gpu --connect tcp://127.0.0.1:7410", "Work for a CPU that listens.", cheap=False),
         Example(
@@ -114,7 +156,7 @@ MEMORY = node(
     "memory",
     "Run a memory node: a memory target without a cache or a core.",
     "It serves the home of the CPU until the CPU ends the session.",
-    [],
+    device_group(),
     [
         Example("hsl node memory --connect tcp://127.0.0.1:7411", "Serve a CPU that listens.", cheap=False),
         Example(
@@ -129,8 +171,8 @@ command = Branch(
     summary="Run one emulator as a process; two of them make a system.",
     text="""
     The nodes run on one host or on several. A listening node serves the peer that connected last: a
-    second peer takes the place of the first. A peer that starts a new session in mid-run ends the run
-    with exit code 7.
+    second peer takes the place of the first. A GPU or a memory node ends when its CPU starts a new session;
+    the CPU boots a device that does so again, unless --once is given.
     """,
     commands=[CPU, GPU, MEMORY],
 )

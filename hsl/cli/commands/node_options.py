@@ -20,15 +20,15 @@ DEMO_ENDS: Final = {
 }
 
 
-def kernel() -> click.Option:
-    """Return --kernel."""
+def kernel(*more: str, text: str = "") -> click.Option:
+    """Return --kernel, which takes the words of `more` too; `text` explains them."""
     return option(
         "--kernel",
-        type=Choice([*COUNTING_KERNELS, *ARRAY_KERNELS]),
+        type=Choice([*COUNTING_KERNELS, *ARRAY_KERNELS, *more]),
         metavar="KERNEL",
         default="wordcount",
         help=f"Work of the GPU. {', '.join(COUNTING_KERNELS)} read a file in host memory; "
-        f"{', '.join(ARRAY_KERNELS)} work on arrays.",
+        f"{', '.join(ARRAY_KERNELS)} work on arrays{text}.",
     )
 
 

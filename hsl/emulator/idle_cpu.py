@@ -1,0 +1,53 @@
+"""The CPU node without a program: it boots devices, serves them, and stays (HSL annex A.4)."""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+
+from hsl._generated.constants import Err, JobVector, PageRegister
+from hsl.agents.mmio import Interrupt
+from hsl.emulator.device import wait_for
+from hsl.emulator.host import Host
+from hsl.emulator.program import Condition, Pause, Program
+from hsl.emulator.topology import Topology
+from hsl.errors import TransactionError
+
+__all__ = ["IdleCpuDevice"]
+
+
+class IdleCpuDevice(Host):
+    """A CPU that answers the interrupt CALL of a device by a doorbell; it ends after `ns`, None for never."""
+
+    def __init__(self, topology: Topology, epoch: Callable[[], int], ns: int | None = None) -> None:
+        super().__init__(topology, epoch)
+        self._ns = ns
+        self.calls = 0  # answered
+
+    def programs(self) -> None:
+        """Wait for interrupts, and for the end."""
+        self.scheduler.spawn("calls", self._answer())
+        if self._ns is not None:
+            self.scheduler.spawn("end", self._end(self._ns))
+
+    def _end(self, ns: int) -> Program[None]:
+        yield Pause(ns)
+        self.quiescing = self.finished = True
+
+    def _answer(self) -> Program[None]:
+        while True:
+            yield Condition(self.io.has_interrupt)
+            for one in self.io.interrupts():
+                yield from self._ring(one)
+
+    def _ring(self, one: Interrupt) -> Program[None]:
+        """Answer CALL; other interrupts, and a device that goes meanwhile, are nothing to do for."""
+        port = self.master.port_of(one.src)
+        device = None if port is None else self.master.devices.get(port)
+        if device is None or device.page is None or one.vector - device.vector != JobVector.CALL:
+            return
+        try:
+            yield from wait_for(self.core.ncwrite(device.page + PageRegister.DOORBELL, one.data))
+            self.calls += 1
+        except TransactionError as error:
+            if error.code not in (Err.UNREACH, Err.DECODE):
+                raise
