@@ -44,7 +44,7 @@ from hsl.agents.ranges import NodeRange
 from hsl.emulator.device import Core, wait_for
 from hsl.emulator.program import Condition, Program
 from hsl.emulator.system_map import index_of, named, placed
-from hsl.errors import ConfigError, HslError, PoisonError, TransactionError
+from hsl.errors import ConfigError, HslError, TransactionError
 
 __all__ = ["BootMaster", "BootedDevice", "Findings"]
 
@@ -326,11 +326,9 @@ class BootMaster:
                 line -= PAGE_BYTES
             try:
                 yield from wait_for(self.core.read_once(line, LINE_BYTES))
-            except PoisonError:
-                pass  # it is there; what it held is lost
             except TransactionError as error:
                 if error.code != Err.DECODE:
-                    raise
+                    continue  # it is there; what it held is lost
                 raise Refused(
                     f"RANGE entry {number} lists {entry.last + 1 - entry.base} bytes, but its last line, "
                     f"{line:#x}, ended with DECODE (HSL 5.15.5 [HSL-BOT-010])"

@@ -87,6 +87,12 @@ class NodeConfig:
             )
         if self.boot is not Boot.HOST and self.io is None:
             raise ConfigError(f"node {self.name}: a {self.boot.value} needs an I/O agent (HSL 5.15.1)")
+        strapped = self.io is not None and self.io.master is not None
+        if self.boot is Boot.DEVICE and len(self.ports) > 1 and not strapped:
+            raise ConfigError(
+                f"node {self.name}: a device with several ports needs the NID of its boot master "
+                "(HSL 5.15.1 [HSL-BOT-001])"
+            )
         for index, (port, legal) in enumerate(zip(self.ports, self.claims, strict=True)):
             if outside := [nid for nid in nids if nid not in legal]:
                 raise ConfigError(f"node {self.name}: NIDs {outside} are not in {legal} of port {index}")
