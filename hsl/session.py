@@ -428,7 +428,7 @@ class Session:
         code = end.fatal.code if end.fatal else ErrorCode.LOST
         if cause is not None and self.device.finished:
             self._over = True
-        elif cause is not None and self._ends_with(end):
+        elif cause is not None and self.device.started and not self.stays:
             raise PeerLost(f"{end.name}: the peer is lost: {end.reason(cause)}", code=code)
         elif end.refused and not end.listens and not (self.stays and self.device.started):
             raise LinkError(f"{end.name}: no link: {end.reason(end.refused)}", code=code)
@@ -437,10 +437,6 @@ class Session:
         patience = self._patience(end)
         if patience is not None and now >= patience:
             raise PeerUnreachable(f"{end.name}: connected, but nobody there brings the link up")
-
-    def _ends_with(self, end: End) -> bool:
-        """True if the session cannot go on without the peer of a link that was up."""
-        return not self.stays and (self.device.started or not end.listens)
 
     def _part(self, end: End, cause: str | None, now: int) -> None:
         """Close the connection of a peer that is lost or refused; the next one is welcome."""

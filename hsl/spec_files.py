@@ -58,6 +58,7 @@ FILES = (
     SpecFile("non_coherent", "non_coherent.toml", "Records of non-coherent messages, the error log"),
     SpecFile("opcodes", "opcodes.toml", "Opcodes and what each requires"),
     SpecFile("profile", "profile.toml", "Name, version and status of the profile"),
+    SpecFile("reference_system", "reference_system.toml", "Jobs and registers of the emulated system"),
     SpecFile("timers", "timers.toml", "Timers and retry counts, with their defaults"),
 )
 

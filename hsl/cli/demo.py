@@ -24,7 +24,7 @@ from hsl.cli.exits import ExitCode
 from hsl.cli.folders import OwnFolder
 from hsl.cli.help_values import DEFAULT_INPUT
 from hsl.cli.limits import check_tu, limited
-from hsl.cli.meter import ENVIRONMENT, LINES, LISTENING, WAITING, Meter
+from hsl.cli.meter import ENVIRONMENT, LINES, LISTENING, PORT, WAITING, Meter
 from hsl.cli.node import (
     ENDS,
     deliver,
@@ -156,7 +156,7 @@ def run(source: Path, kernel: str, transport: str, options: dict[str, Any]) -> d
         for name in PASSED_ON:
             if options[name] is not None:
                 shared += [f"--{name.replace('_', '-')}", str(options[name])]
-        cpu = ["cpu", "--listen", listen, "--input", str(source), "--kernel", kernel, *shared]
+        cpu = ["cpu", "--once", "--listen", listen, "--input", str(source), "--kernel", kernel, *shared]
         gpu = ["gpu", *shared]
         commands = ([*cpu, *capture["cpu"]], [*gpu, *capture["gpu"]])
         return run_loop(run_processes(*commands, partial(Node.start, meter, children), patience(options)))
@@ -263,7 +263,7 @@ class Node:
                 self.uri.set_result(line.removeprefix(LISTENING))
             elif self.meter.relay(line):
                 self.working |= not line.startswith(WAITING)
-            elif not line.startswith("seed "):  # ours, that we have printed
+            elif not line.startswith(("seed ", PORT)):  # ours, that we have printed; what the boot tells
                 self.meter.say(f"{self.name}: {line}")
         if not self.uri.done():
             self.uri.set_result(None)

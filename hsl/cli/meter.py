@@ -25,9 +25,10 @@ from hsl.cli.tables import console_width
 if TYPE_CHECKING:
     from rich.progress import Progress
 
-__all__ = ["ENVIRONMENT", "LINES", "LISTENING", "WAITING", "Meter"]
+__all__ = ["ENVIRONMENT", "LINES", "LISTENING", "PORT", "WAITING", "Meter"]
 
 LISTENING: Final = "listening at "
+PORT: Final = "port "  # what became of the device at one
 WAITING: Final = "waiting for "
 ENVIRONMENT: Final = "HSL_PROGRESS"
 LINES: Final = "lines"  # of ENVIRONMENT

@@ -19,7 +19,7 @@ from hsl.cli.exits import ExitCode
 from hsl.cli.help_values import IDLE
 from hsl.cli.json_text import json_text
 from hsl.cli.limits import check_tu
-from hsl.cli.meter import LISTENING, Meter
+from hsl.cli.meter import LISTENING, PORT, Meter
 from hsl.cli.processes import run_loop
 from hsl.cli.telemetry import report_of, reporting, telemetry_broker
 from hsl.cli.view import show_node
@@ -199,7 +199,7 @@ class NodeRun:
         if isinstance(device, CpuDevice):
             device.progress = self.meter.show
         if isinstance(device, Host):
-            device.master.told = lambda port, text: self.meter.say(f"port {port}: {text}")
+            device.master.told = lambda port, text: self.meter.say(f"{PORT}{port}: {text}")
         return session
 
     def observe(self, port: int, event: Event) -> None:

@@ -50,17 +50,23 @@ class Device:
         self.node = node
         self.topology = topology
         self.scheduler = Scheduler()
-        self.started = False
+        self.started = False  # a peer that is lost from now on was one to work with
         self.finished = False
         self.quiescing = False  # the programs are done: the transport stops to inject faults
         self.awaited = "end the session"  # what the programs wait for the peer to do
         self.read_latencies: list[int] = []
         self.reads = 0
+        self._begun = False
         self._resume_at: int | None = None
 
     def begin(self) -> None:
         """Start the programs; called once, when the first port is up."""
         raise NotImplementedError
+
+    @property
+    def engaged(self) -> bool:
+        """The boot has come so far that there is work to lose: here READY. HSL 5.15.3."""
+        return self.node.ready
 
     def advance(self, now: int) -> None:
         """Let messages and programs move until nothing does, or it is the link's turn.
@@ -68,12 +74,13 @@ class Device:
         Raises TransactionError when an access of a program failed while the port is up; when it is down, the
         transport says that the peer is lost.
         """
-        if not self.started:
+        if not self._begun:
             self.node.advance(now)  # turns away who claims another's NIDs: its port is up for a moment
             if any(port.up for port in self.node.ports):
-                self.started = True
+                self._begun = True
                 self.begin()
         self._resume_at = None if self._settled(now) else now + ROUND_NS
+        self.started = self.started or (self._begun and self.engaged)
         if self.scheduler.failure is not None and all(port.up for port in self.node.ports):
             raise self.scheduler.failure
 

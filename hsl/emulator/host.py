@@ -29,6 +29,11 @@ class Host(Device):
         self.master = BootMaster(self.cores[0], len(self.node.ports), topology.device_bytes)
 
     @property
+    def engaged(self) -> bool:
+        """A device is admitted."""
+        return bool(self.master.devices)
+
+    @property
     def core(self) -> Core:
         """The core that boots the devices and rings their doorbells."""
         return self.cores[0]

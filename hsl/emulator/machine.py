@@ -42,6 +42,8 @@ MAX_VIRTUAL_NS: Final = 1 << 60  # no run gets there: T_REQ ends an access that 
 class _Host(Host):
     """A CPU that boots its devices when the machine says so: not before all links are up."""
 
+    engaged = True
+
     def begin(self) -> None:
         """Wait for `Machine.bring_up`."""
 

@@ -236,7 +236,7 @@ class Device(Protocol):
 
     @property
     def started(self) -> bool:
-        """True if the programs have begun to talk to the peer, so that its loss is an error."""
+        """True if the programs have begun to work with the peer, so that its loss is an error."""
         ...
 
     @property

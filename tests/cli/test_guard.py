@@ -34,8 +34,6 @@ REFUSED = {
     f"node cpu {NODE} --kernel saxpy --input x": f"--input needs {COUNTING}",
     f"node cpu {NODE} --home host": f"--home needs {ARRAYS}",
     f"node cpu {NODE} --size 16": f"--size needs {ARRAYS}",
-    f"node cpu {NODE} --memory tcp://:8": "--memory needs --home memory",
-    f"node cpu {NODE} --kernel saxpy --home host --memory tcp://:8": "--memory needs --home memory",
     "node cpu --listen tcp://:0 --wait 3": "--wait needs --connect",
     "node gpu --listen tcp://:0 --wait 3": "--wait needs --connect",
     "node memory --listen tcp://:0 --wait 3": "--wait needs --connect",
@@ -104,13 +102,14 @@ def test_the_null_device_is_read_and_written() -> None:
 
 # Options that have a use whatever the others are: `*` for all commands. A seed and an engine are always
 # accepted: they are printed, and a script gives them to every command alike.
+TIMERS = "--t-snp --t-mem --t-cack --t-req"
 USEFUL = {
     "*": "--json --out --quiet --verbose --seed --engine --links --flit --tu --topology --faults --capture "
     "--kernel --time-limit --telemetry",
     "demo": "--transport",  # loopback: of every kernel
-    "node cpu": "--listen --connect --incarnation-file",
-    "node gpu": "--listen --connect --incarnation-file",
-    "node memory": "--listen --connect --incarnation-file",
+    "node cpu": f"--listen --connect --incarnation-file --once {TIMERS}",
+    "node gpu": f"--listen --connect --incarnation-file --nid --device-bytes {TIMERS}",
+    "node memory": f"--listen --connect --incarnation-file --nid --device-bytes {TIMERS}",
     "codec decode": "--hex --format",
     "codec encode": "--input",
     "link soak": "--flits --low-power --codec --kill-link",

@@ -153,7 +153,7 @@ def test_a_killed_peer_ends_with_7(victim: str, tmp_path: Path) -> None:
     path = tmp_path / "long"
     path.write_bytes(TEXT * 100)
     with (
-        node("cpu", "--listen", "tcp://127.0.0.1:0", "--input", str(path)) as cpu,
+        node("cpu", "--once", "--listen", "tcp://127.0.0.1:0", "--input", str(path)) as cpu,
         node("gpu", "--connect", address(cpu)) as gpu,
     ):
         assert cpu.stderr is not None
@@ -175,7 +175,7 @@ def test_an_interrupted_node_says_good_bye(victim: str, scheme: str, tmp_path: P
     path.write_bytes(TEXT * 100)
     uri = f"unix://{sock}" if scheme == "unix" else f"{scheme}://127.0.0.1:0"
     with (
-        node("cpu", "--listen", uri, "--input", str(path)) as cpu,
+        node("cpu", "--once", "--listen", uri, "--input", str(path)) as cpu,
         node("gpu", "--connect", address(cpu)) as gpu,
     ):
         assert cpu.stderr is not None
@@ -219,7 +219,7 @@ def test_memory_node_serves_both_others() -> None:
     """Three processes: data in a node of its own are computed on by the GPU, and the result is exact."""
     arrays = ("--kernel", "matmul", "--size", "32", "--home", "memory", "--seed", "3")
     uri = "tcp://127.0.0.1:0"
-    with node("cpu", "--listen", uri, "--memory", uri, *arrays, "--json") as cpu:
+    with node("cpu", "--listen", uri, "--listen", uri, *arrays, "--json") as cpu:
         to_gpu, to_memory = address(cpu), address(cpu)
         with node("memory", "--connect", to_memory, "--json") as memory:
             done = hsl("node", "gpu", "--json", "--connect", to_gpu, timeout=TIMEOUT)
@@ -230,14 +230,15 @@ def test_memory_node_serves_both_others() -> None:
         validate(report, "node")
         assert report["verified"] is True
     assert reports[0]["checks"]["result"] is True
-    assert reports[1]["messages"]["received"].keys() == {"MemRd", "MemWr"}
+    received = {"MemRd", "MemWr", "CfgRead", "CfgWrite"}
+    assert reports[1]["messages"]["received"].keys() == received
 
 
 @pytest.mark.parametrize(
     ("arguments", "text"),
     [
         (("--kernel", "wordcount"), "give --input"),
-        (("--kernel", "saxpy", "--home", "memory"), "memory_nodes = 1"),
+        (("--kernel", "saxpy", "--home", "memory"), "--home memory needs two addresses"),
         (("--kernel", "wordcount", "--input", "README.md", "--size", "5"), "--size needs --kernel"),
     ],
 )
