@@ -280,20 +280,23 @@ class Cache:
     def _alone(self, addr: int, work: Work[Result]) -> Work[Result]:
         queue, token = self.queues.setdefault(addr & -LINE, deque()), object()
         queue.append(token)
-        while queue[0] is not token:
-            yield
         try:
+            while queue[0] is not token:
+                yield
             return (yield from work)
         finally:
-            queue.popleft()
+            queue.remove(token)
             if not queue:
                 self.queues.pop(addr & -LINE, None)
 
     def _ask(self, op: str, addr: int, **fields: Any) -> Work[Message]:
+        yield from self._settled(addr)
+        return (yield from self.peer.ask(op, addr, src=self.nid, **fields))
+
+    def _settled(self, addr: int) -> Work[None]:
         while self.acks.get(addr) in self.peer.waiting[RSP]:  # D4: first the CmpAck goes into a flit
             yield
         self.acks.pop(addr, None)
-        return (yield from self.peer.ask(op, addr, src=self.nid, **fields))
 
     def _hold(self, addr: int, least: int, data: bytes = b"") -> Work[Line]:
         if addr not in self.lines and len(self.lines) >= ROOM:  # D1
@@ -314,6 +317,7 @@ class Cache:
         self.lines[line] = Line(MODIFIED, data, 0 if whole else held.poison)
 
     def _evict(self, addr: int) -> Work[None]:
+        yield from self._settled(addr)  # a snoop may come meanwhile
         held = self.lines.get(addr)
         if held and held.state != MODIFIED:
             del self.lines[addr]

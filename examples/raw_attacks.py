@@ -47,7 +47,7 @@ from examples.raw_flits import (
 )
 from examples.raw_peer import Peer
 
-HOST = 0x100000  # host memory of `hsl node cpu` that its program has no use for
+HOST = 0x100000  # memory of `hsl node cpu` that its program does not use, if its input has at most 960 KB
 LOCAL = ("127.0.0.1", "localhost")
 LEAST_TEXT = 20  # columns of a text of --list
 

@@ -136,7 +136,8 @@ Lie = Callable[[Peer, int], None]
 def liar(name: str, text: str, boot: bool = True) -> Callable[[Lie], Lie]:
     """Enter an attack whose peers, a new one each turn, change something before their link comes up.
 
-    They stay until they are turned away, at most 2 s; with `boot` they wait to be READY in between.
+    They stay until they are turned away, at most 2 s; with `boot` they wait to be READY in between. The seed
+    is the number of the first lie.
     """
 
     def enter(lie: Lie) -> Lie:
@@ -145,7 +146,7 @@ def liar(name: str, text: str, boot: bool = True) -> Callable[[Lie], Lie]:
             for n in target.turns():
                 peer = target.peer()
                 try:
-                    lie(peer, n)
+                    lie(peer, target.seed + n)
                     peer.up(boot=boot)
                     peer.run(seconds=2.0)
                 except Gone as gone:
@@ -255,7 +256,7 @@ def request_before_ready(target: Target) -> None:
         peer.answers["CfgRead"] = None  # so that READY does not come first
         try:
             peer.up(boot=False)
-            op = ("ReadOnce", "WriteFull", "Intr", "MemRd")[n % 4]
+            op = ("ReadOnce", "WriteFull", "Intr", "MemRd")[(target.seed + n) % 4]
             if OPS[op] >> 5 != MEM or peer.credits[MEM]:
                 target.seen["sent"] += 1
                 peer.push(Message(OPS[op], dst=IO if op == "Intr" else HOME, len=3 * (op != "Intr"), addr=0))

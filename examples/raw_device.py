@@ -302,8 +302,8 @@ class Device(Peer):
             with suppress(Gone):
                 self.run(seconds=0.5)  # its last acknowledgements; the CPU may end the link now
         else:
-            self.leaving = True
-            self.run(lambda: not self.exercises)
+            self.tasks = []  # what is outstanding is awaited; a job is not done
+            self.run(lambda: not self.open)
             self.wait(self.give_back())
         self.close(disable=True)
 

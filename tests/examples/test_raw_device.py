@@ -76,7 +76,7 @@ def test_the_emulated_cpu(way: tuple[str, tuple[str, ...], tuple[str, ...]], tmp
 
 def test_it_leaves(tmp_path: Path) -> None:
     """With --seconds it leaves in the middle of a job, with 0 if all lines that it has read were right."""
-    (tmp_path / "input").write_bytes(TEXT * 200)
+    (tmp_path / "input").write_bytes(TEXT * 140)
     node = Node(tmp_path / "cpu.err", "cpu", "--listen", "tcp://127.0.0.1:0", "--input", "input")
     try:
         done = raw(node.uris()[0], "--exercise", "--seconds", "1.5")
