@@ -85,8 +85,9 @@ class Entry(NamedTuple):
         return self.home + (addr >> self.granule) % (1 << self.ways)
 
     def named(self) -> set[int]:
-        """Return the NIDs of the homes and of the memory target."""
-        return {self.home + n for n in range(1 << self.ways)} | ({self.mt} if self.type == HDM_H else set())
+        """Return the NIDs that serve it on a device: of its homes, or of the memory target of an HDM_H."""
+        homes = {self.home + n for n in range(1 << self.ways)}
+        return {HOSTMEM: set[int](), HDM_H: {self.mt}}.get(self.type, homes)
 
     def loses(self, new: Entry) -> bool:
         """True if lines change their home or their rights when `new` takes its place (5.1.4)."""
@@ -155,9 +156,10 @@ class Registers:
         """Return the number of the first range that an entry fits, and has taken or may take (5.15.2)."""
         for n, each in enumerate(self.ranges):
             agent = self.nid + (each.mt if new.type == HDM_H else each.home)
-            homes = {new.mt} if new.type == HDM_H else new.named()
             ways = new.ways <= each.ways and bool(new.ways) == bool(each.ways)
-            fits = each.types >> new.type & 1 and each.size == new.last + 1 - new.base and agent in homes
+            fits = (
+                each.types >> new.type & 1 and each.size == new.last + 1 - new.base and agent in new.named()
+            )
             if fits and ways and self.taken.get(n, (index, new.base)) == (index, new.base):
                 return n
         return None

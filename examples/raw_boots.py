@@ -133,11 +133,11 @@ def _last_line(peer: Peer, entry: Entry, first: int) -> None:
 Lie = Callable[[Peer, int], None]
 
 
-def liar(name: str, text: str, boot: bool = True) -> Callable[[Lie], Lie]:
+def liar(name: str, text: str, stays: float = 5.0) -> Callable[[Lie], Lie]:
     """Enter an attack whose peers, a new one each turn, change something before their link comes up.
 
-    They stay until they are turned away, at most 2 s; with `boot` they wait to be READY in between. The seed
-    is the number of the first lie.
+    They stay until they are turned away, at most so many seconds, and 2 s beyond READY. The seed is the
+    number of the first lie.
     """
 
     def enter(lie: Lie) -> Lie:
@@ -147,7 +147,8 @@ def liar(name: str, text: str, boot: bool = True) -> Callable[[Lie], Lie]:
                 peer = target.peer()
                 try:
                     lie(peer, target.seed + n)
-                    peer.up(boot=boot)
+                    peer.up(boot=False)
+                    peer.run(lambda peer=peer: peer.ready, min(stays, target.end - time.monotonic()))  # type: ignore[misc]
                     peer.run(seconds=2.0)
                 except Gone as gone:
                     target.seen["turned_away"] += str(gone) == "ERR_FATAL 10"
@@ -161,7 +162,7 @@ def liar(name: str, text: str, boot: bool = True) -> Callable[[Lie], Lie]:
 
 @liar("lying-roles", "agents of other roles than those in CAPS, in ID or in AGENT")
 def lying_roles(peer: Peer, n: int) -> None:
-    """Change a role in one of the places."""
+    """Change a role in ID, add an agent to AGENT, or leave some out."""
     if n % 3 == 0:
         peer.registers.words[ID] ^= HA << 48
     else:
@@ -223,7 +224,7 @@ def refuses_its_map(peer: Peer, n: int) -> None:
 
 @liar("short-memory", "a range of 3 MiB whose last line is not there")
 def short_memory(peer: Peer, n: int) -> None:
-    """Answer DECODE in the last half of the memory."""
+    """Answer DECODE for the last line, or for more of the end."""
     honest = peer.target
 
     def target(message: Message) -> Message:
@@ -234,14 +235,14 @@ def short_memory(peer: Peer, n: int) -> None:
     peer.answers["MemRd"] = target
 
 
-@liar("overlapping-nids", "NIDs of the CPU, or some of them", boot=False)
+@liar("overlapping-nids", "NIDs of the CPU, or some of them")
 def overlapping_nids(peer: Peer, n: int) -> None:
     """Claim NIDs that are taken."""
-    first, count = ((8, 8), (15, 2), (1, 1), (2, 300))[n % 4]
+    first, count = ((8, 8), (15, 2), (1, 1), (2, 300), (7, 8))[n % 5]
     peer.caps |= {"nid_base": first, "nid_count": count}
 
 
-@liar("silent-at-boot", "no answer to CfgRead, or to CfgWrite")
+@liar("silent-at-boot", "no answer to CfgRead, or to CfgWrite: T_REQ must end it", stays=3600.0)
 def silent_at_boot(peer: Peer, n: int) -> None:
     """Leave one of them unanswered."""
     peer.answers[("CfgRead", "CfgWrite")[n % 2]] = None
@@ -274,9 +275,8 @@ def comes_back_changed(target: Target) -> None:
         peer = target.peer(**({"nid_base": 208} if n % 3 == 0 else {}))
         changed = (RANGES[0]._replace(size=4 << 20), RANGES[1])
         peer.registers.describe(AGENTS if n % 3 < 2 else AGENTS[:3], changed if n % 3 == 1 else RANGES)
-        end = time.monotonic() + 10.0
         try:
-            peer.up(end - time.monotonic())
+            peer.up(10.0)
         except Gone as gone:
             target.seen["turned_away"] = target.seen.get("turned_away", 0) + (str(gone) == "ERR_FATAL 10")
         peer.close()

@@ -309,9 +309,10 @@ class Device(Peer):
 
     def story(self) -> str:
         """Return what was done, in a line."""
-        jobs = self.total["jobs"]
+        jobs, faults = self.total["jobs"], self.total["faults"]
         parts = [f"{jobs} job{'s' * (jobs != 1)}", f"{self.total['chunks']} chunks"]
-        parts += [f"{self.total[name]} {name}" for name in ("faults", "flits damaged") if self.total[name]]
+        parts += [f"{faults} refused"] if faults else []
+        parts += [f"{self.total['flits damaged']} flits damaged"] if self.damage else []
         if self.total["lines compared"]:
             parts += [f"{self.total['lines compared']} lines compared", f"{self.total['wrong']} wrong"]
         return ", ".join([*parts, *(["bye"] if self.bye else [])])

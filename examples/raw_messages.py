@@ -9,14 +9,14 @@ import struct
 import time
 from typing import Any
 
-from examples.raw_agents import HDM_H
+from examples.raw_agents import HDM_H, RANGES
 from examples.raw_attacks import ATTACKS, HOST, Attack, Target, attack
-from examples.raw_boots import Booted, boot
+from examples.raw_boots import PRODUCT, Booted, boot
 from examples.raw_flits import EXCLUSIVE, HELLO, LINE, OPS, SNP, Message, reply
 from examples.raw_peer import Peer
 
 CPU_HOME, CPU_IO, CPU_CORE = 0, 1, 2  # NIDs
-MEMORY_TARGET = 80  # NID of the memory node
+KIND_MEMORY, MEMORY_TARGET = 3, 144  # 5.15.2 KIND; NID of the memory node
 SCRATCH = 0x2000  # lines that cores write
 DONE, BYE = 1, 2  # vectors
 NOWHERE = (1 << 52) - LINE  # an address that nobody serves
@@ -351,8 +351,10 @@ def gpu_completions(target: Target) -> None:
 @attack()
 def wrong_memory(target: Target) -> None:
     """Be the memory node: keep what is written, answer reads with a bit flipped."""
-    peer = target.up(nid_base=MEMORY_TARGET, roles=0b10100)
-    peer.answers["MemRd"] = None
+    peer = target.peer(nid_base=MEMORY_TARGET, roles=0b10100)
+    peer.registers.describe(peer.registers.agents, RANGES[:1])  # with MMIO it would be asked to run jobs
+    peer.registers.words[PRODUCT] = KIND_MEMORY << 40
+    peer.up().answers["MemRd"] = None
     while time.monotonic() < target.end:
         if (message := peer.recv(0.1)) is not None and message.name == "MemRd":
             data = bytearray(peer.memory.get(message.addr, (bytes(LINE), 0))[0])

@@ -385,14 +385,7 @@ class Peer:
     def _control(self, flit: Flit) -> None:
         op, seen, epoch, peer, body = unpack_ctl(flit.payload)
         if op == HELLO:
-            if epoch != self.peer:
-                if (state := self.state) != "DETECT":
-                    self.restart()
-                if state == "ACTIVE":
-                    raise Gone("a HELLO of a new EPOCH: the other side began anew")
-                self.peer, self.peer_guid, self.shake = epoch, body["guid"], True
-            if peer == self.epoch and self.state == "DETECT":
-                self._enter("CONFIG")
+            self._hello(epoch, peer, body["guid"])
         elif (epoch, peer) != (self.peer, self.epoch):
             pass  # stale
         elif op == CAPS and self.state in ("DETECT", "CONFIG"):
@@ -422,6 +415,16 @@ class Peer:
                 self.ctl(RESYNC_ACK, exp=self.exp, rn=body["rn"])
             elif op == PM_REQ:
                 self.ctl(PM_NAK, tag=body["tag"])
+
+    def _hello(self, epoch: int, peer: int, guid: int) -> None:
+        if epoch != self.peer:
+            if (state := self.state) != "DETECT":
+                self.restart()
+            if state == "ACTIVE":
+                raise Gone("a HELLO of a new EPOCH: the other side began anew")
+            self.peer, self.peer_guid, self.shake = epoch, guid, True
+        if peer == self.epoch and self.state == "DETECT":
+            self._enter("CONFIG")
 
     def config_hash(self) -> int:
         """Return CFG_HASH of the result, 0 before there is one."""

@@ -77,10 +77,12 @@ def test_the_emulated_cpu(way: tuple[str, tuple[str, ...], tuple[str, ...]], tmp
 def test_it_leaves(tmp_path: Path) -> None:
     """With --seconds it leaves in the middle of a job, with 0 if all lines that it has read were right."""
     (tmp_path / "input").write_bytes(TEXT * 140)
-    node = Node(tmp_path / "cpu.err", "cpu", "--listen", "tcp://127.0.0.1:0", "--input", "input")
+    node = Node(tmp_path / "cpu.err", "cpu", "--listen", "tcp://127.0.0.1:0", "--input", "input", "--once")
     try:
         done = raw(node.uris()[0], "--exercise", "--seconds", "1.5")
         assert (done.returncode, done.stderr) == (0, "")
         assert re.fullmatch(r"0 jobs, 0 chunks, [1-9]\d* lines compared, 0 wrong\n", done.stdout), done.stdout
+        assert node.ended(END_SECONDS) == 7, node.errors()
+        assert "DATA_LOST" not in node.errors(), "it gives back all that it holds"
     finally:
         node.kill()

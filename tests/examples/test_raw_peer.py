@@ -245,7 +245,7 @@ def victim(request: pytest.FixtureRequest, tmp_path: Path) -> Iterator[str]:
     uri = f"unix://{tmp_path}/link" if scheme == "unix" else f"{scheme}://127.0.0.1:0"
     # With a TU of 4 ms a second of silence is no RECOVERY, which the raw peer cannot do.
     slow = ("--tu", "22")
-    node = Node(tmp_path / "cpu.err", "cpu", "--listen", uri, "--input", "input", *slow, *options)
+    node = Node(tmp_path / "cpu.err", "cpu", "--listen", uri, "--input", "input", "--once", *slow, *options)
     try:
         yield node.uris()[0]
         assert node.ended(END_SECONDS) == 7, "the peer has left before the work was done"
