@@ -18,17 +18,14 @@ for `hsl node`.
 
 from __future__ import annotations
 
-import argparse
 import random
-import shutil
-import sys
 import textwrap
 import time
 from collections.abc import Callable, Iterator
 from contextlib import closing, suppress
 from typing import Any, NamedTuple
 
-from examples.raw_peer import (
+from examples.raw_flits import (
     B256,
     CAPS,
     HELLO,
@@ -45,12 +42,12 @@ from examples.raw_peer import (
     Flit,
     Gone,
     Message,
-    Peer,
     Wire,
     pack_record,
 )
+from examples.raw_peer import Peer
 
-HOST = 0x100000  # host memory of `hsl node cpu` that its program has no use for
+HOST = 0x100000  # memory of `hsl node cpu` that its program does not use, if its input has at most 960 KB
 LOCAL = ("127.0.0.1", "localhost")
 LEAST_TEXT = 20  # columns of a text of --list
 
@@ -68,7 +65,7 @@ class Target:
         self.done = 0  # turns begun
         self.abrupt = False  # the carrier is closed without DISABLE
         self.unreachable = False  # the attack ended because nobody accepts connections
-        self.greets = False  # the device sends a message by itself, as `hsl node cpu` does
+        self.greets = False  # the device writes to a register by itself, as `hsl node cpu` does
         self.seen: dict[str, int] = {}  # what an attack wants to tell
 
     def peer(self, **options: int) -> Peer:
@@ -79,9 +76,9 @@ class Target:
         return self.peers[-1]
 
     def up(self, **options: int) -> Peer:
-        """Return a new peer whose link is up; where the target `greets`, when its first message has come."""
+        """Return a new peer that is READY; where the target `greets`, when its program has written to it."""
         peer = self.peer(**options).up()
-        peer.run(lambda: peer.inbox or not self.greets, 5.0)
+        peer.run(lambda: not self.greets or any(each.name == "NcWrite" for each in peer.inbox), 5.0)
         return peer
 
     def turns(self, count: int | None = None) -> Iterator[int]:
@@ -133,10 +130,11 @@ def attack(schemes: str = "tcp unix udp") -> Callable[[Callable[[Target], None]]
 
 
 def table() -> dict[str, Attack]:
-    """Return all attacks by name, those of raw_messages.py too."""
+    """Return all attacks by name, those of raw_messages.py and raw_boots.py too."""
+    from examples.raw_boots import entered as boots
     from examples.raw_messages import entered
 
-    return entered()
+    return entered() | boots()
 
 
 NOBODY = (ConnectionRefusedError, FileNotFoundError)  # accepts a connection at the URI
@@ -418,62 +416,3 @@ def listing(width: int | None) -> Iterator[str]:
         lead = f"{name:22} {each.schemes:13} "
         room = len(each.text) if width is None else max(width - len(lead), LEAST_TEXT)
         yield lead + f"\n{'':{len(lead)}}".join(textwrap.wrap(each.text, room, break_on_hyphens=False))
-
-
-def main(arguments: list[str] | None = None) -> int:
-    """Run the command line; return 1 after wrong data or when nobody accepts connections, else 0."""
-    parser = argparse.ArgumentParser(
-        prog="raw_peer.py",
-        description="A raw HSL device, well-behaved or not. Exit status: 0 if the reads were right or the "
-        "attack was sent, or the device ended the link; 1 after wrong data or if nobody accepts connections; "
-        "2 for wrong arguments. Whether the device still works after an attack is for you to check.",
-    )
-    parser.add_argument(
-        "uri", nargs="?", help="tcp://HOST:PORT, udp://HOST:PORT or unix:///PATH of a listener"
-    )
-    parser.add_argument("--list", action="store_true", help="list the attacks")
-    parser.add_argument("--attack", choices=table(), metavar="NAME", help="default: reads and writes memory")
-    parser.add_argument("--count", type=int, default=1000, help="turns of the attack (default: 1000)")
-    parser.add_argument("--seconds", type=float, default=10.0, help="longest time (default: 10)")
-    parser.add_argument("--seed", type=int, default=0, help="the same attack for the same seed (default: 0)")
-    parser.add_argument("--anywhere", action="store_true", help="allow a host that is not this one")
-    given = parser.parse_args(arguments)
-    if given.list:
-        print("\n".join(listing(shutil.get_terminal_size().columns if sys.stdout.isatty() else None)))
-        return 0
-    if given.uri is None:
-        parser.error("give a URI or --list")
-    host = given.uri.partition("://")[2].rpartition(":")[0]
-    if not given.uri.startswith("unix://") and host not in LOCAL and not given.anywhere:
-        parser.error(f"{host or given.uri} is not this host: give --anywhere if it is yours to attack")
-    target = Target(given.uri, given.count, given.seconds, given.seed)
-    try:
-        if given.attack is None:
-            return behave(target)
-        ended = run(given.attack, target)
-    except ValueError as error:  # the URI
-        parser.error(str(error))
-    told = "".join(f", {name} {value}" for name, value in target.seen.items())
-    print(f"{given.attack}: {target.done} turns, seed {given.seed}{told}; {ended}")
-    return int(target.unreachable)
-
-
-def behave(target: Target) -> int:
-    """Write and read lines of the other side's memory, coherent and not, and compare."""
-    wrong = gone = 0
-    try:
-        peer = target.up()
-        for n in target.turns(target.count):
-            addr, data = HOST + LINE * (n % 256), target.rng.randbytes(LINE)
-            if n % 2:
-                peer.store(addr, data)
-                peer.evict(addr)
-            else:
-                peer.write(addr, data)
-            wrong += peer.read(addr) != data
-        peer.close(disable=True)
-    except Gone as error:
-        print(error)
-        gone = 1
-    print(f"{target.done - gone * (target.done > 0)} lines written and read, {wrong} wrong")
-    return int(gone or wrong > 0)

@@ -9,13 +9,16 @@ import struct
 import time
 from typing import Any
 
+from examples.raw_agents import HDM_H, RANGES
 from examples.raw_attacks import ATTACKS, HOST, Attack, Target, attack
-from examples.raw_peer import HELLO, LINE, OPS, SNP, Message, Peer, reply
+from examples.raw_boots import PRODUCT, Booted, boot
+from examples.raw_flits import EXCLUSIVE, HELLO, LINE, OPS, SNP, Message, reply
+from examples.raw_peer import Peer
 
-CPU_HOME, CPU_IO, CPU_CORE, GPU_IO = 0, 1, 2, 17  # NIDs
-MEMORY_TARGET, APART = 80, 1 << 38  # the memory node: its NID, its first address
-SCRATCH, DOORBELL = 0x2000, (1 << 40) + 0x1000  # lines that cores write; the first register of the GPU
-BYE = struct.pack("<Q", 2)  # the data of an interrupt: the vector
+CPU_HOME, CPU_IO, CPU_CORE = 0, 1, 2  # NIDs
+KIND_MEMORY, MEMORY_TARGET = 3, 144  # 5.15.2 KIND; NID of the memory node
+SCRATCH = 0x2000  # lines that cores write
+DONE, BYE = 1, 2  # vectors
 NOWHERE = (1 << 52) - LINE  # an address that nobody serves
 
 
@@ -49,10 +52,12 @@ def fuzz_messages(target: Target) -> None:
     rng = target.rng
     ops = [op for op in range(0x20, 0x100) if peer.credits[op >> 5] and op >> 5 not in (SNP, 4, 5)]
 
+    far = apart(peer)
+
     def make(n: int) -> Message:
         op = rng.choice(list(OPS.values()) if rng.randrange(4) else ops)
         op = op if op in ops else rng.choice(ops)
-        addr = rng.choice((HOST, SCRATCH, NOWHERE, APART, 1 << 40)) + rng.choice((0, 0, LINE, 8, 1))
+        addr = rng.choice((HOST, SCRATCH, NOWHERE, far, 1 << 40)) + rng.choice((0, 0, LINE, 8, 1))
         code = 3 if rng.randrange(2) else rng.randrange(4)
         message = Message(op, dst=rng.choice((CPU_HOME, CPU_IO, CPU_CORE)), txn=rng.randrange(300), len=code)
         bits = {"aop": 5, "x": 4, "dom": 12, "poison": 1}
@@ -171,11 +176,13 @@ def forged_memory(target: Target) -> None:
 
 @attack()
 def claims(target: Target) -> None:
-    """Claim lines by MakeUnique for 16 NIDs and give none back."""
+    """Claim lines by MakeUnique for all NIDs of the device and give none back."""
     peer = target.up()
-    target.fill(
-        peer, lambda n: Message(OPS["MakeUnique"], 16 + n % 16, CPU_HOME, n % 256, 3, HOST + LINE * n)
-    )
+
+    def make(n: int) -> Message:
+        return Message(OPS["MakeUnique"], peer.own[n % len(peer.own)], 0, n % 256, 3, HOST + LINE * n)
+
+    target.fill(peer, make)
 
 
 @attack()
@@ -193,10 +200,9 @@ def held_grants(target: Target) -> None:
 def held_lines(target: Target) -> None:
     """Own the lines that the CPU's cores write and answer no snoop."""
     peer = target.up()
-    for name in ("SnpShared", "SnpInv", "SnpCur"):
-        del peer.answers[name]
+    peer.answers |= dict.fromkeys(("SnpShared", "SnpInv", "SnpCur"))
     for n in target.turns(8):
-        peer.load(SCRATCH + LINE * n, "ReadUnique")
+        peer.load(SCRATCH + LINE * n, EXCLUSIVE)
     peer.run(seconds=max(0.0, target.end - time.monotonic()))
 
 
@@ -212,12 +218,13 @@ def hoard(target: Target) -> None:
 def poison(target: Target) -> None:
     """Give lines that the CPU reads back poisoned."""
     peer = target.up()
-    peer.run(lambda: any(message.name == "NcWrite" for message in peer.inbox), 10.0)
+    rung = lambda each: each.name == "NcWrite" and each.addr & 0xFFF == 0  # noqa: E731 - DOORBELL
+    peer.run(lambda: any(map(rung, peer.inbox)), 10.0)
     for n in target.turns(16):
         addr = SCRATCH + LINE * n
-        if peer.load(addr, "ReadUnique"):
+        if peer.load(addr, EXCLUSIVE):
             peer.request("WbFull", addr, len=3, data=b"\xee" * LINE, poison=1)
-            peer.lines.pop(addr, None)
+            peer.caches[0].lines.pop(addr, None)
     interrupt(peer)
     peer.run(seconds=10.0)  # ends with the CPU, whose check has read what is poisoned
 
@@ -226,14 +233,12 @@ def poison(target: Target) -> None:
 def open_reads(target: Target) -> None:
     """Keep 64 reads of the memory node's lines open; every one of them is allowed."""
     peer = target.up()
-    free, sent, got, worst = list(range(64)), 0, 0, 0.0
+    free, sent, got, worst, far = list(range(64)), 0, 0, 0.0, apart(peer)
     asked: dict[int, float] = {}
     while got < target.count and time.monotonic() < target.end:
         while free and sent < target.count:
             txn = free.pop()
-            peer.send(
-                Message(OPS["ReadOnce"], dst=CPU_HOME, txn=txn, len=3, addr=APART + LINE * (sent % 4096))
-            )
+            peer.send(Message(OPS["ReadOnce"], dst=CPU_HOME, txn=txn, len=3, addr=far + LINE * (sent % 4096)))
             asked[txn], sent = time.monotonic(), sent + 1
         peer.step(0.01)
         while peer.inbox:
@@ -245,23 +250,27 @@ def open_reads(target: Target) -> None:
     target.seen |= {"completions": got, "worst_ms": int(1000 * worst), "answered": int(got == target.count)}
 
 
+def apart(peer: Peer) -> int:
+    """Return where the memory of another node begins; without one an address that nobody serves."""
+    found = (entry for entry in peer.registers.map.values() if entry.type == HDM_H)
+    return next((entry.base for entry in found if entry.mt not in peer.own), NOWHERE & -(1 << 20))
+
+
 # ---- a GPU under attack: the peer is its CPU
 
 
-def cpu_peer(target: Target) -> Peer:
-    """Return a peer with the NIDs of the CPU, whose memory answers every read with `target.rng`'s bytes."""
-    peer = target.peer(nid_base=0)
-    peer.nid = CPU_CORE
-    return peer.up()
+def cpu_peer(target: Target) -> tuple[Peer, Booted]:
+    """Return a peer with the NIDs of the CPU, whose GPU is booted."""
+    peer = target.peer(nid_base=0).up()
+    return peer, boot(peer)
 
 
 def serve(peer: Peer, memory: dict[int, bytes], seconds: float) -> bool:
     """Answer the requests of a GPU as a home without a directory does; True if it has said good-bye."""
-    peer.answers |= {"ReadShared": "", "ReadUnique": "", "ReadOnce": ""}
     end = time.monotonic() + seconds
     while time.monotonic() < end:
         message = peer.recv(max(0.0, end - time.monotonic()))
-        if message is not None and message.name == "Intr" and message.data == BYE:
+        if message is not None and message.name == "Intr" and message.data[:4] == struct.pack("<I", BYE):
             peer.step()  # its completion
             return True
         if message is None or message.vc not in (1, 2):
@@ -278,13 +287,13 @@ def serve(peer: Peer, memory: dict[int, bytes], seconds: float) -> bool:
     return False
 
 
-def ring(peer: Peer, descriptor: int, n: int = 0, register: int = 0) -> None:
+def ring(peer: Peer, gpu: Booted, descriptor: int, n: int = 0, register: int = 0) -> None:
     """Ring the doorbell of the GPU."""
     data = struct.pack("<Q", descriptor)
-    peer.send(Message(OPS["NcWrite"], CPU_CORE, GPU_IO, n % 256, 0, DOORBELL + register, data))
+    peer.send(Message(OPS["NcWrite"], CPU_CORE, gpu.io, n % 256, 0, gpu.page + register, data))
 
 
-def interrupt(peer: Peer, vector: int = 1) -> None:
+def interrupt(peer: Peer, vector: int = DONE) -> None:
     """Tell the CPU that the job is done."""
     peer.send(Message(OPS["Intr"], dst=CPU_IO, txn=255, data=struct.pack("<Q", vector)))
 
@@ -292,17 +301,17 @@ def interrupt(peer: Peer, vector: int = 1) -> None:
 @attack()
 def gpu_doorbells(target: Target) -> None:
     """Ring doorbells whose descriptors are at addresses that nobody serves, then the exit doorbell."""
-    peer = cpu_peer(target)
-    places = (NOWHERE, 1 << 40, (1 << 40) + 0x1000, (1 << 63) - LINE, (1 << 64) - 1, 3)
+    peer, gpu = cpu_peer(target)
+    places = (NOWHERE, 1 << 40, gpu.page, (1 << 63) - LINE, (1 << 64) - 1, 3)
     for n in target.turns():
-        ring(peer, places[n % len(places)], n)
+        ring(peer, gpu, places[n % len(places)], n)
         serve(peer, {}, 0.01)
-    finish(target, peer, 10.0)
+    finish(target, peer, gpu, 10.0)
 
 
-def finish(target: Target, peer: Peer, seconds: float = 2.0) -> None:
+def finish(target: Target, peer: Peer, gpu: Booted, seconds: float = 2.0) -> None:
     """Ring the exit doorbell, wait so long for the GPU's good-bye, end the link; count what it has sent."""
-    ring(peer, 0, 255, register=8)
+    ring(peer, gpu, 0, 255, register=8)
     kept: dict[int, bytes] = {}
     serve(peer, kept, seconds)
     target.seen["pending"] = len(peer.inbox)
@@ -312,24 +321,22 @@ def finish(target: Target, peer: Peer, seconds: float = 2.0) -> None:
 @attack()
 def gpu_jobs(target: Target) -> None:
     """Ring for jobs with random descriptors."""
-    peer = cpu_peer(target)
+    peer, gpu = cpu_peer(target)
     for n in target.turns():
         numbers = [
             target.rng.randrange(8),
             *(target.rng.choice((0, 64, NOWHERE, 1 << 40, n)) for _ in range(7)),
         ]
-        ring(peer, LINE * n, n)
+        ring(peer, gpu, LINE * n, n)
         serve(peer, {LINE * n: struct.pack("<8Q", *numbers)}, 0.02)
-    finish(target, peer)
+    finish(target, peer, gpu)
 
 
 @attack()
 def gpu_completions(target: Target) -> None:
     """Answer the reads of a job with completions that are wrong in one field."""
-    peer = cpu_peer(target)
-    ring(peer, 0)
-    for name in ("ReadShared", "ReadUnique"):
-        peer.answers[name] = ""
+    peer, gpu = cpu_peer(target)
+    ring(peer, gpu, 0)
     for n in target.turns():
         if (message := peer.recv(0.2)) is None:
             break
@@ -344,10 +351,12 @@ def gpu_completions(target: Target) -> None:
 @attack()
 def wrong_memory(target: Target) -> None:
     """Be the memory node: keep what is written, answer reads with a bit flipped."""
-    peer = target.up(nid_base=80, roles=0b00100)
-    peer.answers["MemRd"] = ""
+    peer = target.peer(nid_base=MEMORY_TARGET, roles=0b10100)
+    peer.registers.describe(peer.registers.agents, RANGES[:1])  # with MMIO it would be asked to run jobs
+    peer.registers.words[PRODUCT] = KIND_MEMORY << 40
+    peer.up().answers["MemRd"] = None
     while time.monotonic() < target.end:
         if (message := peer.recv(0.1)) is not None and message.name == "MemRd":
-            data = bytearray(peer.memory.get(message.addr, bytes(LINE)))
+            data = bytearray(peer.memory.get(message.addr, (bytes(LINE), 0))[0])
             data[target.rng.randrange(LINE)] ^= 1
             peer.send(reply(message, "CmpData", len=3, data=bytes(data)))
