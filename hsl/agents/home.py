@@ -56,6 +56,7 @@ class HomeAgent:
         self._peers = Peers(config.negotiated, ports)
         self._do = HomeActions(config.nid, config.address_map, self._peers, memory, config.lost_lines)
         self._leg = self._do.leg
+        self.blank = self._leg.blank
         self._table = Interpreter(
             HA_TABLE,
             self._do.table(),

@@ -107,6 +107,10 @@ class MemoryLeg:
             self._targets[entry.mt] = target = Target(entry.mt)
             target.tags = Tags(max_txn)
 
+    def blank(self) -> list[int]:
+        """Return the targets that have said that content is lost, and wait for `lift`. HSL 5.6 M5."""
+        return [t.nid for t in self._targets.values() if t.blank is not None and not t.unmarked]
+
     @property
     def overflow(self) -> bool:
         """A line was lost that the lost list had no room for; its target waits for `lift`. HSL 5.6 M3."""

@@ -7,7 +7,7 @@ from collections.abc import Callable, Mapping
 
 import numpy as np
 
-from hsl._generated.constants import LINE_BYTES, JobVector, NodeClass, PageRegister
+from hsl._generated.constants import LINE_BYTES, JobVector, PageRegister
 from hsl.agents.address_map import PAGE_BYTES, SamEntry
 from hsl.emulator.array_kernels import ARRAY_KERNELS, ArrayJob, Problem
 from hsl.emulator.boot import BootedDevice
@@ -140,9 +140,7 @@ class ArrayCpuDevice(Host):
     def workers(self, devices: list[BootedDevice]) -> list[tuple[BootedDevice, int]]:
         """Return the devices that run jobs, with their register pages. ConfigError for another number."""
         found = [
-            (device, device.page)
-            for device in devices
-            if device.page is not None and device.findings.node_class != NodeClass.MEMORY
+            (device, device.page) for device in devices if device.page is not None and not device.is_memory
         ]
         if len(found) != len(self.shares):
             raise ConfigError(f"{len(found)} devices run jobs; expected {len(self.shares)} (HSL A.4)")

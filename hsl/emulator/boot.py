@@ -13,6 +13,7 @@ from hsl._generated.constants import (
     MAGIC,
     VERSION,
     Err,
+    FenceCommand,
     NodeClass,
     PageRegister,
     Register,
@@ -26,6 +27,7 @@ from hsl._generated.layouts import (
     AGENT_D0,
     AGENT_STRIDE,
     CFGMASTER_D0,
+    FENCE_D0,
     NOTIFY_D0,
     PRODUCT_D0,
     RANGE_BASE,
@@ -51,6 +53,8 @@ __all__ = ["BootMaster", "BootedDevice", "Findings"]
 # Registers that may be missing, and the value that DECODE stands for. HSL 5.15.2 [HSL-BOT-003].
 OPTIONAL: Final = {Register.PRODUCT: 0, Register.VECTORS: 0, Register.STREAMS: 1}
 TRIES: Final = 4  # of a register access whose data are poisoned
+PROOFS: Final = 4  # reads of a last line that end UNREACH
+PROOF_TU: Final = 16  # TU between two of them
 ROLE_OF: Final = {SamType.HDM_D: Role.HA, SamType.MMIO: Role.IOA, SamType.HDM_H: Role.MT}
 
 
@@ -108,7 +112,12 @@ class BootedDevice:
     @property
     def regions(self) -> dict[str, SamEntry]:
         """Its memory by name: device0, host0, ..."""
-        return named(self.port, self.entries, self.findings.node_class)
+        return named(self.port, self.entries, memory_node=self.page is None or self.is_memory)
+
+    @property
+    def is_memory(self) -> bool:
+        """It says that it is a memory node: it runs no jobs."""
+        return self.findings.node_class == NodeClass.MEMORY
 
 
 class BootMaster:
@@ -132,6 +141,7 @@ class BootMaster:
         """Start a program for each port."""
         for port in range(self._ports):
             self.core.device.scheduler.spawn(f"boot of port {port}", self._follow(port))
+        self.core.device.scheduler.spawn("lost memory", self._lift())
 
     @property
     def complete(self) -> bool:
@@ -325,7 +335,7 @@ class BootMaster:
             if entry.ways and entry.home_of(line) not in nids:
                 line -= PAGE_BYTES
             try:
-                yield from wait_for(self.core.read_once(line, LINE_BYTES))
+                yield from self._read_last(line)
             except TransactionError as error:
                 if error.code != Err.DECODE:
                     continue  # it is there; what it held is lost
@@ -333,6 +343,17 @@ class BootMaster:
                     f"RANGE entry {number} lists {entry.last + 1 - entry.base} bytes, but its last line, "
                     f"{line:#x}, ended with DECODE (HSL 5.15.5 [HSL-BOT-010])"
                 ) from error
+
+    def _read_last(self, line: int) -> Program[None]:
+        """Read a line, again while it ends UNREACH: its target says first that its content is lost (M5)."""
+        for last in (*(False for _ in range(PROOFS - 1)), True):
+            try:
+                yield from wait_for(self.core.read_once(line, LINE_BYTES))
+                return
+            except TransactionError as error:
+                if last or error.code != Err.UNREACH:
+                    raise
+            yield self.core.device.pause(PROOF_TU)
 
     def _notify(self, port: int, entries: list[SamEntry | None]) -> Program[int]:
         """Tell the device its interrupts; return its first vector: 0 where it has no register for it."""
@@ -349,6 +370,15 @@ class BootMaster:
                 raise
             return 0
         return vector
+
+    def _lift(self) -> Program[None]:
+        """Take memory whose content is lost for zeros that programs overwrite. HSL A.7."""
+        homes = self.node.homes.values()
+        while True:
+            yield Condition(lambda: any(home.blank() for home in homes))
+            for nid in [nid for home in homes for nid in home.blank()]:
+                data = FENCE_D0.build({"nid": nid, "command": FenceCommand.LIFT})
+                yield from self._config_write(SystemNid.IO, Register.FENCE, data)
 
     # ---- registers
 

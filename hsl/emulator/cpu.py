@@ -94,6 +94,7 @@ class CpuDevice(Host):
         if self.kernel.feed is None:
             yield from core.stream(INPUT, self.data)  # the GPU reads each line once: no cache gains by it
         units = yield from core.read_register(device.page + PageRegister.UNITS, DEFAULT_UNITS)
+        units = units if 0 < units <= DEFAULT_UNITS else DEFAULT_UNITS
         programs = [self.poll] + [self.bounce] * (len(self.cores) - 2)
         self.helpers = [
             self.scheduler.spawn(f"core {each.nid}", self.helping(program(each), sessions))

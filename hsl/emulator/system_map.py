@@ -5,7 +5,7 @@ from __future__ import annotations
 from collections.abc import Iterable, Sequence
 from typing import Final
 
-from hsl._generated.constants import FIRST_RANGE, WINDOW_BITS, NodeClass, SamType, SystemNid
+from hsl._generated.constants import FIRST_RANGE, WINDOW_BITS, SamType, SystemNid
 from hsl._generated.layouts import RANGE_COUNT
 from hsl.agents.address_map import PAGE_BITS, PAGE_BYTES, SamEntry
 from hsl.agents.ranges import NodeRange
@@ -59,9 +59,7 @@ def _entry(one: NodeRange, base: int, shared: int) -> SamEntry | None:
     return SamEntry(base, last, kind, home=SystemNid.SHARED_HOME, ways=SHARED_WAYS, granule=PAGE_BITS)
 
 
-def named(
-    port: int, entries: Iterable[SamEntry | None], node_class: NodeClass = NodeClass.OTHER
-) -> dict[str, SamEntry]:
+def named(port: int, entries: Iterable[SamEntry | None], *, memory_node: bool = False) -> dict[str, SamEntry]:
     """Return the memory of a device by name: device0 (HDM_D), host0 (HDM_H), interleaved, memory."""
     found: dict[str, SamEntry] = {}
     for entry in entries:
@@ -72,7 +70,7 @@ def named(
         elif entry.type == SamType.HDM_D:
             name = f"device{port}"
         else:
-            name = "memory" if node_class == NodeClass.MEMORY else f"host{port}"
+            name = "memory" if memory_node else f"host{port}"
         found.setdefault(name, entry)
     return found
 

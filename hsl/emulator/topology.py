@@ -186,7 +186,7 @@ class Topology:
         """The memory ranges by name: hostmem, device0.., host0.. (HDM-D, HDM-H), interleaved, memory."""
         found = {"hostmem": cpu_entries(self.memory_bytes)[0]}
         for port in range(self.gpus + self.memory_nodes):
-            found |= named(port, self._entries(port), self._class(1 + port))
+            found |= named(port, self._entries(port), memory_node=port >= self.gpus)
         return {name: found[name] for name in sorted(found, key=lambda name: name in LAST)}
 
     def page(self, port: int) -> int:
@@ -334,14 +334,10 @@ class Topology:
             codec=self.codec,
             atomics=self.atomics,
         )
-        return Node(
-            NodeConfig(
-                name=name,
-                ports=[port] * ports,
-                l1_idle_tu=self.l1_idle_tu,
-                **parts,
-            )
-        )
+        node = Node(NodeConfig(name=name, ports=[port] * ports, l1_idle_tu=self.l1_idle_tu, **parts))
+        for target in node.targets.values():
+            target.lose_content()  # it has never had any: what comes back has lost it (HSL 5.6 M5)
+        return node
 
     def _nids(self, index: int) -> range:
         """The NIDs of the node `index`: the CPU, the GPUs, the memory node."""

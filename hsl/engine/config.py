@@ -129,7 +129,7 @@ class NodeConfig:
 
     def refusal(self, port: int, nids: range, others: set[int]) -> str:
         """Return why a peer may not have its NIDs, or ""; `others`: NIDs behind other ports. HSL 6.3."""
-        if clash := sorted(others.union(self.nids).intersection(nids)):
+        if clash := sorted(others.union(self.nids, *self.claims).intersection(nids)):
             return f"the peer claims NIDs {clash}, which are here or of another port"
         legal = self.neighbours[port] if self.neighbours else nids
         fits = set(nids) <= set(legal)

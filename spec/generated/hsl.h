@@ -856,7 +856,7 @@ enum hsl_ra_state {
 #define HSL_ARRAY_JOB_D7_COMPLETION_MASK 0xFFFFFFFFFFFFFFFFull
 
 /* COMPLETION_D0, 8 bytes. */
-#define HSL_COMPLETION_D0_JOBS_SHIFT 0u /* jobs that the device has done since READY */
+#define HSL_COMPLETION_D0_JOBS_SHIFT 0u /* jobs that the device has done since READY was written */
 #define HSL_COMPLETION_D0_JOBS_MASK 0xFFFFFFFFFFFFFFFFull
 
 /* COMPLETION_D1, 8 bytes. */

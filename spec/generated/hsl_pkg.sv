@@ -824,7 +824,7 @@ package hsl_pkg;
   } array_job_d7_t;
 
   typedef struct packed { // 8 bytes
-    logic [63:0] jobs; // 63:0 jobs that the device has done since READY
+    logic [63:0] jobs; // 63:0 jobs that the device has done since READY was written
   } completion_d0_t;
 
   typedef struct packed { // 8 bytes

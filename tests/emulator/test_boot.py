@@ -162,7 +162,7 @@ def test_the_boot_is_the_list_of_the_annex(tmp_path: Path) -> None:
     notify = messages[-1]
     assert (notify.addr, notify.dst) == ((page or 0) + PageRegister.NOTIFY, first + 1)
     assert NOTIFY_D0.parse(notify.data) == {"nid": IO_AGENT, "vector": 0}
-    assert asked(path.read_bytes(), "gpu") == []
+    assert [shape(message) for message in asked(path.read_bytes(), "gpu")] == [("MgmtMsg", 0, 64)]
 
 
 def test_the_map_is_that_of_the_annex() -> None:
@@ -364,21 +364,24 @@ def test_a_request_before_ready_ends_the_port(request_: Message) -> None:
 
 
 def test_lost_content_is_told_when_the_target_is_ready() -> None:
-    """A memory target that has lost its content says so after READY, and is admitted. HSL 5.6 M5, 5.15.3."""
+    """A memory target of a new node says after READY that it holds nothing; the CPU lifts its fence.
+
+    HSL 5.6 M5, 5.15.3, A.7.
+    """
     system = System(memory_nodes=1)
     node = system.devices[1].node
     target = next(iter(node.targets.values()))
-    target.lose_content()
-    registers = system.registers(1)
+    assert target.blank
     system.run(lambda: node.connected)
     assert not node.ports[0].messages_sent[Op.MgmtMsg]
-    system.boot()
-    assert registers.ready
+    device = system.boot()[1]
     assert node.ports[0].messages_sent[Op.MgmtMsg] == 1
-    assert not target.blank
-    home = system.host.node.homes[0]
-    assert not home.lift(MASTER)
-    assert home.lift(target.nid)
+    assert system.host.node.homes[0].blank() == []
+    now = system.loopback.now
+    ticket = system.host.node.load(MASTER, device.regions["memory"].base, 8, now)
+    system.loopback.call(now, Place(0), lambda: None)
+    system.run(lambda: ticket.done)
+    assert ticket.result() == bytes(8)
 
 
 # ---- a device that is lost and comes back

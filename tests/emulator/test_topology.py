@@ -40,7 +40,7 @@ def test_only_the_boot_master_writes_registers(register: Register) -> None:
         assert ours.err == Err.OK
 
 
-@pytest.mark.parametrize("base", [0, 8])
+@pytest.mark.parametrize("base", [0, 7, 15])
 def test_a_node_that_claims_the_numbers_of_the_cpu_is_refused(base: int) -> None:
     """A device that claims NIDs of the CPU ends with CFG, before it says a word. HSL 6.3, 5.15.5."""
     epochs = count(1)

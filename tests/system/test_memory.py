@@ -153,9 +153,10 @@ def test_atomics_of_ints_and_floats(s: hsl.System) -> None:
 
 def test_a_whole_line_is_stored_without_its_old_data(s: hsl.System) -> None:
     """A store of a whole line asks for no data, as one of a part must."""
-    for addr, size, data in ((0x40, 64, False), (0x80, 63, True)):
+    for addr, size, data in ((0x40, 64, 0), (0x80, 63, 1)):
+        before = s.report()["nodes"]["cpu"]["messages_sent"]["CmpData"]
         s.gpu.store(addr, bytes(size))
-        assert ("CmpData" in s.report()["nodes"]["cpu"]["messages_sent"]) == data
+        assert s.report()["nodes"]["cpu"]["messages_sent"]["CmpData"] == before + data
 
 
 def test_flush_reaches_memory(s: hsl.System) -> None:
