@@ -10,7 +10,7 @@ import numpy as np
 from hsl._generated.constants import LINE_BYTES, JobVector, PageRegister
 from hsl.agents.address_map import PAGE_BYTES, SamEntry
 from hsl.emulator.array_kernels import ARRAY_KERNELS, ArrayJob, Problem
-from hsl.emulator.boot import BootedDevice
+from hsl.emulator.booted import BootedDevice
 from hsl.emulator.device import Core, wait_for
 from hsl.emulator.host import Host
 from hsl.emulator.program import Program

@@ -3,18 +3,14 @@
 from __future__ import annotations
 
 from collections.abc import Callable
-from dataclasses import dataclass
 from typing import Final
 
 from hsl._generated.constants import (
     DEVICE_VECTORS,
     GRANULE_BYTES,
     LINE_BYTES,
-    MAGIC,
-    VERSION,
     Err,
     FenceCommand,
-    NodeClass,
     PageRegister,
     Register,
     Role,
@@ -35,6 +31,8 @@ from hsl._generated.layouts import (
     RANGE_ENTRY,
     RANGE_STRIDE,
     READY_D0,
+    RECALL_D0,
+    RECALL_D1,
     SAM_BASE,
     SAM_STRIDE,
     STREAMS_D0,
@@ -43,81 +41,30 @@ from hsl._generated.layouts import (
 from hsl.agents.access import Access
 from hsl.agents.address_map import PAGE_BITS, PAGE_BYTES, SamEntry, encode_entry
 from hsl.agents.ranges import NodeRange
+from hsl.emulator.booted import (
+    BootedDevice,
+    Findings,
+    Refused,
+    check_head,
+    check_roles,
+    class_of,
+    described,
+    granule,
+)
 from hsl.emulator.device import Core, wait_for
 from hsl.emulator.program import Condition, Program
-from hsl.emulator.system_map import index_of, named, placed
-from hsl.errors import ConfigError, HslError, TransactionError
+from hsl.emulator.system_map import index_of, placed
+from hsl.errors import ConfigError, TransactionError
 
-__all__ = ["BootMaster", "BootedDevice", "Findings"]
+__all__ = ["BootMaster"]
 
 # Registers that may be missing, and the value that DECODE stands for. HSL 5.15.2 [HSL-BOT-003].
 OPTIONAL: Final = {Register.PRODUCT: 0, Register.VECTORS: 0, Register.STREAMS: 1}
 TRIES: Final = 4  # of a register access whose data are poisoned
 PROOFS: Final = 4  # reads of a last line that end UNREACH
+RECALL_TU: Final = 64  # TU between two looks at RECALLING
 PROOF_TU: Final = 16  # TU between two of them
 ROLE_OF: Final = {SamType.HDM_D: Role.HA, SamType.MMIO: Role.IOA, SamType.HDM_H: Role.MT}
-
-
-class Refused(HslError):
-    """A device cannot be used; the text says why and names the clause."""
-
-
-@dataclass(frozen=True, slots=True, kw_only=True)
-class Findings:
-    """The identity of a device as its registers tell it. HSL 5.15.2.
-
-    Attributes:
-        nids: the NIDs that it claims
-        guid: its GUID
-        node_class: kind of node; OTHER where PRODUCT is missing
-        vectors: interrupt vectors
-        streams: NCR streams that it serves apart
-        agents: NID and role of each agent
-        ranges: its memory and MMIO
-
-    """
-
-    nids: range
-    guid: int
-    node_class: NodeClass
-    vectors: int
-    streams: int
-    agents: tuple[tuple[int, Role], ...]
-    ranges: tuple[NodeRange, ...]
-
-
-@dataclass(frozen=True, slots=True, kw_only=True)
-class BootedDevice:
-    """A device that is admitted. HSL A.3.
-
-    Attributes:
-        port: port of the CPU at which it is
-        findings: its identity
-        entries: the map entry of each of its ranges, None for one that is left out
-        vector: first vector of its interrupts
-
-    """
-
-    port: int
-    findings: Findings
-    entries: tuple[SamEntry | None, ...]
-    vector: int
-
-    @property
-    def page(self) -> int | None:
-        """Address of its register page (A.4), None where it has none."""
-        mmio = (entry for entry in self.entries if entry is not None and entry.type == SamType.MMIO)
-        return next((entry.base for entry in mmio), None)
-
-    @property
-    def regions(self) -> dict[str, SamEntry]:
-        """Its memory by name: device0, host0, ..."""
-        return named(self.port, self.entries, memory_node=self.page is None or self.is_memory)
-
-    @property
-    def is_memory(self) -> bool:
-        """It says that it is a memory node: it runs no jobs."""
-        return self.findings.node_class == NodeClass.MEMORY
 
 
 class BootMaster:
@@ -133,7 +80,9 @@ class BootMaster:
         self.told: Callable[[int, str], None] = lambda port, text: None
         self._ports = ports
         self._shared = shared
-        self._known: dict[int, Findings] = {}  # by port: what stands in the maps
+        self._known: dict[int, Findings] = {}  # by port: the last device there
+        # By port: the entries that its device is to have, and those of them that stand in the maps.
+        self._mapped: dict[int, tuple[list[SamEntry | None], list[SamEntry | None]]] = {}
         self._ready: set[int] = set()  # ports whose device has been sent READY
         self._telling = 0  # map entries that other devices have not taken yet
 
@@ -189,23 +138,12 @@ class BootMaster:
     def _boot(self, port: int) -> Program[BootedDevice]:
         """Boot the device at a port by the list of A.3."""
         found = yield from self._identify(port)
-        known = self._known.get(port)
-        if known is not None and (known.nids, known.agents, known.ranges) != (
-            found.nids,
-            found.agents,
-            found.ranges,
-        ):
-            raise Refused(
-                f"the device has come back as another: NIDs {found.nids}, agents and ranges must be those of "
-                "before (HSL 5.15.5 [HSL-BOT-011])"
-            )
         try:
-            entries = placed(port, found.ranges, self._shared)
+            wanted = placed(port, found.ranges, self._shared)
         except ConfigError as error:
             raise Refused(f"{error} [HSL-BOT-010]") from error
-        if known is None:
-            yield from self._enter(port, entries)
         self._known[port] = found
+        entries = yield from self._map(port, wanted)
         dst = found.nids.start
         yield from self._config_write(
             dst, Register.CFGMASTER, CFGMASTER_D0.build({"nid": self.core.nid, "on": 1})
@@ -288,17 +226,53 @@ class BootMaster:
 
     # ---- map (steps 8 to 10)
 
-    def _enter(self, port: int, entries: list[SamEntry | None]) -> Program[None]:
-        """Write the entries of a device into the own map, and into those of all devices that are READY."""
-        for number, entry in enumerate(entries):
+    def _map(self, port: int, wanted: list[SamEntry | None]) -> Program[list[SamEntry | None]]:
+        """Bring the map entries of a port into all maps; return them, None for one that does not fit here."""
+        wanted_before, entries = self._mapped.get(port, ([], []))
+        if wanted == wanted_before:
+            return entries
+        yield from self._retire(port, entries)
+        entries = []
+        self._mapped[port] = [], entries  # should the link go down meanwhile, the next boot begins with these
+        for number, entry in enumerate(wanted):
+            entries.append(entry)
             if entry is None:
                 continue
             offset, data = SAM_BASE + SAM_STRIDE * index_of(port, number), encode_entry(entry)
-            yield from self._config_write(SystemNid.IO, offset, data)
+            try:
+                yield from self._config_write(SystemNid.IO, offset, data)
+            except Refused:
+                if not entry.ways:
+                    raise
+                entries[-1] = None  # the half of the CPU is elsewhere already
+                continue
             for other in sorted(self._ready):
                 self._telling += 1
                 told = self._tell(other, offset, data)
                 self.core.device.scheduler.spawn(f"map entry for port {other}", told)
+        self._mapped[port] = wanted, entries
+        return entries
+
+    def _retire(self, port: int, entries: list[SamEntry | None]) -> Program[None]:
+        """Take the ranges of a former device out of all maps. HSL 5.1.4 [HSL-BOT-011]."""
+        for number, entry in enumerate(entries):
+            if entry is None:
+                continue
+            offset = SAM_BASE + SAM_STRIDE * index_of(port, number)
+            yield from self._write_all(offset, encode_entry(entry._replace(quiesced=True)))
+            if entry.coherent:
+                first, last = RECALL_D0.build({"first": entry.base}), RECALL_D1.build({"last": entry.last})
+                yield from self._config_write(SystemNid.IO, Register.RECALL, first + last)
+                while any((yield from self._config_read(SystemNid.IO, Register.RECALLING))):
+                    yield self.core.device.pause(RECALL_TU)
+            yield from self._write_all(offset, encode_entry(None))
+
+    def _write_all(self, offset: int, data: bytes) -> Program[None]:
+        """Write an entry into the own map and those of the devices that are READY, and wait for all."""
+        yield from self._config_write(SystemNid.IO, offset, data)
+        for other in sorted(self._ready):
+            self._telling += 1
+            yield from self._tell(other, offset, data)
 
     def _tell(self, port: int, offset: int, data: bytes) -> Program[None]:
         """Write a map entry of another device to the device at a port."""
@@ -416,46 +390,3 @@ class BootMaster:
                         code=error.code,
                     ) from error
         raise AssertionError("the last try returns or raises")
-
-
-def granule(value: int) -> bytes:
-    """Return the bytes of a register."""
-    return value.to_bytes(GRANULE_BYTES, "little")
-
-
-def class_of(code: int) -> NodeClass:
-    """Return the kind of a node; a kind that a later edition knows is OTHER."""
-    return NodeClass(code) if code in list(NodeClass) else NodeClass.OTHER
-
-
-def check_head(head: bytes, roles: Role) -> None:
-    """Raise Refused unless the register ID is of this profile and has the roles of CAPS."""
-    magic, major, said = head[: len(MAGIC)], head[4], head[6]
-    if magic != MAGIC or major != VERSION[0] or said != roles:
-        raise Refused(
-            f"ID has magic {magic!r}, version {major}, roles {said:#x}; expected {MAGIC!r}, {VERSION[0]}, "
-            f"and the roles of CAPS, {int(roles):#x} (HSL 5.15.2 [HSL-BOT-010])"
-        )
-
-
-def check_roles(agents: tuple[tuple[int, Role], ...], roles: Role) -> None:
-    """Raise Refused unless the agents that are listed have exactly these roles."""
-    listed = Role(0)
-    for _, role in agents:
-        listed |= role
-    if listed != roles:
-        raise Refused(
-            f"AGENT lists the roles {int(listed):#x}; expected those of CAPS, {int(roles):#x} "
-            "(HSL 5.15.2 [HSL-BOT-010])"
-        )
-
-
-def described(device: BootedDevice) -> str:
-    """Return a line about a device that was admitted."""
-    found = device.findings
-    memory = ", ".join(
-        f"{name} {(entry.last + 1 - entry.base) >> 10} KiB at {entry.base:#x}"
-        for name, entry in device.regions.items()
-    )
-    nids = f"NIDs {found.nids.start}..{found.nids[-1]}, {len(found.agents)} agents"
-    return f"{found.node_class.name} admitted: {nids}" + (f"; {memory}" if memory else "")

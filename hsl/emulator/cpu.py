@@ -13,7 +13,7 @@ from hsl._generated.constants import (
     JobVector,
     PageRegister,
 )
-from hsl.emulator.boot import BootedDevice
+from hsl.emulator.booted import BootedDevice
 from hsl.emulator.device import Core, wait_for
 from hsl.emulator.host import Host
 from hsl.emulator.kernels import COUNTER_BYTES, KERNELS, Job

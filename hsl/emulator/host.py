@@ -4,7 +4,8 @@ from __future__ import annotations
 
 from collections.abc import Callable
 
-from hsl.emulator.boot import BootedDevice, BootMaster
+from hsl.emulator.boot import BootMaster
+from hsl.emulator.booted import BootedDevice
 from hsl.emulator.device import Core, Device
 from hsl.emulator.program import Condition, Program
 from hsl.emulator.topology import Topology

@@ -1,4 +1,4 @@
-"""Where the CPU of the reference system puts the ranges of its devices (HSL annex A.2)."""
+"""The places of the ranges of devices in the map of the reference system (HSL annex A.2)."""
 
 from __future__ import annotations
 

@@ -11,7 +11,7 @@ import pytest
 from hsl._generated.constants import PageRegister
 from hsl.emulator import GpuDevice, Topology
 from hsl.emulator.array_kernels import ARRAY_KERNELS, BLOCK, ArrayJob
-from hsl.emulator.boot import BootedDevice
+from hsl.emulator.booted import BootedDevice
 from hsl.emulator.device import wait_for
 from hsl.emulator.host import Host as BootHost
 from hsl.emulator.program import Condition, Program

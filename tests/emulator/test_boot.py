@@ -41,7 +41,7 @@ from hsl.capture.messages import carried
 from hsl.capture.trace import Reader
 from hsl.codec.message import Message
 from hsl.emulator import GpuDevice, Host, MemoryDevice, Topology
-from hsl.emulator.boot import BootedDevice
+from hsl.emulator.booted import BootedDevice
 from hsl.emulator.device import Device
 from hsl.emulator.system_map import cpu_entries
 from hsl.transport.base import Place
@@ -387,11 +387,14 @@ def test_lost_content_is_told_when_the_target_is_ready() -> None:
 # ---- a device that is lost and comes back
 
 
-def lose(system: System) -> None:
-    """Cut the wire of the first device until both sides have given it up, and join it again."""
+def lose(system: System, other: Device | None = None) -> None:
+    """Cut the wire of the first device until both sides give it up; join it, or another one, again."""
     system.loopback.set_wire(0, up=False)
     node = system.devices[0].node
     system.run(lambda: system.host.node.session(0) == node.session(0) == 0)
+    if other is not None:
+        system.devices[0] = system.loopback.devices[1] = other
+        node = other.node
     for each in (system.host.node, node):
         each.ports[0].enable(system.loopback.now)  # as a session on sockets does with the next connection
     system.loopback.set_wire(0, up=True)
@@ -411,16 +414,47 @@ def test_a_device_that_comes_back_is_admitted_again() -> None:
     assert ready == [True, False, True]
 
 
-@pytest.mark.parametrize(
-    "change", [put(AGENT_BASE, 4, agent(9, Role.RA)), put(RANGE_BASE, 0, memory(D, 1 << 19))]
-)
-def test_a_device_that_comes_back_as_another_is_turned_away(change: Callable[[Any], None]) -> None:
-    """Other agents or ranges than before end the port with CFG. HSL 5.15.5 [HSL-BOT-011]."""
-    system = System()
-    system.boot()
-    change(system.registers())
-    lose(system)
-    assert "HSL-BOT-011" in system.refused()
+def test_another_device_takes_the_place_of_one_that_has_gone() -> None:
+    """The old ranges are recalled and leave all maps before new ones are mapped. [HSL-BOT-011]."""
+    system = System(gpus=2)
+    old = system.boot()[0]
+    other = system.devices[1].node
+    cache = next(iter(other.agents))
+    line = old.regions["host0"].base
+    now = system.loopback.now
+    stores = [
+        other.store(cache, line, b"12345678", now),
+        system.host.node.store(MASTER, line + 64, b"12345678", now),
+    ]
+    for index in (0, 2):
+        system.loopback.call(now, Place(index), lambda: None)
+    system.run(lambda: all(ticket.done for ticket in stores))
+    assert cache_states(system, line) == ["M", "M"]
+
+    lose(system, GpuDevice(Topology(tu=6, gpus=2, sizes=(2 << 20,), nids=(400, 500)), lambda: 77, 0))
+    device = system.boot()[0]
+    assert cache_states(system, line) == ["I", "I"]
+    assert (device.findings.nids, device.regions["host0"].last + 1 - device.regions["host0"].base) == (
+        range(400, 416),
+        2 << 20,
+    )
+    for node in (system.host.node, other, system.devices[0].node):
+        assert node.io is not None
+        entries = [entry for entry in node.io.config.address_map if entry.base >> 36 == 1]
+        assert entries == [entry for entry in device.entries if entry is not None]
+    now = system.loopback.now
+    place = device.regions["host0"].last - 63
+    ticket = system.host.node.load(MASTER, place, 8, now)
+    system.loopback.call(now, Place(0), lambda: None)
+    system.run(lambda: ticket.done)
+    assert ticket.result() == bytes(8)
+
+
+def cache_states(system: System, line: int) -> list[str]:
+    """The state of a line in the cache of the second device, and of the next one in that of the CPU."""
+    caches = (next(iter(system.devices[1].node.agents.values())), system.host.node.agents[MASTER])
+    found = (agent.cache.lines.get(line + 64 * index) for index, agent in enumerate(caches))
+    return ["I" if each is None else each.state for each in found]
 
 
 def test_the_others_go_on_when_a_device_is_lost() -> None:

@@ -10,7 +10,7 @@ import pytest
 from hsl._generated.constants import LINE_BYTES, Err, JobVector, PageRegister
 from hsl.emulator import GpuDevice, Topology
 from hsl.emulator.array_kernels import BLOCK, ArrayJob
-from hsl.emulator.boot import BootedDevice
+from hsl.emulator.booted import BootedDevice
 from hsl.emulator.device import wait_for
 from hsl.emulator.gpu import PROGRAMS, guarded
 from hsl.emulator.host import Host as BootHost

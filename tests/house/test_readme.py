@@ -123,7 +123,7 @@ def test_same_in_both_languages() -> None:
         ("(docs/faults.md)", "(docs/stress.md)"),
         ("`hsl spec list`", "`hsl spec path`"),
         ("(docs/pictures/", "(docs/"),
-        ("716 sent", "717 sent"),
+        ("767 sent", "768 sent"),
         ("`-v`", "`-q`"),
         ("`hsl-interconnect`", "hsl-interconnect"),
     ],
