@@ -24,6 +24,7 @@ __all__ = [
     "plan",
     "positive",
     "raw",
+    "seconds",
     "seed_of",
     "within",
 ]
@@ -98,6 +99,14 @@ def within(name: str, value: int, least: int, most: int, step: int = 1) -> int:
         multiple = f"a multiple of {step}, " if step > 1 else ""
         raise ConfigError(f"{name} is {number}; it must be {multiple}{least} to {most}")
     return number
+
+
+def seconds(name: str, value: float, most: float) -> float:
+    """Return a time in seconds. Raises ConfigError unless it is a number of 0..`most`."""
+    number = item(value)
+    if not isinstance(number, int | float) or isinstance(number, bool) or not 0 <= number <= most:
+        raise ConfigError(f"{name} is {quoted(number)}; it must be a number of seconds, 0 to {most:g}")
+    return float(number)
 
 
 def seed_of(value: int) -> int:
