@@ -26,7 +26,7 @@ Systems
     Order             what a fence waits for: LOAD, STORE, NCR
     Perm              rights of a translation: R, W, X, PRIV
 
-A device of your own on a socket, at a running CPU
+A device of your own on a socket, attached to a running CPU
     attach            attach a device; return it when the CPU has booted it
     AttachedDevice    an attached device: load, store, intr, on_doorbell, ...
     attach_async      the same for programs on an event loop

@@ -34,7 +34,7 @@ def attach(
 ) -> AttachedDevice:
     """Attach a device of your own to a running CPU, and return it when the CPU has booted it. HSL 5.15.
 
-    Start a CPU with `hsl node cpu --listen tcp://127.0.0.1:7410 --kernel none`, then:
+    Start a CPU with `hsl node cpu --listen tcp://127.0.0.1:7410 --kernel none`, then::
 
         with hsl.attach("tcp://127.0.0.1:7410") as gpu:
             gpu.store(0x40, b"hello")
@@ -46,7 +46,7 @@ def attach(
         nid: first of the 16 NIDs of the device, 16 to 1008; devices of one CPU need different ones. A CPU
             keeps 0 to 15, and turns a device with those away
         memory_bytes: size of the memory of the device, a multiple of 4096, at most 1 GiB; 0 for none.
-            Its home is at the device (HDM-D). A CPU takes no device of another size at the same port later
+            Its home is at the device (HDM-D)
         sets: sets of its cache, 1 to 65536
         ways: lines of 64 bytes in a set, 1 to 64
         tu: time unit of the link, 2^tu ns, 18 to 24; the larger one of both ends is taken
@@ -95,7 +95,9 @@ def attach_async(
     seed: int = 0,
     capture: str | os.PathLike[str] | None = None,
 ) -> AsyncAttachedDevice:
-    """Return a device of your own for `async with`, which attaches it. The arguments are those of `attach`.
+    """Return a device of your own for `async with`, which attaches it.
+
+    The arguments are those of `hsl.attach`::
 
         async with hsl.attach_async("tcp://127.0.0.1:7410") as gpu:
             await gpu.store(0x40, b"hello")

@@ -100,7 +100,7 @@ class AttachedDevice(BlockingCalls, DeviceView):
 
         Handlers run one at a time, in a thread of their own, and may make the calls of this device. An
         exception of a handler is raised by the next call of another thread, or at the end of the `with`
-        block. Doorbells that were rung before are not lost. NOTIFY is no doorbell here.
+        block. Doorbells that were rung before are not lost. NOTIFY is handled inside.
         """
         with self._lock:
             if self._closed:

@@ -169,7 +169,7 @@ class Core:
             return PeerLost(said, code=self._fatal)
         text = f"{said}, before the device was READY; the log of the CPU says why"
         if self._fatal == ErrorCode.CFG:
-            text += ": another device has its NIDs, or one of another size was there before (HSL 5.15.5)"
+            text += ": as a rule, another node has its NIDs (HSL 5.15.5)"
         return LinkError(text, code=self._fatal)
 
     async def results(self, accesses: Iterable[Access]) -> list[bytes]:

@@ -41,9 +41,9 @@ class Doorbell(NamedTuple):
 
 
 class Mapped(NamedTuple):
-    """An address map: its entries by index, and by name those of memory that can be used, and their addresses.
+    """An address map: its entries by index, and the entries and addresses of usable memory by name.
 
-    The homes of such memory are here, or behind the port: no node passes requests on to another.
+    The homes of usable memory are here, or behind the port: no node passes requests on to another.
     """
 
     entries: tuple[SamEntry | None, ...]

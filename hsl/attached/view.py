@@ -29,10 +29,10 @@ class DeviceView:
     def memory_map(self) -> dict[str, MemoryRange]:
         """The MemoryRange of each memory by name, from the map that the CPU has written. HSL A.2.
 
-        "hostmem" is the memory of the CPU, from address 0. "device0" is that of this device if it is at port 0
-        of the CPU, "device1" at port 1, and so on; the CPU uses it too. "host0", "host1", ... are memory of
-        other devices whose home is at the CPU (HDM-H). Memory whose home is another device is left out:
-        requests would have to pass through the CPU. Devices that the CPU boots later appear when it has
+        "hostmem" is the memory of the CPU, from address 0. "device0" is that of this device if it is at
+        port 0 of the CPU, "device1" at port 1, and so on; the CPU uses it too. "host0", "host1", ... are
+        memory of other devices whose home is at the CPU (HDM-H). Memory whose home is another device is left
+        out: requests would have to pass through the CPU. Devices that the CPU boots later appear when it has
         written them into the map of this one.
         """
         return dict(self._core.device.mapped.ranges)

@@ -108,8 +108,16 @@ def test_turned_away(cpu: Cpu) -> None:
     assert caught.value.code == hsl.ErrorCode.CFG
     with hsl.attach(cpu.uri) as gpu:
         assert gpu.load(0) == bytes(8)
-    with pytest.raises(hsl.LinkError, match=r"HSL 5\.15\.5"):
-        hsl.attach(cpu.uri, memory_bytes=1 << 20)
+
+
+def test_another_device_later(cpu: Cpu) -> None:
+    """A device with other NIDs and memory may be attached at the port of one that has gone."""
+    with hsl.attach(cpu.uri) as gpu:
+        gpu.store(0x40, b"first")
+    with hsl.attach(cpu.uri, nid=64, memory_bytes=1 << 20) as gpu:
+        assert gpu.nid == 64
+        assert gpu.memory == hsl.MemoryRange(1 << 36, 1 << 20)
+        assert gpu.load(0x40, 5) == b"first"
 
 
 def test_without_memory(cpu: Cpu) -> None:
