@@ -43,7 +43,7 @@ def answer_a_doorbell(gpu: hsl.AttachedDevice) -> None:
 
 
 def measure(gpu: hsl.AttachedDevice, count: int) -> None:
-    """Time `count` loads over the link, and as many of one line in the cache: the cost of all but the link."""
+    """Time `count` loads over the link, and as many in the cache: what all but the link costs."""
     over_link = TABLE + 64 * (np.arange(count) % WORKING_SET)
     gpu.load(TABLE)
     rates = []

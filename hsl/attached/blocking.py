@@ -103,8 +103,7 @@ class AttachedDevice(BlockingCalls, DeviceView):
         block. Doorbells that were rung before are not lost. NOTIFY is handled inside.
         """
         with self._lock:
-            if self._closed:
-                raise ClosedError(CLOSED)
+            self._core.require_open()
             self._handler = handler
             if self._server is None:
                 self._server = threading.Thread(target=self._serve, name="hsl.attach doorbells", daemon=True)

@@ -5,6 +5,7 @@ from __future__ import annotations
 import asyncio
 import threading
 from pathlib import Path
+from typing import Any
 
 import numpy as np
 import pytest
@@ -267,7 +268,7 @@ def test_names_of_memory() -> None:
     entries: list[SamEntry | None] = [None] * 20
     page = 4096
 
-    def put(index: int, kind: SamType, **fields: int) -> None:
+    def put(index: int, kind: SamType, **fields: Any) -> None:
         entries[index] = SamEntry(index * page, (index + 1) * page - 1, kind, **fields)
 
     put(0, SamType.HOSTMEM)
