@@ -48,6 +48,24 @@ def test_calls() -> None:
     run(body())
 
 
+def test_poisoned_data() -> None:
+    """A load of poisoned data is a PoisonError that names its line; the other loads of the call end first."""
+
+    async def body() -> None:
+        async with cpu_here() as (uris, cpu), hsl.attach_async(uris[0]) as gpu:
+            memory = cpu.device.node.config.homes[0][1]  # type: ignore[attr-defined]
+            memory.poison(0x80)
+            with pytest.raises(hsl.PoisonError, match="load at 0x80 by node 19 read poisoned data"):
+                await gpu.load_many(LINES[:10])
+            assert not gpu._core.device._open
+            with pytest.raises(hsl.PoisonError):
+                await gpu.atomic("add", 0x80, 1)
+            await gpu.store(0x80, bytes(64))
+            assert await gpu.load(0x80) == bytes(8)
+
+    run(body())
+
+
 def test_calls_overlap() -> None:
     """Calls of many tasks are under way at the same time, more than an agent holds."""
 
