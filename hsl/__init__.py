@@ -26,6 +26,15 @@ Systems
     Order             what a fence waits for: LOAD, STORE, NCR
     Perm              rights of a translation: R, W, X, PRIV
 
+A device of your own on a socket, attached to a running CPU
+    attach            attach a device; return it when the CPU has booted it
+    AttachedDevice    an attached device: load, store, intr, on_doorbell, ...
+    attach_async      the same for programs on an event loop
+    AsyncAttachedDevice  an attached device whose calls are awaited
+    Doorbell          a write of the CPU to the register page of a device
+    JobVector         interrupts of a device: CALL, DONE, BYE, FAULT
+    PageRegister      registers of the page of a device: DOORBELL, EXIT, ...
+
 Flits and messages (chapter 2 of the specification)
     decode_flit       bytes to a Flit, after the check of its CRC
     encode_flit       a Flit to bytes
@@ -118,8 +127,10 @@ _HOMES = {
     "ErrorCode": "hsl._generated.constants",
     "FlitSize": "hsl._generated.constants",
     "FlitType": "hsl._generated.constants",
+    "JobVector": "hsl._generated.constants",
     "LinkState": "hsl._generated.constants",
     "Op": "hsl._generated.constants",
+    "PageRegister": "hsl._generated.constants",
     "Role": "hsl._generated.constants",
     "SamType": "hsl._generated.constants",
     "St": "hsl._generated.constants",
@@ -135,6 +146,11 @@ _HOMES = {
     "Memory": "hsl.agents.memory",
     "RequestConfig": "hsl.agents.request_config",
     "TargetConfig": "hsl.agents.target",
+    "AsyncAttachedDevice": "hsl.attached",
+    "AttachedDevice": "hsl.attached",
+    "Doorbell": "hsl.attached",
+    "attach": "hsl.attached",
+    "attach_async": "hsl.attached",
     "Packet": "hsl.capture.pcapng",
     "CaptureInfo": "hsl.capture.trace",
     "Reader": "hsl.capture.trace",

@@ -5,8 +5,10 @@ from hsl._generated.constants import Err as Err
 from hsl._generated.constants import ErrorCode as ErrorCode
 from hsl._generated.constants import FlitSize as FlitSize
 from hsl._generated.constants import FlitType as FlitType
+from hsl._generated.constants import JobVector as JobVector
 from hsl._generated.constants import LinkState as LinkState
 from hsl._generated.constants import Op as Op
+from hsl._generated.constants import PageRegister as PageRegister
 from hsl._generated.constants import Role as Role
 from hsl._generated.constants import SamType as SamType
 from hsl._generated.constants import St as St
@@ -22,6 +24,11 @@ from hsl.agents.io import IoConfig as IoConfig
 from hsl.agents.memory import Memory as Memory
 from hsl.agents.request_config import RequestConfig as RequestConfig
 from hsl.agents.target import TargetConfig as TargetConfig
+from hsl.attached import AsyncAttachedDevice as AsyncAttachedDevice
+from hsl.attached import AttachedDevice as AttachedDevice
+from hsl.attached import Doorbell as Doorbell
+from hsl.attached import attach as attach
+from hsl.attached import attach_async as attach_async
 from hsl.capture.pcapng import Packet as Packet
 from hsl.capture.trace import CaptureInfo as CaptureInfo
 from hsl.capture.trace import Reader as Reader
@@ -82,7 +89,9 @@ __all__ = [
     "AddressMap",
     "Agent",
     "Aop",
+    "AsyncAttachedDevice",
     "AtomicClass",
+    "AttachedDevice",
     "Attachment",
     "BatchDecoder",
     "CaptureError",
@@ -94,6 +103,7 @@ __all__ = [
     "Ctl",
     "CtlOp",
     "Device",
+    "Doorbell",
     "Err",
     "ErrorCode",
     "ErrorLogged",
@@ -104,6 +114,7 @@ __all__ = [
     "HomeConfig",
     "HslError",
     "IoConfig",
+    "JobVector",
     "LinkDown",
     "LinkError",
     "LinkState",
@@ -119,6 +130,7 @@ __all__ = [
     "Order",
     "Packer",
     "Packet",
+    "PageRegister",
     "PeerLost",
     "PeerUnreachable",
     "Perm",
@@ -144,6 +156,8 @@ __all__ = [
     "Vc",
     "Wire",
     "__version__",
+    "attach",
+    "attach_async",
     "credit_return_fault",
     "decode_ctl",
     "decode_flit",

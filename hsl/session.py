@@ -242,6 +242,10 @@ class Session:
         """The addresses of the attachments; a port 0 is replaced once the session is open."""
         return [end.link.address for end in self.ends.values()]
 
+    def wake(self) -> None:
+        """Run a turn soon, because the device has more to do. Call it in the thread of the event loop."""
+        self._awake.set()
+
     def run_blocking(self, announce: Callable[[list[Address]], None] | None = None) -> None:
         """As `run`, on an event loop of its own."""
         asyncio.run(self.run(announce))

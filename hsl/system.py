@@ -4,23 +4,19 @@ from __future__ import annotations
 
 import os
 from collections import deque
-from collections.abc import Iterable, Iterator, Mapping, Sequence
+from collections.abc import Mapping
 from dataclasses import replace
-from operator import index
 from pathlib import Path
 from types import TracebackType
-from typing import Any, Final, Self
+from typing import Any, Final, Self, TypeVar
 
-import numpy as np
-import numpy.typing as npt
-
-from hsl._generated.constants import LINE_BYTES, TU_EXPONENT_HARDWARE
+from hsl._generated.constants import TU_EXPONENT_HARDWARE
 from hsl.agents.access import Access, Order, Ticket
 from hsl.agents.atomics import PERFORMED
-from hsl.emulator.device import lines_of
+from hsl.emulator.arguments import file_name, integer, item, plan, positive, raw, seed_of
+from hsl.emulator.calls import WINDOW, BlockingCalls, Call, Calls
 from hsl.emulator.machine import MAX_VIRTUAL_NS, Machine
 from hsl.emulator.memory_range import MemoryRange
-from hsl.emulator.operands import Operand, atomic_access, unpacked
 from hsl.emulator.topology import SHAPES, Topology
 from hsl.engine.select import choose
 from hsl.errors import ConfigError
@@ -30,15 +26,11 @@ from hsl.transport.faults import FaultPlan
 
 __all__ = ["Agent", "MemoryRange", "System"]
 
-MAX_SEED: Final = (1 << 64) - 1
-WINDOW: Final = 1024  # accesses of one call that are open at once; an agent takes 4096
 NUMBERS: Final = ("addr", "size", "aop", "dst", "stream", "order", "pasid", "perms", "dom")  # of an Access
-MAX_BITS: Final = 128  # of an argument: more than any field or address has, and Python prints it
-FENCES: Final = {"load": Order.LOAD, "store": Order.STORE, "ncr": Order.NCR}
-Bytes = bytes | bytearray | memoryview | npt.NDArray[Any]
+T = TypeVar("T")
 
 
-class Agent:
+class Agent(BlockingCalls):
     """A request agent of a system: a core of the CPU, or the cache of a GPU. HSL 5.5.
 
     Each call blocks: it moves virtual time forward until its accesses have ended. Addresses and sizes are in
@@ -62,102 +54,11 @@ class Agent:
 
     def __init__(self, machine: Machine, device: int, nid: int, memory: MemoryRange) -> None:
         self._machine = machine
+        self._calls = Calls(lambda: machine.memory_map)
         self._device = device
         self.name = machine.nodes[device].name
         self.nid = nid
         self.memory = memory
-
-    def load(self, addr: int, size: int = 8) -> bytes:
-        """Return the `size` bytes at `addr`; the cache keeps a copy of their lines. HSL 5.5."""
-        return b"".join(self._run(self._loads("load", addr, size)))
-
-    def store(self, addr: int, data: Bytes) -> None:
-        """Store `data` (bytes, or another buffer such as a numpy array) at `addr`. HSL 5.5."""
-        self._run(self._stores("store", addr, raw(data)))
-
-    def atomic(
-        self, op: str, addr: int, operand: Operand, *, size: int | None = None, compare: Operand | None = None
-    ) -> Operand:
-        """Perform the atomic operation `op` on the value at `addr`; return the old value. HSL 5.12.
-
-        Args:
-            op: "add", "clr" (old & ~operand), "eor" (xor), "set" (or), "smax", "smin", "umax", "umin" or
-                "swap", of 4 or 8 bytes; "cas" (store `operand` if old == `compare`) of 4, 8 or 16 bytes;
-                "fadd32", "fadd64", "fadd2xfp16" or "fadd2xbf16"
-            addr: a multiple of the size
-            operand: an int (little-endian; it may be negative, the result is unsigned), bytes, or a float
-                for fadd32 and fadd64; the result has its type. Scalars of numpy count as int or float
-            size: bytes of an int, 8 if not given
-            compare: what "cas" compares the old value with
-
-        A counter, and a lock:
-
-        >>> s.gpu.atomic("add", 0x80, 5), s.cpu.atomic("add", 0x80, -2), s.cpu.atomic("add", 0x80, 0)
-        (0, 5, 3)
-        >>> s.cpu.atomic("cas", 0xC0, 1, compare=0) == 0  # 0 was there: the lock is taken
-        True
-
-        """
-        operand, compare = plain(operand), plain(compare)
-        size = None if size is None else integer("size", size)
-        access = atomic_access(op, integer("addr", addr), operand, size=size, compare=compare)
-        self._machine.check(op, access.addr, access.size)
-        (old,) = self._run([access])
-        return unpacked(operand, old)
-
-    def fence(self, *kinds: str) -> None:
-        """Wait until all earlier accesses of the given kinds are performed. HSL 5.9.
-
-        `kinds`: "load", "store", "ncr"; without any, all kinds. A fence orders what `submit` has begun; a
-        blocking call leaves nothing to wait for.
-        """
-        order = Order(0)
-        for kind in kinds:
-            if not isinstance(kind, str) or kind not in FENCES:
-                raise ConfigError(f"fence({quoted(kind)}): the kind must be one of {', '.join(FENCES)}")
-            order |= FENCES[kind]
-        self._run([Access("fence", order=order or Order.ALL)])
-
-    def flush(self, addr: int, size: int = 1) -> None:
-        """Write the lines that hold `size` bytes at `addr` back to memory, and drop every copy. HSL 5.5."""
-        addr, size = integer("addr", addr), positive("size", size)
-        self._machine.check("flush", addr, size)
-        first = addr - addr % LINE_BYTES
-        self._run(Access("flush", line) for line in range(first, addr + size, LINE_BYTES))
-
-    def load_many(self, addrs: npt.ArrayLike, size: int = LINE_BYTES) -> npt.NDArray[np.uint8]:
-        """Load `size` bytes at each of n addresses; return a uint8 array of shape (n, size).
-
-        `addrs`: n integers in one dimension. The loads are pipelined, up to 1024 of them at a time, so they
-        take far less virtual time than n calls of `load`. Accesses of one line are performed in the order of
-        `addrs`; the order of all others is open.
-
-        >>> s.gpu.load_many(s.gpu.memory.lines[:100]).shape
-        (100, 64)
-
-        """
-        places = addresses(addrs)
-        size = positive("size", size)
-        results = self._run(access for addr in places for access in self._loads("load_many", addr, size))
-        return np.frombuffer(b"".join(results), np.uint8).reshape(len(places), size).copy()
-
-    def store_many(self, addrs: npt.ArrayLike, data: npt.ArrayLike) -> None:
-        """Store row i of `data` at address `addrs[i]`; pipelined and ordered as `load_many`.
-
-        `addrs`: n integers in one dimension; `data`: uint8 of shape (n, size).
-
-        >>> import numpy as np
-        >>> s.cpu.store_many(s.host_memory.lines[:4], np.arange(256, dtype=np.uint8).reshape(4, 64))
-
-        """
-        places, rows = addresses(addrs), array("data", data)
-        if rows.dtype != np.uint8 or rows.ndim != 2 or len(rows) != len(places):
-            raise ConfigError(
-                f"data for {len(places)} addresses must be uint8 of shape ({len(places)}, size), "
-                f"not {rows.dtype} of shape {rows.shape}"
-            )
-        pairs = zip(places, rows, strict=True)
-        self._run(one for addr, row in pairs for one in self._stores("store_many", addr, row.tobytes()))
 
     def submit(self, access: Access) -> Ticket:
         """Begin one access of any kind, inside one line, and return its ticket at once.
@@ -183,34 +84,17 @@ class Agent:
     def _submit(self, access: Access) -> Ticket:
         return self._machine.submit(self._device, self.nid, access)
 
-    def _loads(self, what: str, addr: int, size: int) -> Iterator[Access]:
-        addr, size = integer("addr", addr), positive("size", size)
-        self._machine.check(what, addr, size)
-        return (Access("load", at, len(part)) for at, part in lines_of(addr, bytes(size)))
-
-    def _stores(self, what: str, addr: int, data: bytes) -> Iterator[Access]:
-        addr = integer("addr", addr)
-        self._machine.check(what, addr, positive("size of the data", len(data)))
-        return (
-            Access("store_line" if len(part) == LINE_BYTES else "store", at, len(part), part)
-            for at, part in lines_of(addr, data)
-        )
-
-    def _run(self, accesses: Iterable[Access]) -> list[bytes]:
-        """Begin all accesses in their order, WINDOW at a time, and return their results.
-
-        The first error is raised when all of them have ended.
-        """
+    def _perform(self, call: Call[T]) -> T:
         tickets: list[Ticket] = []
         waiting: deque[Ticket] = deque()
-        for access in accesses:
+        for access in call.accesses:
             if len(waiting) == WINDOW:
                 self._machine.wait(waiting.popleft())
             tickets.append(self._submit(access))
             waiting.append(tickets[-1])
         for ticket in waiting:
             self._machine.wait(ticket)
-        return [self._machine.result(ticket) for ticket in tickets]
+        return call.result([self._machine.result(ticket) for ticket in tickets])
 
     def __repr__(self) -> str:
         return f"<hsl.Agent {self.name}, NID {self.nid}, memory {self.memory}>"
@@ -282,12 +166,11 @@ class System:
         capture: str | os.PathLike[str] | None = None,
         engine: str | None = None,
     ) -> None:
-        if not 0 <= integer("seed", seed) <= MAX_SEED:
-            raise ConfigError(f"seed is {seed}; it must be 0 to {MAX_SEED}")
+        seed = seed_of(seed)
         given = {"gpus": gpus, "links": links, "flit": flit, "memory_nodes": memory_nodes}
         given |= {"memory_bytes": memory_bytes, "device_bytes": device_bytes}
         made = replace(assembled(topology, given), codec=choose("codec", engine), atomics=PERFORMED)
-        self._machine = machine = Machine(made, index(seed), FaultPlan.parse(plan(faults)))
+        self._machine = machine = Machine(made, seed, FaultPlan.parse(plan(faults)))
         self.memory_map = ranges = machine.memory_map
         self.cpus = tuple(Agent(machine, 0, nid, ranges["hostmem"]) for nid in made.cpu_cores)
         self.gpus = tuple(
@@ -353,12 +236,7 @@ class System:
         Wireshark and `hsl.Reader` read it: one interface for each direction of a link, times in ns of virtual
         time, a comment at each flit that a fault has hit. Raises CaptureError when it cannot be written.
         """
-        if not isinstance(file, str | os.PathLike):
-            raise ConfigError(f"capture is {quoted(file)}; it must be the path of a file")
-        name = os.fsdecode(file)
-        if not name or "\0" in name or not encodes(name):
-            raise ConfigError(f"capture is {quoted(name)}; it must be the path of a file")
-        self._machine.record(name)
+        self._machine.record(file_name("capture", file))
 
     def report(self) -> dict[str, Any]:
         """Return what has happened so far as plain data for json; a closed system can still be asked.
@@ -409,87 +287,3 @@ def assembled(source: str | os.PathLike[str] | Mapping[str, Any], given: Mapping
             f"topology is {quoted(source)}; it must be {', '.join(SHAPES)}, or a file that exists"
         )
     return Topology.of(settings | {name: item(value) for name, value in given.items() if value is not None})
-
-
-def plan(faults: str | float | os.PathLike[str]) -> str:
-    """Return the text of the faults. Raises ConfigError for another type, or a rate outside 0 to 1."""
-    if isinstance(faults, str | os.PathLike):
-        return os.fsdecode(faults)
-    if not isinstance(faults, int | float | np.integer | np.floating) or not 0 <= faults <= 1:
-        raise ConfigError(
-            f"faults is {quoted(faults)}; it must be a rate from 0 to 1, or a str such as 'crc:1e-3'"
-        )
-    return str(faults)
-
-
-def encodes(name: str) -> bool:
-    """True if a file can have the name: a lone surrogate stands for a byte, or for nothing."""
-    try:
-        return bool(os.fsencode(name))
-    except UnicodeEncodeError:
-        return False
-
-
-def item(value: Any) -> Any:
-    """Return a scalar of numpy as a Python number, and everything else as it is."""
-    return value.item() if isinstance(value, np.generic) else value
-
-
-def plain(operand: Any) -> Any:
-    """Return an operand as the int, float or bytes that it stands for: numpy's scalars, bytearray."""
-    return bytes(operand) if isinstance(operand, bytearray | memoryview) else item(operand)
-
-
-def integer(name: str, value: int) -> int:
-    """Return `value` as an int. Raises ConfigError unless it is an integer, of Python or numpy."""
-    try:
-        number = index(value)
-    except TypeError:
-        raise ConfigError(f"{name} is {quoted(value)}; it must be an integer") from None
-    if number.bit_length() > MAX_BITS:
-        raise ConfigError(f"{name} is {quoted(number)}; it must have at most {MAX_BITS} bits")
-    return number
-
-
-def positive(name: str, value: int) -> int:
-    """Return `value` as an int. Raises ConfigError unless it is at least 1."""
-    number = integer(name, value)
-    if number < 1:
-        raise ConfigError(f"{name} is {number}; it must be at least 1")
-    return number
-
-
-def raw(data: Bytes) -> bytes:
-    """Return the bytes of a buffer. Raises ConfigError for other objects, such as a str or an int."""
-    if isinstance(data, np.ndarray):
-        if data.dtype.hasobject:  # its buffer has pointers of this process
-            raise ConfigError(f"data is an array of {data.dtype}; it must be an array of numbers or bytes")
-        return data.tobytes()
-    try:
-        view = memoryview(data)
-    except TypeError:
-        kind = type(data).__name__
-        raise ConfigError(f"data is of type {kind}; it must be bytes or another buffer") from None
-    if view.format == "O":
-        raise ConfigError("data is a buffer of objects; it must be a buffer of numbers or bytes")
-    return view.tobytes()
-
-
-def array(name: str, value: npt.ArrayLike) -> npt.NDArray[Any]:
-    """Return `value` as an array. Raises ConfigError if its rows differ in length."""
-    try:
-        return np.asarray(value)
-    except ValueError as error:
-        raise ConfigError(f"{name}: {error}") from None
-
-
-def addresses(addrs: npt.ArrayLike) -> Sequence[int]:
-    """Return the addresses as ints. Raises ConfigError unless they are integers in one dimension."""
-    found = array("addresses", addrs)
-    if not found.size:
-        return []
-    if found.ndim != 1 or found.dtype.kind not in "iu":
-        raise ConfigError(
-            f"addresses must be integers in one dimension, not {found.dtype} of shape {found.shape}"
-        )
-    return [int(each) for each in found]

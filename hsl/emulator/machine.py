@@ -18,7 +18,6 @@ from hsl.emulator.memory_range import memory_ranges
 from hsl.emulator.report import by_name, summed, total
 from hsl.emulator.topology import Topology
 from hsl.errors import (
-    AddressError,
     CaptureError,
     ClosedError,
     ConfigError,
@@ -134,19 +133,6 @@ class Machine:
             raise ClosedError("the system is closed: use it inside its `with` block, or before close()")
 
     # ---- accesses and time
-
-    def check(self, what: str, addr: int, size: int) -> None:
-        """Raise AddressError unless memory has all of the `size` bytes at `addr`."""
-        first = addr
-        while first < addr + size:
-            here = next((each for each in self.memory_map.values() if first in each), None)
-            if here is None:
-                ranges = ", ".join(f"{name} {each}" for name, each in self.memory_map.items())
-                raise AddressError(
-                    f"{what} of {size} bytes at {addr:#x}: {first:#x} is in no memory; there are {ranges}",
-                    code=Err.DECODE,
-                )
-            first = here.last + 1
 
     def submit(self, device: int, nid: int, access: Access) -> Ticket:
         """Hand an access to an agent of a device, now. Raises ConfigError as `Node.submit`."""

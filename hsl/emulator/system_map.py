@@ -11,7 +11,7 @@ from hsl.agents.address_map import PAGE_BITS, PAGE_BYTES, SamEntry
 from hsl.agents.ranges import NodeRange
 from hsl.errors import ConfigError
 
-__all__ = ["CPU_MMIO", "cpu_entries", "index_of", "named", "placed"]
+__all__ = ["CPU_MMIO", "cpu_entries", "index_of", "memories", "named", "placed"]
 
 CPU_MMIO: Final = 1 << 40  # the MMIO of the CPU lies above the windows of all ports
 PREFERRED: Final = (SamType.HDM_D, SamType.HDM_H, SamType.MMIO)
@@ -72,6 +72,25 @@ def named(port: int, entries: Iterable[SamEntry | None], *, memory_node: bool = 
         else:
             name = "memory" if memory_node else f"host{port}"
         found.setdefault(name, entry)
+    return found
+
+
+def memories(entries: Sequence[SamEntry | None]) -> dict[str, SamEntry]:
+    """Return the memory in a whole map by name, as a device knows it: by the index of each entry (HSL A.2).
+
+    The names are those of `named`. A second range of a name has its number behind it, as device0.2: every
+    range that can be used is named.
+    """
+    found: dict[str, SamEntry] = {}
+    for index, entry in enumerate(entries):
+        if entry is None or not entry.coherent:
+            continue
+        name = "hostmem"
+        if entry.type != SamType.HOSTMEM:
+            port = max(0, index - FIRST_RANGE) // RANGE_COUNT
+            (name,) = named(port, [entry])
+        others = sum(each == name or each.startswith(f"{name}.") for each in found)
+        found[f"{name}.{others + 1}" if others else name] = entry
     return found
 
 

@@ -6,10 +6,12 @@ from pathlib import Path
 import pytest
 
 import hsl
+from tests.support.documents import blocks
 
 ROOT = Path(__file__).parents[2]
 PAGE = (ROOT / "docs/api.md").read_text()
-BLOCKS = re.findall(r"^```python\n(.*?)^```", PAGE, re.DOTALL | re.MULTILINE)
+# A file that commands of the page use is run by the test of the commands.
+BLOCKS = [each.body for each in blocks(PAGE) if each.language == "python" and "file" not in each.marks]
 
 
 def test_blocks_run(

@@ -8,6 +8,8 @@ from pathlib import Path
 
 import pytest
 
+from tests.attach.cpus import cpu_process
+
 ROOT = Path(__file__).parents[2]
 DECODED = """\
 PROT: SEQ 5, ACK 3
@@ -118,6 +120,23 @@ def test_node_pair(tmp_path: Path) -> None:
     done = run("node_pair.py", cwd=tmp_path)
     assert (done.returncode, done.stderr) == (0, "")
     assert re.fullmatch(NODE_PAIR, done.stdout), done.stdout
+
+
+ATTACH = r"""<hsl.AttachedDevice tcp://127\.0\.0\.1:\d+, NID 16, ready>
+loaded b'hello'
+the counter was 0
+memory of the device: 0x1000000000\.\.0x1000ffffff \(16 MiB\) begins with b'mine'
+the job was done; the sum is 10
+500 loads over the link: \d+/s; in the cache: \d+/s; \d+\.\d to 1
+"""
+
+
+def test_attach(tmp_path: Path) -> None:
+    """attach.py is a device of a CPU in another process."""
+    with cpu_process() as cpu:
+        done = run("attach.py", cpu.uri, "500", cwd=tmp_path)
+    assert (done.returncode, done.stderr) == (0, "")
+    assert re.fullmatch(ATTACH, done.stdout), done.stdout
 
 
 @pytest.mark.parametrize("path", sorted((ROOT / "examples").glob("*.py")), ids=lambda path: path.name)

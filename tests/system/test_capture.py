@@ -11,6 +11,7 @@ import pytest
 import hsl
 from hsl.capture import Clock
 from hsl.emulator import in_process
+from hsl.emulator.arguments import MAX_SEED
 
 FAULTS = "crc:2e-2,drop:2e-2"
 
@@ -95,7 +96,7 @@ def test_capture_that_cannot_be_written(tmp_path: Path) -> None:
 def test_seed_decides_the_epochs(tmp_path: Path) -> None:
     """Without faults too, another seed gives other EPOCH values, of 32 bits; the greatest seed is one."""
     sent = list[list[bytes]]()
-    for seed in (1, 1, hsl.system.MAX_SEED):
+    for seed in (1, 1, MAX_SEED):
         path = tmp_path / f"{len(sent)}.pcapng"
         with hsl.System(seed=seed, capture=path, memory_bytes=1 << 17):
             pass

@@ -12,6 +12,7 @@ import pytest
 import hsl
 from hsl import system
 from hsl.agents import atomics
+from hsl.emulator import calls
 from hsl.emulator.operands import OPERATIONS
 
 FAULTS = "crc:2e-2,drop:2e-2"
@@ -117,8 +118,8 @@ def test_many_of_any_size(s: hsl.System) -> None:
     s.cpu.store_many([60, 1000, 5000], data)
     assert (s.gpu.load_many([60, 1000, 5000], 100) == data).all()
     assert s.gpu.load_many([], 8).shape == (0, 8)
-    window = list(s.host_memory.lines[: system.WINDOW + 10])
-    assert s.gpu.load_many(window, 1).shape == (system.WINDOW + 10, 1)
+    window = list(s.host_memory.lines[: calls.WINDOW + 10])
+    assert s.gpu.load_many(window, 1).shape == (calls.WINDOW + 10, 1)
 
 
 def expected(op: str, old: bytes, operand: bytes, compare: bytes) -> bytes:
@@ -191,6 +192,6 @@ def test_several_gpus() -> None:
 def test_doctests(s: hsl.System, monkeypatch: pytest.MonkeyPatch, tmp_path: Path) -> None:
     """The examples in the docstrings give what they show."""
     monkeypatch.chdir(tmp_path)
-    for module in (system, hsl):
+    for module in (calls, hsl, system):
         done = doctest.testmod(module, extraglobs={"hsl": hsl, "s": s}, raise_on_error=True)
         assert done.attempted
