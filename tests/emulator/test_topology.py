@@ -40,12 +40,15 @@ def test_only_the_boot_master_writes_registers(register: Register) -> None:
         assert ours.err == Err.OK
 
 
-@pytest.mark.parametrize("base", [0, 7, 15])
-def test_a_node_that_claims_the_numbers_of_the_cpu_is_refused(base: int) -> None:
-    """A device that claims NIDs of the CPU ends with CFG, before it says a word. HSL 6.3, 5.15.5."""
+@pytest.mark.parametrize(("base", "count_"), [(0, 16), (7, 8), (15, 16)])
+def test_a_node_that_claims_the_numbers_of_the_cpu_is_refused(base: int, count_: int) -> None:
+    """A device that claims NIDs of the CPU, of agents or not, ends with CFG before it says a word.
+
+    HSL 6.3, 5.15.5.
+    """
     epochs = count(1)
     cpu = Topology(tu=6, gpus=2).cpu_node(lambda: next(epochs))
-    peer = Peer(base)
+    peer = Peer(base, nid_count=count_)
     wire = Wire(cpu, peer)
     for each in wire.nodes:
         each.start(0)
