@@ -296,7 +296,7 @@ LIES: dict[str, tuple[Callable[[Any], None], str]] = {
     "home that is none": (put(RANGE_BASE, 0, memory(D, 1 << 20, home=3)), "names home 19"),
     "target that is none": (put(RANGE_BASE, 1, memory(H, 1 << 20, mt=0)), "target 16"),
     "too many ways": (put(RANGE_BASE, 0, memory(D, 1 << 20, ways=4)), "at most 3 ways"),
-    "beyond its window": (put(RANGE_BASE, 0, memory(D, 1 << 37)), "range 0 of 137438953472 bytes does not fit the window of port 0"),
+    "beyond its window": (put(RANGE_BASE, 0, memory(D, 1 << 37)), "range 0 of 137438953472 bytes"),
     "more than it takes": (put(RANGE_BASE, 0, memory(D, 2 << 20)), "CfgWrite of 0x1040 ended with PROTO"),
 }  # fmt: skip
 

@@ -11,6 +11,7 @@ from hsl.agents.request import RequestAgent
 from hsl.agents.request_config import RequestConfig
 from hsl.emulator.timers import TransactionTimers
 from hsl.emulator.topology import Topology
+from hsl.errors import ConfigError
 from hsl.link.timers import ladder_ns
 from spec.gen.check.times import Times
 from spec.gen.load import ROOT, load
@@ -65,3 +66,14 @@ def test_shown() -> None:
     assert str(TransactionTimers(20)) == f"{each}; 32 s {below}"
     assert str(TransactionTimers(20, links=8)) == f"{each}; 162 s {below}"
     assert "below" not in str(TransactionTimers(6)), "those of the profile lie above"
+
+
+def test_chosen_timers_are_used_and_checked() -> None:
+    """Timers that a user chooses replace the usual ones; a T_REQ that is too short is refused. HSL 5.11."""
+    given = {"T_SNP": 60 * S, "T_CACK": 90 * S}
+    timers = TransactionTimers(20, given=given)
+    assert timers.home == {"T_SNP": 60 * S, "T_MEM": TransactionTimers(20).home["T_MEM"], "T_CACK": 90 * S}
+    assert timers.request == timers.least_request + 5 * S > 150 * S
+    assert TransactionTimers(20, given=given | {"T_REQ": 300 * S}).request == 300 * S
+    with pytest.raises(ConfigError, match=r"T_REQ is 100 s; expected more than .* = 196 s \(HSL 5.11"):
+        TransactionTimers(20, given=given | {"T_REQ": 100 * S})
