@@ -446,7 +446,8 @@ class Session:
         """Close the connection of a peer that is lost or refused; the next one is welcome."""
         if cause is not None:  # it was up, so the end of the connection is no warning
             refused = end.fatal is not None and end.fatal.code is ErrorCode.CFG
-            end.warn("turned away" if refused else "the peer is lost", end.reason(cause), now)
+            what = "turned away" if refused else "the peer is lost"
+            end.warn(what, end.reason(cause), now, "; waiting for the next one")
         if end.refused and end.link.connection is not None:
             end.link.connection.finish(end.reason(end.refused))
 

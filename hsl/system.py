@@ -113,7 +113,7 @@ class System:
     A system has no locks: use it from one thread at a time. Several systems are independent of each other.
 
     Args:
-        gpus: number of GPUs, 1 to 4; 1 if not given
+        gpus: number of GPUs, 1 to 8; 1 if not given
         seed: 0 to 2**64-1; decides where faults hit and what EPOCH values the ports take
         faults: as `hsl demo --faults` takes it: a rate (half crc, half drop), faults such as
             "crc:1e-3,drop:1e-4", or the path of a scenario (.toml); `hsl inject list` shows all kinds
@@ -133,7 +133,8 @@ class System:
         cpus: all cores of the CPU, each with a cache of its own
         gpu: the only GPU, an Agent
         gpus: all GPUs
-        memory_map: the MemoryRange of each memory by name, see below; every agent can use all of them
+        memory_map: the MemoryRange of each memory by name, see below; every agent can use
+            all of them, but a GPU memory homed at another GPU in a mesh only
         host_memory: `memory_map["hostmem"]`
         now: virtual time in ns
 

@@ -16,7 +16,7 @@ command = Leaf(
     words, and adds its counts to counters of the CPU with atomics. The result must equal Python's own
     count.
 
-    saxpy, reduction and matmul work on arrays, with up to four GPUs, always on the loopback. --home
+    saxpy, reduction and matmul work on arrays, with up to eight GPUs, always on the loopback. --home
     says where the arrays are. Their result must equal numpy's to the bit.
     """,
     options={

@@ -1,0 +1,89 @@
+"""A job whose device is lost in mid-run begins anew when a device is back (HSL annex A.7)."""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+from itertools import count
+from typing import Any
+
+import pytest
+
+from hsl.emulator import ArrayCpuDevice, CpuDevice, GpuDevice, Host, Topology
+from hsl.errors import TransportError
+from hsl.transport.loopback import Loopback, Wire
+
+TEXT = b"the quick brown fox jumps over the lazy dog\n" * 400
+LIMIT = 1 << 26  # ns
+
+
+class Run:
+    """A CPU with a job, and GPUs on the loopback; `lose` takes the first one away."""
+
+    def __init__(self, build: Callable[[Topology, Any], Host], **settings: Any) -> None:
+        numbers = count(1)
+        self.epoch: Callable[[], int] = lambda: next(numbers)
+        self.topology = Topology(tu=6, device_bytes=1 << 20, **settings)
+        self.cpu = build(self.topology, self.epoch)
+        gpus = [GpuDevice(self.topology, self.epoch, gpu) for gpu in range(self.topology.gpus)]
+        self.loopback = Loopback([self.cpu, *gpus], [Wire(*ends) for ends in self.topology.wires()])
+
+    def run(self, until: Callable[[], bool]) -> None:
+        try:
+            self.loopback.run(max_time=self.loopback.now + LIMIT, until=until)
+        except TransportError as error:
+            raise AssertionError("it never came to that") from error
+
+    def lose(self) -> None:
+        """Cut the wire of the first GPU, and put a new GPU in its place."""
+        self.loopback.set_wire(0, up=False)
+        gpu = self.loopback.devices[1]
+        self.run(lambda: self.cpu.node.session(0) == gpu.node.session(0) == 0)  # type: ignore[attr-defined]
+        self.loopback.devices[1] = new = GpuDevice(self.topology, self.epoch)
+        for node in (self.cpu.node, new.node):
+            node.ports[0].enable(self.loopback.now)
+        self.loopback.set_wire(0, up=True)
+
+
+@pytest.mark.parametrize("kernel", ["wordcount", "histogram", "ring"])
+@pytest.mark.parametrize("times", [1, 2])
+def test_a_job_that_counts_begins_anew(kernel: str, times: int) -> None:
+    """All checks hold as for one whole run, and the poison that the lost GPU has left is gone."""
+    text = TEXT[:4000] if kernel == "ring" else TEXT
+    one = Run(lambda topology, epoch: CpuDevice(topology, epoch, text, kernel))
+    cpu = one.cpu
+    assert isinstance(cpu, CpuDevice)
+    counted: list[int] = []
+    cpu.progress = lambda done, total: counted.append(done)
+    for _ in range(times):
+        counted.clear()
+        one.run(lambda: cpu.bounces > 20 if kernel == "ring" else bool(counted) and counted[-1] > 0)
+        one.lose()
+    one.run(lambda: cpu.finished)
+    assert cpu.checks == dict.fromkeys(cpu.checks, True)
+    assert cpu.result == cpu.kernel.expected(text)
+
+
+@pytest.mark.parametrize("home", ["device", "host", "hostmem"])
+def test_a_job_on_arrays_begins_anew(home: str) -> None:
+    """All devices do the job again with all inputs when one of them was lost."""
+    one = Run(lambda topology, epoch: ArrayCpuDevice(topology, epoch, "saxpy", home=home, size=4096), gpus=2)
+    cpu = one.cpu
+    assert isinstance(cpu, ArrayCpuDevice)
+    phases: list[str] = []
+    cpu.phase = phases.append
+    one.run(lambda: "kernel" in phases)
+    one.lose()
+    one.run(lambda: cpu.finished)
+    assert phases == ["write", "kernel", "write", "kernel", "read", "end"]
+    assert cpu.verified
+
+
+def test_a_device_that_is_lost_at_the_end_takes_nothing_with_it() -> None:
+    """A result that was verified stays, also when the device goes before its BYE."""
+    one = Run(lambda topology, epoch: CpuDevice(topology, epoch, TEXT))
+    cpu = one.cpu
+    assert isinstance(cpu, CpuDevice)
+    one.run(lambda: cpu.quiescing)
+    one.lose()
+    one.run(lambda: cpu.finished)
+    assert cpu.verified
