@@ -28,6 +28,7 @@ from examples.raw_agents import (
     IOA,
     MMIO,
     PROTO,
+    UNREACH,
     Cache,
     Line,
     Refused,
@@ -44,6 +45,7 @@ WORDCOUNT, HISTOGRAM, RING = 1, 2, 3  # A.5
 CHUNK_STEP, LEAST_CHUNK, MAX_CHUNKS, SCRATCH_LINES, RING_SLOTS = 1024, 2048, 48, 8, 16
 BELLS = 256  # doorbells that wait here; the next one waits in its buffer
 WORD = re.compile(rb"[^\t-\r ]+")
+LIFT_TRIES = 256  # 4 s over sockets
 BOOT_SECONDS = 60.0  # for a CPU that waits for other devices
 HOST_LINES, OWN_LINES = 192, 64  # of the exercise: in host memory, and at the end of the own memory
 
@@ -266,11 +268,27 @@ class Device(Peer):
         own = range(base + size - OWN_LINES * LINE - LINE, base + size - LINE, LINE) if size else ()
         places = [*range(HOST, HOST + HOST_LINES * LINE, LINE), *own]
         try:
+            for addr in own[:1]:
+                yield from self.lifted(addr)
             while not self.leaving:
                 yield from self.turn(self.rng.choice(places))
                 yield
         finally:
             self.exercises -= 1
+
+    def lifted(self, addr: int) -> Work[None]:
+        """Wait until the home serves a line: after CONTENT_LOST its software lifts a fence (M5, A.7)."""
+        for _ in range(LIFT_TRIES):
+            try:
+                yield from self.caches[0].once(addr)
+            except Refused as refused:
+                if refused.answer.err != UNREACH:
+                    raise
+                again = time.monotonic() + 16 * self.slow
+                while time.monotonic() < again:
+                    yield
+            else:
+                return
 
     def turn(self, addr: int) -> Work[None]:
         """Write a line in one of several ways and compare what both caches find."""

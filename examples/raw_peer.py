@@ -16,12 +16,14 @@ Below `send`, which waits for credits and window, there is a hook at each layer:
 credits), `ctl` (any field), `flit` (any link header), `raw` (bytes of a flit), `wire.write` (of the carrier).
 Fields of a Peer change its behaviour: `caps` is its offer, `advert` its credits, `registers` what it says of
 itself, `answers` what it answers (None: nothing); `acknowledges`, `hoards` (returns no credits), `holds`
-(sends no CmpAck). It answers RESYNC, and never enters RECOVERY or L1 itself.
+(sends no CmpAck), `blank` (its memory is lost and its home not told yet; False: it is as if it were kept),
+`tells` (sends CONTENT_LOST, M5). It answers RESYNC, and never enters RECOVERY or L1 itself.
 """
 
 from __future__ import annotations
 
 import random
+import struct
 import sys
 import time
 from collections import deque
@@ -122,6 +124,8 @@ GRANTS = {  # 5.5: what completes a request; where none is named it is Cmp or Cm
 }
 WITH_DATA = {"ReadOnce", "AtomicLoad", "MemRd", "NcRead", "TransReq", "MgmtMsg", "CfgRead"}  # by CmpData
 SINKS = {"Intr", "ErrMsg", "TransReq", "TransInv", "PageReq", "PageRsp"}  # 5.10
+SLOTTED = {"TransReq", "TransInv", "PageReq", "MgmtMsg"}  # 5.10: presented again after BUSY
+CONTENT_LOST = 3  # 5.10 TYPE of a MgmtMsg
 GIVES_BACK = {"Evict", "WbFull"}  # never refused, and sent without READY
 DEVICE = {
     "major": 1, "flit_sizes": 1, "roles": RA | MT | IOA, "nid_base": 200, "nid_count": 8, "window": 64,
@@ -153,6 +157,7 @@ class Peer:
         self.memory: dict[int, tuple[bytes, int]] = {}  # what the memory target holds: data and POISON
         self.advert, self.answers = [32] * 7, self._answers()
         self.acknowledges, self.hoards, self.holds = True, False, False
+        self.blank, self.tells = True, True
         self.inbox: deque[Message] = deque(maxlen=4096)  # all messages but the answers to requests
         self.restart()
 
@@ -222,9 +227,12 @@ class Peer:
         self._transmit()
 
     def send(self, *messages: Message) -> None:
-        """Queue messages until `step` may send them: window, credits, READY. SRC 0 becomes the own NID."""
-        for message in messages:
-            self.waiting[message.vc].append(message if message.src else message._replace(src=self.nid))
+        """Queue messages until `step` may send them: window, credits, READY. A device signs SRC 0."""
+        for message in map(self._signed, messages):
+            self.waiting[message.vc].append(message)
+
+    def _signed(self, message: Message) -> Message:
+        return message if message.src or self.host else message._replace(src=self.nid)
 
     def recv(self, seconds: float = PATIENCE) -> Message | None:
         """Return the next message that is no answer to a request, None when none comes."""
@@ -263,9 +271,10 @@ class Peer:
             while pending.answer is None:
                 yield
             answer, now = pending.answer, time.monotonic()
-            if answer.err != BUSY or op in GIVES_BACK or pending.asked.vc not in (REQ, RWD):
+            again = op in SLOTTED or (pending.asked.vc in (REQ, RWD) and op not in GIVES_BACK)
+            if answer.err != BUSY or not again:
                 break
-            if now - began >= T_REQ * self.slow:  # HSL-TXN-018
+            if now - began >= T_REQ * self.slow:  # HSL-TXN-018, HSL-NCR-013
                 answer = answer._replace(err=UNREACH)
                 break
             while time.monotonic() < now + pause:
@@ -346,7 +355,7 @@ class Peer:
 
     def push(self, *messages: Message, **head: Any) -> None:
         """Send messages at once in PROT flits, whatever credits and window say."""
-        queue = deque(message if message.src else message._replace(src=self.nid) for message in messages)
+        queue = deque(map(self._signed, messages))
         take = lambda: queue.popleft() if queue else None  # noqa: E731
         while queue or self.sending:
             payload, som, self.sending = fill(self.sending, take, self.form)
@@ -522,7 +531,9 @@ class Peer:
         if message.src not in self.theirs or message.dst not in self.own:
             self.dropped += 1  # HSL-SEC-001
             return
-        if self.viral and message.name in ("CmpData", "MemWr", "MemWrPtl"):
+        pending = self.open.get((message.dst, message.txn)) if message.name == "CmpData" else None
+        as_it_comes = pending and pending.asked.name in ("CfgRead", "MgmtMsg")  # HSL-RAS-015
+        if self.viral and message.name in ("CmpData", "MemWr", "MemWrPtl") and not as_it_comes:
             message = message._replace(poison=1)  # HSL-RAS-013
         if message.name in ("Cmp", "CmpData"):
             self._complete(message)
@@ -586,6 +597,8 @@ class Peer:
             return reply(message, "Cmp", err=DECODE)
         if odd or message.src != self.home(message.addr):
             return reply(message, "Cmp", err=PROTO if odd else ACCESS)
+        if self.blank:
+            return reply(message, "Cmp", err=UNREACH)  # M5
         data, poison = self.memory.get(line, (bytes(LINE), 0))
         if message.name == "MemRd":
             return reply(message, "CmpData", len=3, data=data, poison=poison)
@@ -621,14 +634,31 @@ class Peer:
             and any(old.base <= pending.asked.addr <= old.last for pending in self.open.values())
         ):
             yield  # HSL-COH-061
-        err = self.registers.write(message.addr, message.data, self._holds)
+        before, err = self.ready, self.registers.write(message.addr, message.data, self._holds)
         self.send(reply(message, "Cmp", err=err))
+        if self.ready and not before and self.blank and self.tells:
+            self.begin(self._tell())
+
+    def _tell(self) -> Work[None]:
+        """Say that the memory has lost its content; it is served when all of that is known (M5)."""
+        own = [each for each in self.registers.map.values() if each.type == HDM_H and each.mt in self.own]
+        for entry in own:
+            record = struct.pack("<3Q", CONTENT_LOST, entry.base, entry.last).ljust(LINE, b"\0")
+            try:
+                answer = yield from self.ask("MgmtMsg", 0, src=entry.mt, dst=entry.home, len=3, data=record)
+            except Refused:
+                return
+            if answer.poison or answer.data[4]:  # STATUS; until the next session nothing is served
+                return
+        self.blank = not own
 
     def _holds(self, entry: Entry) -> bool:
         return any(entry.base <= addr <= entry.last for cache in self.caches for addr in cache.lines)
 
     def manage(self, message: Message) -> Message:
-        """Answer LOG and COUNTERS with zeros: it keeps neither."""
+        """Answer LOG and COUNTERS with zeros: it keeps neither. A host takes note of CONTENT_LOST."""
+        if self.host and message.data[0] == CONTENT_LOST:
+            return reply(message, "CmpData", len=3, data=message.data[:4].ljust(LINE, b"\0"))
         if message.data[0] not in (1, 2):
             return reply(message, "Cmp", err=UNSUP)
         return reply(message, "CmpData", len=3, data=bytes(LINE))

@@ -17,7 +17,7 @@ from typing import Any
 import pytest
 
 from examples import raw_peer
-from examples.raw_agents import HDM_H, Work
+from examples.raw_agents import HDM_H, UNREACH, Refused, Work
 from examples.raw_boots import Booted, boot
 from examples.raw_device import Device
 from examples.raw_flits import LINE, OPS, Gone, Message, Wire, reply
@@ -145,14 +145,21 @@ class Home:
         """Read memory, that of the device by MemRd."""
         base, size, nid = self.target
         if base <= line < base + size:
-            answer = yield from self.host.ask("MemRd", line, src=0, dst=nid, len=3)
-            return answer.data, answer.poison
+            while True:
+                try:
+                    answer = yield from self.host.ask("MemRd", line, src=0, dst=nid, len=3)
+                    return answer.data, answer.poison
+                except Refused as refused:
+                    if refused.answer.err != UNREACH:  # before CONTENT_LOST
+                        raise
+                yield
         return self.memory.get(line, (bytes(LINE), 0))
 
     def write(self, line: int, data: bytes, poison: int) -> Work[None]:
         """Write memory, that of the device by MemWr."""
         base, size, nid = self.target
         if base <= line < base + size:
+            yield from self.read(line)  # so that its target is in use
             yield from self.host.ask("MemWr", line, src=0, dst=nid, len=3, data=data, poison=poison)
         else:
             self.memory[line] = data, poison

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import struct
 import threading
 from collections.abc import Callable
 from typing import Any
@@ -20,11 +21,12 @@ from examples.raw_agents import (
     PROTO,
     READY,
     SAM,
+    UNREACH,
     UNSUP,
     Entry,
     Registers,
 )
-from examples.raw_flits import LINE, OPS, Gone, Message
+from examples.raw_flits import LINE, OPS, Gone, Message, reply
 from examples.raw_peer import DEVICE, Peer
 from tests.examples.raw_host import joined
 
@@ -121,6 +123,7 @@ def test_memory(monkeypatch: pytest.MonkeyPatch) -> None:
 
         assert mem("MemRd", at, len=3).err == DECODE, "the map has given it no place"
         device.registers.write(SAM + 64, MEMORY.pack(), lambda entry: False)
+        device.blank = False
         assert mem("MemRd", last, len=3).data == bytes(LINE)
         assert mem("MemRd", MEMORY.last + 1, len=3).err == DECODE
         assert mem("MemRd", at, len=3, src=5).err == ACCESS
@@ -132,6 +135,42 @@ def test_memory(monkeypatch: pytest.MonkeyPatch) -> None:
         assert mem("MemWrPtl", at, len=3, data=b"\x33" * LINE).err == 0
         read = mem("MemRd", at, len=3)
         assert (read.data, read.poison) == (b"\x33" * LINE, 0), "all 64 bytes clear the poison"
+
+    tried(monkeypatch, ask)
+
+
+@pytest.mark.parametrize("answer", ["told", "status", "refused", "silent"])
+def test_lost_content(monkeypatch: pytest.MonkeyPatch, answer: str) -> None:
+    """Memory that begins anew says so after READY, and is served when the home has taken note of it (M5)."""
+
+    def ask(host: Peer, device: Peer) -> None:
+        def read() -> int:
+            return host.request("MemRd", MEMORY.base, src=0, dst=201, len=3).err
+
+        def ready(on: int) -> None:
+            host.request("CfgWrite", READY, dst=200, data=bytes((on, *bytes(7))))
+
+        def refuse(message: Message) -> Message | None:
+            status = b"\3\0\0\0\1".ljust(LINE, b"\0")
+            return {
+                "status": reply(message, "CmpData", len=3, data=status),
+                "refused": reply(message, "Cmp", err=UNSUP),
+            }.get(answer)
+
+        if answer != "told":
+            host.answers["MgmtMsg"] = refuse
+        device.registers.write(SAM + 64, MEMORY.pack(), lambda entry: False)
+        assert read() == UNREACH, "before READY"
+        ready(1)
+        assert (told := host.recv(1.0)) is not None
+        assert (told.name, told.src, told.dst) == ("MgmtMsg", 201, 0)
+        assert struct.unpack_from("<3Q", told.data) == (3, MEMORY.base, MEMORY.last)
+        host.run(seconds=0.2)
+        assert read() == (0 if answer == "told" else UNREACH)
+        ready(0)
+        ready(1)
+        again = host.recv(0.2)
+        assert (again is None) == (answer == "told"), "what is known is not said again"
 
     tried(monkeypatch, ask)
 
