@@ -8,6 +8,7 @@ from __future__ import annotations
 
 import time
 from collections.abc import Callable
+from contextlib import suppress
 from typing import NamedTuple
 
 from examples.raw_agents import (
@@ -29,11 +30,12 @@ from examples.raw_agents import (
     RANGES,
     READY,
     SAM,
+    UNREACH,
     Entry,
     Range,
 )
-from examples.raw_attacks import ATTACKS, Attack, Target, attack
-from examples.raw_flits import LINE, MEM, OPS, Gone, Message, reply
+from examples.raw_attacks import ATTACKS, HOST, Attack, Target, attack
+from examples.raw_flits import EXCLUSIVE, LINE, MEM, OPS, Gone, Message, reply
 from examples.raw_peer import Peer
 
 VECTORS, PRODUCT, STREAMS = 0x60, 0x68, 0x70
@@ -119,7 +121,11 @@ def _write(peer: Peer, addr: int, data: bytes) -> None:
 def _last_line(peer: Peer, entry: Entry, first: int) -> None:
     lines = range(entry.last + 1 - LINE, entry.base - LINE, -LINE)
     if entry.type == HDM_H:
-        answer = peer.request("MemRd", lines[0], src=HOME, dst=entry.mt, len=3)
+        for _ in range(4):  # UNREACH until it has said that its content is lost (M5)
+            answer = peer.request("MemRd", lines[0], src=HOME, dst=entry.mt, len=3)
+            if answer.err != UNREACH:
+                break
+            peer.run(seconds=16 * peer.slow)
     elif entry.type == HDM_D:
         addr = next(addr for addr in lines if entry.at(addr) >= first)
         answer = peer.request("ReadOnce", addr, dst=entry.at(addr), len=3)
@@ -133,26 +139,26 @@ def _last_line(peer: Peer, entry: Entry, first: int) -> None:
 Lie = Callable[[Peer, int], None]
 
 
-def liar(name: str, text: str, stays: float = 5.0) -> Callable[[Lie], Lie]:
+def liar(name: str, text: str, stays: float = 5.0, then: str = "turned_away") -> Callable[[Lie], Lie]:
     """Enter an attack whose peers, a new one each turn, change something before their link comes up.
 
-    They stay until they are turned away, at most so many seconds, and 2 s beyond READY. The seed is the
-    number of the first lie.
+    They stay until they are turned away or admitted, at most so many seconds; `then` names which of the two
+    is counted. The seed is the number of the first lie.
     """
 
     def enter(lie: Lie) -> Lie:
         def send(target: Target) -> None:
-            target.seen["turned_away"] = 0
+            target.seen[then] = 0
             for n in target.turns():
                 peer = target.peer()
                 try:
                     lie(peer, target.seed + n)
-                    peer.up(boot=False)
-                    peer.run(lambda peer=peer: peer.ready, min(stays, target.end - time.monotonic()))  # type: ignore[misc]
-                    peer.run(seconds=2.0)
+                    found = admitted(peer.up(boot=False), min(stays, target.end - time.monotonic()))
+                    target.seen[then] += found and then == "admitted"
                 except Gone as gone:
-                    target.seen["turned_away"] += str(gone) == "ERR_FATAL 10"
-                peer.close()
+                    target.seen[then] += str(gone) == "ERR_FATAL 10" and then == "turned_away"
+                with suppress(Gone):
+                    peer.close(disable=True)
 
         ATTACKS[name] = Attack(send, text)
         return lie
@@ -248,6 +254,12 @@ def silent_at_boot(peer: Peer, n: int) -> None:
     peer.answers[("CfgRead", "CfgWrite")[n % 2]] = None
 
 
+@liar("untold-content", "new memory without CONTENT_LOST: UNREACH for ever, or zeros", then="admitted")
+def untold_content(peer: Peer, n: int) -> None:
+    """Say nothing of the content, or have none lost."""
+    peer.tells, peer.blank = False, n % 2 == 0
+
+
 @attack()
 def request_before_ready(target: Target) -> None:
     """Send a REQ, an RWD, an NCR, or a MEM where there is credit, before READY; one each turn."""
@@ -267,19 +279,29 @@ def request_before_ready(target: Target) -> None:
         peer.close()
 
 
+def admitted(peer: Peer, seconds: float = 10.0) -> bool:
+    """Wait until the boot master has written NOTIFY, the last thing that it does before it admits (A.3)."""
+    told = lambda each: each.name == "NcWrite" and each.addr & 0xFFF == NOTIFY  # noqa: E731
+    return peer.run(lambda: any(map(told, peer.inbox)), seconds)
+
+
 @attack()
 def comes_back_changed(target: Target) -> None:
-    """Be booted, leave, and come back with the same GUID and another range, agent or NID."""
+    """Be booted, own lines, leave, and come back with another range, agent or NID; a GUID in four is new."""
+    target.seen["admitted"] = 0
     for n in target.turns():
-        target.peer().up().close(disable=True)
-        peer = target.peer(**({"nid_base": 208} if n % 3 == 0 else {}))
-        changed = (RANGES[0]._replace(size=4 << 20), RANGES[1])
-        peer.registers.describe(AGENTS if n % 3 < 2 else AGENTS[:3], changed if n % 3 == 1 else RANGES)
+        peer = target.peer(nid_base=(200, 208, 300)[n % 3], guid=0x7261775F70656572 + n // 4)
+        sizes = (3 << 20, 4 << 20, 1 << 20, 3 << 20)
+        ranges = (RANGES[0]._replace(size=sizes[n % 4]), RANGES[1])
+        peer.registers.describe(AGENTS if n % 2 else AGENTS[:3], ranges[n % 5 == 4 :])
         try:
-            peer.up(10.0)
+            target.seen["admitted"] += admitted(peer.up(10.0))
+            for addr in (HOST, peer.registers.place(HDM_H)[0] or HOST + LINE):
+                peer.load(addr, EXCLUSIVE)  # what it owns is lost with it
         except Gone as gone:
-            target.seen["turned_away"] = target.seen.get("turned_away", 0) + (str(gone) == "ERR_FATAL 10")
-        peer.close()
+            target.seen[str(gone)] = target.seen.get(str(gone), 0) + 1
+        with suppress(Gone):
+            peer.close(disable=True)
 
 
 def entered() -> dict[str, Attack]:

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import re
 import subprocess
 import sys
 import threading
@@ -23,6 +24,9 @@ LINES_A_SECOND = 4  # one of each kind: connections that end, sessions that are 
 ARRAYS = ("--kernel", "saxpy", "--home", "memory", "--size", "4096")  # data in the memory node
 LOAD = "import time; end = time.monotonic() + 60\nwhile time.monotonic() < end: pass"
 PROGRESS = ("waiting for ", "counted ")  # lines of a run that takes seconds, one every 5 s
+COUNTED = {"turned_away": "sent", "admitted": ""}  # as often as the attack has sent, or else had turns
+ADMITTED = "port 1: MEMORY admitted"
+FENCED = "FENCED|TIMEOUT"
 BAD = ("Traceback", "internal error", "RuntimeWarning")
 
 
@@ -90,6 +94,9 @@ def judge(row: Row, tmp: Path, *, long: bool = False, python: str = sys.executab
         alive = {name: other.code is None for name, other in others.items()}
         seen.mb = peak.stop() - before
         finish(row, seen, victim, uri, files, tmp, python)
+        for name, turns in COUNTED.items():
+            wanted = seen.told.get(turns, seen.done)
+            seen.must(seen.told.get(name, wanted) == wanted, f"{seen.told}: {name} {wanted} was expected")
         text = victim.errors()
         seen.lines = sum(not line.startswith(PROGRESS) for line in text.splitlines())
         seen.must(seen.mb <= row.mb, f"RSS grew by {seen.mb:.1f} MB, at most {row.mb} are expected")
@@ -98,7 +105,12 @@ def judge(row: Row, tmp: Path, *, long: bool = False, python: str = sys.executab
         seen.must(not any(bad in text for bad in BAD), f"stderr: {text[-600:]}")
         if row.victim == "third":
             seen.must(alive["memory"], f"the innocent memory node has ended: {others['memory'].errors()}")
-            seen.must("FENCED" not in text and "TIMEOUT" not in text, f"the memory node was fenced: {text}")
+            seen.must(not re.search(FENCED, text), f"the memory node was fenced: {text}")
+            times = text.count(ADMITTED)
+            seen.must(times == 1, f"the memory node was admitted {times} times: {text}")
+        if row.victim == "third" and row.then == SERVES:
+            code = others["memory"].ended(END_SECONDS)
+            seen.must(code == 0, f"the memory node has ended with {code}: {others['memory'].errors()}")
         seen.must(seen.told.get("answered", 1) == 1, f"reads were not answered: {seen.told}")
     return seen
 
@@ -112,18 +124,23 @@ def stage(row: Row, tmp: Path, python: str, stack: ExitStack) -> tuple[Node, str
         return node
 
     listen = f"unix://{tmp}/link" if row.scheme == "unix" else f"{row.scheme}://127.0.0.1:0"
+    once = () if row.then == SERVES else ("--once",)
     if row.victim == "gpu":
         victim = start("gpu", "gpu", "--listen", listen, *row.options)
         return victim, victim.uris()[0], {}
     if row.victim == "cpu":
         (tmp / "input").write_bytes(INPUT)
-        victim = start("cpu", "cpu", "--listen", listen, "--input", "input", *row.options, files=row.files)
+        job = ("--input", "input", *once)
+        victim = start("cpu", "cpu", "--listen", listen, *job, *row.options, files=row.files)
         return victim, victim.uris()[0], {}
-    victim = start("cpu", "cpu", "--listen", listen, "--memory", "tcp://127.0.0.1:0", *ARRAYS, *row.options)
+    two = ("--listen", listen, "--listen", "tcp://127.0.0.1:0")
+    victim = start("cpu", "cpu", *two, *ARRAYS, *once, *row.options)
     first, second = victim.uris(2)
     if row.victim == "memory":
         return victim, second, {"gpu": start("gpu", "gpu", "--connect", first, "--wait", "30")}
-    return victim, first, {"memory": start("memory", "memory", "--connect", second, "--wait", "30")}
+    memory = start("memory", "memory", "--connect", second, "--wait", "30")
+    assert wait(lambda: ADMITTED in victim.errors()), f"no memory node: {victim.errors()[-500:]}"
+    return victim, first, {"memory": memory}
 
 
 def finish(row: Row, seen: Seen, victim: Node, uri: str, files: int, tmp: Path, python: str) -> None:

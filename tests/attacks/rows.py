@@ -6,7 +6,7 @@ function in examples/raw_attacks.py or raw_messages.py and a row.
 
 from __future__ import annotations
 
-from typing import NamedTuple
+from typing import Any, NamedTuple
 
 SERVES, ENDS, LIVES = "serves", "ends", "lives"
 LOST, FAILED, DONE = 7, 1, 0  # exit codes of `hsl node`: the peer is lost; the result is wrong; all is well
@@ -69,6 +69,36 @@ def before_a_session() -> list[Row]:
         Row("stolen-nids", short=40, long=800, then=SERVES),
         Row("tu-255", then=SERVES),
         Row("last-incarnation", scheme="udp", then=SERVES),
+    ]
+
+
+SHORT = tuple(word for name in ("snp", "mem", "cack") for word in (f"--t-{name}", "0.1"))  # T_REQ: 11.5 s
+SILENT: dict[str, Any] = {"short": 2, "long": 6, "seconds": 60.0, "tu": BRISK, "options": SHORT}
+LIES = {  # turns: one for each lie
+    "lying-roles": 3,
+    "lying-id": 4,
+    "lying-agents": 5,
+    "lying-range": 7,
+    "too-large": 2,
+    "refuses-its-map": 2,
+    "short-memory": 3,
+    "overlapping-nids": 5,
+    "request-before-ready": 4,
+}
+
+
+def at_boot() -> list[Row]:
+    """Lies of a device to its boot master, which turns it away, and admits an honest one afterwards."""
+    away: dict[str, Any] = {"then": SERVES, "seconds": 60.0, "lines": 20}
+    return [
+        *(Row(name, short=turns, long=10 * turns, **away) for name, turns in LIES.items()),
+        *(Row("lying-range", scheme=scheme, short=3, long=70, **away) for scheme in ("unix", "udp")),
+        Row("silent-at-boot", **away | SILENT),
+        Row("untold-content", short=2, long=20, **away),
+        Row("comes-back-changed", short=6, long=60, **away),
+        Row("request-before-ready", "third", short=4, long=40, **away),
+        Row("silent-at-boot", "third", **away | SILENT),
+        Row("comes-back-changed", "third", short=6, long=60, **away),
     ]
 
 
@@ -153,4 +183,4 @@ def on_the_gpu() -> list[Row]:
     ]
 
 
-ROWS = [*before_a_session(), *on_the_link(), *by_messages(), *third_parties(), *on_the_gpu()]
+ROWS = [*before_a_session(), *at_boot(), *on_the_link(), *by_messages(), *third_parties(), *on_the_gpu()]
