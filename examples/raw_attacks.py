@@ -65,7 +65,7 @@ class Target:
         self.done = 0  # turns begun
         self.abrupt = False  # the carrier is closed without DISABLE
         self.unreachable = False  # the attack ended because nobody accepts connections
-        self.greets = False  # the device writes to a register by itself, as `hsl node cpu` does
+        self.greets = False  # the other side has a program that rings, as `hsl node cpu` does
         self.seen: dict[str, int] = {}  # what an attack wants to tell
 
     def peer(self, **options: int) -> Peer:
@@ -76,9 +76,10 @@ class Target:
         return self.peers[-1]
 
     def up(self, **options: int) -> Peer:
-        """Return a new peer that is READY; where the target `greets`, when its program has written to it."""
+        """Return a new peer that is READY; where the target `greets`, when its program has rung."""
         peer = self.peer(**options).up()
-        peer.run(lambda: not self.greets or any(each.name == "NcWrite" for each in peer.inbox), 5.0)
+        rung = lambda each: each.name == "NcWrite" and each.addr & 0xFFF == 0  # noqa: E731 - NOTIFY comes first
+        peer.run(lambda: not self.greets or any(map(rung, peer.inbox)), 5.0)
         return peer
 
     def turns(self, count: int | None = None) -> Iterator[int]:
