@@ -47,7 +47,7 @@ BELLS = 256  # doorbells that wait here; the next one waits in its buffer
 WORD = re.compile(rb"[^\t-\r ]+")
 LIFT_TRIES = 256  # 4 s over sockets
 BOOT_SECONDS = 60.0  # for a CPU that waits for other devices
-HOST_LINES, OWN_LINES = 192, 64  # of the exercise: in host memory, and at the end of the own memory
+HOST_LINES, END_LINES = 192, 64  # of the exercise: in host memory, and at the end of that of devices
 
 
 class Job(NamedTuple):
@@ -86,6 +86,11 @@ def count(data: bytes, before: bytes, words: bool) -> Counter[int]:
         inside = WORD.match(data) is not None and WORD.match(before) is not None
         found[8] = len(WORD.findall(data)) - inside
     return +found
+
+
+def end_of(base: int, size: int) -> range:
+    """Return the lines of the exercise in a range of memory, without the last one, which a boot reads."""
+    return range(base + size - (1 + END_LINES) * LINE, base + size - LINE, LINE) if size else range(0)
 
 
 class Device(Peer):
@@ -262,16 +267,25 @@ class Device(Peer):
 
     # ---- the exercise
     def exercise(self) -> Work[None]:
-        """Write lines that no program uses, and read them with both caches, until EXIT."""
+        """Write lines that no program uses, and read them with both caches, until EXIT.
+
+        They are in host memory, its own, and that of other devices, which may go: UNREACH is right there.
+        """
         self.exercises += 1
         base, size = self.registers.place(HDM_H)
-        own = range(base + size - OWN_LINES * LINE - LINE, base + size - LINE, LINE) if size else ()
-        places = [*range(HOST, HOST + HOST_LINES * LINE, LINE), *own]
+        host, own = range(HOST, HOST + HOST_LINES * LINE, LINE), end_of(base, size)
         try:
             for addr in own[:1]:
                 yield from self.lifted(addr)
             while not self.leaving:
-                yield from self.turn(self.rng.choice(places))
+                entries = [each for each in self.registers.map.values() if each.type == HDM_H]
+                far = [addr for each in entries for addr in end_of(each.base, each.last + 1 - each.base)]
+                addr = self.rng.choice([*host, *own, *far])
+                try:
+                    yield from self.turn(addr)
+                except Refused as refused:
+                    away = addr in far and addr not in own and refused.answer.err == UNREACH
+                    self.total["unreachable" if away else "wrong"] += 1
                 yield
         finally:
             self.exercises -= 1
@@ -309,9 +323,9 @@ class Device(Peer):
         self.total["wrong"] += sum(line.data != data or line.poison for line in found)
 
     def serve(self, seconds: float | None = None, exercise: bool = False) -> None:
-        """Be booted, and run jobs until EXIT has been answered or the time is over. Raises Gone."""
-        end = time.monotonic() + (seconds or 1e9)
-        self.up(min(BOOT_SECONDS, seconds or BOOT_SECONDS))
+        """Be booted, and run jobs until EXIT has been answered, or so long. Raises Gone."""
+        self.up(BOOT_SECONDS)
+        end = time.monotonic() + (1e9 if seconds is None else seconds)
         if exercise:
             self.begin(self.exercise())
         self.begin(self.work())
@@ -333,6 +347,8 @@ class Device(Peer):
         parts += [f"{self.total['flits damaged']} flits damaged"] if self.damage else []
         if self.total["lines compared"]:
             parts += [f"{self.total['lines compared']} lines compared", f"{self.total['wrong']} wrong"]
+        if self.total["unreachable"]:
+            parts += [f"{self.total['unreachable']} unreachable"]
         return ", ".join([*parts, *(["bye"] if self.bye else [])])
 
 
@@ -350,7 +366,7 @@ def arguments_of(arguments: list[str] | None) -> argparse.Namespace:
     add("uri", nargs="?", help="tcp://HOST:PORT, udp://HOST:PORT or unix:///PATH of a listener")
     add("--list", action="store_true", help="list the attacks")
     add("--attack", choices=table(), metavar="NAME", help="default: a device that runs jobs")
-    add("--seconds", type=float, help="leave after so long (default: with EXIT; an attack: 10)")
+    add("--seconds", type=float, help="leave so long after READY (default: with EXIT; an attack: 10)")
     add("--exercise", action="store_true", help="keep writing lines with both caches, read them, and compare")
     add(
         "--damage",

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import os
 import re
 import resource
 import signal
@@ -11,32 +12,39 @@ import time
 from collections.abc import Callable
 from pathlib import Path
 
-from hsl.cli.meter import LISTENING
+from hsl.cli.meter import ENVIRONMENT, LINES, LISTENING
 
 START_SECONDS = 30.0  # a loaded machine takes long to import numpy
 ADDRESS = re.compile(rf"^{LISTENING}(\S+)$", re.MULTILINE)
 
 
 class Node:
-    """One `hsl node` process; its stderr goes to a file, which is bounded by what is read of it.
+    """One `hsl node` process; its streams go to files: `log`, bounded by what is read of it, and `log`.out.
 
-    `python`: the interpreter whose `hsl` is attacked; `files`: RLIMIT_NOFILE.
+    `python`: the interpreter whose `hsl` is attacked; `files`: RLIMIT_NOFILE; `lines`: each step of its work
+    is told.
     """
 
     def __init__(
-        self, log: Path, *arguments: str, python: str = sys.executable, files: int | None = None
+        self,
+        log: Path,
+        *arguments: str,
+        python: str = sys.executable,
+        files: int | None = None,
+        lines: bool = False,
     ) -> None:
-        self.log = log
+        self.log, self.out = log, log.with_name(log.name + ".out")
         limit: Callable[[], None] | None = None
         if files is not None:
             most = files
             limit = lambda: resource.setrlimit(resource.RLIMIT_NOFILE, (most, most))  # noqa: E731
-        with log.open("wb") as errors:
+        with log.open("wb") as errors, self.out.open("wb") as out:
             self.process = subprocess.Popen(
                 [python, "-m", "hsl", "node", *arguments],
                 stdin=subprocess.DEVNULL,
-                stdout=subprocess.DEVNULL,
+                stdout=out,
                 stderr=errors,
+                env=os.environ | ({ENVIRONMENT: LINES} if lines else {}),
                 preexec_fn=limit,
                 cwd=log.parent,
             )
@@ -52,6 +60,10 @@ class Node:
         """The first megabyte of what the node has said."""
         with self.log.open(errors="replace") as text:
             return text.read(1 << 20)
+
+    def output(self) -> str:
+        """What the node has printed on stdout."""
+        return self.out.read_text()
 
     @property
     def code(self) -> int | None:

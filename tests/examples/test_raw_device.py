@@ -55,6 +55,7 @@ WAYS: dict[str, tuple[str, tuple[str, ...], tuple[str, ...]]] = {
     "unix": ("unix://{}/link", (), ("--bare",)),
     "udp": ("udp://127.0.0.1:0", (), ("--damage", "0.01")),
     "L64": ("tcp://127.0.0.1:0", ("--flit", "L64"), ("--damage", "0.01", "--exercise")),
+    "histogram": ("tcp://127.0.0.1:0", ("--kernel", "histogram"), ()),
     "other NIDs": ("tcp://127.0.0.1:0", (), ("--nid", "900", "--exercise")),
 }
 
@@ -70,6 +71,7 @@ def test_the_emulated_cpu(way: tuple[str, tuple[str, ...], tuple[str, ...]], tmp
         assert (done.returncode, done.stderr) == (0, ""), done.stdout
         assert re.fullmatch(r"1 job, 4 chunks(, \d+ [a-z ]+)*, bye\n", done.stdout), done.stdout
         assert node.ended(END_SECONDS) == 0, node.errors()
+        assert node.output().startswith("VERIFIED  cpu: "), node.output()
     finally:
         node.kill()
 
