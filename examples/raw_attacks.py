@@ -76,8 +76,12 @@ class Target:
         return self.peers[-1]
 
     def up(self, **options: int) -> Peer:
-        """Return a new peer that is READY; where the target `greets`, when its program has rung."""
+        """Return a new peer that is READY, or that has booted the target; if it `greets`, after it rang."""
+        from examples.raw_boots import boot
+
         peer = self.peer(**options).up()
+        if peer.host:
+            boot(peer)
         rung = lambda each: each.name == "NcWrite" and each.addr & 0xFFF == 0  # noqa: E731 - NOTIFY comes first
         peer.run(lambda: not self.greets or any(map(rung, peer.inbox)), 5.0)
         return peer
