@@ -143,20 +143,20 @@ def liar(name: str, text: str, stays: float = 5.0, then: str = "turned_away") ->
     """Enter an attack whose peers, a new one each turn, change something before their link comes up.
 
     They stay until they are turned away or admitted, at most so many seconds; `then` names which of the two
-    is counted. The seed is the number of the first lie.
+    is expected. The seed is the number of the first lie.
     """
 
     def enter(lie: Lie) -> Lie:
         def send(target: Target) -> None:
-            target.seen[then] = 0
+            target.seen[then] = 0  # also where nothing of that kind is seen
             for n in target.turns():
                 peer = target.peer()
                 try:
                     lie(peer, target.seed + n)
                     found = admitted(peer.up(boot=False), min(stays, target.end - time.monotonic()))
-                    target.seen[then] += found and then == "admitted"
+                    count(target, "admitted" if found else "ignored")
                 except Gone as gone:
-                    target.seen[then] += str(gone) == "ERR_FATAL 10" and then == "turned_away"
+                    count(target, "turned_away" if str(gone) == "ERR_FATAL 10" else str(gone))
                 with suppress(Gone):
                     peer.close(disable=True)
 
@@ -285,6 +285,11 @@ def admitted(peer: Peer, seconds: float = 10.0) -> bool:
     return peer.run(lambda: any(map(told, peer.inbox)), seconds)
 
 
+def count(target: Target, what: str) -> None:
+    """Count what a peer has seen."""
+    target.seen[what] = target.seen.get(what, 0) + 1
+
+
 @attack()
 def comes_back_changed(target: Target) -> None:
     """Be booted, own lines, leave, and come back with another range, agent or NID; a GUID in four is new."""
@@ -299,7 +304,7 @@ def comes_back_changed(target: Target) -> None:
             for addr in (HOST, peer.registers.place(HDM_H)[0] or HOST + LINE):
                 peer.load(addr, EXCLUSIVE)  # what it owns is lost with it
         except Gone as gone:
-            target.seen[str(gone)] = target.seen.get(str(gone), 0) + 1
+            count(target, str(gone))
         with suppress(Gone):
             peer.close(disable=True)
 
