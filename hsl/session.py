@@ -77,6 +77,7 @@ class TimeLimit(NamedTuple):
 
     seconds: float
     awaited: Callable[[], str] = lambda: "end the session"
+    until_started: bool = False  # a device that has started ends by itself
 
 
 def make_link(
@@ -453,7 +454,8 @@ class Session:
 
     @property
     def _limit_ns(self) -> int | None:
-        return None if self.limit is None else int(self.limit.seconds * NS_PER_S)
+        over = self.limit is None or (self.limit.until_started and self.device.started)
+        return None if self.limit is None or over else int(self.limit.seconds * NS_PER_S)
 
     def _check_limit(self, now: int) -> None:
         """Give up at the time limit, and say what is missing."""

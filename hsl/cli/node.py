@@ -192,7 +192,7 @@ class NodeRun:
             stays=self.leads and not self.options["once"],
             observe=self.observe,
             tap=tap_of(self.recorder, {0: self.reporter}),
-            limit=None if limit is None or idle else TimeLimit(limit, lambda: device.awaited),
+            limit=None if limit is None else TimeLimit(limit, lambda: device.awaited, until_started=idle),
         )
         if self.recorder is not None:
             self.recorder.base = wall_offset() + session.began
@@ -200,6 +200,7 @@ class NodeRun:
             device.progress = self.meter.show
         if isinstance(device, Host):
             device.master.told = lambda port, text: self.meter.say(f"{PORT}{port}: {text}")
+            device.unfit = None if self.options["once"] else self.meter.say
         return session
 
     def observe(self, port: int, event: Event) -> None:

@@ -28,6 +28,7 @@ LABEL: Final = 9  # columns of what stands before the text of a line
 DONE: Final = {  # what a node has checked, by what its report has
     "result": "the result equals Python's own count",
     "size": "the result equals numpy's, bit by bit",
+    "calls": "its devices were served; there was nothing to verify",
     "": "the work of this node; the CPU's node verifies the result",
 }
 CLOCKS: Final = {
@@ -56,7 +57,9 @@ def print_summary(verdict: tuple[bool, str], lines: Iterable[tuple[str, str]]) -
     """Print the verdict, and without -q a line for each label and text."""
     good, what = verdict
     if good:
-        word = "ENDED" if what.endswith(DONE[""]) else "VERIFIED"  # a GPU's node verifies nothing itself
+        word = (
+            "ENDED" if what.endswith((DONE[""], DONE["calls"])) else "VERIFIED"
+        )  # who verifies nothing itself
         click.echo(f"{paint(word, 'green')}{'':{LABEL + 1 - len(word)}}{what}")
     else:
         click.echo(f"{paint('NOT VERIFIED', 'red')}  {what}")

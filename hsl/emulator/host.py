@@ -9,7 +9,7 @@ from hsl.emulator.booted import BootedDevice
 from hsl.emulator.device import Core, Device
 from hsl.emulator.program import Condition, Program
 from hsl.emulator.topology import Topology
-from hsl.errors import HslError, TransactionError
+from hsl.errors import ConfigError, HslError, TransactionError
 
 __all__ = ["DeviceLost", "Host"]
 
@@ -19,7 +19,11 @@ class DeviceLost(HslError):
 
 
 class Host(Device):
-    """A CPU that boots what is at its ports, and does nothing else by itself; `programs` adds more."""
+    """A CPU that boots what is at its ports, and does nothing else by itself; `programs` adds more.
+
+    `unfit` is told why the devices that are admitted are not those that its program needs; the program then
+    waits for others. Without it the program ends with ConfigError.
+    """
 
     def __init__(self, topology: Topology, epoch: Callable[[], int]) -> None:
         super().__init__(topology.cpu_node(epoch), topology)
@@ -28,6 +32,7 @@ class Host(Device):
         self.io = io
         self.cores = [Core(self, nid) for nid in topology.cpu_cores]
         self.master = BootMaster(self.cores[0], len(self.node.ports), topology.device_bytes)
+        self.unfit: Callable[[str], None] | None = None
 
     @property
     def engaged(self) -> bool:
@@ -63,6 +68,12 @@ class Host(Device):
         except (TransactionError, DeviceLost):
             if self.sessions() == sessions:
                 raise
+            return False
+        except ConfigError as error:
+            if self.unfit is None:
+                raise
+            self.unfit(f"{error}; waiting for another device")
+            yield Condition(lambda: self.sessions() != sessions)
             return False
         return True
 

@@ -15,6 +15,9 @@ from hsl.errors import TransactionError
 __all__ = ["IdleCpuDevice"]
 
 
+BYE_TU = 256  # what the devices get for their BYE, which nobody checks
+
+
 class IdleCpuDevice(Host):
     """A CPU that answers the interrupt CALL of a device by a doorbell; it ends after `ns`, None for never."""
 
@@ -31,7 +34,11 @@ class IdleCpuDevice(Host):
 
     def _end(self, ns: int) -> Program[None]:
         yield Pause(ns)
-        self.quiescing = self.finished = True
+        self.quiescing = True
+        pages = [device.page for device in self.master.devices.values() if device.page is not None]
+        yield [self.core.ncwrite(page + PageRegister.EXIT, 0) for page in pages]
+        yield self.pause(BYE_TU)
+        self.finished = True
 
     def _answer(self) -> Program[None]:
         while True:

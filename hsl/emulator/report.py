@@ -11,6 +11,7 @@ from hsl._generated.constants import ErrorCode, LinkState, Op, Vc
 from hsl.emulator.array_cpu import ArrayCpuDevice
 from hsl.emulator.cpu import CpuDevice
 from hsl.emulator.device import Device
+from hsl.emulator.idle_cpu import IdleCpuDevice
 from hsl.link.classify import ENDED_STATES
 from hsl.link.events import Event, LinkUp, StateChanged
 from hsl.transport.faults import KINDS, FaultInjector, FaultKind
@@ -129,6 +130,8 @@ def node_report(
             "size": device.size,
             "checks": device.checks,
         }
+    if isinstance(device, IdleCpuDevice):
+        report |= {"calls": device.calls}
     if isinstance(device, CpuDevice):
         report |= {
             "verified": device.finished and device.verified,

@@ -7,8 +7,10 @@ import re
 import signal
 import subprocess
 from contextlib import ExitStack
+from pathlib import Path
 from typing import IO
 
+from tests.cli.test_demo import validate
 from tests.cli.test_node import TIMEOUT, address, node
 
 ADMITTED = r"port (\d): (\w+) admitted: NIDs (\d+)\.\.\d+, \d+ agents; \w+ (\d+) KiB at 0x([0-9a-f]+)"
@@ -83,3 +85,41 @@ def test_a_device_is_killed_and_another_comes_in_its_place() -> None:
         cpu.send_signal(signal.SIGTERM)
         assert cpu.wait(timeout=TIMEOUT) == 2
         assert other.wait(timeout=TIMEOUT) == 0
+
+
+def test_a_device_without_what_the_program_needs_is_waited_out(tmp_path: Path) -> None:
+    """A memory node cannot count words: the CPU says so and waits; with --once it ends with 4. HSL A.4."""
+    path = tmp_path / "input"
+    path.write_text("some words to count\n" * 50)
+    needs = "the device has no register page"
+    for once in ((), ("--once",)):
+        with (
+            node("cpu", "--input", str(path), "--listen", "tcp://127.0.0.1:0", *once) as cpu,
+            node("memory", "--connect", (uri := address(cpu))) as memory,
+        ):
+            if once:
+                _, err = cpu.communicate(timeout=TIMEOUT)
+                assert cpu.returncode == 4
+                assert needs in err
+                continue
+            lines_until(cpu.stderr, f"{needs}.*; waiting for another device")
+            memory.send_signal(signal.SIGKILL)
+            memory.wait()
+            with node("gpu", "--connect", uri):
+                _, err = cpu.communicate(timeout=TIMEOUT)
+                assert cpu.returncode == 0, err
+
+
+def test_a_time_limit_ends_a_cpu_without_a_program() -> None:
+    """Without a device it ends with 7; with one it ends the devices, and itself with 0. HSL A.4."""
+    idle = ("cpu", "--kernel", "none", "--listen", "tcp://127.0.0.1:0", "--json")
+    with node(*idle, "--time-limit", "0.5") as cpu:
+        _, err = cpu.communicate(timeout=TIMEOUT)
+        assert cpu.returncode == 7
+        assert "no peer has connected within the time limit" in err
+    with node(*idle, "--time-limit", "3") as cpu, node("gpu", "--connect", address(cpu)) as gpu:
+        out, err = cpu.communicate(timeout=TIMEOUT)
+        assert (cpu.returncode, gpu.wait(timeout=TIMEOUT)) == (0, 0), err
+        report = json.loads(out)
+        validate(report, "node")
+        assert report["calls"] == 0

@@ -16,7 +16,6 @@ from pathlib import Path
 import click
 import pytest
 
-import hsl
 from docs.pictures.make import FOLDER, PICTURES
 from hsl._generated.constants import PROFILE_SENTENCE
 from hsl.cli import main
@@ -181,7 +180,6 @@ def test_what_is_coming_is_not_there() -> None:
     }
     assert coming == {"trace", "conform"}
     assert not coming & set(main.commands)
-    assert not hasattr(hsl, "attach")
     assert choose("codec", "native") == "native"
     with pytest.raises(ConfigError):
         choose("link", "native")

@@ -122,7 +122,10 @@ CPU = node(
         input_file("File for the GPU to count; - is stdin. Required by the kernels that count."),
         size(),
         home(default="device", of="the arrays", given=False),
-        flag("--once", help="End with exit code 7 when a device is lost; do not wait for it to come back."),
+        flag(
+            "--once",
+            help="End with exit code 7 when an admitted device is lost; do not wait for it to come back.",
+        ),
     ],
     [
         Example("hsl node cpu --listen tcp://127.0.0.1:7410 --input LICENSE", "Wait for a GPU.", cheap=False),
