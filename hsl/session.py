@@ -17,7 +17,7 @@ from typing import Any, NamedTuple
 
 from hsl._generated.constants import PAL_FRAME_TIMEOUT_TU, TIMERS, ErrorCode, LinkState, Severity
 from hsl.errors import ConfigError, LinkError, PeerLost, PeerUnreachable, reason
-from hsl.link.events import ErrorLogged, Event, LinkDown, StateChanged
+from hsl.link.events import ErrorLogged, Event, FatalReceived, LinkDown, StateChanged
 from hsl.log_limit import LogLimit
 from hsl.transport.base import INTERNET, SCHEMES, Address, Device, Place, Tap, parse_uri
 from hsl.transport.faults import FaultInjector, FaultPlan
@@ -128,6 +128,7 @@ class End:
         self.link = make_link(attachment, address, injector, wake, above)
         self.refused = ""  # why the link went to DEAD or was refused, until it is enabled again
         self.fatal: ErrorLogged | None = None  # the last error that ended it
+        self.told = ""  # the error with which the peer has ended it
         self.called_at: int | None = None  # when the first connection was made
         self.came_up = False  # the link was ACTIVE over the present connection
         self.errors: Counter[ErrorCode] = Counter()  # of the present connection
@@ -142,7 +143,7 @@ class End:
         """A new connection begins."""
         self.called_at = now if self.called_at is None else self.called_at
         self.came_up = False
-        self.fatal = None
+        self.fatal, self.told = None, ""
         self.errors.clear()
 
     def warn(self, what: str, text: str, now: int, detail: str = "") -> None:
@@ -174,8 +175,10 @@ class End:
             self.refused = event.cause
 
     def reason(self, cause: str) -> str:
-        """`cause` with the fatal error behind it, if one was logged."""
-        return f"{cause} ({self.fatal.code.name}: {self.fatal.text})" if self.fatal else cause
+        """`cause` with the fatal error behind it, if one was logged, or what the peer has told."""
+        if self.fatal:
+            return f"{cause} ({self.fatal.code.name}: {self.fatal.text})"
+        return f"{cause} ({self.told}: its log says why)" if self.told else cause
 
 
 class Session:
@@ -420,6 +423,10 @@ class Session:
                 self._down[port] = cause
             case ErrorLogged(link=link) if (port, link) in self.ends:
                 self.ends[port, link].logged(event)
+            case FatalReceived(link=link, code=code) if (port, link) in self.ends:
+                self.ends[
+                    port, link
+                ].told = f"code {int(code)}, {getattr(code, 'name', 'unknown')}, of the peer"
             case StateChanged(link=link) if (port, link) in self.ends:
                 self.ends[port, link].moved(event)
 

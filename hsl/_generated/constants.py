@@ -426,7 +426,7 @@ class JobVector(IntEnum):
     """Table `job_vector` of spec/reference_system.toml."""
 
     CALL = 0  # the CPU writes DATA to DOORBELL, if it has no program (--kernel none)
-    DONE = 1  # a job is done; DATA: jobs done since READY
+    DONE = 1  # a job is done; DATA: jobs done since ON of READY last became 1
     BYE = 2  # answer to EXIT
     FAULT = 3  # the job cannot be done, or an address of it is not served; DATA as DONE
 

@@ -74,13 +74,13 @@ class Registers:
         """READY: the node may send requests. HSL 5.15.3."""
         return bool(READY_D0.parse(_word(self._values[Register.READY]))["on"])
 
-    def port_down(self, nids: range) -> None:
+    def port_down(self, nids: range, *, only: bool) -> None:
         """LINK_DOWN of the port of `nids`: READY falls if the boot master is there. HSL 5.15.3 [HSL-BOT-007].
 
-        Without CFGMASTER it may be anywhere.
+        It is at the only port; without CFGMASTER it may be anywhere.
         """
         master = CFGMASTER_D0.parse(_word(self._values[Register.CFGMASTER]))
-        if not master["on"] or master["nid"] in nids:
+        if only or not master["on"] or master["nid"] in nids:
             self._values[Register.READY] = 0
             self._services.ready(False)
 
@@ -201,8 +201,12 @@ class Registers:
         return Later(poll) if lost else Err.OK
 
     def _recalled(self, first: int, last: int) -> bool:
-        """True if a range is QUIESCED, and the node neither uses nor holds a line of it. [HSL-COH-059]."""
-        return self._map.quiesced(first, last) and not self._services.in_use(first, last)
+        """True if a range is QUIESCED, and the node neither uses nor holds a line of it. [HSL-COH-059].
+
+        A device that is not READY asks for no line, so the range need not be QUIESCED. HSL 5.15.3.
+        """
+        quiet = not self.ready or self._map.quiesced(first, last)
+        return quiet and not self._services.in_use(first, last)
 
     # ---- effects
     def _fence(self, now: int) -> Err:

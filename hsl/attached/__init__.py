@@ -43,7 +43,7 @@ def attach(
     Args:
         uri: address of the CPU: tcp://host:port, unix:///path or udp://host:port
         listen: True to wait at `uri` for the CPU to call, False to call it
-        nid: first of the 16 NIDs of the device, 16 to 1008; devices of one CPU need different ones. A CPU
+        nid: first of the 16 NIDs of the device, 0 to 1008; devices of one CPU need different ones. A CPU
             keeps 0 to 15, and turns a device with those away
         memory_bytes: size of the memory of the device, a multiple of 4096, at most 1 GiB; 0 for none.
             Its home is at the device (HDM-D)

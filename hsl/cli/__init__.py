@@ -18,7 +18,7 @@ __all__ = ["COMMANDS", "SECTIONS", "main"]
 SECTIONS = {
     "Emulators": {
         "demo": "Run a CPU and a GPU that share memory, and verify the result.",
-        "node": "Run one emulator as a process; two of them make a system.",
+        "node": "Run one emulator as a process: a CPU, or one of its devices.",
     },
     "Flits and links": {
         "codec": "Decode flits to fields, and encode fields to flits.",

@@ -12,7 +12,8 @@ from typing import TYPE_CHECKING, Any
 
 import click
 
-from hsl._generated.constants import TU_EXPONENT_SOFTWARE
+from hsl._generated.constants import MAX_DEVICES, TU_EXPONENT_SOFTWARE
+from hsl.agents.address_map import PAGE_BYTES
 from hsl.capture import Clock, Recorder, one_end, wall_offset
 from hsl.cli.capture import recording, view
 from hsl.cli.exits import ExitCode
@@ -77,11 +78,16 @@ AWAITED: dict[type[Device], str] = {
 SETTINGS = ("tu", "flit", "links", "gpus", "memory_nodes", "nids", "sizes")  # of a topology, from options
 TIMER_OPTIONS = {"T_SNP": "t_snp", "T_MEM": "t_mem", "T_CACK": "t_cack", "T_REQ": "t_req"}
 NS_PER_S = 1_000_000_000
+LAST_NID = 1 << 10
 
 
 def cpu(path: Path | None, kernel: str, home: str | None, size: int | None, **options: Any) -> int:
     """Run `hsl node cpu`; its exit code."""
     at = addresses(options)
+    if len(at) > MAX_DEVICES:
+        raise ConfigError(f"{len(at)} addresses; a CPU has at most {MAX_DEVICES} ports")
+    if str(options["topology"]) == "mesh":
+        raise ConfigError("--topology mesh: GPUs that are processes have one port, to the CPU; see hsl demo")
     options["memory_nodes"] = int(kernel in ARRAY_KERNELS and home == "memory")
     options["gpus"] = len(at) - options["memory_nodes"]
     if not options["gpus"]:
@@ -121,14 +127,14 @@ def own(options: dict[str, Any], before: int = 0) -> dict[str, Any]:
 
     `before`: devices that the topology has before it.
     """
-    usual = Topology()
-    for option, setting, others in (
-        ("nid", "nids", [NODE_NIDS * (1 + device) for device in range(before)]),
-        ("device_bytes", "sizes", [usual.device_bytes] * before),
-    ):
-        value = options.pop(option)
-        if value is not None:
-            options[setting] = [*others, value]
+    nid, size = options.pop("nid"), options.pop("device_bytes")
+    if nid is not None:  # the others are in other processes: any NIDs will do for them here
+        apart = nid + NODE_NIDS if nid < LAST_NID // 2 else nid - NODE_NIDS
+        options["nids"] = [apart] * before + [nid]
+    if size is not None:
+        if size % PAGE_BYTES:
+            raise ConfigError(f"--device-bytes {size}: expected a multiple of {PAGE_BYTES}")
+        options["sizes"] = [size] * before + [size]
     return options
 
 
@@ -162,7 +168,8 @@ class NodeRun:
         node = self.device.node
         peers, listens = peer_names(node.name, len(node.ports)), self.attachments[0].listen
         at = ",".join(each.uri for each in self.attachments)
-        waiting = f"the {peers[0]} to connect" if listens else f"the {peers[0]} at {at}"
+        peer = f"the {peers[0]}" if len(peers) == 1 else f"{len(peers)} devices"
+        waiting = f"{peer} to connect" if listens else f"{peer} at {at}"
         tapped = [
             tapped
             for each in self.attachments

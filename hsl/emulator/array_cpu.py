@@ -133,7 +133,7 @@ class ArrayCpuDevice(Host):
         while not (yield from self.attempt(self.run_task)):
             self.checks, self.outputs = {}, []
         self.quiescing = True
-        yield from self.attempt(self.leave)
+        yield from self.attempt(self.leave, wait=False)
         self.phase("end")
         self.finished = True
 
@@ -167,10 +167,12 @@ class ArrayCpuDevice(Host):
 
     def leave(self, devices: list[BootedDevice]) -> Program[None]:
         """Write EXIT of each device, and wait for BYE of each."""
-        workers = self.workers(devices)
-        for _, page in workers:
-            yield from wait_for(self.core.ncwrite(page + PageRegister.EXIT, 0))
-        yield from self.interrupts(workers, JobVector.BYE)
+        leaving = []
+        for device, page in self.workers(devices):
+            if (yield from self.write_exit(page)):
+                leaving.append((device, page))
+        if leaving:
+            yield from self.interrupts(leaving, JobVector.BYE)
 
     def interrupts(self, workers: list[tuple[BootedDevice, int]], vector: JobVector) -> Program[None]:
         """Wait for one interrupt of each GPU; another than expected, or one of another, is a failed check."""

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable
+from collections.abc import Callable, Mapping, Sequence
 from typing import Final
 
 from hsl._generated.constants import (
@@ -52,7 +52,7 @@ from hsl.emulator.booted import (
     granule,
 )
 from hsl.emulator.device import Core, wait_for
-from hsl.emulator.program import Condition, Program
+from hsl.emulator.program import Condition, Program, Thread
 from hsl.emulator.system_map import index_of, placed
 from hsl.errors import ConfigError, TransactionError
 
@@ -62,6 +62,7 @@ __all__ = ["BootMaster"]
 OPTIONAL: Final = {Register.PRODUCT: 0, Register.VECTORS: 0, Register.STREAMS: 1}
 TRIES: Final = 4  # of a register access whose data are poisoned
 PROOFS: Final = 4  # reads of a last line that end UNREACH
+STALE: Final = SamEntry(0, PAGE_BYTES - 1)  # stands for an entry of which nothing is known
 RECALL_TU: Final = 64  # TU between two looks at RECALLING
 PROOF_TU: Final = 16  # TU between two of them
 ROLE_OF: Final = {SamType.HDM_D: Role.HA, SamType.MMIO: Role.IOA, SamType.HDM_H: Role.MT}
@@ -142,13 +143,13 @@ class BootMaster:
             wanted = placed(port, found.ranges, self._shared)
         except ConfigError as error:
             raise Refused(f"{error} [HSL-BOT-010]") from error
-        self._known[port] = found
+        again, self._known[port] = port in self._known, found
         entries = yield from self._map(port, wanted)
         dst = found.nids.start
         yield from self._config_write(
             dst, Register.CFGMASTER, CFGMASTER_D0.build({"nid": self.core.nid, "on": 1})
         )
-        yield from self._give_map(dst)
+        yield from self._give_map(dst, stale=again)
         self._ready.add(port)  # from here on it is told what others get
         yield from self._config_write(dst, Register.READY, READY_D0.build({"on": 1}))
         yield from self._prove(entries, found.nids)
@@ -247,9 +248,7 @@ class BootMaster:
                 entries[-1] = None  # the half of the CPU is elsewhere already
                 continue
             for other in sorted(self._ready):
-                self._telling += 1
-                told = self._tell(other, offset, data)
-                self.core.device.scheduler.spawn(f"map entry for port {other}", told)
+                self._spawn_tell(other, offset, data)
         self._mapped[port] = wanted, entries
         return entries
 
@@ -270,33 +269,48 @@ class BootMaster:
     def _write_all(self, offset: int, data: bytes) -> Program[None]:
         """Write an entry into the own map and those of the devices that are READY, and wait for all."""
         yield from self._config_write(SystemNid.IO, offset, data)
-        for other in sorted(self._ready):
-            self._telling += 1
-            yield from self._tell(other, offset, data)
+        told = [self._spawn_tell(other, offset, data, retiring=True) for other in sorted(self._ready)]
+        yield Condition(lambda: all(thread.finished for thread in told))
 
-    def _tell(self, port: int, offset: int, data: bytes) -> Program[None]:
-        """Write a map entry of another device to the device at a port."""
+    def _spawn_tell(self, port: int, offset: int, data: bytes, *, retiring: bool = False) -> Thread:
+        """Begin to write a map entry of another device to the device at a port."""
+        self._telling += 1
+        told = self._tell(port, offset, data, retiring=retiring)
+        return self.core.device.scheduler.spawn(f"map entry for port {port}", told)
+
+    def _tell(self, port: int, offset: int, data: bytes, *, retiring: bool = False) -> Program[None]:
+        """Write a map entry of another device to the device at a port.
+
+        One that is `retiring` may end PROTO: the device still holds a line, and its entry stays QUIESCED.
+        """
         session, dst = self.node.session(port), self._known[port].nids.start
         try:
             yield from self._config_write(dst, offset, data)
         except (TransactionError, Refused) as error:
-            self._refuse(port, session, f"{error} (HSL 5.15.5 [HSL-BOT-010])")
+            if not retiring or error.code != Err.PROTO:
+                clause = "" if isinstance(error, Refused) else " (HSL 5.15.5 [HSL-BOT-010])"
+                self._refuse(port, session, f"{error}{clause}")
         finally:
             self._telling -= 1
 
-    def _give_map(self, dst: int) -> Program[None]:
-        """Write all entries of the own map, also those that are entered meanwhile."""
+    def _give_map(self, dst: int, *, stale: bool) -> Program[None]:
+        """Write the entries of the own map until the device has them; if `stale` the invalid ones too.
+
+        What another boot changes meanwhile is written as 5.1.4 says.
+        """
         io = self.node.io
         assert io is not None  # the topology gives the node one
-        written: set[int] = set()
-        while missing := [
-            (index, entry)
-            for index, entry in enumerate(io.config.address_map.entries)
-            if entry is not None and index not in written
-        ]:
-            for index, entry in missing:
-                written.add(index)
-                yield from self._config_write(dst, SAM_BASE + SAM_STRIDE * index, encode_entry(entry))
+        given: dict[int, SamEntry | None] = {}  # entries that the device has
+        if stale:
+            given = dict.fromkeys(range(len(io.config.address_map.entries)), STALE)
+        while (index := differing(io.config.address_map.entries, given)) is not None:
+            offset, old = SAM_BASE + SAM_STRIDE * index, given.get(index)
+            if old is not None and old is not STALE:
+                yield from self._config_write(dst, offset, encode_entry(old._replace(quiesced=True)))
+                yield from self._config_write(dst, offset, encode_entry(None))
+            given[index] = entry = io.config.address_map.entries[index]
+            if entry is not None or old is STALE:
+                yield from self._config_write(dst, offset, encode_entry(entry))
 
     # ---- the proof, and interrupts (steps 11 and 12)
 
@@ -374,7 +388,7 @@ class BootMaster:
         return (yield from self._done(access, f"CfgWrite of {offset:#x}"))
 
     def _done(self, access: Access, what: str) -> Program[bytes]:
-        """Do a register access, again where its data were poisoned on the way. HSL A.3.
+        """Do a register access, again where its data were poisoned on the way, or it was BUSY. HSL A.3.
 
         Raises Refused for an answer other than OK, TransactionError with UNREACH for none.
         """
@@ -384,9 +398,16 @@ class BootMaster:
             except TransactionError as error:
                 if error.code == Err.UNREACH:
                     raise
-                if last or error.code != Err.DATA:
+                if error.code == Err.BUSY:  # of a RECALL: written again (5.1.4)
+                    yield self.core.device.pause(RECALL_TU)
+                elif last or error.code != Err.DATA:
                     raise Refused(
                         f"{what} ended with {Err(error.code).name}; expected OK (HSL 5.15.5 [HSL-BOT-010])",
                         code=error.code,
                     ) from error
-        raise AssertionError("the last try returns or raises")
+        raise Refused(f"{what} was BUSY {TRIES} times (HSL 5.15.5 [HSL-BOT-010])", code=Err.BUSY)
+
+
+def differing(entries: Sequence[SamEntry | None], given: Mapping[int, SamEntry | None]) -> int | None:
+    """Return the index of the first map entry that is not as it was given to a device, None without one."""
+    return next((index for index, entry in enumerate(entries) if entry != given.get(index)), None)

@@ -9,7 +9,6 @@ from hsl._generated.constants import (
     DEFAULT_UNITS,
     LINE_BYTES,
     SCRATCH_LINES,
-    Err,
     JobVector,
     PageRegister,
 )
@@ -78,13 +77,13 @@ class CpuDevice(Host):
             self.done = True
             yield Condition(lambda: all(helper.finished for helper in self.helpers))
         self.quiescing = True
-        yield from self.attempt(self.leave)
+        yield from self.attempt(self.leave, wait=False)
         self.finished = True
 
     def run_job(self, devices: list[BootedDevice]) -> Program[None]:
         """Prepare, ring, wait for the interrupt, verify."""
         (device,) = devices
-        if device.page is None:
+        if device.page is None or device.is_memory:
             raise ConfigError("the device has no register page, so it cannot run a job (HSL A.4)")
         core, sessions = self.core, self.sessions()
         self.done, self.bounces = False, 0
@@ -122,13 +121,8 @@ class CpuDevice(Host):
         """Write EXIT and wait for BYE; a device without the register is left as it is. HSL A.4."""
         (device,) = devices
         assert device.page is not None
-        try:
-            yield from wait_for(self.core.ncwrite(device.page + PageRegister.EXIT, 0))
-        except TransactionError as error:
-            if error.code != Err.DECODE:
-                raise
-            return
-        yield from self.interrupts(device.vector + JobVector.BYE)
+        if (yield from self.write_exit(device.page)):
+            yield from self.interrupts(device.vector + JobVector.BYE)
 
     def interrupts(self, vector: int) -> Program[int]:
         """Wait for an interrupt; gives the number of interrupts seen, 0 when the first was another one."""

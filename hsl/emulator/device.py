@@ -81,7 +81,7 @@ class Device:
                 self.begin()
         self._resume_at = None if self._settled(now) else now + ROUND_NS
         self.started = self.started or (self._begun and self.engaged)
-        if self.scheduler.failure is not None and all(port.up for port in self.node.ports):
+        if self.scheduler.failure is not None and any(port.up for port in self.node.ports):
             raise self.scheduler.failure
 
     def _settled(self, now: int) -> bool:

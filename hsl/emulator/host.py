@@ -4,9 +4,10 @@ from __future__ import annotations
 
 from collections.abc import Callable
 
+from hsl._generated.constants import PageRegister
 from hsl.emulator.boot import BootMaster
 from hsl.emulator.booted import BootedDevice
-from hsl.emulator.device import Core, Device
+from hsl.emulator.device import Core, Device, wait_for
 from hsl.emulator.program import Condition, Program
 from hsl.emulator.topology import Topology
 from hsl.errors import ConfigError, HslError, TransactionError
@@ -58,8 +59,15 @@ class Host(Device):
         """The session of each port; it changes when a device is lost."""
         return tuple(self.node.session(port) for port in range(len(self.node.ports)))
 
-    def attempt(self, program: Callable[[list[BootedDevice]], Program[None]]) -> Program[bool]:
-        """Run a program for all devices, once they are admitted; False if one of them was lost meanwhile."""
+    def attempt(
+        self, program: Callable[[list[BootedDevice]], Program[None]], *, wait: bool = True
+    ) -> Program[bool]:
+        """Run a program for all devices, once they are admitted; False if one of them was lost meanwhile.
+
+        Without `wait` it does not run at all where one of them is not there.
+        """
+        if not wait and not self.master.complete:
+            return False
         yield Condition(lambda: self.master.complete)
         sessions = self.sessions()
         self.io.interrupts()  # of devices that are lost
@@ -74,6 +82,14 @@ class Host(Device):
                 raise
             self.unfit(f"{error}; waiting for another device")
             yield Condition(lambda: self.sessions() != sessions)
+            return False
+        return True
+
+    def write_exit(self, page: int) -> Program[bool]:
+        """Write EXIT of a device; False if it does not take it: the result stays what it is. HSL A.4, A.7."""
+        try:
+            yield from wait_for(self.core.ncwrite(page + PageRegister.EXIT, 0))
+        except TransactionError:
             return False
         return True
 

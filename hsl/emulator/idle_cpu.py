@@ -5,7 +5,6 @@ from __future__ import annotations
 from collections.abc import Callable
 
 from hsl._generated.constants import Err, JobVector, PageRegister
-from hsl.agents.mmio import Interrupt
 from hsl.emulator.device import wait_for
 from hsl.emulator.host import Host
 from hsl.emulator.program import Condition, Pause, Program
@@ -25,10 +24,13 @@ class IdleCpuDevice(Host):
         super().__init__(topology, epoch)
         self._ns = ns
         self.calls = 0  # answered
+        self._called: dict[int, int] = {}  # by port: DATA of a CALL that is not answered
 
     def programs(self) -> None:
         """Wait for interrupts, and for the end."""
-        self.scheduler.spawn("calls", self._answer())
+        self.scheduler.spawn("calls", self._collect())
+        for port in range(len(self.node.ports)):
+            self.scheduler.spawn(f"calls of port {port}", self._answer(port))
         if self._ns is not None:
             self.scheduler.spawn("end", self._end(self._ns))
 
@@ -40,21 +42,26 @@ class IdleCpuDevice(Host):
         yield self.pause(BYE_TU)
         self.finished = True
 
-    def _answer(self) -> Program[None]:
+    def _collect(self) -> Program[None]:
+        """Keep the last CALL of each device; other interrupts are nothing to do for. HSL A.4."""
         while True:
             yield Condition(self.io.has_interrupt)
             for one in self.io.interrupts():
-                yield from self._ring(one)
+                port = self.master.port_of(one.src)
+                device = None if port is None else self.master.devices.get(port)
+                if device is not None and one.vector - device.vector == JobVector.CALL:
+                    self._called[device.port] = one.data
 
-    def _ring(self, one: Interrupt) -> Program[None]:
-        """Answer CALL; other interrupts, and a device that goes meanwhile, are nothing to do for."""
-        port = self.master.port_of(one.src)
-        device = None if port is None else self.master.devices.get(port)
-        if device is None or device.page is None or one.vector - device.vector != JobVector.CALL:
-            return
-        try:
-            yield from wait_for(self.core.ncwrite(device.page + PageRegister.DOORBELL, one.data))
-            self.calls += 1
-        except TransactionError as error:
-            if error.code not in (Err.UNREACH, Err.DECODE):
-                raise
+    def _answer(self, port: int) -> Program[None]:
+        """Answer the CALLs of the device at a port, one after the other: it holds up no other."""
+        while True:
+            yield Condition(lambda: port in self._called)
+            data, device = self._called.pop(port), self.master.devices.get(port)
+            if device is None or device.page is None:
+                continue
+            try:
+                yield from wait_for(self.core.ncwrite(device.page + PageRegister.DOORBELL, data))
+                self.calls += 1
+            except TransactionError as error:
+                if error.code != Err.UNREACH:
+                    self.master.told(port, f"DOORBELL: {error}; expected OK (HSL A.4)")

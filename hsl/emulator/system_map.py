@@ -50,10 +50,10 @@ def _entry(one: NodeRange, base: int, shared: int) -> SamEntry | None:
     if kind is None:
         legal = ", ".join(kind.name for kind in PREFERRED)
         raise ConfigError(f"a range of types {sorted(one.types)}; expected one of {legal} (HSL A.2)")
-    if kind == SamType.HDM_H:
-        return SamEntry(base, last, kind, home=SystemNid.HOME, mt=one.mt)
     if not one.ways:
-        return SamEntry(base, last, kind, home=one.home)
+        hosted = kind == SamType.HDM_H
+        home = SystemNid.HOME if hosted else one.home
+        return SamEntry(base, last, kind, home=home, mt=one.mt if hosted else 0)
     if kind != SamType.HDM_D or one.home != SystemNid.SHARED_HOME + 1 or one.size != shared:
         return None
     return SamEntry(base, last, kind, home=SystemNid.SHARED_HOME, ways=SHARED_WAYS, granule=PAGE_BITS)

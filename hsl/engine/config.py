@@ -130,7 +130,10 @@ class NodeConfig:
     def refusal(self, port: int, nids: range, others: set[int]) -> str:
         """Return why a peer may not have its NIDs, or ""; `others`: NIDs behind other ports. HSL 6.3."""
         if clash := sorted(others.union(self.nids, *self.claims).intersection(nids)):
-            return f"the peer claims NIDs {clash}, which are here or of another port"
+            return (
+                f"the peer claims the NIDs {nids.start}..{nids[-1]}; {len(clash)} of them are here or of "
+                "another port: it needs others (HSL 6.3, 5.15.1)"
+            )
         legal = self.neighbours[port] if self.neighbours else nids
         fits = set(nids) <= set(legal)
         return "" if fits else f"the peer claims {nids} as its NIDs; at this port are {legal}"

@@ -43,7 +43,7 @@ class Losses:
         gate.lost = gate.nids
         gate.close()
         if node.config.boot is Boot.DEVICE and node.io is not None:
-            node.io.registers.port_down(gate.lost)
+            node.io.registers.port_down(gate.lost, only=len(node.ports) == 1)
         waits = False
         for nid in gate.lost:
             for home in node.homes.values():

@@ -432,7 +432,7 @@ enum hsl_page_register {
 /* job_vector: values of 2 bits. */
 enum hsl_job_vector {
     HSL_JOB_VECTOR_CALL = 0x0, /* the CPU writes DATA to DOORBELL, if it has no program (--kernel none) */
-    HSL_JOB_VECTOR_DONE = 0x1, /* a job is done; DATA: jobs done since READY */
+    HSL_JOB_VECTOR_DONE = 0x1, /* a job is done; DATA: jobs done since ON of READY last became 1 */
     HSL_JOB_VECTOR_BYE = 0x2, /* answer to EXIT */
     HSL_JOB_VECTOR_FAULT = 0x3, /* the job cannot be done, or an address of it is not served; DATA as DONE */
 };
@@ -856,7 +856,7 @@ enum hsl_ra_state {
 #define HSL_ARRAY_JOB_D7_COMPLETION_MASK 0xFFFFFFFFFFFFFFFFull
 
 /* COMPLETION_D0, 8 bytes. */
-#define HSL_COMPLETION_D0_JOBS_SHIFT 0u /* jobs that the device has done since READY was written */
+#define HSL_COMPLETION_D0_JOBS_SHIFT 0u /* jobs that the device has done since ON of READY last became 1 */
 #define HSL_COMPLETION_D0_JOBS_MASK 0xFFFFFFFFFFFFFFFFull
 
 /* COMPLETION_D1, 8 bytes. */

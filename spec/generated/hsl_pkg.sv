@@ -430,7 +430,7 @@ package hsl_pkg;
   // job_vector
   typedef enum logic [1:0] {
     JOB_VECTOR_CALL = 2'h0, // the CPU writes DATA to DOORBELL, if it has no program (--kernel none)
-    JOB_VECTOR_DONE = 2'h1, // a job is done; DATA: jobs done since READY
+    JOB_VECTOR_DONE = 2'h1, // a job is done; DATA: jobs done since ON of READY last became 1
     JOB_VECTOR_BYE = 2'h2, // answer to EXIT
     JOB_VECTOR_FAULT = 2'h3 // the job cannot be done, or an address of it is not served; DATA as DONE
   } job_vector_e;
@@ -824,7 +824,7 @@ package hsl_pkg;
   } array_job_d7_t;
 
   typedef struct packed { // 8 bytes
-    logic [63:0] jobs; // 63:0 jobs that the device has done since READY was written
+    logic [63:0] jobs; // 63:0 jobs that the device has done since ON of READY last became 1
   } completion_d0_t;
 
   typedef struct packed { // 8 bytes

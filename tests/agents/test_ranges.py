@@ -24,7 +24,7 @@ from hsl.agents.identity import Identity, Product
 from hsl.agents.memory import Memory
 from hsl.agents.ranges import NodeRange, Ranges
 from hsl.agents.registers import Registers
-from hsl.agents.services import Alone
+from hsl.agents.services import Alone, Later
 from hsl.errors import ConfigError, TransactionError
 
 PAGE = 4096
@@ -167,3 +167,19 @@ def test_tables_have_an_end() -> None:
         Identity(agents=[(nid, Role.RA) for nid in range(AGENT_COUNT + 1)])
     with pytest.raises(ConfigError, match="RANGE"):
         Ranges([node_range(HDM_D)] * (RANGE_COUNT + 1))
+
+
+@pytest.mark.parametrize(
+    ("ready", "used", "err"), [(False, False, Err.OK), (False, True, Err.PROTO), (True, False, Err.PROTO)]
+)
+def test_the_map_of_a_device_may_change_while_it_is_not_ready(ready: bool, used: bool, err: Err) -> None:
+    """A range of another node needs no QUIESCED then, but nobody here may hold a line of it. HSL 5.15.3."""
+
+    class Using(Alone):
+        def in_use(self, first: int, last: int) -> bool:
+            return used
+
+    regs = Registers(Identity(ready=ready), AddressMap([]), Using())
+    assert regs.write(SAM_BASE, encode_entry(entry(home=99)), 0) == Err.OK
+    done = regs.write(SAM_BASE, encode_entry(entry(home=98)), 0)
+    assert (Err.OK if isinstance(done, Later) else done) == err

@@ -397,17 +397,17 @@ def test_lost_content_is_told_when_the_target_is_ready() -> None:
 # ---- a device that is lost and comes back
 
 
-def lose(system: System, other: Device | None = None) -> None:
-    """Cut the wire of the first device until both sides give it up; join it, or another one, again."""
-    system.loopback.set_wire(0, up=False)
-    node = system.devices[0].node
-    system.run(lambda: system.host.node.session(0) == node.session(0) == 0)
+def lose(system: System, other: Device | None = None, port: int = 0) -> None:
+    """Cut the wire of a device until both sides give it up; join it, or another one, again."""
+    system.loopback.set_wire(port, up=False)
+    host, node = system.host.node, system.devices[port].node
+    system.run(lambda: host.session(port) == node.session(0) == 0)
     if other is not None:
-        system.devices[0] = system.loopback.devices[1] = other
+        system.devices[port] = system.loopback.devices[1 + port] = other
         node = other.node
-    for each in (system.host.node, node):
-        each.ports[0].enable(system.loopback.now)  # as a session on sockets does with the next connection
-    system.loopback.set_wire(0, up=True)
+    host.ports[port].enable(system.loopback.now)  # as a session on sockets does with the next connection
+    node.ports[0].enable(system.loopback.now)
+    system.loopback.set_wire(port, up=True)
 
 
 def test_a_device_that_comes_back_is_admitted_again() -> None:
@@ -458,6 +458,35 @@ def test_another_device_takes_the_place_of_one_that_has_gone() -> None:
     system.loopback.call(now, Place(0), lambda: None)
     system.run(lambda: ticket.done)
     assert ticket.result() == bytes(8)
+
+
+def test_a_map_that_changes_during_a_boot_is_given_as_it_is_then() -> None:
+    """A device whose boot is slow gets the entries of one that has changed its ranges meanwhile. HSL A.3."""
+    system = System(gpus=2)
+    system.boot()
+    slow = system.devices[0].node.io
+    assert slow is not None
+    take, held = slow.receive, list[Message]()
+
+    def receive(message: Message, now: int, viral: bool = False) -> None:
+        """Keep the last access of the map, that of the last range of the other device."""
+        if message.op == Op.CfgWrite and message.addr >= SAM_BASE + SAM_STRIDE * 9 and not held:
+            held.append(message)
+        else:
+            take(message, now, viral)
+
+    slow.receive = receive  # type: ignore[method-assign]
+    lose(system)
+    system.run(lambda: bool(held))
+    lose(
+        system, GpuDevice(Topology(tu=6, gpus=2, sizes=(1 << 20, 2 << 20), nids=(16, 500)), lambda: 77, 1), 1
+    )
+    system.run(lambda: 1 in system.host.master.devices)
+    take(held[0], system.loopback.now)
+    system.loopback.call(system.loopback.now, Place(1), lambda: None)
+    system.boot()
+    maps = [node.io.config.address_map for node in (system.host.node, system.devices[0].node) if node.io]
+    assert list(maps[0]) == list(maps[1])
 
 
 def cache_states(system: System, line: int) -> list[str]:

@@ -129,17 +129,19 @@ def test_ready_falls_with_the_link(wire: Wire) -> None:
     assert device.io.config.address_map.entries == entries
 
 
-def test_ready_stays_when_another_port_goes_down() -> None:
-    """READY depends on the port of the NID in CFGMASTER alone. HSL 5.15.3 [HSL-BOT-007]."""
+@pytest.mark.parametrize(
+    ("nids", "only", "ready"),
+    [(range(32, 48), False, True), (range(16), False, False), (range(32, 48), True, False)],
+)
+def test_ready_depends_on_the_port_of_the_master(nids: range, only: bool, ready: bool) -> None:
+    """READY falls with the port of the NID in CFGMASTER, or with the only port. HSL 5.15.3 [HSL-BOT-007]."""
     device = booting(16, Boot.DEVICE)
     assert device.io is not None
     registers = device.io.registers
     registers.set_master(MASTER)
     registers.write(Register.READY, ON, 0)
-    registers.port_down(range(32, 48))
-    assert registers.ready
-    registers.port_down(range(16))
-    assert not registers.ready
+    registers.port_down(nids, only=only)
+    assert registers.ready is ready
 
 
 def test_a_device_with_several_ports_has_a_master_by_strap() -> None:

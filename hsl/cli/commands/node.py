@@ -23,7 +23,7 @@ __all__ = ["command"]
 # A node does not see the counters of its peer. Only the CPU judges the result.
 ENDS: Final = {
     "cpu": {0: "The result is right.", 1: "The result is wrong."},
-    "gpu": {0: "The CPU has ended the session."},
+    "gpu": {0: "The CPU has written EXIT and ended the session."},
     "memory": {0: "The CPU has ended the session."},
 }
 
@@ -65,7 +65,7 @@ def link_group(*, several: bool) -> list[click.Option]:
 def timer_group() -> list[click.Option]:
     """Return the options of the transaction timers (HSL 5.11)."""
     texts = {
-        "--t-snp": "T_SNP, in which a snoop must be answered.",
+        "--t-snp": "T_SNP, in which a snoop must be answered. Give the four timers alike at both ends.",
         "--t-mem": "T_MEM, in which a memory target must answer.",
         "--t-cack": "T_CACK, in which a grant must be acknowledged.",
         "--t-req": "T_REQ, in which a request must be completed; more than all that it waits for.",
@@ -76,15 +76,20 @@ def timer_group() -> list[click.Option]:
     ]
 
 
-def device_group() -> list[click.Option]:
-    """Return the options of a device."""
+def device_group(nid: str) -> list[click.Option]:
+    """Return the options of a device; `nid` is the first NID that it has by default."""
     return [
         integer(
-            "--nid", least=16, most=MAX_NID, help="First of the 16 NIDs that it claims.", default_is="16"
+            "--nid",
+            least=16,
+            most=MAX_NID - 15,
+            help="First of the 16 NIDs that it claims. Each device of a CPU needs its own.",
+            default_is=nid,
         ),
         integer(
             "--device-bytes",
             least=1 << 16,
+            most=1 << 29,
             help="Bytes of each of its memory ranges, a multiple of 4096.",
             default_is="16 MiB",
         ),
@@ -145,7 +150,7 @@ GPU = node(
     "gpu",
     "Run a GPU: compute units behind an L2 cache.",
     "It takes work from its doorbell until the CPU ends the session.",
-    device_group(),
+    device_group("16"),
     [
         Example("hsl node gpu --connect tcp://127.0.0.1:7410", "Work for a CPU that listens.", cheap=False),
         Example(
@@ -159,7 +164,7 @@ MEMORY = node(
     "memory",
     "Run a memory node: a memory target without a cache or a core.",
     "It serves the home of the CPU until the CPU ends the session.",
-    device_group(),
+    device_group("144"),
     [
         Example("hsl node memory --connect tcp://127.0.0.1:7411", "Serve a CPU that listens.", cheap=False),
         Example(
@@ -171,7 +176,7 @@ MEMORY = node(
 )
 command = Branch(
     "node",
-    summary="Run one emulator as a process; two of them make a system.",
+    summary="Run one emulator as a process: a CPU, or one of its devices.",
     text="""
     The nodes run on one host or on several. A listening node serves the peer that connected last: a
     second peer takes the place of the first. A GPU or a memory node ends when its CPU starts a new session;
