@@ -96,6 +96,7 @@ def test_a_call_in_the_name_of_another_is_nothing() -> None:
     """An Intr to the vector of another device rings no doorbell."""
     rig = Rig()
     rig.call(0, 9, DEVICE_VECTORS + JobVector.CALL)
+    rig.run(lambda: rig.cpu.io.counters["Intr"] == 1)
     for data in (7, 8):  # the second is answered long after the first interrupt
         rig.call(1, data)
         rig.run(lambda data=data: (PageRegister.DOORBELL, data) in rig.rung(1))
