@@ -67,4 +67,7 @@ def main(uri: str, count: int) -> None:
 if __name__ == "__main__":
     if len(sys.argv) < 2:
         sys.exit(__doc__)
-    main(sys.argv[1], int(sys.argv[2]) if len(sys.argv) > 2 else 100_000)
+    try:
+        main(sys.argv[1], int(sys.argv[2]) if len(sys.argv) > 2 else 100_000)
+    except hsl.HslError as error:
+        sys.exit(f"attach: {error}")

@@ -98,6 +98,7 @@ def device_group(nid: str) -> list[click.Option]:
 
 def node(name: str, summary: str, text: str, workload: list[click.Option], examples: list[Example]) -> Leaf:
     """Return the command of one kind of node."""
+    more = " With --kernel none: end after SECONDS, with exit code 0." if name == "cpu" else ""
     return Leaf(
         name,
         calls=f"hsl.cli.node:{name}",
@@ -109,7 +110,7 @@ def node(name: str, summary: str, text: str, workload: list[click.Option], examp
             "System": [*system_group(), *timer_group()],
             "Faults": fault_group(),
             "Recording": recording_group(),
-            "Run": [time_limit("Give up a run that has not ended after SECONDS, with exit code 7.")],
+            "Run": [time_limit(f"Give up a run that has not ended after SECONDS, with exit code 7.{more}")],
         },
         output=output(more="Show the tables of the link, messages, credits and caches."),
         examples=examples,
