@@ -17,7 +17,7 @@ from typing import Any, NamedTuple
 
 from hsl._generated.constants import PAL_FRAME_TIMEOUT_TU, TIMERS, ErrorCode, LinkState, Severity
 from hsl.errors import ConfigError, LinkError, PeerLost, PeerUnreachable, reason
-from hsl.link.events import ErrorLogged, Event, FatalReceived, LinkDown, StateChanged
+from hsl.link.events import ErrorLogged, Event, FatalReceived, LinkDown, LinkUp, StateChanged
 from hsl.log_limit import LogLimit
 from hsl.transport.base import INTERNET, SCHEMES, Address, Device, Place, Tap, parse_uri
 from hsl.transport.faults import FaultInjector, FaultPlan
@@ -77,7 +77,7 @@ class TimeLimit(NamedTuple):
 
     seconds: float
     awaited: Callable[[], str] = lambda: "end the session"
-    until_started: bool = False  # a device that has started ends by itself
+    until_met: bool = False  # a device whose link has come up ends by itself
 
 
 def make_link(
@@ -217,6 +217,7 @@ class Session:
         self._lines = LogLimit(lambda line: log.warning("%s", line))  # strangers cannot fill the log
         self._over = False
         self._stopped = False
+        self._met = False  # a link has been up
         self._calm_since: int | None = None
         self._down: dict[int, str] = {}  # port -> cause of a LINK_DOWN of this turn
         self.ends = {end.place: end for end in self._ends(attachments, seed)}
@@ -419,6 +420,8 @@ class Session:
         if self._observe is not None:
             self._observe(port, event)
         match event:
+            case LinkUp():
+                self._met = True
             case LinkDown(cause=cause):
                 self._down[port] = cause
             case ErrorLogged(link=link) if (port, link) in self.ends:
@@ -461,7 +464,7 @@ class Session:
 
     @property
     def _limit_ns(self) -> int | None:
-        over = self.limit is None or (self.limit.until_started and self.device.started)
+        over = self.limit is None or (self.limit.until_met and self._met)
         return None if self.limit is None or over else int(self.limit.seconds * NS_PER_S)
 
     def _check_limit(self, now: int) -> None:

@@ -199,7 +199,7 @@ class NodeRun:
             stays=self.leads and not self.options["once"],
             observe=self.observe,
             tap=tap_of(self.recorder, {0: self.reporter}),
-            limit=None if limit is None else TimeLimit(limit, lambda: device.awaited, until_started=idle),
+            limit=None if limit is None else TimeLimit(limit, lambda: device.awaited, until_met=idle),
         )
         if self.recorder is not None:
             self.recorder.base = wall_offset() + session.began

@@ -230,7 +230,7 @@ def test_memory_node_serves_both_others() -> None:
         validate(report, "node")
         assert report["verified"] is True
     assert reports[0]["checks"]["result"] is True
-    received = {"MemRd", "MemWr", "CfgRead", "CfgWrite"}
+    received = {"MemRd", "MemWr", "CfgRead", "CfgWrite", "CmpData"}
     assert reports[1]["messages"]["received"].keys() == received
 
 

@@ -5,7 +5,6 @@ from __future__ import annotations
 import io
 import re
 from collections.abc import Callable
-from itertools import count
 from pathlib import Path
 from typing import Any
 
@@ -16,7 +15,6 @@ from hsl._generated.constants import (
     DEVICE_VECTORS,
     LINE_BYTES,
     ErrorCode,
-    LinkState,
     NodeClass,
     Op,
     PageRegister,
@@ -40,61 +38,16 @@ from hsl.agents.address_map import SamEntry, encode_entry
 from hsl.capture.messages import carried
 from hsl.capture.trace import Reader
 from hsl.codec.message import Message
-from hsl.emulator import GpuDevice, Host, MemoryDevice, Topology
+from hsl.emulator import GpuDevice, Topology
 from hsl.emulator.booted import BootedDevice
 from hsl.emulator.device import Device
 from hsl.emulator.system_map import cpu_entries
-from hsl.errors import TransportError
 from hsl.transport.base import Place
-from hsl.transport.loopback import Loopback, Wire
+from tests.emulator.boot_rig import System
 
 TEXT = Path(__file__).parents[2] / "spec" / "text" / "19-reference-system.md"
 MASTER, IO_AGENT = 2, 1  # NIDs of the CPU, annex A.1
-LIMIT = 1 << 24  # ns: many times what a boot takes, or T_STATE
 PAGE = 4096
-
-
-class System:
-    """A CPU, and the devices of a topology, on the loopback."""
-
-    def __init__(self, topology: Topology | None = None, tap: Any = None, **settings: Any) -> None:
-        numbers = count(1)
-        self.topology = topology or Topology(**{"tu": 6, "device_bytes": 1 << 20} | settings)
-        epoch: Callable[[], int] = lambda: next(numbers)  # noqa: E731
-        self.host = Host(self.topology, epoch)
-        self.devices: list[Device] = [
-            *(GpuDevice(self.topology, epoch, gpu) for gpu in range(self.topology.gpus)),
-            *(MemoryDevice(self.topology, epoch) for _ in range(self.topology.memory_nodes)),
-        ]
-        wires = [Wire(*ends) for ends in self.topology.wires()]
-        self.told: list[tuple[int, str]] = []
-        self.host.master.told = lambda port, text: self.told.append((port, text))
-        self.loopback = Loopback([self.host, *self.devices], wires, tap=tap)
-
-    def run(self, until: Callable[[], bool]) -> None:
-        """Run until something is so, for at most LIMIT ns."""
-        try:
-            self.loopback.run(max_time=self.loopback.now + LIMIT, until=until)
-        except TransportError as error:
-            raise AssertionError("it never came to that") from error
-
-    def boot(self) -> dict[int, BootedDevice]:
-        """Run until all devices are admitted."""
-        self.run(lambda: self.host.master.complete)
-        return dict(self.host.master.devices)
-
-    def refused(self, port: int = 0) -> str:
-        """Run until the device at a port is turned away; the reason in the error log."""
-        log = self.host.node.error_logs[port]
-        self.run(lambda: bool(log.counters.get(ErrorCode.CFG)))
-        assert self.host.node.ports[port].state(0) is LinkState.DEAD
-        return next(entry.text for entry in log.entries if entry.code == ErrorCode.CFG)
-
-    def registers(self, port: int = 0) -> Any:
-        """The register file of the device at a port, to be made to lie."""
-        agent = self.devices[port].node.io
-        assert agent is not None
-        return agent.registers
 
 
 # ---- what is read and written

@@ -1,0 +1,59 @@
+"""A CPU and its devices on the loopback, for tests of the boot."""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+from itertools import count
+from typing import Any
+
+from hsl._generated.constants import ErrorCode, LinkState
+from hsl.emulator import GpuDevice, Host, MemoryDevice, Topology
+from hsl.emulator.booted import BootedDevice
+from hsl.emulator.device import Device
+from hsl.errors import TransportError
+from hsl.transport.loopback import Loopback, Wire
+
+LIMIT = 1 << 24  # ns: many times what a boot takes, or T_STATE
+
+
+class System:
+    """A CPU, and the devices of a topology, on the loopback."""
+
+    def __init__(self, topology: Topology | None = None, tap: Any = None, **settings: Any) -> None:
+        numbers = count(1)
+        self.topology = topology or Topology(**{"tu": 6, "device_bytes": 1 << 20} | settings)
+        epoch: Callable[[], int] = lambda: next(numbers)  # noqa: E731
+        self.host = Host(self.topology, epoch)
+        self.devices: list[Device] = [
+            *(GpuDevice(self.topology, epoch, gpu) for gpu in range(self.topology.gpus)),
+            *(MemoryDevice(self.topology, epoch) for _ in range(self.topology.memory_nodes)),
+        ]
+        wires = [Wire(*ends) for ends in self.topology.wires()]
+        self.told: list[tuple[int, str]] = []
+        self.host.master.told = lambda port, text: self.told.append((port, text))
+        self.loopback = Loopback([self.host, *self.devices], wires, tap=tap)
+
+    def run(self, until: Callable[[], bool]) -> None:
+        """Run until something is so, for at most LIMIT ns."""
+        try:
+            self.loopback.run(max_time=self.loopback.now + LIMIT, until=until)
+        except TransportError as error:
+            raise AssertionError("it never came to that") from error
+
+    def boot(self) -> dict[int, BootedDevice]:
+        """Run until all devices are admitted."""
+        self.run(lambda: self.host.master.complete)
+        return dict(self.host.master.devices)
+
+    def refused(self, port: int = 0) -> str:
+        """Run until the device at a port is turned away; the reason in the error log."""
+        log = self.host.node.error_logs[port]
+        self.run(lambda: bool(log.counters.get(ErrorCode.CFG)))
+        assert self.host.node.ports[port].state(0) is LinkState.DEAD
+        return next(entry.text for entry in log.entries if entry.code == ErrorCode.CFG)
+
+    def registers(self, port: int = 0) -> Any:
+        """The register file of the device at a port, to be made to lie."""
+        agent = self.devices[port].node.io
+        assert agent is not None
+        return agent.registers
