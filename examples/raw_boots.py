@@ -290,6 +290,9 @@ def count(target: Target, what: str) -> None:
     target.seen[what] = target.seen.get(what, 0) + 1
 
 
+PAST_LOSS = 20.0  # seconds: a new GUID is no proof that the old copies are gone, T_LOSS is (6.2 F4)
+
+
 @attack()
 def comes_back_changed(target: Target) -> None:
     """Be booted, own lines, leave, and come back with another range, agent or NID; a GUID in four is new."""
@@ -300,7 +303,7 @@ def comes_back_changed(target: Target) -> None:
         ranges = (RANGES[0]._replace(size=sizes[n % 4]), RANGES[1])
         peer.registers.describe(AGENTS if n % 2 else AGENTS[:3], ranges[n % 5 == 4 :])
         try:
-            target.seen["admitted"] += admitted(peer.up(10.0))
+            target.seen["admitted"] += admitted(peer.up(PAST_LOSS))
             for addr in (HOST, peer.registers.place(HDM_H)[0] or HOST + LINE):
                 peer.load(addr, EXCLUSIVE)  # what it owns is lost with it
         except Gone as gone:
