@@ -91,12 +91,13 @@ class Checker:
             model, source, binary = (folder / name for name in ("model.m", "model.c", "model"))
             model.write_text(text)
             self._run(["rumur", *RUMUR, "--output", str(source), str(model)])
-            self._run(["gcc", *gcc, "-o", str(binary), str(source), "-lpthread"])
+            # A gcc that is killed leaves its temporary files, here in a folder that is removed.
+            self._run(["gcc", *gcc, "-o", str(binary), str(source), "-lpthread"], TMPDIR=str(folder))
             binary.rename(program)
         self._prune()
         return program, False
 
-    def _run(self, command: list[str]) -> subprocess.CompletedProcess[str]:
+    def _run(self, command: list[str], **environment: str) -> subprocess.CompletedProcess[str]:
         done = subprocess.run(
             command,
             stdin=subprocess.DEVNULL,
@@ -104,7 +105,7 @@ class Checker:
             text=True,
             timeout=600,
             check=False,
-            env=os.environ | MALLOC,
+            env=os.environ | MALLOC | environment,
             process_group=self.children.group,
         )
         if done.returncode:
