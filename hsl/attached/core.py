@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import asyncio
 from collections.abc import Callable, Iterable
-from contextlib import ExitStack
+from contextlib import ExitStack, suppress
 from copy import copy
 from typing import Final
 
@@ -252,11 +252,9 @@ class Core:
     async def _part(self, task: asyncio.Task[None]) -> None:
         """Let the session end: at once if the device is not READY, else when nothing is under way."""
         if self.device.node.ready:
-            try:
+            with suppress(HslError):  # the link is lost meanwhile: what the cache owned is lost with it
                 await self._perform([Access("fence")], GRACE_SECONDS)
                 await self._perform(self.device.owned, GRACE_SECONDS)
-            except HslError:
-                pass  # the link is lost meanwhile: what the cache owned is lost with it
             self.device.quiescing = self.device.finished = True
             assert self._session is not None  # its task runs
             self._session.wake()

@@ -16,7 +16,7 @@ from typing import Any
 
 import pytest
 
-from examples import raw_peer
+from examples import raw_link
 from examples.raw_agents import HDM_H, UNREACH, Refused, Work
 from examples.raw_boots import Booted, boot
 from examples.raw_device import Device
@@ -272,7 +272,7 @@ class Cpu:
 def joined(patch: pytest.MonkeyPatch, make: Any = Device, **options: Any) -> Iterator[tuple[Peer, Any]]:
     """A host and a device over a pair of sockets, closed at the end."""
     ends = dict(zip(("host", "device"), socket.socketpair(), strict=True))
-    patch.setattr(raw_peer, "Wire", lambda uri: wire(ends[uri]))
+    patch.setattr(raw_link, "Wire", lambda uri: wire(ends[uri]))
     host = Peer("host", nid_base=0, flit_sizes=options.pop("host_flits", 3), features=0x81, guid=1)
     device = make("device", **options)
     try:

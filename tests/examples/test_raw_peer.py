@@ -10,7 +10,7 @@ from typing import Any
 
 import pytest
 
-from examples import raw_attacks, raw_flits, raw_peer
+from examples import raw_attacks, raw_flits, raw_link, raw_peer
 from examples.raw_agents import Line
 from examples.raw_flits import B256, CTL, EXCLUSIVE, L64, NOP, PROT, Flit, Message
 from tests.attacks.judge import END_SECONDS, INPUT
@@ -21,7 +21,7 @@ from tests.support.vectors import Vector, load
 VECTORS = load()
 FORMS = {"L64": L64, "B256": B256}
 FILES = (
-    *("raw_flits.py", "raw_agents.py", "raw_peer.py", "raw_device.py"),
+    *("raw_flits.py", "raw_link.py", "raw_agents.py", "raw_peer.py", "raw_device.py"),
     *("raw_attacks.py", "raw_messages.py", "raw_boots.py"),
 )
 NOWHERE = (1 << 52) - 64  # an address that nobody serves
@@ -228,7 +228,7 @@ class Quiet:
 @pytest.mark.parametrize(("snoop", "kept"), [("SnpShared", 0), ("SnpInv", 0), ("SnpCur", 3)])
 def test_a_snoop_beside_its_write_back(monkeypatch: pytest.MonkeyPatch, snoop: str, kept: int) -> None:
     """In MI_A it answers a snoop with its data, and keeps nothing after SnpShared and SnpInv (5.5)."""
-    monkeypatch.setattr(raw_peer, "Wire", Quiet)
+    monkeypatch.setattr(raw_link, "Wire", Quiet)
     cache = raw_peer.Peer("unix:///nobody").caches[0]
     cache.lines[FREE] = Line(raw_flits.MODIFIED, bytes(64), 1)
     cache.leaving.add(FREE)

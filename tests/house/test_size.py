@@ -7,8 +7,6 @@ ROOT = Path(__file__).resolve().parents[2]
 MOST = 500  # lines
 SUFFIXES = (".py", ".pyi", ".c", ".h")
 GENERATED = ("hsl/_generated/", "spec/generated/", "native/generated/")
-# A file that users copy whole may be longer.
-LONGER = {"examples/raw_peer.py": 700}
 
 
 def sizes() -> dict[str, int]:
@@ -20,8 +18,7 @@ def sizes() -> dict[str, int]:
 
 
 def test_files() -> None:
-    """A file has at most 500 lines; the exceptions are named, and each is needed."""
+    """A file has at most 500 lines."""
     found = sizes()
     assert len(found) > 400
-    assert {name: size for name, size in found.items() if size > LONGER.get(name, MOST)} == {}
-    assert [name for name in LONGER if found[name] <= MOST] == []
+    assert {name: size for name, size in found.items() if size > MOST} == {}
