@@ -4,9 +4,9 @@ Start the CPU first: `hsl node cpu --listen tcp://127.0.0.1:7410 --kernel none`.
 """
 
 import queue
-import sys
 import time
 
+import click
 import numpy as np
 
 import hsl
@@ -55,19 +55,20 @@ def measure(gpu: hsl.AttachedDevice, count: int) -> None:
     print(f"{count} loads over the link: {link:.0f}/s; in the cache: {cache:.0f}/s; {cache / link:.1f} to 1")
 
 
-def main(uri: str, count: int) -> None:
+@click.command(help=__doc__)
+@click.argument("uri")
+@click.argument("loads", type=click.IntRange(1), default=100_000)
+def main(uri: str, loads: int) -> None:
     """Attach to the CPU at `uri`, and try each kind of call."""
-    with hsl.attach(uri) as gpu:
-        print(gpu)
-        share_memory(gpu)
-        answer_a_doorbell(gpu)
-        measure(gpu, count)
+    try:
+        with hsl.attach(uri) as gpu:
+            print(gpu)
+            share_memory(gpu)
+            answer_a_doorbell(gpu)
+            measure(gpu, loads)
+    except hsl.HslError as error:
+        raise SystemExit(f"attach: {error}") from None
 
 
 if __name__ == "__main__":
-    if len(sys.argv) < 2:
-        sys.exit(__doc__)
-    try:
-        main(sys.argv[1], int(sys.argv[2]) if len(sys.argv) > 2 else 100_000)
-    except hsl.HslError as error:
-        sys.exit(f"attach: {error}")
+    main()

@@ -139,6 +139,24 @@ def test_attach(tmp_path: Path) -> None:
     assert re.fullmatch(ATTACH, done.stdout), done.stdout
 
 
+@pytest.mark.parametrize(
+    ("arguments", "code", "said"),
+    [
+        (["--help"], 0, "Start the CPU first"),
+        ([], 2, "Missing argument 'URI'"),
+        (["tcp://127.0.0.1:1", "0"], 2, "0 is not in the range x>=1"),
+        (["x"], 1, "attach: 'x' is not the address of a link"),
+    ],
+    ids=["help", "nothing", "no-loads", "no-address"],
+)
+def test_attach_says_what_it_wants(tmp_path: Path, arguments: list[str], code: int, said: str) -> None:
+    """attach.py answers wrong arguments with a sentence, and `--help` with its text."""
+    done = run("attach.py", *arguments, cwd=tmp_path)
+    assert done.returncode == code
+    assert said in done.stdout + done.stderr
+    assert "Traceback" not in done.stderr
+
+
 @pytest.mark.parametrize("path", sorted((ROOT / "examples").glob("*.py")), ids=lambda path: path.name)
 def test_examples_need_no_inner_package(path: Path) -> None:
     """Each name that an example imports from hsl is a public name of `hsl` itself."""
