@@ -52,6 +52,7 @@ from examples.raw_flits import (
     unpack_ctl,
 )
 
+MAGIC, VERSION, EDITION = b"HSL1", (1, 0), 9  # 3.3.1; 9 is the code of another edition
 SILENCE = 256 + 4096  # slow TU: T_DEADKA, then T_STATE (3.1)
 SINKS = {"Intr", "ErrMsg", "TransReq", "TransInv", "PageReq", "PageRsp"}  # 5.10
 
@@ -186,10 +187,11 @@ class Link(ABC):
 
     def _control(self, flit: Flit) -> None:
         op, seen, epoch, peer, body = unpack_ctl(flit.payload)
+        current = epoch and (epoch, peer) == (self.peer, self.epoch)
         if op == HELLO:
-            self._hello(epoch, peer, body["guid"])
-        elif (epoch, peer) != (self.peer, self.epoch):
-            pass  # stale
+            self._hello(epoch, peer, body)
+        elif not current:
+            return  # stale: dropped whole, HSL-LNK-036
         elif op == CAPS and self.state in ("DETECT", "CONFIG"):
             if self.state == "DETECT":
                 self._enter("CONFIG")
@@ -218,13 +220,22 @@ class Link(ABC):
             elif op == PM_REQ:
                 self.ctl(PM_NAK, tag=body["tag"])
 
-    def _hello(self, epoch: int, peer: int, guid: int) -> None:
+    def _hello(self, epoch: int, peer: int, body: dict[str, Any]) -> None:
+        low, high = ((body[f"{end}_major"], body[f"{end}_minor"]) for end in ("min", "max"))
+        if epoch == 0 or body["guid"] == self.guid or (body["magic"] == MAGIC and body["port"] == 0):
+            return  # a reflection, or it names no life
+        if body["magic"] != MAGIC or not low <= VERSION <= high:  # HSL-LNK-004
+            if self.state == "DETECT":
+                for _ in range(3):
+                    self.ctl(ERR_FATAL, error=EDITION)
+                raise Gone(f"another edition: a HELLO of {body['magic']!r}, {low} to {high}")
+            return
         if epoch != self.peer:
             if (state := self.state) != "DETECT":
                 self.restart()
             if state == "ACTIVE":
                 raise Gone("a HELLO of a new EPOCH: the other side began anew")
-            self.peer, self.peer_guid, self.shake = epoch, guid, True
+            self.peer, self.peer_guid, self.shake = epoch, body["guid"], True
         if peer == self.epoch and self.state == "DETECT":
             self._enter("CONFIG")
 
@@ -292,9 +303,8 @@ class Link(ABC):
     def _handshake(self) -> None:
         self.shake, self.shaken = False, time.monotonic()
         if self.state == "DETECT":
-            self.ctl(
-                HELLO, seen=bool(self.peer), magic=b"HSL1", guid=self.guid, links=1, min_major=1, max_major=1
-            )
+            major = dict.fromkeys(("min_major", "max_major"), VERSION[0])
+            self.ctl(HELLO, seen=bool(self.peer), magic=MAGIC, guid=self.guid, links=1, **major)
         elif self.state == "CONFIG":
             self.ctl(CAPS, seen=self.seen, record=pack_record(self.caps), cfg_hash=self.config_hash())
         else:
