@@ -45,6 +45,7 @@ from hsl.emulator.booted import (
     BootedDevice,
     Findings,
     Refused,
+    Visit,
     check_head,
     check_roles,
     class_of,
@@ -60,6 +61,7 @@ __all__ = ["BootMaster"]
 
 # Registers that may be missing, and the value that DECODE stands for. HSL 5.15.2 [HSL-BOT-003].
 OPTIONAL: Final = {Register.PRODUCT: 0, Register.VECTORS: 0, Register.STREAMS: 1}
+OWN: Final = Visit(0, 0, range(SystemNid.IO, SystemNid.IO + 1))  # the registers of this node, in no session
 TRIES: Final = 4  # of a register access whose data are poisoned
 PROOFS: Final = 4  # reads of a last line that end UNREACH
 STALE: Final = SamEntry(0, PAGE_BYTES - 1)  # stands for an entry of which nothing is known
@@ -84,7 +86,7 @@ class BootMaster:
         self._known: dict[int, Findings] = {}  # by port: the last device there
         # By port: the entries that its device is to have, and those of them that stand in the maps.
         self._mapped: dict[int, tuple[list[SamEntry | None], list[SamEntry | None]]] = {}
-        self._ready: set[int] = set()  # ports whose device has been sent READY
+        self._ready: dict[int, Visit] = {}  # by port: the session in which its device has been sent READY
         self._telling = 0  # map entries that other devices have not taken yet
 
     def begin(self) -> None:
@@ -113,66 +115,67 @@ class BootMaster:
         """Boot each new session of a port; turn away what cannot be used. HSL 5.15.5."""
         while True:
             yield self._left(port, 0)
-            seen = self.node.session(port)
+            visit = Visit(port, self.node.session(port), self.node.peers(port))
             try:
-                device = yield from self._boot(port)
-                if self.node.session(port) == seen:
+                device = yield from self._boot(visit)
+                if self._lasts(visit):
                     self.devices[port] = device
                     self.told(port, described(device))
             except Refused as error:
-                self._refuse(port, seen, str(error))
+                self._refuse(visit, str(error))
             except TransactionError as error:
-                self._refuse(port, seen, f"{error}; expected an answer (HSL 5.15.5 [HSL-BOT-010])")
-            yield self._left(port, seen)
-            self._ready.discard(port)
+                self._refuse(visit, f"{error}; expected an answer (HSL 5.15.5 [HSL-BOT-010])")
+            yield self._left(port, visit.session)
+            self._ready.pop(port, None)
             self.devices.pop(port, None)
 
     def _left(self, port: int, session: int) -> Condition:
         """Return the condition that a port is not in a session any more; 0 is to be down."""
         return Condition(lambda: self.node.session(port) != session)
 
-    def _refuse(self, port: int, session: int, text: str) -> None:
-        """Turn a device away, unless its session has ended anyway."""
-        if self.node.session(port) == session:
-            self.node.turn_away(port, text, self.core.device.scheduler.now)
+    def _lasts(self, visit: Visit) -> bool:
+        return self.node.session(visit.port) == visit.session
 
-    def _boot(self, port: int) -> Program[BootedDevice]:
+    def _refuse(self, visit: Visit, text: str) -> None:
+        """Turn a device away, unless its session has ended anyway."""
+        if self._lasts(visit):
+            self.node.turn_away(visit.port, text, self.core.device.scheduler.now)
+
+    def _boot(self, visit: Visit) -> Program[BootedDevice]:
         """Boot the device at a port by the list of A.3."""
-        found = yield from self._identify(port)
+        found = yield from self._identify(visit)
+        port = visit.port
         try:
             wanted = placed(port, found.ranges, self._shared)
         except ConfigError as error:
             raise Refused(f"{error} [HSL-BOT-010]") from error
         again, self._known[port] = port in self._known, found
         entries = yield from self._map(port, wanted)
-        dst = found.nids.start
         yield from self._config_write(
-            dst, Register.CFGMASTER, CFGMASTER_D0.build({"nid": self.core.nid, "on": 1})
+            visit, Register.CFGMASTER, CFGMASTER_D0.build({"nid": self.core.nid, "on": 1})
         )
-        yield from self._give_map(dst, stale=again)
-        self._ready.add(port)  # from here on it is told what others get
-        yield from self._config_write(dst, Register.READY, READY_D0.build({"on": 1}))
-        yield from self._prove(entries, found.nids)
-        vector = yield from self._notify(port, entries)
+        yield from self._give_map(visit, stale=again)
+        self._ready[port] = visit  # from here on it is told what others get
+        yield from self._config_write(visit, Register.READY, READY_D0.build({"on": 1}))
+        yield from self._prove(visit, entries)
+        vector = yield from self._notify(visit, entries)
         return BootedDevice(port=port, findings=found, entries=tuple(entries), vector=vector)
 
     # ---- identity (steps 1 to 7)
 
-    def _identify(self, port: int) -> Program[Findings]:
-        nids = self.node.peers(port)
-        dst = nids.start
-        head = yield from self._config_read(dst, Register.ID)
-        result = self.node.ports[port].result
+    def _identify(self, visit: Visit) -> Program[Findings]:
+        head = yield from self._config_read(visit, Register.ID)
+        result = self.node.ports[visit.port].result
         check_head(head, Role(0) if result is None else result.peer_roles)
-        guid = yield from self._number(dst, Register.GUID)
-        product = yield from self._number(dst, Register.PRODUCT)
-        vectors = yield from self._number(dst, Register.VECTORS)
-        streams = yield from self._number(dst, Register.STREAMS)
-        agents = yield from self._agents(nids)
-        ranges = yield from self._ranges(nids, dict(agents))
+        guid = yield from self._number(visit, Register.GUID)
+        product = yield from self._number(visit, Register.PRODUCT)
+        vectors = yield from self._number(visit, Register.VECTORS)
+        streams = yield from self._number(visit, Register.STREAMS)
+        agents = yield from self._agents(visit)
+        ranges = yield from self._ranges(visit, dict(agents))
         check_roles(agents, Role(head[6]))
         return Findings(
-            nids=nids,
+            nids=visit.nids,
             guid=guid,
             node_class=class_of(PRODUCT_D0.parse(granule(product))["kind"]),
             vectors=VECTORS_D0.parse(granule(vectors))["count"],
@@ -181,11 +184,11 @@ class BootMaster:
             ranges=ranges,
         )
 
-    def _agents(self, nids: range) -> Program[tuple[tuple[int, Role], ...]]:
+    def _agents(self, visit: Visit) -> Program[tuple[tuple[int, Role], ...]]:
         """Read AGENT. Raises Refused for an agent outside the NIDs, listed twice, or without one role."""
-        found: dict[int, Role] = {}
+        nids, found = visit.nids, dict[int, Role]()
         for index in range(AGENT_COUNT):
-            data = yield from self._config_read(nids.start, AGENT_BASE + AGENT_STRIDE * index)
+            data = yield from self._config_read(visit, AGENT_BASE + AGENT_STRIDE * index)
             entry = AGENT_D0.parse(data)
             if not entry["valid"]:
                 break
@@ -198,11 +201,11 @@ class BootMaster:
             found[nid] = Role(role)
         return tuple(found.items())
 
-    def _ranges(self, nids: range, agents: dict[int, Role]) -> Program[tuple[NodeRange, ...]]:
+    def _ranges(self, visit: Visit, agents: dict[int, Role]) -> Program[tuple[NodeRange, ...]]:
         """Read RANGE. Raises Refused for a range that no agent of the device serves."""
-        found = []
+        nids, found = visit.nids, []
         for index in range(RANGE_COUNT):
-            data = yield from self._config_read(nids.start, RANGE_BASE + RANGE_STRIDE * index, RANGE_STRIDE)
+            data = yield from self._config_read(visit, RANGE_BASE + RANGE_STRIDE * index, RANGE_STRIDE)
             entry = RANGE_ENTRY.parse(data)
             if not entry.d0["valid"]:
                 break
@@ -241,14 +244,13 @@ class BootMaster:
                 continue
             offset, data = SAM_BASE + SAM_STRIDE * index_of(port, number), encode_entry(entry)
             try:
-                yield from self._config_write(SystemNid.IO, offset, data)
+                yield from self._config_write(OWN, offset, data)
             except Refused:
                 if not entry.ways:
                     raise
                 entries[-1] = None  # the half of the CPU is elsewhere already
                 continue
-            for other in sorted(self._ready):
-                self._spawn_tell(other, offset, data)
+            self._tell_all(offset, data)
         self._mapped[port] = wanted, entries
         return entries
 
@@ -261,39 +263,42 @@ class BootMaster:
             yield from self._write_all(offset, encode_entry(entry._replace(quiesced=True)))
             if entry.coherent:
                 first, last = RECALL_D0.build({"first": entry.base}), RECALL_D1.build({"last": entry.last})
-                yield from self._config_write(SystemNid.IO, Register.RECALL, first + last)
-                while any((yield from self._config_read(SystemNid.IO, Register.RECALLING))):
+                yield from self._config_write(OWN, Register.RECALL, first + last)
+                while any((yield from self._config_read(OWN, Register.RECALLING))):
                     yield self.core.device.pause(RECALL_TU)
             yield from self._write_all(offset, encode_entry(None))
 
     def _write_all(self, offset: int, data: bytes) -> Program[None]:
         """Write an entry into the own map and those of the devices that are READY, and wait for all."""
-        yield from self._config_write(SystemNid.IO, offset, data)
-        told = [self._spawn_tell(other, offset, data, retiring=True) for other in sorted(self._ready)]
+        yield from self._config_write(OWN, offset, data)
+        told = self._tell_all(offset, data, retiring=True)
         yield Condition(lambda: all(thread.finished for thread in told))
 
-    def _spawn_tell(self, port: int, offset: int, data: bytes, *, retiring: bool = False) -> Thread:
-        """Begin to write a map entry of another device to the device at a port."""
-        self._telling += 1
-        told = self._tell(port, offset, data, retiring=retiring)
-        return self.core.device.scheduler.spawn(f"map entry for port {port}", told)
+    def _tell_all(self, offset: int, data: bytes, *, retiring: bool = False) -> list[Thread]:
+        """Begin to write a map entry of another device to each device that is READY."""
+        self._telling += len(self._ready)
+        return [
+            self.core.device.scheduler.spawn(
+                f"map entry for port {port}", self._tell(visit, offset, data, retiring=retiring)
+            )
+            for port, visit in sorted(self._ready.items())
+        ]
 
-    def _tell(self, port: int, offset: int, data: bytes, *, retiring: bool = False) -> Program[None]:
-        """Write a map entry of another device to the device at a port.
+    def _tell(self, visit: Visit, offset: int, data: bytes, *, retiring: bool) -> Program[None]:
+        """Write a map entry of another device to a device.
 
         One that is `retiring` may end PROTO: the device still holds a line, and its entry stays QUIESCED.
         """
-        session, dst = self.node.session(port), self._known[port].nids.start
         try:
-            yield from self._config_write(dst, offset, data)
+            yield from self._config_write(visit, offset, data)
         except (TransactionError, Refused) as error:
             if not retiring or error.code != Err.PROTO:
                 clause = "" if isinstance(error, Refused) else " (HSL 5.15.5 [HSL-BOT-010])"
-                self._refuse(port, session, f"{error}{clause}")
+                self._refuse(visit, f"{error}{clause}")
         finally:
             self._telling -= 1
 
-    def _give_map(self, dst: int, *, stale: bool) -> Program[None]:
+    def _give_map(self, visit: Visit, *, stale: bool) -> Program[None]:
         """Write the entries of the own map until the device has them; if `stale` the invalid ones too.
 
         What another boot changes meanwhile is written as 5.1.4 says.
@@ -306,21 +311,21 @@ class BootMaster:
         while (index := differing(io.config.address_map.entries, given)) is not None:
             offset, old = SAM_BASE + SAM_STRIDE * index, given.get(index)
             if old is not None and old is not STALE:
-                yield from self._config_write(dst, offset, encode_entry(old._replace(quiesced=True)))
-                yield from self._config_write(dst, offset, encode_entry(None))
+                yield from self._config_write(visit, offset, encode_entry(old._replace(quiesced=True)))
+                yield from self._config_write(visit, offset, encode_entry(None))
             given[index] = entry = io.config.address_map.entries[index]
             if entry is not None or old is STALE:
-                yield from self._config_write(dst, offset, encode_entry(entry))
+                yield from self._config_write(visit, offset, encode_entry(entry))
 
     # ---- the proof, and interrupts (steps 11 and 12)
 
-    def _prove(self, entries: list[SamEntry | None], nids: range) -> Program[None]:
+    def _prove(self, visit: Visit, entries: list[SamEntry | None]) -> Program[None]:
         """Read the last line of each range, which a device that has less memory cannot answer."""
         for number, entry in enumerate(entries):
             if entry is None or not entry.coherent:
                 continue
             line = entry.last + 1 - LINE_BYTES
-            if entry.ways and entry.home_of(line) not in nids:
+            if entry.ways and entry.home_of(line) not in visit.nids:
                 line -= PAGE_BYTES
             try:
                 yield from self._read_last(line)
@@ -343,16 +348,16 @@ class BootMaster:
                     raise
             yield self.core.device.pause(PROOF_TU)
 
-    def _notify(self, port: int, entries: list[SamEntry | None]) -> Program[int]:
+    def _notify(self, visit: Visit, entries: list[SamEntry | None]) -> Program[int]:
         """Tell the device its interrupts; return its first vector: 0 where it has no register for it."""
         page = next((e for e in entries if e is not None and e.type == SamType.MMIO), None)
-        vector = DEVICE_VECTORS * port
+        vector = DEVICE_VECTORS * visit.port
         if page is None:
             return vector
         data = NOTIFY_D0.build({"nid": SystemNid.IO, "vector": vector})
         access = Access("ncwrite", page.base + PageRegister.NOTIFY, len(data), data)
         try:
-            yield from self._done(access, "NcWrite of NOTIFY")
+            yield from self._done(visit, access, "NcWrite of NOTIFY")
         except Refused as error:
             if error.code != Err.DECODE:
                 raise
@@ -366,33 +371,36 @@ class BootMaster:
             yield Condition(lambda: any(home.blank() for home in homes))
             for nid in [nid for home in homes for nid in home.blank()]:
                 data = FENCE_D0.build({"nid": nid, "command": FenceCommand.LIFT})
-                yield from self._config_write(SystemNid.IO, Register.FENCE, data)
+                yield from self._config_write(OWN, Register.FENCE, data)
 
     # ---- registers
 
-    def _number(self, dst: int, register: Register) -> Program[int]:
+    def _number(self, visit: Visit, register: Register) -> Program[int]:
         """Read a register of 8 bytes; DECODE is the default of one that may be missing. [HSL-BOT-003]."""
         try:
-            return int.from_bytes((yield from self._config_read(dst, register)), "little")
+            return int.from_bytes((yield from self._config_read(visit, register)), "little")
         except Refused as error:
             if error.code == Err.DECODE and register in OPTIONAL:
                 return OPTIONAL[register]
             raise
 
-    def _config_read(self, dst: int, offset: int, size: int = GRANULE_BYTES) -> Program[bytes]:
-        access = Access("cfg_read", offset, size, dst=dst)
-        return (yield from self._done(access, f"CfgRead of {offset:#x}"))
+    def _config_read(self, visit: Visit, offset: int, size: int = GRANULE_BYTES) -> Program[bytes]:
+        access = Access("cfg_read", offset, size, dst=visit.nids.start)
+        return (yield from self._done(visit, access, f"CfgRead of {offset:#x}"))
 
-    def _config_write(self, dst: int, offset: int, data: bytes) -> Program[bytes]:
-        access = Access("cfg_write", offset, len(data), data, dst=dst)
-        return (yield from self._done(access, f"CfgWrite of {offset:#x}"))
+    def _config_write(self, visit: Visit, offset: int, data: bytes) -> Program[bytes]:
+        access = Access("cfg_write", offset, len(data), data, dst=visit.nids.start)
+        return (yield from self._done(visit, access, f"CfgWrite of {offset:#x}"))
 
-    def _done(self, access: Access, what: str) -> Program[bytes]:
+    def _done(self, visit: Visit, access: Access, what: str) -> Program[bytes]:
         """Do a register access, again where its data were poisoned on the way, or it was BUSY. HSL A.3.
 
-        Raises Refused for an answer other than OK, TransactionError with UNREACH for none.
+        Raises Refused for an answer other than OK, TransactionError with UNREACH for none. A session that has
+        ended is Refused too: the next one has a boot of its own (5.15.4).
         """
         for last in (*(False for _ in range(TRIES - 1)), True):
+            if visit is not OWN and not self._lasts(visit):
+                raise Refused(f"{what}: the session has ended", code=Err.UNREACH)
             try:
                 return (yield from wait_for(self.core.submit(access)))
             except TransactionError as error:

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from dataclasses import dataclass
+from typing import NamedTuple
 
 from hsl._generated.constants import GRANULE_BYTES, MAGIC, VERSION, NodeClass, Role, SamType
 from hsl.agents.address_map import SamEntry
@@ -14,6 +15,7 @@ __all__ = [
     "BootedDevice",
     "Findings",
     "Refused",
+    "Visit",
     "check_head",
     "check_roles",
     "class_of",
@@ -24,6 +26,14 @@ __all__ = [
 
 class Refused(HslError):
     """A device cannot be used; the text says why and names the clause."""
+
+
+class Visit(NamedTuple):
+    """A session of a port, and the NIDs that its device claims: a boot lasts no longer. HSL 5.15.4."""
+
+    port: int
+    session: int
+    nids: range
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)

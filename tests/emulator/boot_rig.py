@@ -57,3 +57,15 @@ class System:
         agent = self.devices[port].node.io
         assert agent is not None
         return agent.registers
+
+    def lose(self, other: Device | None = None, port: int = 0) -> None:
+        """Cut the wire of a device until both sides give it up; join it, or another one, again."""
+        self.loopback.set_wire(port, up=False)
+        host, node = self.host.node, self.devices[port].node
+        self.run(lambda: host.session(port) == node.session(0) == 0)
+        if other is not None:
+            self.devices[port] = self.loopback.devices[1 + port] = other
+            node = other.node
+        host.ports[port].enable(self.loopback.now)  # as a session on sockets does with the next connection
+        node.ports[0].enable(self.loopback.now)
+        self.loopback.set_wire(port, up=True)

@@ -40,7 +40,6 @@ from hsl.capture.trace import Reader
 from hsl.codec.message import Message
 from hsl.emulator import GpuDevice, Topology
 from hsl.emulator.booted import BootedDevice
-from hsl.emulator.device import Device
 from hsl.emulator.system_map import cpu_entries
 from hsl.transport.base import Place
 from tests.emulator.boot_rig import System
@@ -350,25 +349,12 @@ def test_lost_content_is_told_when_the_target_is_ready() -> None:
 # ---- a device that is lost and comes back
 
 
-def lose(system: System, other: Device | None = None, port: int = 0) -> None:
-    """Cut the wire of a device until both sides give it up; join it, or another one, again."""
-    system.loopback.set_wire(port, up=False)
-    host, node = system.host.node, system.devices[port].node
-    system.run(lambda: host.session(port) == node.session(0) == 0)
-    if other is not None:
-        system.devices[port] = system.loopback.devices[1 + port] = other
-        node = other.node
-    host.ports[port].enable(system.loopback.now)  # as a session on sockets does with the next connection
-    node.ports[0].enable(system.loopback.now)
-    system.loopback.set_wire(port, up=True)
-
-
 def test_a_device_that_comes_back_is_admitted_again() -> None:
     """READY falls with the link; the CPU boots the device again, with the same map. [HSL-BOT-007]."""
     system = System()
     node = system.devices[0].node
     before, ready = system.boot()[0], [node.ready]
-    lose(system)
+    system.lose()
     ready.append(node.ready)
     system.run(lambda: not system.host.master.complete)
     after = system.boot()[0]
@@ -394,7 +380,7 @@ def test_another_device_takes_the_place_of_one_that_has_gone() -> None:
     system.run(lambda: all(ticket.done for ticket in stores))
     assert cache_states(system, line) == ["M", "M"]
 
-    lose(system, GpuDevice(Topology(tu=6, gpus=2, sizes=(2 << 20,), nids=(400, 500)), lambda: 77, 0))
+    system.lose(GpuDevice(Topology(tu=6, gpus=2, sizes=(2 << 20,), nids=(400, 500)), lambda: 77, 0))
     device = system.boot()[0]
     assert cache_states(system, line) == ["I", "I"]
     assert (device.findings.nids, device.regions["host0"].last + 1 - device.regions["host0"].base) == (
@@ -429,11 +415,9 @@ def test_a_map_that_changes_during_a_boot_is_given_as_it_is_then() -> None:
             take(message, now, viral)
 
     slow.receive = receive  # type: ignore[method-assign]
-    lose(system)
+    system.lose()
     system.run(lambda: bool(held))
-    lose(
-        system, GpuDevice(Topology(tu=6, gpus=2, sizes=(1 << 20, 2 << 20), nids=(16, 500)), lambda: 77, 1), 1
-    )
+    system.lose(GpuDevice(Topology(tu=6, gpus=2, sizes=(1 << 20, 2 << 20), nids=(16, 500)), lambda: 77, 1), 1)
     system.run(lambda: 1 in system.host.master.devices)
     take(held[0], system.loopback.now)
     system.loopback.call(system.loopback.now, Place(1), lambda: None)
