@@ -7,7 +7,16 @@ from collections.abc import Callable, Mapping
 from dataclasses import dataclass
 from typing import Final
 
-from hsl._generated.constants import GRANULE_BYTES, LINE_BYTES, Err, ErrorCode, MgmtType, Op, SamType
+from hsl._generated.constants import (
+    GRANULE_BYTES,
+    LINE_BYTES,
+    SAM_ENTRIES,
+    Err,
+    ErrorCode,
+    MgmtType,
+    Op,
+    SamType,
+)
 from hsl._generated.layouts import MGMT_ANSWER_D0, MGMT_D0
 from hsl._generated.tables import OPCODES
 from hsl.agents.address_map import AddressMap, SamEntry
@@ -58,7 +67,8 @@ class MemoryTarget:
         self.taken: list[Message] = []  # those that came in since the last drain
         self.counters: Counter[str] = Counter()
         self.blank = False  # its content is lost, and its home does not know yet (M5)
-        self._untold: set[int] = set()  # TXNs of CONTENT_LOST, one for each range
+        self._told: dict[SamEntry, int] = {}  # ranges reported in this session of their home; TXN of each
+        self._untold: set[int] = set()  # those of them that the home has not answered
         self._peers = Peers(config.negotiated)
         if len(self.homes) > 1:
             raise ConfigError(f"memory target {self.nid}: homes {sorted(self.homes)}; it has exactly one")
@@ -85,9 +95,20 @@ class MemoryTarget:
         return not mine or len(self.homes | set(entry.homes)) == 1
 
     def begin(self) -> None:
-        """READY was written: report content that was lost. HSL 5.6 M5, 5.15.3."""
-        if self.blank and self.homes:
-            self._tell()
+        """READY was written: report each range whose content is lost, once in a session. HSL 5.6 M5, 5.15.3.
+
+        A map that is written anew and anew names no more than SAM_ENTRIES.
+        """
+        if not self.blank:
+            return
+        head = MGMT_D0.build({"type": MgmtType.CONTENT_LOST})
+        new = [entry for entry in self._ranges() if entry not in self._told]
+        for txn, entry in zip(range(len(self._told), SAM_ENTRIES), new, strict=False):
+            self._told[entry] = txn
+            self._untold.add(txn)
+            body = entry.base.to_bytes(GRANULE_BYTES, "little") + entry.last.to_bytes(GRANULE_BYTES, "little")
+            record = (head + body).ljust(LINE_BYTES, b"\0")
+            self.outbox.append(Message(Op.MgmtMsg, self.nid, entry.home, txn, LINE_LEN, data=record))
 
     def _entry(self, addr: int) -> SamEntry | None:
         """Return the entry of `addr` if this target serves it."""
@@ -100,22 +121,14 @@ class MemoryTarget:
     def attach(self, nids: range, negotiated: Negotiated, port: int | None = None) -> None:
         """Note that a port with this configuration leads to `nids`; report lost content. HSL 5.6 M5."""
         self._peers.attach(nids, negotiated, port)
-        if self.blank and self.homes & set(nids):
-            self._tell()
+        if self.homes & set(nids):
+            self._told.clear()
+            self._untold.clear()
+            self.begin()
 
     def lose_content(self) -> None:
         """All that the memory held is gone: nothing is served before the home knows, in the next session."""
         self.blank = True
-
-    def _tell(self) -> None:
-        (home,) = self.homes
-        ranges = self._ranges()
-        self._untold = set(range(len(ranges)))
-        head = MGMT_D0.build({"type": MgmtType.CONTENT_LOST})
-        for txn, entry in enumerate(ranges):
-            body = entry.base.to_bytes(GRANULE_BYTES, "little") + entry.last.to_bytes(GRANULE_BYTES, "little")
-            record = (head + body).ljust(LINE_BYTES, b"\0")
-            self.outbox.append(Message(Op.MgmtMsg, self.nid, home, txn, LINE_LEN, data=record))
 
     def answered(self, message: Message) -> None:
         """The answer to a CONTENT_LOST; an error leaves the range unserved until the next session."""

@@ -144,9 +144,9 @@ class GpuDevice(Device):
 
     def command_processor(self) -> Program[None]:
         """Run the job of each doorbell, until the exit doorbell, and tell the CPU how each ended."""
-        yield Condition(lambda: self.node.ready)
+        yield Condition(lambda: self.node.ready and self.io.mmio.base is not None)
         page = self.io.mmio.base
-        assert page is not None  # whoever writes READY has written the map before
+        assert page is not None  # the condition
         self.io.write_register(page + PageRegister.UNITS, self.topology.units)
         bells: list[Doorbell] = []
         while True:

@@ -7,7 +7,7 @@ from typing import Any
 
 import pytest
 
-from hsl._generated.constants import LINE_BYTES, Err, ErrorCode, Op, SamType, St
+from hsl._generated.constants import LINE_BYTES, SAM_ENTRIES, Err, ErrorCode, Op, SamType, St
 from hsl.agents.address_map import AddressMap, SamEntry
 from hsl.agents.memory import Memory
 from hsl.agents.peers import LOCAL
@@ -199,3 +199,42 @@ def test_lost_content_is_served_when_its_home_knows_of_each_range() -> None:
         target.answered(Message(Op.CmpData, HOME, MT, message.txn, 3, data=bytes(64)))
     assert ends == [Err.UNREACH, Err.UNREACH], "5.6 M5: the home does not know of the other range yet"
     assert not target.blank
+
+
+def told(target: MemoryTarget) -> list[tuple[int, int, int]]:
+    """Take what a target sends: DST, TXN and first address of each CONTENT_LOST."""
+    found = [(m.dst, m.txn, int.from_bytes(m.data[8:16], "little")) for m in target.outbox]
+    target.outbox.clear()
+    return found
+
+
+def test_content_is_told_once_in_a_session(target: MemoryTarget) -> None:
+    """Whoever writes READY again is told nothing new; the next session begins anew. HSL 5.6 M5, 2.6."""
+    target.lose_content()
+    for again in (False, True, True):
+        target.begin()
+        assert told(target) == ([] if again else [(HOME, 0, BASE)])
+    target.attach(range(HOME, HOME + 1), LOCAL)
+    assert told(target) == [(HOME, 0, BASE)]
+    target.begin()
+    assert told(target) == []
+    target.attach(range(50, 60), LOCAL)  # another port: its homes are not of this target
+    target.begin()
+    assert told(target) == []
+
+
+def test_a_home_that_changes_is_told_under_another_txn() -> None:
+    """A TXN that is outstanding names one CONTENT_LOST, and there are no more than ranges. [HSL-TXN-002]."""
+    amap = AddressMap([])
+    target = MemoryTarget(TargetConfig(nid=NID, address_map=amap), Memory(BASE, SIZE))
+    target.lose_content()
+    target.begin()
+    assert told(target) == []
+    sent = []
+    for home in range(20, 30 + SAM_ENTRIES):
+        amap.put(0, SamEntry(BASE, BASE + SIZE - 1, SamType.HDM_H, home=home, mt=NID))
+        target.begin()
+        sent += told(target)
+    assert sent == [(20 + n, n, BASE) for n in range(SAM_ENTRIES)]
+    target.answered(Message(Op.CmpData, 20, NID, 0, 3, data=bytes(64)))
+    assert target.blank

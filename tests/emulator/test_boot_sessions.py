@@ -9,6 +9,7 @@ import pytest
 
 import hsl
 from hsl._generated.constants import Err, ErrorCode, Op, Register
+from hsl._generated.layouts import SAM_BASE
 from hsl.codec.message import Message
 from hsl.emulator import GpuDevice, Topology, boot
 from hsl.emulator.device import Device
@@ -94,3 +95,13 @@ def test_the_next_device_gets_a_boot_of_its_own(paused: System) -> None:
     assert asked[0] == (Op.CfgRead, Register.ID)
     assert [op for op, _ in asked[asked.index((Op.CfgWrite, Register.READY)) :]] == [Op.CfgWrite, Op.NcWrite]
     assert not paused.host.node.error_logs[0].counters.get(ErrorCode.CFG)
+
+
+def test_a_gpu_that_has_no_page_has_no_doorbell() -> None:
+    """READY without a map is no fault of a GPU: it waits; the boot master finds no memory. HSL 5.15.3."""
+    system = System()
+    registers = system.registers()
+    write = registers.write
+    registers.write = lambda at, data, now: Err.OK if at >= SAM_BASE else write(at, data, now)
+    assert "ended with DECODE" in system.refused()
+    assert not system.devices[0].finished
