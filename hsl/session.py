@@ -36,6 +36,8 @@ FRAMES_PER_TURN = 2
 SETTLE_TU = 2 * TIMERS["T_REPLAY"].tu
 # What a connecting side gives the handshake, in slow TU: CONFIG and INIT may each take T_STATE.
 HANDSHAKE_TU = 2 * TIMERS["T_STATE"].tu
+# What it gives a peer that says HELLO beside: it may have lost another device, and waits for proof (6.2 F4).
+LOSS_TU = TIMERS["T_LOSS"].tu
 # How long the peer may take to close after we did: a socket closed on unread data is reset, and DISABLE lost.
 LINGER_SECONDS = 1.0
 NUMBER = re.compile(r"\b(0x[0-9a-f]+|\d+)\b")  # what differs between events of one kind
@@ -340,7 +342,14 @@ class Session:
         wait = (
             int(end.link.wait * NS_PER_S) if isinstance(end.link, UdpLink) else 0
         )  # nothing refuses it sooner
-        return end.called_at + max(wait, HANDSHAKE_TU * self._above(*end.place)[1])
+        return end.called_at + max(
+            wait, (HANDSHAKE_TU + LOSS_TU * self.heard(end)) * self._above(*end.place)[1]
+        )
+
+    def heard(self, end: End) -> bool:
+        """True if a HELLO of the peer has been taken."""
+        port, link = end.place
+        return self.device.node.ports[port].heard(link)
 
     # ---- one turn, in the order of HSL 3.1
 

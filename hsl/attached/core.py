@@ -26,7 +26,7 @@ from hsl.errors import (
     TransactionError,
 )
 from hsl.link.events import Event, FatalReceived
-from hsl.session import HANDSHAKE_TU, Attachment, Session
+from hsl.session import HANDSHAKE_TU, LOSS_TU, Attachment, Session
 from hsl.transport.base import Place
 
 __all__ = ["Core"]
@@ -107,11 +107,12 @@ class Core:
 
     async def _come_up(self, session: Session) -> None:
         made, node, end = self.settings, self.device.node, session.ends[0, 0]
-        handshake = (HANDSHAKE_TU << made.tu) / NS_PER_S
+        handshake, loss = ((tu << made.tu) / NS_PER_S for tu in (HANDSHAKE_TU, LOSS_TU))
         if made.listen:
             if not await self._until(lambda: end.called_at is not None, made.wait):
                 raise PeerUnreachable(f"no CPU has connected to {made.uri} within {made.wait:g} s")
-            if not await self._until(lambda: self.device.started, handshake):
+            heard = await self._until(lambda: self.device.started or session.heard(end), handshake)
+            if not (heard and await self._until(lambda: self.device.started, handshake + loss)):
                 raise PeerUnreachable(f"connected at {made.uri}, but nobody there brings the link up")
         await self._until(lambda: self.device.started)
         if not await self._until(lambda: node.ready, handshake):

@@ -27,7 +27,10 @@ __all__ = ["device_node"]
 NAME: Final = "gpu"  # in captures, as the CPU names its only device
 MSHRS: Final = 64  # coherent requests outstanding at a time
 EPOCH_BITS: Final = 32
-ATTACHED_GUID: Final = GUID + (1 << 16)  # that of the emulated nodes is another, also for a NID of the CPU
+# Each attached device is one of its own: two of one GUID would pass for one that began anew, whose copies are
+# gone (6.2 F4). The emulated nodes have low numbers.
+NUMBER_BITS: Final = 31
+ATTACHED_GUID: Final = GUID + (1 << NUMBER_BITS)
 
 
 def device_node(settings: Settings) -> Node:
@@ -59,7 +62,7 @@ def device_node(settings: Settings) -> Node:
         "io": IoConfig(nid=first + GPU_IO, address_map=address_map, product=product),
     }
     port = PortConfig(
-        guid=ATTACHED_GUID + first,
+        guid=ATTACHED_GUID + secrets.randbits(NUMBER_BITS),
         roles=NodeConfig(**parts).roles,
         nid_base=first,
         nid_count=NODE_NIDS,

@@ -160,7 +160,8 @@ class ArrayCpuDevice(Host):
             yield from core.write(DESCRIPTORS + LINE_BYTES * gpu, job.encode())
         yield from wait_for(core.fence())
         for gpu, (_, page) in enumerate(workers):
-            yield from wait_for(core.ncwrite(page + PageRegister.DOORBELL, DESCRIPTORS + LINE_BYTES * gpu))
+            rung = wait_for(core.ncwrite(page + PageRegister.DOORBELL, DESCRIPTORS + LINE_BYTES * gpu))
+            yield from self.taken(PageRegister.DOORBELL, rung)
         yield from self.interrupts(workers, JobVector.DONE)
         self.phase("read")
         yield from self.verify(core)

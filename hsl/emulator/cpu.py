@@ -92,7 +92,8 @@ class CpuDevice(Host):
         yield from core.write(SCRATCH, bytes((1 + SCRATCH_LINES) * LINE_BYTES))
         if self.kernel.feed is None:
             yield from core.stream(INPUT, self.data)  # the GPU reads each line once: no cache gains by it
-        units = yield from core.read_register(device.page + PageRegister.UNITS, DEFAULT_UNITS)
+        told = core.read_register(device.page + PageRegister.UNITS, DEFAULT_UNITS)
+        units = yield from self.taken(PageRegister.UNITS, told)
         units = units if 0 < units <= DEFAULT_UNITS else DEFAULT_UNITS
         programs = [self.poll] + [self.bounce] * (len(self.cores) - 2)
         self.helpers = [
@@ -101,7 +102,8 @@ class CpuDevice(Host):
         ]
         yield from core.write(DESCRIPTOR, self.job.encode())
         yield from wait_for(core.fence())
-        yield from wait_for(core.ncwrite(device.page + PageRegister.DOORBELL, DESCRIPTOR))
+        rung = wait_for(core.ncwrite(device.page + PageRegister.DOORBELL, DESCRIPTOR))
+        yield from self.taken(PageRegister.DOORBELL, rung)
         if self.kernel.feed is not None:
             yield from self.kernel.feed(core, self.job, self.data)
         interrupts = yield from self.interrupts(device.vector + JobVector.DONE)

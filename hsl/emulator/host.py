@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Callable
+from typing import TypeVar
 
 from hsl._generated.constants import PageRegister
 from hsl.emulator.boot import BootMaster
@@ -13,6 +14,9 @@ from hsl.emulator.topology import Topology
 from hsl.errors import ConfigError, HslError, TransactionError
 
 __all__ = ["DeviceLost", "Host"]
+
+
+T = TypeVar("T")
 
 
 class DeviceLost(HslError):
@@ -78,12 +82,23 @@ class Host(Device):
                 raise
             return False
         except ConfigError as error:
+            if self.sessions() != sessions:
+                return False
             if self.unfit is None:
                 raise
             self.unfit(f"{error}; waiting for another device")
             yield Condition(lambda: self.sessions() != sessions)
             return False
         return True
+
+    def taken(self, register: PageRegister, access: Program[T]) -> Program[T]:
+        """Do an access of a register page. Raises ConfigError where the device refuses it. HSL A.4."""
+        try:
+            return (yield from access)
+        except TransactionError as error:
+            raise ConfigError(
+                f"{register.name}: {error}; expected OK: the device can run no job (HSL A.4)"
+            ) from error
 
     def write_exit(self, page: int) -> Program[bool]:
         """Write EXIT of a device; False if it does not take it: the result stays what it is. HSL A.4, A.7."""

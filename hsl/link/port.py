@@ -144,6 +144,10 @@ class Port:
         """The state of a link."""
         return self._link(link).state
 
+    def heard(self, link: int) -> bool:
+        """True if a link knows the EPOCH of its peer: HELLO has come. HSL 3.2.1."""
+        return bool(self._link(link).peer)
+
     def exponents(self, link: int) -> tuple[int, int]:
         """The exponents of TU and of the slow TU in force at a link. HSL 3.1."""
         return self._link(link).exponents

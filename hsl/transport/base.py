@@ -167,6 +167,10 @@ class PortLike(Protocol):
         """The state of a link."""
         ...
 
+    def heard(self, link: int) -> bool:
+        """True if a link knows the EPOCH of its peer. HSL 3.2.1."""
+        ...
+
     def exponents(self, link: int) -> tuple[int, int]:
         """The exponents of TU and of slow TU in force at a link. HSL 3.1."""
         ...

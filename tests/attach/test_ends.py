@@ -120,6 +120,36 @@ def test_another_device_later(cpu: Cpu) -> None:
         assert gpu.load(0x40, 5) == b"first"
 
 
+KILLED = """
+import os, signal, sys, hsl
+gpu = hsl.attach(sys.argv[1], tu=int(sys.argv[2]))
+gpu.store(0x4000, b"dirty")
+os.kill(os.getpid(), signal.SIGKILL)
+"""
+
+
+def test_a_script_that_was_killed_comes_back(cpu: Cpu) -> None:
+    """It waits until the CPU has given up the former one, which may be alive. HSL 6.2 F4."""
+    subprocess.run([sys.executable, "-c", KILLED, cpu.uri, str(FAST)], cwd=ROOT, check=False)
+    with hsl.attach(cpu.uri, tu=FAST) as gpu, pytest.raises(hsl.TransactionError) as caught:
+        gpu.load(0x4000)
+    assert caught.value.code == hsl.Err.DATA
+
+
+def test_two_scripts_at_one_port(cpu: Cpu) -> None:
+    """The second is another device: the first never reads what the second has changed. [HSL-RAS-009]."""
+    with hsl.attach(cpu.uri, tu=FAST) as first:
+        first.store(0x40, b"old data")
+        first.flush(0x40)
+        assert first.load(0x40, 8) == b"old data"
+        with hsl.attach(cpu.uri, tu=FAST) as second:
+            second.store(0x40, b"new data" * 8)  # whole: that of the first is lost
+            second.flush(0x40)
+            with pytest.raises(hsl.PeerLost):
+                first.load(0x40, 8)
+            assert second.load(0x40, 8) == b"new data"
+
+
 def test_without_memory(cpu: Cpu) -> None:
     """A device may have no memory of its own."""
     with hsl.attach(cpu.uri, memory_bytes=0) as gpu:

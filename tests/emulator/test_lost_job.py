@@ -8,6 +8,9 @@ from typing import Any
 
 import pytest
 
+from hsl._generated.constants import Err, Op, PageRegister
+from hsl.agents.address_map import PAGE_BYTES
+from hsl.codec.message import Message
 from hsl.emulator import ArrayCpuDevice, CpuDevice, GpuDevice, Host, Topology
 from hsl.errors import TransportError
 from hsl.transport.loopback import Loopback, Wire
@@ -87,3 +90,36 @@ def test_a_device_that_is_lost_at_the_end_takes_nothing_with_it() -> None:
     one.lose()
     one.run(lambda: cpu.finished)
     assert cpu.verified
+
+
+REFUSALS = [
+    ("DOORBELL", Op.NcWrite, Err.ACCESS),
+    ("DOORBELL", Op.NcWrite, Err.DECODE),
+    ("DOORBELL", Op.NcWrite, Err.UNREACH),
+    ("UNITS", Op.NcRead, Err.DATA),
+]
+
+
+@pytest.mark.parametrize(("register", "op", "err"), REFUSALS)
+def test_a_device_that_refuses_its_job_is_waited_out(register: str, op: Op, err: Err) -> None:
+    """The CPU says why, with the register and the clause; with the next device the job is done. HSL A.4."""
+    one = Run(lambda topology, epoch: CpuDevice(topology, epoch, TEXT, "wordcount"))
+    cpu, said = one.cpu, list[str]()
+    assert isinstance(cpu, CpuDevice)
+    cpu.unfit = said.append
+    io = one.loopback.devices[1].node.io  # type: ignore[attr-defined]
+    take, at = io.receive, PageRegister[register]
+
+    def receive(message: Message, now: int, viral: bool = False) -> None:
+        if message.op == op and message.addr % PAGE_BYTES == at:
+            io.outbox.append(Message(Op.Cmp, message.dst, message.src, message.txn, err=err))
+        else:
+            take(message, now, viral)
+
+    io.receive = receive
+    one.run(lambda: bool(said))
+    assert said[0].startswith(f"{register}: {op.name.lower()} at ")
+    assert f"ended with {err.name}; expected OK: the device can run no job (HSL A.4)" in said[0]
+    one.lose()
+    one.run(lambda: cpu.finished)
+    assert all(cpu.checks.values())
