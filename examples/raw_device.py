@@ -37,7 +37,7 @@ from examples.raw_agents import (
 )
 from examples.raw_attacks import HOST, LOCAL, Target, listing, run, table
 from examples.raw_flits import LINE, NCR, OPS, Gone, Message, reply
-from examples.raw_peer import Peer
+from examples.raw_peer import GUID, Peer
 
 DOORBELL, EXIT, UNITS, NOTIFY = 0, 8, 16, 24  # A.4
 DONE, BYE, FAULT = 1, 2, 3
@@ -367,7 +367,11 @@ def arguments_of(arguments: list[str] | None) -> argparse.Namespace:
     add("--list", action="store_true", help="list the attacks")
     add("--attack", choices=table(), metavar="NAME", help="default: a device that runs jobs")
     add("--seconds", type=float, help="leave so long after READY (default: with EXIT; an attack: 10)")
-    add("--exercise", action="store_true", help="keep writing lines with both caches, read them, and compare")
+    add(
+        "--exercise",
+        action="store_true",
+        help="keep writing lines, read them, and compare: one device at a time",
+    )
     add(
         "--damage",
         type=float,
@@ -384,10 +388,10 @@ def arguments_of(arguments: list[str] | None) -> argparse.Namespace:
     if given.uri is None and not given.list:
         parser.error("give a URI or --list")
     host = "" if given.list else given.uri.partition("://")[2].rpartition(":")[0]
-    if host not in LOCAL and not (given.list or given.uri.startswith("unix://") or given.anywhere):
-        parser.error(f"{host or given.uri} is not this host: give --anywhere if it is yours to attack")
+    if host and host not in LOCAL and not (given.uri.startswith("unix://") or given.anywhere):
+        parser.error(f"{host} is not this host: give --anywhere if it is yours")
     if not 0 <= given.damage < 1 or not 0 <= given.nid <= 1016:
-        parser.error("--damage is at least 0 and below 1, --nid at most 1016")
+        parser.error("--damage is at least 0 and below 1, --nid 0 to 1016 (the CPU has 0 to 15)")
     given.error = parser.error
     return given
 
@@ -421,13 +425,13 @@ def behave(given: argparse.Namespace) -> int:
     gone, story, device = 0, "nobody accepts connections", None
     options: dict[str, Any] = {"bare": given.bare, "damage": given.damage, "seed": given.seed}
     try:
-        device = Device(given.uri, nid_base=given.nid, **options)
+        device = Device(given.uri, nid_base=given.nid, guid=GUID + given.nid, **options)
         device.serve(given.seconds, given.exercise)
-    except Gone as error:
-        print(error)
+    except (Gone, KeyboardInterrupt) as error:
+        print(error or "interrupted")
         gone = 1
     if device:
         story = device.story()
-        device.close()
+        device.close(disable=True)
     print(story)
     return int(gone or (device is not None and device.total["wrong"] > 0))

@@ -92,6 +92,7 @@ WITH_DATA = {"ReadOnce", "AtomicLoad", "MemRd", "NcRead", "TransReq", "MgmtMsg",
 SLOTTED = {"TransReq", "TransInv", "PageReq", "MgmtMsg"}  # 5.10: presented again after BUSY
 CONTENT_LOST = 3  # 5.10 TYPE of a MgmtMsg
 GIVES_BACK = {"Evict", "WbFull"}  # never refused, and sent without READY
+GUID = 0x7261775F70656572  # of those with the NIDs of --nid 0; others add theirs
 DEVICE = {
     "major": 1, "flit_sizes": 1, "roles": RA | MT | IOA, "nid_base": 200, "nid_count": 8, "window": 64,
     "n_ack": 64, "tu_exp": 20, "address_bits": 52, "atomics": 1, "vc_mask": 0xFE, "max_links": 1,
@@ -108,7 +109,7 @@ class Peer(Link):
     READY from reset, and the program that uses it is its home.
     """
 
-    def __init__(self, uri: str, *, epoch: int = 0, guid: int = 0x7261775F70656572, **caps: int) -> None:
+    def __init__(self, uri: str, *, epoch: int = 0, guid: int = GUID, **caps: int) -> None:
         caps = DEVICE | (HOST if caps.get("nid_base") == 0 else {}) | caps
         first = caps["nid_base"]
         self.own, self.host = range(first, first + caps["nid_count"]), first == 0

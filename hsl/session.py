@@ -484,6 +484,8 @@ class Session:
         ends = self.ends.values()
         if self.device.started:
             missing = f"the peer did not {self.limit.awaited()}"
+        elif self._met:
+            missing = "the link is up, but the peer did not make this device READY (HSL 5.15)"
         elif any(end.called_at is not None for end in ends):
             missing = "the peer did not bring the link up"
         else:

@@ -140,7 +140,9 @@ class Core:
     # ---- the session
 
     def require_open(self) -> None:
-        """Raise ClosedError after `close`, and what has ended the session once it has ended."""
+        """Raise ClosedError before `open` and after `close`, and what has ended a session that has ended."""
+        if self._session is None and not self.closed:
+            raise ClosedError("the device is not attached yet: use it inside its `async with` block")
         if self.closed:
             raise ClosedError("the device is closed: use it inside its `with` block, or before close()")
         if self._loss is not None:

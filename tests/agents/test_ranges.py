@@ -183,3 +183,20 @@ def test_the_map_of_a_device_may_change_while_it_is_not_ready(ready: bool, used:
     assert regs.write(SAM_BASE, encode_entry(entry(home=99)), 0) == Err.OK
     done = regs.write(SAM_BASE, encode_entry(entry(home=98)), 0)
     assert (Err.OK if isinstance(done, Later) else done) == err
+
+
+def test_a_shared_range_fits_fewer_ways() -> None:
+    """WAYS of RANGE is the most that an entry may have. HSL 5.15.2."""
+    ranges = Ranges([node_range(HDM_D, ways=2)], NIDS)
+    assert [ranges.can_take(entry(home=HOME - 1, ways=ways, granule=12)) for ways in (1, 2, 3)] == [
+        True,
+        True,
+        False,
+    ]
+
+
+def test_the_target_of_an_entry_is_that_of_its_range() -> None:
+    """An HDM_H entry that names another agent of the node as target takes no range. [HSL-BOT-005]."""
+    ranges = Ranges([node_range(HDM_H)], NIDS)
+    assert not ranges.can_take(entry(HDM_H, mt=IO))
+    assert ranges.can_take(entry(HDM_H))

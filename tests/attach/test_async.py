@@ -297,3 +297,60 @@ def test_names_of_memory() -> None:
     put(index_of(2, 0), SamType.HDM_D, home=15, ways=1)
     found = {name: entry.base // page for name, entry in memories(entries).items()}
     assert found == {"hostmem": 0, "device1": 9, "device1.2": 10, "host1": 11, "interleaved": 16}
+
+
+def test_calls_outside_the_block() -> None:
+    """A device that is not attached says how to attach it."""
+
+    async def body() -> None:
+        gpu = hsl.attach_async("tcp://127.0.0.1:1")
+        for call in (gpu.fence(), gpu.intr(1)):
+            with pytest.raises(hsl.ClosedError, match="use it inside its `async with` block"):
+                await call
+        with pytest.raises(hsl.ClosedError, match="use it inside its `async with` block"):
+            gpu.on_doorbell(print)
+
+    run(body())
+
+
+def test_the_first_failure_of_a_handler_is_raised() -> None:
+    """A later one does not hide it."""
+
+    async def body() -> None:
+        async with cpu_here() as (uris, _), hsl.attach_async(uris[0]) as gpu:
+            served = list[int]()
+
+            @gpu.on_doorbell
+            def fails(bell: hsl.Doorbell) -> None:
+                served.append(bell.value)
+                raise ValueError(bell.value)
+
+            for number in (1, 2):
+                await gpu._core.results(gpu._calls.intr(hsl.JobVector.CALL, number).accesses)
+                while number not in served:
+                    await asyncio.sleep(0.01)
+            with pytest.raises(ValueError, match=r"^1$"):
+                await gpu.load(0)
+
+    run(body())
+
+
+def test_closing_goes_on_when_it_is_cancelled() -> None:
+    """The lines of the cache are given back all the same."""
+
+    async def body() -> None:
+        async with cpu_here() as (uris, _):
+            gpu = hsl.attach_async(uris[0])
+            await gpu.__aenter__()
+            await gpu.store(0x40, b"kept")
+            closing = asyncio.create_task(gpu.close())
+            for _ in range(2):
+                await asyncio.sleep(0)
+            closing.cancel()
+            with pytest.raises(asyncio.CancelledError):
+                await closing
+            await gpu.close()
+            async with hsl.attach_async(uris[0]) as again:
+                assert await again.load(0x40, 4) == b"kept"
+
+    run(body())

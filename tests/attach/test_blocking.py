@@ -377,3 +377,20 @@ def test_a_capture_that_cannot_be_written(cpu: Cpu, tmp_path: Path) -> None:
     with pytest.raises(hsl.CaptureError, match="No such file"):
         hsl.attach(cpu.uri, capture=tmp_path / "no" / "x.pcapng")
     assert threading.active_count() == before
+
+
+def test_the_first_failure_of_a_handler_is_raised(gpu: hsl.AttachedDevice) -> None:
+    """A later one does not hide it."""
+    served: list[int] = []
+
+    @gpu.on_doorbell
+    def fails(bell: hsl.Doorbell) -> None:
+        served.append(bell.value)
+        raise ValueError(bell.value)
+
+    for number in (1, 2):
+        gpu._hand_over(gpu._core.results(gpu._calls.intr(hsl.JobVector.CALL, number).accesses))
+        while number not in served:
+            gpu._hand_over(gpu._core.results([]))
+    with pytest.raises(ValueError, match=r"^1$"):
+        gpu.load(0)

@@ -246,6 +246,20 @@ def test_timeout(cpu: Cpu) -> None:
 # ---- closed
 
 
+def test_a_call_that_timed_out_begins_no_more(cpu: Cpu) -> None:
+    """What it had not begun when `timeout` was over never takes effect."""
+    with hsl.attach(cpu.uri, timeout=0.3) as gpu:
+        cpu.process.send_signal(signal.SIGSTOP)
+        try:
+            with pytest.raises(hsl.TransactionError, match=r"has not ended within 0\.3 s"):
+                gpu.store_many(LINES, np.ones((len(LINES), 8), np.uint8))
+        finally:
+            cpu.process.send_signal(signal.SIGCONT)
+        while gpu._core.device._open:
+            gpu.wait_doorbell(0.05)
+        assert gpu.load(int(LINES[-1])) == bytes(8)
+
+
 def test_closing_ends_calls(cpu: Cpu) -> None:
     """Closing ends the calls of other threads, and later ones, with ClosedError; it may be repeated."""
     gpu = hsl.attach(cpu.uri)

@@ -6,7 +6,8 @@ from collections.abc import Callable
 from itertools import count
 from typing import Any
 
-from hsl._generated.constants import ErrorCode, LinkState
+from hsl._generated.constants import Err, ErrorCode, LinkState, Op
+from hsl.codec.message import Message
 from hsl.emulator import GpuDevice, Host, MemoryDevice, Topology
 from hsl.emulator.booted import BootedDevice
 from hsl.emulator.device import Device
@@ -69,3 +70,18 @@ class System:
         host.ports[port].enable(self.loopback.now)  # as a session on sockets does with the next connection
         node.ports[0].enable(self.loopback.now)
         self.loopback.set_wire(port, up=True)
+
+    def answer(self, chosen: Callable[[Message], bool], err: Err, times: int = 1, port: int = 0) -> None:
+        """Let the device at a port end the next `times` messages that are `chosen` with an error."""
+        agent, left = self.devices[port].node.io, [times]
+        assert agent is not None
+        take, outbox = agent.receive, agent.outbox
+
+        def receive(message: Message, now: int, viral: bool = False) -> None:
+            if left[0] and chosen(message):
+                left[0] -= 1
+                outbox.append(Message(Op.Cmp, message.dst, message.src, message.txn, err=err))
+            else:
+                take(message, now, viral)
+
+        agent.receive = receive  # type: ignore[method-assign]

@@ -34,7 +34,7 @@ from hsl._generated.layouts import (
     SAM_BASE,
     SAM_STRIDE,
 )
-from hsl.agents.address_map import SamEntry, encode_entry
+from hsl.agents.address_map import SamEntry, decode_entry, encode_entry
 from hsl.capture.messages import carried
 from hsl.capture.trace import Reader
 from hsl.codec.message import Message
@@ -233,7 +233,7 @@ D, H = 1 << SamType.HDM_D, 1 << SamType.HDM_H
 LIES: dict[str, tuple[Callable[[Any], None], str]] = {
     "magic": (value(Register.ID, GPU_ROLES << 48 | 1 << 32), "magic"),
     "major version": (value(Register.ID, GPU_ROLES << 48 | 2 << 32 | MAGIC), "version 2"),
-    "roles of ID": (value(Register.ID, 1 << 48 | 1 << 32 | MAGIC), "roles 0x1"),
+    "roles of ID": (value(Register.ID, 1 << 48 | 1 << 32 | MAGIC), "HSL1', version 1, roles 0x1"),
     "no GUID": (missing("GUID"), "CfgRead of 0x8 ended with DECODE"),
     "no READY": (missing("READY"), "CfgWrite of 0x58 ended with DECODE"),
     "no CFGMASTER": (missing("CFGMASTER"), "CfgWrite of 0x48 ended with DECODE"),
@@ -245,6 +245,8 @@ LIES: dict[str, tuple[Callable[[Any], None], str]] = {
     "no type": (put(RANGE_BASE, 0, memory(0, 1 << 20)), "RANGE entry 0: range of"),
     "no size": (put(RANGE_BASE, 0, memory(D, 0)), "RANGE entry 0: range of 0 bytes"),
     "host memory": (put(RANGE_BASE, 0, memory(1, 1 << 20)), "RANGE entry 0 (HOSTMEM)"),
+    "host memory too": (put(RANGE_BASE, 0, memory(1 | H, 1 << 20, home=5)), "0 (HDM_H, HOSTMEM) names"),
+    "one of two agents": (put(RANGE_BASE, 0, memory(D | H, 1 << 20, mt=0)), "and target 16"),
     "home that is none": (put(RANGE_BASE, 0, memory(D, 1 << 20, home=3)), "names home 19"),
     "target that is none": (put(RANGE_BASE, 1, memory(H, 1 << 20, mt=0)), "target 16"),
     "too many ways": (put(RANGE_BASE, 0, memory(D, 1 << 20, ways=4)), "at most 3 ways"),
@@ -405,14 +407,17 @@ def test_a_map_that_changes_during_a_boot_is_given_as_it_is_then() -> None:
     system.boot()
     slow = system.devices[0].node.io
     assert slow is not None
-    take, held = slow.receive, list[Message]()
+    take, held, written = slow.receive, list[Message](), list[str]()
 
     def receive(message: Message, now: int, viral: bool = False) -> None:
         """Keep the last access of the map, that of the last range of the other device."""
         if message.op == Op.CfgWrite and message.addr >= SAM_BASE + SAM_STRIDE * 9 and not held:
             held.append(message)
-        else:
-            take(message, now, viral)
+            return
+        if held and message.op == Op.CfgWrite and message.addr == SAM_BASE + SAM_STRIDE * 9:
+            entry = decode_entry(message.data)
+            written.append("none" if entry is None else "quiesced" if entry.quiesced else "valid")
+        take(message, now, viral)
 
     slow.receive = receive  # type: ignore[method-assign]
     system.lose()
@@ -424,6 +429,7 @@ def test_a_map_that_changes_during_a_boot_is_given_as_it_is_then() -> None:
     system.boot()
     maps = [node.io.config.address_map for node in (system.host.node, system.devices[0].node) if node.io]
     assert list(maps[0]) == list(maps[1])
+    assert written == ["quiesced", "none", "valid"]  # as 5.1.4 says
 
 
 def cache_states(system: System, line: int) -> list[str]:

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from dataclasses import replace
+from types import SimpleNamespace
 from typing import Any
 
 import pytest
@@ -10,6 +11,7 @@ import pytest
 from hsl._generated.constants import Err, Op, Register
 from hsl._generated.layouts import READY_D0
 from hsl.agents.access import Access, Ticket
+from hsl.engine.boot import Readiness
 from hsl.engine.config import Boot, NodeConfig
 from hsl.engine.node import Node
 from hsl.errors import ConfigError
@@ -64,6 +66,33 @@ def test_a_device_asks_for_nothing_before_it_is_ready(wire: Wire) -> None:
     assert done(wire, device.load(CACHE, DEVICE, 8, wire.now)) == Err.OK  # what stays in the node is its own
     assert not config(wire, "cfg_write", 17, ON).err
     assert [done(wire, device.submit(CACHE, access, wire.now)) for access in accesses] == 6 * [Err.OK]
+
+
+@pytest.mark.parametrize(
+    ("offset", "data", "err"),
+    [
+        (Register.READY, OFF, Err.UNREACH),
+        (Register.READY, ON, Err.OK),
+        (Register.RECALLING, bytes(8) + ON, Err.OK),  # one of 16 bytes reaches both (5.14)
+    ],
+)
+def test_only_on_makes_a_device_ready(wire: Wire, offset: int, data: bytes, err: Err) -> None:
+    """The boot master asks a device from the write of 1 to ON on, wherever in a CfgWrite. [HSL-BOT-008]."""
+    master, device = wire.nodes
+    assert isinstance(master, Node)
+    assert isinstance(device, Node)
+    assert not config(wire, "cfg_write", 17, data, offset).err
+    assert done(wire, master.load(MASTER, DEVICE, 8, wire.now)) == err
+    assert device.ready is (err == Err.OK)
+
+
+def test_a_port_that_comes_up_after_ready_is_open() -> None:
+    """READY is that of the node: a port without the boot master asks at once. HSL 5.15.3."""
+    gate: Any = SimpleNamespace(barred=True, refuses=True)
+    readiness = Readiness(Boot.DEVICE, [gate])
+    readiness.change(True)
+    readiness.opened(gate)
+    assert (gate.barred, gate.refuses) == (False, False)
 
 
 def test_a_device_gives_back_what_it_holds_after_ready_has_fallen(wire: Wire) -> None:
