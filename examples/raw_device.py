@@ -428,7 +428,7 @@ def behave(given: argparse.Namespace) -> int:
         device = Device(given.uri, nid_base=given.nid, guid=GUID + given.nid, **options)
         device.serve(given.seconds, given.exercise)
     except (Gone, KeyboardInterrupt) as error:
-        print(error or "interrupted")
+        print(str(error) or "interrupted")
         gone = 1
     if device:
         story = device.story()

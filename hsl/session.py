@@ -22,6 +22,7 @@ from hsl.log_limit import LogLimit
 from hsl.transport.base import INTERNET, SCHEMES, Address, Device, Place, Tap, parse_uri
 from hsl.transport.faults import FaultInjector, FaultPlan
 from hsl.transport.stream import Connector, Listener, StreamLink
+from hsl.transport.time_units import HANDSHAKE_TU, LOSS_TU
 from hsl.transport.udp import UdpLink
 
 __all__ = ["Attachment", "Session", "TimeLimit"]
@@ -34,10 +35,6 @@ SOCKETS = [text for scheme, text in SCHEMES.items() if scheme != "loopback"]
 FRAMES_PER_TURN = 2
 # The side that ends keeps quiet for so long first: no replay that was not needed is still under way then.
 SETTLE_TU = 2 * TIMERS["T_REPLAY"].tu
-# What a connecting side gives the handshake, in slow TU: CONFIG and INIT may each take T_STATE.
-HANDSHAKE_TU = 2 * TIMERS["T_STATE"].tu
-# What it gives a peer that says HELLO beside: it may have lost another device, and waits for proof (6.2 F4).
-LOSS_TU = TIMERS["T_LOSS"].tu
 # How long the peer may take to close after we did: a socket closed on unread data is reset, and DISABLE lost.
 LINGER_SECONDS = 1.0
 NUMBER = re.compile(r"\b(0x[0-9a-f]+|\d+)\b")  # what differs between events of one kind
@@ -328,8 +325,7 @@ class Session:
         return min((time for time in times if time is not None), default=None)
 
     def _tu(self, end: End) -> int:
-        port, link = end.place
-        return 1 << self.device.node.ports[port].exponents(link)[0]
+        return 1 << self.device.node.ports[end.place[0]].exponents(end.place[1])[0]
 
     @property
     def _settle_ns(self) -> int:
@@ -339,17 +335,13 @@ class Session:
         """Return the time at which a connecting side that never was up gives up, in ns."""
         if end.listens or end.called_at is None or self.device.started:
             return None
-        wait = (
-            int(end.link.wait * NS_PER_S) if isinstance(end.link, UdpLink) else 0
-        )  # nothing refuses it sooner
-        return end.called_at + max(
-            wait, (HANDSHAKE_TU + LOSS_TU * self.heard(end)) * self._above(*end.place)[1]
-        )
+        wait = int(end.link.wait * NS_PER_S) if isinstance(end.link, UdpLink) else 0  # it refuses no one
+        given = HANDSHAKE_TU + LOSS_TU * self.heard(end)
+        return end.called_at + max(wait, given * self._above(*end.place)[1])
 
     def heard(self, end: End) -> bool:
         """True if a HELLO of the peer has been taken."""
-        port, link = end.place
-        return self.device.node.ports[port].heard(link)
+        return self.device.node.ports[end.place[0]].heard(end.place[1])
 
     # ---- one turn, in the order of HSL 3.1
 

@@ -26,8 +26,9 @@ from hsl.errors import (
     TransactionError,
 )
 from hsl.link.events import Event, FatalReceived
-from hsl.session import HANDSHAKE_TU, LOSS_TU, Attachment, Session
+from hsl.session import Attachment, Session
 from hsl.transport.base import Place
+from hsl.transport.time_units import HANDSHAKE_TU, LOSS_TU
 
 __all__ = ["Core"]
 

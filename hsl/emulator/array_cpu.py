@@ -9,6 +9,7 @@ import numpy as np
 
 from hsl._generated.constants import LINE_BYTES, JobVector, PageRegister
 from hsl.agents.address_map import PAGE_BYTES, SamEntry
+from hsl.agents.mmio import Interrupt
 from hsl.emulator.array_kernels import ARRAY_KERNELS, ArrayJob, Problem
 from hsl.emulator.booted import BootedDevice
 from hsl.emulator.device import Core, wait_for
@@ -24,6 +25,7 @@ __all__ = ["HOMES", "ArrayCpuDevice"]
 # Where the data are: host memory; device memory homed at the CPU (HDM-H) or at the device (HDM-D); by turns
 # homed at both; the memory node.
 HOMES = ("hostmem", "host", "device", "interleaved", "memory")
+Life = tuple[int, int]  # of a device: its port, and the session
 DESCRIPTORS, COMPLETIONS, HOST_DATA = 0x0, 0x1000, 0x10000
 
 
@@ -65,6 +67,8 @@ class ArrayCpuDevice(Host):
         self.checks: dict[str, bool] = {}
         self.jobs: list[ArrayJob] = []
         self.outputs: list[bytes] = []
+        # By port and session: doorbells that were taken, jobs that have ended, and that are done.
+        self._rung, self._ended, self._done = Counter[Life](), Counter[Life](), Counter[Life]()
         self.awaited = "answer what the programs ask for"
 
     @property
@@ -149,6 +153,7 @@ class ArrayCpuDevice(Host):
     def run_task(self, devices: list[BootedDevice]) -> Program[None]:
         """Write the inputs, ring, wait for the interrupts, read the results."""
         core, workers = self.core, self.workers(devices)
+        yield from self.settle(workers)
         self.jobs = self.place({"hostmem": self.topology.regions()["hostmem"]} | self.master.regions)
         self.phase("write")
         for job, share in zip(self.jobs, self.shares, strict=True):
@@ -159,12 +164,13 @@ class ArrayCpuDevice(Host):
         for gpu, job in enumerate(self.jobs):
             yield from core.write(DESCRIPTORS + LINE_BYTES * gpu, job.encode())
         yield from wait_for(core.fence())
-        for gpu, (_, page) in enumerate(workers):
+        for gpu, (device, page) in enumerate(workers):
             rung = wait_for(core.ncwrite(page + PageRegister.DOORBELL, DESCRIPTORS + LINE_BYTES * gpu))
             yield from self.taken(PageRegister.DOORBELL, rung)
+            self._rung[self.life(device)] += 1
         yield from self.interrupts(workers, JobVector.DONE)
         self.phase("read")
-        yield from self.verify(core)
+        yield from self.verify(core, [self._done[self.life(device)] for device, _ in workers])
 
     def leave(self, devices: list[BootedDevice]) -> Program[None]:
         """Write EXIT of each device, and wait for BYE of each."""
@@ -182,15 +188,40 @@ class ArrayCpuDevice(Host):
         seen: Counter[tuple[int | None, int]] = Counter()  # by port and vector
         while len({port for port, _ in seen}) < len(workers):
             yield from self.interrupt()
-            seen.update((self.master.port_of(one.src), one.vector) for one in self.io.interrupts())
+            taken = self.io.interrupts()
+            self.left_over(taken)
+            seen.update((self.master.port_of(one.src), one.vector) for one in taken)
         self.checks[f"interrupts_{vector.name.lower()}"] = seen == expected
 
-    def verify(self, core: Core) -> Program[None]:
-        """Compare the result with numpy's, bit by bit, and the record of each GPU."""
+    def life(self, device: BootedDevice) -> Life:
+        """The session in which a device counts its jobs."""
+        return device.port, self.node.session(device.port)
+
+    def left_over(self, interrupts: list[Interrupt]) -> None:
+        """Count the jobs that have ended, those of an attempt that was given up too. HSL A.7."""
+        for one in interrupts:
+            port = self.master.port_of(one.src)
+            device = None if port is None else self.master.devices.get(port)
+            if device is None or self._ended[life := self.life(device)] == self._rung[life]:
+                continue
+            vector = one.vector - device.vector
+            self._ended[life] += vector in (JobVector.DONE, JobVector.FAULT)
+            self._done[life] += vector == JobVector.DONE
+
+    def settle(self, workers: list[tuple[BootedDevice, int]]) -> Program[None]:
+        """Wait for the jobs that devices still do for an attempt that was given up. HSL A.7."""
+        lives = [self.life(device) for device, _ in workers]
+        while any(self._ended[life] != self._rung[life] for life in lives):
+            self.awaited = "end the job that was given up"
+            yield from self.interrupt()
+            self.left_over(self.io.interrupts())
+
+    def verify(self, core: Core, done: list[int]) -> Program[None]:
+        """Compare the result with numpy's, bit by bit, and the record of each GPU; `done`: jobs of each."""
         records = []
         for job, share in zip(self.jobs, self.shares, strict=True):
             self.outputs.append((yield from core.read(job.out, share.out_bytes)))
             records.append(COMPLETION.unpack((yield from core.read(job.completion, LINE_BYTES))))
         result = self.kernel.combine(self.outputs)
         self.checks["result"] = result.tobytes() == self.kernel.expected(self.problem).tobytes()
-        self.checks["completions"] = all(record == {"jobs": 1, "bounces": 0} for record in records)
+        self.checks["completions"] = records == [{"jobs": jobs, "bounces": 0} for jobs in done]

@@ -6,6 +6,7 @@ from collections.abc import Callable
 from typing import TypeVar
 
 from hsl._generated.constants import PageRegister
+from hsl.agents.mmio import Interrupt
 from hsl.emulator.boot import BootMaster
 from hsl.emulator.booted import BootedDevice
 from hsl.emulator.device import Core, Device, wait_for
@@ -74,7 +75,7 @@ class Host(Device):
             return False
         yield Condition(lambda: self.master.complete)
         sessions = self.sessions()
-        self.io.interrupts()  # of devices that are lost
+        self.left_over(self.io.interrupts())
         try:
             yield from program([self.master.devices[port] for port in range(len(sessions))])
         except (TransactionError, DeviceLost):
@@ -90,6 +91,9 @@ class Host(Device):
             yield Condition(lambda: self.sessions() != sessions)
             return False
         return True
+
+    def left_over(self, interrupts: list[Interrupt]) -> None:
+        """Take the interrupts of an attempt that was given up: of devices that are lost, or that go on."""
 
     def taken(self, register: PageRegister, access: Program[T]) -> Program[T]:
         """Do an access of a register page. Raises ConfigError where the device refuses it. HSL A.4."""

@@ -29,8 +29,9 @@ from hsl.errors import (
 from hsl.link.events import Event, LinkDown
 from hsl.transport.base import Place
 from hsl.transport.faults import Arrival, FaultPlan
-from hsl.transport.loopback import HANDSHAKE_TU, Loopback
+from hsl.transport.loopback import Loopback
 from hsl.transport.node_device import NodeDevice
+from hsl.transport.time_units import HANDSHAKE_TU
 
 __all__ = ["MAX_VIRTUAL_NS", "Machine"]
 

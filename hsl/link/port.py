@@ -68,7 +68,7 @@ class Port:
     def enable(self, now: int) -> None:
         """sw_enable: a port reset, from DISABLED or DEAD."""
         if all(link.state in (LinkState.DISABLED, LinkState.DEAD) for link in self.links):
-            self._new_incarnation()
+            self.incarnation = self.config.incarnation(self.incarnation)  # a new PORT [HSL-LNK-044]
         self._all("sw_enable", now)
 
     def disable(self, now: int) -> None:
@@ -91,17 +91,13 @@ class Port:
 
     def down(self, now: int) -> None:
         """Row 3 from TL: make the peer know that it was declared lost. HSL 6.2 F4."""
-        self._new_incarnation()
+        self.incarnation = self.config.incarnation(self.incarnation)  # a new PORT [HSL-LNK-044]
         self._all("port_down", now)
 
     def link_down_done(self, now: int) -> None:
         """The loss procedure after LINK_DOWN is finished. HSL 6.2 F5 (2)."""
         self.hold = self.unheard = self.loss.open = False
         self.bond.form(now)
-
-    def _new_incarnation(self) -> None:
-        """A new PORT [HSL-LNK-044]."""
-        self.incarnation = self.config.incarnation(self.incarnation)
 
     def disable_link(self, link: int, now: int) -> None:
         """sw_disable of one link: a port that has others alive goes on without it. HSL 4.6."""

@@ -16,6 +16,7 @@ from hsl.errors import ConfigError, LinkError, PeerUnreachable, TransportError
 from hsl.link.events import ErrorLogged, Event, LinkDown, StateChanged
 from hsl.transport.base import Device, Place, Tap
 from hsl.transport.faults import Arrival, FaultInjector, FaultPlan
+from hsl.transport.time_units import HANDSHAKE_TU
 
 __all__ = ["LATENCY_NS", "PS_PER_BYTE", "Lane", "Loopback", "Wire"]
 
@@ -24,8 +25,6 @@ LATENCY_NS = 100  # one way: half of the round trip that 3.4.2 reckons with
 PS_PER_BYTE = 15  # 64 GB/s
 # Times that a device may ask to run again at one instant; more is a deadline that never passes.
 MAX_ROUNDS = 1000
-# What the handshake gets: CONFIG and INIT may each take T_STATE.
-HANDSHAKE_TU = 2 * TIMERS["T_STATE"].tu
 SIZES = frozenset(form.bytes for form in FORMATS.values())
 NO_FAULTS = FaultPlan()
 

@@ -4,11 +4,15 @@ from __future__ import annotations
 
 from typing import Final
 
-from hsl._generated.constants import MAX_TU_EXP
+from hsl._generated.constants import MAX_TU_EXP, TIMERS
 from hsl.errors import ConfigError
 
-__all__ = ["TU_RANGES", "check_tu"]
+__all__ = ["HANDSHAKE_TU", "LOSS_TU", "TU_RANGES", "check_tu"]
 
+# What a connecting side gives the handshake, in slow TU: CONFIG and INIT may each take T_STATE.
+HANDSHAKE_TU: Final = 2 * TIMERS["T_STATE"].tu
+# What it gives a peer that says HELLO beside: it may have lost another device, and waits for proof (6.2 F4).
+LOSS_TU: Final = TIMERS["T_LOSS"].tu
 # By transport, the exponents n of TU = 2^n ns with which a link comes up and ends in a time that a person
 # waits for, and why others do not work.
 TU_RANGES: Final = {

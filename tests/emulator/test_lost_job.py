@@ -8,10 +8,11 @@ from typing import Any
 
 import pytest
 
-from hsl._generated.constants import Err, Op, PageRegister
+from hsl._generated.constants import Err, JobVector, Op, PageRegister
 from hsl.agents.address_map import PAGE_BYTES
 from hsl.codec.message import Message
 from hsl.emulator import ArrayCpuDevice, CpuDevice, GpuDevice, Host, Topology
+from hsl.emulator.program import Condition, Program
 from hsl.errors import TransportError
 from hsl.transport.loopback import Loopback, Wire
 
@@ -66,19 +67,43 @@ def test_a_job_that_counts_begins_anew(kernel: str, times: int) -> None:
     assert cpu.result == cpu.kernel.expected(text)
 
 
+@pytest.mark.parametrize("rung", [False, True])
 @pytest.mark.parametrize("home", ["device", "host", "hostmem"])
-def test_a_job_on_arrays_begins_anew(home: str) -> None:
+def test_a_job_on_arrays_begins_anew(home: str, rung: bool) -> None:
     """All devices do the job again with all inputs when one of them was lost."""
     one = Run(lambda topology, epoch: ArrayCpuDevice(topology, epoch, "saxpy", home=home, size=4096), gpus=2)
     cpu = one.cpu
     assert isinstance(cpu, ArrayCpuDevice)
     phases: list[str] = []
     cpu.phase = phases.append
-    one.run(lambda: "kernel" in phases)
+    one.run(lambda: "kernel" in phases and rung <= ("interrupt" in cpu.awaited))
     one.lose()
     one.run(lambda: cpu.finished)
     assert phases == ["write", "kernel", "write", "kernel", "read", "end"]
-    assert cpu.verified
+    assert cpu.verified, cpu.checks
+
+
+def test_a_device_that_was_not_lost_ends_its_job_first() -> None:
+    """The end of the job that was given up is not taken for that of the next one."""
+    one = Run(lambda topology, epoch: ArrayCpuDevice(topology, epoch, "saxpy", size=4096), gpus=2)
+    cpu, slow, phases, freed = one.cpu, one.loopback.devices[2], list[str](), list[bool]()
+    assert isinstance(cpu, ArrayCpuDevice)
+    assert isinstance(slow, GpuDevice)
+    cpu.phase = phases.append
+    interrupt = slow.interrupt
+
+    def held(vector: JobVector) -> Program[None]:
+        yield Condition(lambda: bool(freed))
+        yield from interrupt(vector)
+
+    slow.interrupt = held  # type: ignore[method-assign]
+    one.run(lambda: "kernel" in phases and "interrupt" in cpu.awaited)
+    one.lose()
+    one.run(lambda: cpu.awaited == "end the job that was given up")
+    assert phases == ["write", "kernel"]
+    freed.append(True)
+    one.run(lambda: cpu.finished)
+    assert cpu.verified, cpu.checks
 
 
 def test_a_device_that_is_lost_at_the_end_takes_nothing_with_it() -> None:
@@ -89,7 +114,7 @@ def test_a_device_that_is_lost_at_the_end_takes_nothing_with_it() -> None:
     one.run(lambda: cpu.quiescing)
     one.lose()
     one.run(lambda: cpu.finished)
-    assert cpu.verified
+    assert cpu.verified, cpu.checks
 
 
 REFUSALS = [

@@ -201,13 +201,14 @@ def test_another_host_must_be_meant() -> None:
 
 
 @pytest.mark.parametrize(
-    "uri", ["nonsense", "tcp://127.0.0.1:99999", "tcp://127.0.0.1:x", "ftp://127.0.0.1:1"]
+    "uri", ["nonsense", "tcp://127.0.0.1", "tcp://127.0.0.1:99999", "tcp://127.0.0.1:x", "ftp://127.0.0.1:1"]
 )
 def test_a_bad_uri_is_a_line(uri: str) -> None:
-    """A URI that names no carrier or port is refused in a line, with status 2."""
-    for attack in ((), ("--attack", "silence")):
-        refused = raw("--anywhere", uri, *attack)
+    """A URI that names no carrier or port is refused in a line that says what is, with status 2."""
+    for options in ((), ("--anywhere",), ("--anywhere", "--attack", "silence")):
+        refused = raw(uri, *options)
         assert (refused.returncode, "Traceback" in refused.stderr) == (2, False), refused.stderr
+        assert "expected tcp://HOST:PORT" in refused.stderr
 
 
 def test_an_attack_on_nobody_fails(tmp_path: Path) -> None:

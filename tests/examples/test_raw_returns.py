@@ -100,3 +100,16 @@ def test_killed_beside_another(other: str, options: tuple[str, ...], tmp_path: P
             assert "Traceback" not in cpu.errors() + served.errors()
         if other == "memory":
             assert json.loads(served.output())["messages"]["received"]["MemWr"] > 0, "it was used"
+
+
+def test_an_interrupt_ends_it_in_a_line(tmp_path: Path) -> None:
+    """SIGINT: what was done in a line, status 1, no traceback; the CPU is told by DISABLE."""
+    with node(tmp_path / "cpu.err", "cpu", *LISTEN, "--kernel", "none") as cpu:
+        (uri,) = cpu.uris()
+        with raw_device(uri) as device:
+            assert wait(lambda: admitted(cpu, 0) == 1, LONGEST), cpu.errors()
+            device.send_signal(signal.SIGINT)
+            out, err = device.communicate(timeout=LONGEST)
+        assert (device.returncode, err) == (1, "")
+        assert out.splitlines() == ["interrupted", "0 jobs, 0 chunks"]
+        assert wait(lambda: "the peer is lost: DISABLE" in cpu.errors(), LONGEST), cpu.errors()

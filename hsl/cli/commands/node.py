@@ -98,7 +98,11 @@ def device_group(nid: str) -> list[click.Option]:
 
 def node(name: str, summary: str, text: str, workload: list[click.Option], examples: list[Example]) -> Leaf:
     """Return the command of one kind of node."""
-    more = " With --kernel none: end with exit code 0, SECONDS after the first link came up." if name == "cpu" else ""
+    more = (
+        " With --kernel none: end with exit code 0, SECONDS after the first link came up."
+        if name == "cpu"
+        else ""
+    )
     return Leaf(
         name,
         calls=f"hsl.cli.node:{name}",
