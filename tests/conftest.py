@@ -1,6 +1,7 @@
 """What every test of the project has at hand."""
 
 import os
+import signal
 
 import pytest
 from hypothesis import settings
@@ -9,6 +10,11 @@ from hsl.codec.crc import ENGINES
 
 # A command tells each step of its progress at once, so that a test can wait for the middle of a run.
 os.environ["HSL_PROGRESS"] = "lines"
+
+# A script that starts the tests in the background has SIGINT ignored, and so would each of their processes,
+# the ones that a test interrupts too.
+if signal.getsignal(signal.SIGINT) is signal.SIG_IGN:
+    signal.signal(signal.SIGINT, signal.default_int_handler)
 
 pytest_plugins = [
     "pytester",

@@ -330,11 +330,14 @@ def test_a_script_that_ends(cpu: Cpu, rest: str) -> None:
     command = [sys.executable, "-c", SCRIPT.format(rest=REST[rest]), cpu.uri]
     pipe = subprocess.PIPE
     with subprocess.Popen(command, cwd=ROOT, stdout=pipe, stderr=pipe, text=True) as run:
-        assert run.stdout is not None
-        if "now" in REST[rest]:
-            assert run.stdout.readline() == "now\n"
-            run.send_signal(signal.SIGINT)
-        said = run.communicate(timeout=SECONDS)[1]
+        try:
+            assert run.stdout is not None
+            if "now" in REST[rest]:
+                assert run.stdout.readline() == "now\n"
+                run.send_signal(signal.SIGINT)
+            said = run.communicate(timeout=SECONDS)[1]
+        finally:
+            run.kill()
     assert ("KeyboardInterrupt" in said) == ("ctrl-c" in rest), said
     assert "Error" not in said
     with hsl.attach(cpu.uri) as gpu:
