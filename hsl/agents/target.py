@@ -66,9 +66,10 @@ class MemoryTarget:
         self.errors: deque[ErrorEntry] = deque(maxlen=ERRORS_LIMIT)
         self.taken: list[Message] = []  # those that came in since the last drain
         self.counters: Counter[str] = Counter()
-        self.blank = False  # its content is lost, and its home does not know yet (M5)
-        self._told: dict[SamEntry, int] = {}  # ranges reported in this session of their home; TXN of each
-        self._untold: set[int] = set()  # those of them that the home has not answered
+        self._lost = False  # its content, at some time (M5)
+        self._known: set[tuple[int, int]] = set()  # first and last byte of ranges of which a home knows that
+        self._told: list[SamEntry] = []  # ranges reported in this session of their home; the index is the TXN
+        self._open: set[int] = set()  # TXNs of them that have no answer
         self._peers = Peers(config.negotiated)
         if len(self.homes) > 1:
             raise ConfigError(f"memory target {self.nid}: homes {sorted(self.homes)}; it has exactly one")
@@ -94,21 +95,31 @@ class MemoryTarget:
         mine = entry.type == SamType.HDM_H and entry.mt == self.nid
         return not mine or len(self.homes | set(entry.homes)) == 1
 
+    @property
+    def blank(self) -> bool:
+        """Content of a range is lost, and no home knows yet; or there is no range. HSL 5.6 M5."""
+        ranges = self._ranges()
+        return self._lost and not (ranges and all(map(self._is_known, ranges)))
+
+    def _is_known(self, entry: SamEntry) -> bool:
+        return (entry.base, entry.last) in self._known
+
     def begin(self) -> None:
-        """READY was written: report each range whose content is lost, once in a session. HSL 5.6 M5, 5.15.3.
+        """Report each range whose content is lost, once in a session; the node is READY. HSL 5.6 M5, 5.15.3.
 
         A map that is written anew and anew names no more than SAM_ENTRIES.
         """
-        if not self.blank:
+        if not self._lost:
             return
         head = MGMT_D0.build({"type": MgmtType.CONTENT_LOST})
-        new = [entry for entry in self._ranges() if entry not in self._told]
-        for txn, entry in zip(range(len(self._told), SAM_ENTRIES), new, strict=False):
-            self._told[entry] = txn
-            self._untold.add(txn)
+        new = [e for e in self._ranges() if not self._is_known(e) and e not in self._told]
+        for entry in new[: SAM_ENTRIES - len(self._told)]:
             body = entry.base.to_bytes(GRANULE_BYTES, "little") + entry.last.to_bytes(GRANULE_BYTES, "little")
             record = (head + body).ljust(LINE_BYTES, b"\0")
+            txn = len(self._told)
             self.outbox.append(Message(Op.MgmtMsg, self.nid, entry.home, txn, LINE_LEN, data=record))
+            self._told.append(entry)
+            self._open.add(txn)
 
     def _entry(self, addr: int) -> SamEntry | None:
         """Return the entry of `addr` if this target serves it."""
@@ -119,28 +130,29 @@ class MemoryTarget:
         return [e for e in self.config.address_map if e.type == SamType.HDM_H and e.mt == self.nid]
 
     def attach(self, nids: range, negotiated: Negotiated, port: int | None = None) -> None:
-        """Note that a port with this configuration leads to `nids`; report lost content. HSL 5.6 M5."""
+        """Note that a port with this configuration leads to `nids`: a new session of all homes in it."""
         self._peers.attach(nids, negotiated, port)
         if self.homes & set(nids):
             self._told.clear()
-            self._untold.clear()
-            self.begin()
+            self._open.clear()
 
     def lose_content(self) -> None:
         """All that the memory held is gone: nothing is served before the home knows, in the next session."""
-        self.blank = True
+        self._lost = True
+        self._known.clear()
 
     def answered(self, message: Message) -> None:
         """The answer to a CONTENT_LOST; an error leaves the range unserved until the next session."""
+        entry = self._told[message.txn] if message.txn in self._open else None
         fits = message.err or (message.op == Op.CmpData and message.len == LINE_LEN)
-        if message.src not in self.homes or message.txn not in self._untold or not fits:  # 5.4 T16
+        if entry is None or message.src != entry.home or not fits:  # 5.4 T16
             text = f"memory target {self.nid} asked for no answer with TXN {message.txn}, or for another one"
             self.errors.append((ErrorCode.PROTO, text, message))
             return
+        self._open.discard(message.txn)
         status = message.err or MGMT_ANSWER_D0.parse(message.data[:GRANULE_BYTES])["status"]
-        if not (status or message.poison):
-            self._untold.discard(message.txn)
-            self.blank = bool(self._untold)
+        if not (status or message.poison) and entry in self._ranges():  # else its home is another one now
+            self._known.add((entry.base, entry.last))
 
     def receive(self, message: Message, now: int, viral: bool = False) -> None:
         """One MEM message; `viral`: its port shows VIRAL. Never raises for what a peer can send."""
@@ -174,7 +186,7 @@ class MemoryTarget:
             return err
         if message.src not in entry.homes:
             return Err.ACCESS
-        return Err.UNREACH if self.blank else Err.OK
+        return Err.UNREACH if self._lost and not self._is_known(entry) else Err.OK
 
     def _read(self, message: Message) -> Message:
         """Data that cannot be corrected come as POISON, not as an error. HSL 5.6 M2 [HSL-COH-032]."""

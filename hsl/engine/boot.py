@@ -23,17 +23,17 @@ class Readiness:
     def __init__(self, boot: Boot, gates: Sequence[Gate]) -> None:
         self._boot = boot
         self._gates = gates
-        self._ready = boot is not Boot.DEVICE
+        self.ready = boot is not Boot.DEVICE
 
     def opened(self, gate: Gate) -> None:
         """A session begins: a boot master hears no request before it has made the device READY."""
-        gate.barred = self._boot is Boot.MASTER or not self._ready
+        gate.barred = self._boot is Boot.MASTER or not self.ready
         gate.refuses = self._boot is Boot.MASTER
 
     def change(self, ready: bool) -> None:
         """READY of this node was written, or has fallen."""
         if self._boot is Boot.DEVICE:
-            self._ready = ready
+            self.ready = ready
             for gate in self._gates:
                 gate.barred = not ready
 

@@ -137,17 +137,26 @@ class NodeServices:
         return all(home.can_serve(entry) for home in self._homes.values())
 
     def take(self, entry: SamEntry) -> None:
-        """An entry stands in the map: a range gets its place, a home learns of a target. HSL 5.15.2."""
+        """An entry stands in the map: a range gets its place, a home learns of a target. HSL 5.15.2.
+
+        A memory target of a node that is READY reports what it has lost there (5.6 M5).
+        """
         if self._ranges.take(entry) and entry.type == SamType.MMIO and self.mmio is not None:
             self.mmio.place(entry.base, entry.last + 1 - entry.base)
         for home in self._homes.values():
             home.learn(entry)
+        self.report_losses()
 
     def ready(self, on: bool) -> None:
         """READY has this value now; memory targets report what they have lost. HSL 5.15.3."""
         if self.readiness is not None:
             self.readiness.change(on)
-        for target in self._targets.values() if on else ():
+        self.report_losses()
+
+    def report_losses(self) -> None:
+        """Let memory targets of a node that is READY report what they have lost. HSL 5.6 M5."""
+        ready = self.readiness is None or self.readiness.ready
+        for target in self._targets.values() if ready else ():
             target.begin()
 
     # ---- ports and logs

@@ -6,12 +6,13 @@ from collections.abc import Callable
 from itertools import count
 from typing import Any
 
-from hsl._generated.constants import Err, ErrorCode, LinkState, Op
+from hsl._generated.constants import Err, ErrorCode, LinkState, Op, SystemNid
 from hsl.codec.message import Message
 from hsl.emulator import GpuDevice, Host, MemoryDevice, Topology
 from hsl.emulator.booted import BootedDevice
 from hsl.emulator.device import Device
 from hsl.errors import TransportError
+from hsl.transport.base import Place
 from hsl.transport.loopback import Loopback, Wire
 
 LIMIT = 1 << 24  # ns: many times what a boot takes, or T_STATE
@@ -45,6 +46,14 @@ class System:
         """Run until all devices are admitted."""
         self.run(lambda: self.host.master.complete)
         return dict(self.host.master.devices)
+
+    def load(self, addr: int) -> tuple[Err | None, bytes]:
+        """Load 8 bytes with the first core of the CPU."""
+        now = self.loopback.now
+        ticket = self.host.node.load(SystemNid.MASTER, addr, 8, now)
+        self.loopback.call(now, Place(0), lambda: None)
+        self.run(lambda: ticket.done)
+        return ticket.err, ticket.data
 
     def refused(self, port: int = 0) -> str:
         """Run until the device at a port is turned away; the reason in the error log."""

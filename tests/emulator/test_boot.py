@@ -14,6 +14,7 @@ import hsl
 from hsl._generated.constants import (
     DEVICE_VECTORS,
     LINE_BYTES,
+    Err,
     ErrorCode,
     NodeClass,
     Op,
@@ -327,25 +328,22 @@ def test_a_request_before_ready_ends_the_port(request_: Message) -> None:
     assert system.refused() == text
 
 
-def test_lost_content_is_told_when_the_target_is_ready() -> None:
+@pytest.mark.parametrize(("port", "name"), [(0, "host0"), (1, "memory")])
+def test_lost_content_is_told_when_the_target_is_ready(port: int, name: str) -> None:
     """A memory target of a new node says after READY that it holds nothing; the CPU lifts its fence.
 
     HSL 5.6 M5, 5.15.3, A.7.
     """
-    system = System(memory_nodes=1)
-    node = system.devices[1].node
+    system = System(memory_nodes=port)
+    node = system.devices[port].node
     target = next(iter(node.targets.values()))
     assert target.blank
     system.run(lambda: node.connected)
     assert not node.ports[0].messages_sent[Op.MgmtMsg]
-    device = system.boot()[1]
+    device = system.boot()[port]
     assert node.ports[0].messages_sent[Op.MgmtMsg] == 1
     assert system.host.node.homes[0].blank() == []
-    now = system.loopback.now
-    ticket = system.host.node.load(MASTER, device.regions["memory"].base, 8, now)
-    system.loopback.call(now, Place(0), lambda: None)
-    system.run(lambda: ticket.done)
-    assert ticket.result() == bytes(8)
+    assert system.load(device.regions[name].base) == (Err.OK, bytes(8))
 
 
 # ---- a device that is lost and comes back

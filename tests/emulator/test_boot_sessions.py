@@ -105,3 +105,39 @@ def test_a_gpu_that_has_no_page_has_no_doorbell() -> None:
     registers.write = lambda at, data, now: Err.OK if at >= SAM_BASE else write(at, data, now)
     assert "ended with DECODE" in system.refused()
     assert not system.devices[0].finished
+
+
+def test_lost_content_is_told_in_the_session_that_makes_it_ready() -> None:
+    """A session that ends between the map and READY leaves the map, and nothing that was told. HSL 5.6 M5."""
+    system = System(memory_nodes=1)
+    registers = system.registers(1)
+    write, asked = registers.write, list[int]()
+
+    def busy(at: int, data: bytes, now: int) -> Any:
+        if at != Register.READY:
+            return write(at, data, now)
+        asked.append(at)
+        return Err.BUSY
+
+    registers.write = busy
+    system.run(lambda: bool(asked))
+    system.lose(port=1)
+    registers.write = write
+    memory = system.boot()[1].regions["memory"]
+    assert system.load(memory.base) == (Err.OK, bytes(8))
+
+
+def test_content_that_is_lost_between_two_sessions_is_told() -> None:
+    """A device that comes back with its map, without its memory, is served from again. HSL 5.6 M5, A.7."""
+    system = System(memory_nodes=1)
+    system.boot()
+    (target,) = system.devices[1].node.targets.values()
+    for session in (2, 3):
+        target.lose_content()
+        system.lose(port=1)
+        system.run(lambda: not system.host.master.complete)
+        memory = system.boot()[1].regions["memory"]
+        assert system.host.node.session(1) == session
+        assert system.load(memory.base) == (Err.OK, bytes(8))
+    sent = system.devices[1].node.ports[0].messages_sent
+    assert sent[Op.MgmtMsg] == 3, "once in each session"

@@ -216,6 +216,21 @@ def test_device_that_comes_back_without_its_content(pair: Cluster) -> None:
     assert pair.load(0, hosted(0)) == bytes(8)
 
 
+def test_lost_content_of_a_range_that_is_mapped_later(pair: Cluster) -> None:
+    """A node that is READY tells of it as soon as the entry stands in its map. HSL 5.6 M5, 5.15.3."""
+    pair.quiesce()
+    node = pair.nodes[1]
+    (target,) = node.targets.values()
+    target.lose_content()
+    assert pair.do(0, Access("load", hosted(0), 8)).err == Err.UNREACH
+    assert target.blank
+    node._services.take(next(entry for entry in target.config.address_map if entry.mt == target.nid))
+    assert [message.op for message in target.outbox] == [Op.MgmtMsg]
+    pair.do(0, Access("load", HOST, 8))
+    pair.run(lambda: not target.blank)
+    assert pair.nodes[0].homes[0].blank() == [target.nid]
+
+
 def test_lost_list_overflow_shows_on_the_wire() -> None:
     """A home that cannot mark a lost line loses the target, and STATUS says so; nobody is VIRAL.
 
