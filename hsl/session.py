@@ -72,7 +72,7 @@ class Attachment:
 
 
 class TimeLimit(NamedTuple):
-    """The time limit of a session; `awaited()` describes the acts of the peer that its programs wait for."""
+    """The time limit of a session; `awaited()` describes what a peer whose link has come up is to do."""
 
     seconds: float
     awaited: Callable[[], str] = lambda: "end the session"
@@ -474,10 +474,8 @@ class Session:
         if self.limit is None or end is None or now < end:
             return
         ends = self.ends.values()
-        if self.device.started:
+        if self._met:
             missing = f"the peer did not {self.limit.awaited()}"
-        elif self._met:
-            missing = "the link is up, but the peer did not make this device READY (HSL 5.15)"
         elif any(end.called_at is not None for end in ends):
             missing = "the peer did not bring the link up"
         else:

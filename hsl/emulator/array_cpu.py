@@ -210,7 +210,10 @@ class ArrayCpuDevice(Host):
 
     def settle(self, workers: list[tuple[BootedDevice, int]]) -> Program[None]:
         """Wait for the jobs that devices still do for an attempt that was given up. HSL A.7."""
-        lives = [self.life(device) for device, _ in workers]
+        lives = {self.life(device) for device, _ in workers}
+        for tally in (self._rung, self._ended, self._done):
+            for past in tally.keys() - lives:
+                del tally[past]
         while any(self._ended[life] != self._rung[life] for life in lives):
             self.awaited = "end the job that was given up"
             yield from self.interrupt()

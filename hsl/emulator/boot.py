@@ -126,7 +126,6 @@ class BootMaster:
             except TransactionError as error:
                 self._refuse(visit, f"{error}; expected an answer (HSL 5.15.5 [HSL-BOT-010])")
             yield self._left(port, visit.session)
-            self._ready.pop(port, None)
             self.devices.pop(port, None)
 
     def _left(self, port: int, session: int) -> Condition:

@@ -85,7 +85,7 @@ class CpuDevice(Host):
         (device,) = devices
         if device.page is None or device.is_memory:
             raise ConfigError("the device has no register page, so it cannot run a job (HSL A.4)")
-        core, sessions = self.core, self.sessions()
+        core = self.core
         self.done, self.bounces = False, 0
         yield from core.write(COUNTERS, bytes(COUNTER_BYTES))
         yield from core.write(RING, bytes(2 * LINE_BYTES))
@@ -97,7 +97,7 @@ class CpuDevice(Host):
         units = units if 0 < units <= DEFAULT_UNITS else DEFAULT_UNITS
         programs = [self.poll] + [self.bounce] * (len(self.cores) - 2)
         self.helpers = [
-            self.scheduler.spawn(f"core {each.nid}", self.helping(program(each), sessions))
+            self.scheduler.spawn(f"core {each.nid}", self.helping(program(each)))
             for each, program in zip(self.cores[1:], programs, strict=True)
         ]
         yield from core.write(DESCRIPTOR, self.job.encode())
@@ -111,12 +111,12 @@ class CpuDevice(Host):
         yield Condition(lambda: all(helper.finished for helper in self.helpers))
         yield from self.verify(core, units, interrupts)
 
-    def helping(self, program: Program[None], sessions: tuple[int, ...]) -> Program[None]:
+    def helping(self, program: Program[None]) -> Program[None]:
         """Run the program of another core; it ends when a device is lost."""
         try:
             yield from program
         except TransactionError:
-            if self.sessions() == sessions:
+            if not self.lost:
                 raise
 
     def leave(self, devices: list[BootedDevice]) -> Program[None]:

@@ -44,7 +44,12 @@ def lines_of(address: int, data: bytes) -> Iterator[tuple[int, bytes]]:
 
 
 class Device:
-    """A node with programs above it; transports drive it (hsl.transport.base.Device)."""
+    """A node with programs above it; transports drive it (hsl.transport.base.Device).
+
+    `admission`: what the peer has to do before the programs have work.
+    """
+
+    admission = "make this device READY (HSL 5.15)"
 
     def __init__(self, node: Node, topology: Topology) -> None:
         self.node = node
@@ -53,7 +58,7 @@ class Device:
         self.started = False  # a peer that is lost from now on was one to work with
         self.finished = False
         self.quiescing = False  # the programs are done: the transport stops to inject faults
-        self.awaited = "end the session"  # what the programs wait for the peer to do
+        self.awaited = "end the session"  # what the programs then wait for the peer to do
         self.read_latencies: list[int] = []
         self.reads = 0
         self._begun = False

@@ -12,7 +12,7 @@ from hsl.emulator.booted import BootedDevice
 from hsl.emulator.device import Core, Device, wait_for
 from hsl.emulator.program import Condition, Program
 from hsl.emulator.topology import Topology
-from hsl.errors import ConfigError, HslError, TransactionError
+from hsl.errors import ConfigError, HslError, PeerLost, TransactionError
 
 __all__ = ["DeviceLost", "Host"]
 
@@ -28,8 +28,10 @@ class Host(Device):
     """A CPU that boots what is at its ports, and does nothing else by itself; `programs` adds more.
 
     `unfit` is told why the devices that are admitted are not those that its program needs; the program then
-    waits for others. Without it the program ends with ConfigError.
+    waits for others. Without it the program ends with ConfigError, or PeerLost when a device refuses its job.
     """
+
+    admission = "bring a device that is admitted (HSL 5.15)"
 
     def __init__(self, topology: Topology, epoch: Callable[[], int]) -> None:
         super().__init__(topology.cpu_node(epoch), topology)
@@ -39,6 +41,7 @@ class Host(Device):
         self.cores = [Core(self, nid) for nid in topology.cpu_cores]
         self.master = BootMaster(self.cores[0], len(self.node.ports), topology.device_bytes)
         self.unfit: Callable[[str], None] | None = None
+        self._attempt: tuple[int, ...] = ()  # the sessions in which a program began
 
     @property
     def engaged(self) -> bool:
@@ -74,33 +77,38 @@ class Host(Device):
         if not wait and not self.master.complete:
             return False
         yield Condition(lambda: self.master.complete)
-        sessions = self.sessions()
+        self._attempt = self.sessions()
         self.left_over(self.io.interrupts())
         try:
-            yield from program([self.master.devices[port] for port in range(len(sessions))])
+            yield from program([self.master.devices[port] for port in range(len(self._attempt))])
         except (TransactionError, DeviceLost):
-            if self.sessions() == sessions:
+            if not self.lost:
                 raise
             return False
-        except ConfigError as error:
-            if self.sessions() != sessions:
+        except (ConfigError, PeerLost) as error:
+            if self.lost:
                 return False
             if self.unfit is None:
                 raise
             self.unfit(f"{error}; waiting for another device")
-            yield Condition(lambda: self.sessions() != sessions)
+            yield Condition(lambda: self.lost)
             return False
         return True
+
+    @property
+    def lost(self) -> bool:
+        """A device was lost since the program began."""
+        return self.sessions() != self._attempt
 
     def left_over(self, interrupts: list[Interrupt]) -> None:
         """Take the interrupts of an attempt that was given up: of devices that are lost, or that go on."""
 
     def taken(self, register: PageRegister, access: Program[T]) -> Program[T]:
-        """Do an access of a register page. Raises ConfigError where the device refuses it. HSL A.4."""
+        """Do an access of a register page. Raises PeerLost where the device refuses it. HSL A.4."""
         try:
             return (yield from access)
         except TransactionError as error:
-            raise ConfigError(
+            raise PeerLost(
                 f"{register.name}: {error}; expected OK: the device can run no job (HSL A.4)"
             ) from error
 
@@ -113,8 +121,7 @@ class Host(Device):
         return True
 
     def interrupt(self) -> Program[None]:
-        """Wait until an interrupt is pending. Raises DeviceLost when a device goes first."""
-        sessions = self.sessions()
-        yield Condition(lambda: self.io.has_interrupt() or self.sessions() != sessions)
+        """Wait until an interrupt is pending. Raises DeviceLost when none is, and a device was lost."""
+        yield Condition(lambda: self.io.has_interrupt() or self.lost)
         if not self.io.has_interrupt():
             raise DeviceLost("a device was lost")

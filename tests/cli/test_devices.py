@@ -6,13 +6,17 @@ import json
 import re
 import signal
 import subprocess
+import sys
 from contextlib import ExitStack
 from pathlib import Path
 from typing import IO
 
+import pytest
+
 from tests.cli.test_demo import validate
 from tests.cli.test_node import TIMEOUT, address, node
 
+ROOT = Path(__file__).parents[2]
 ADMITTED = r"port (\d): (\w+) admitted: NIDs (\d+)\.\.\d+, \d+ agents; \w+ (\d+) KiB at 0x([0-9a-f]+)"
 
 
@@ -123,3 +127,30 @@ def test_a_time_limit_ends_a_cpu_without_a_program() -> None:
         report = json.loads(out)
         validate(report, "node")
         assert report["calls"] == 0
+
+
+RAW = [sys.executable, str(ROOT / "examples" / "raw_peer.py"), "--nid", "0"]
+HSL_NODE = [sys.executable, "-m", "hsl", "node"]
+UNBOOTED = {
+    "a CPU": (("cpu", "--input", "LICENSE"), RAW, "bring a device that is admitted"),
+    "a device": (("gpu",), [*HSL_NODE, "memory", "--connect"], "make this device READY"),
+}
+
+
+@pytest.mark.parametrize("who", UNBOOTED)
+def test_a_time_limit_says_what_is_missing_of_the_boot(who: str) -> None:
+    """A CPU waits for a device that it can admit, a device for READY; a link that came up is not enough."""
+    mine, peer, missing = UNBOOTED[who]
+    with node(*mine, "--listen", "tcp://127.0.0.1:0", "--time-limit", "5") as waiting:
+        met = subprocess.Popen(
+            [*peer, address(waiting)], stdout=subprocess.DEVNULL, stderr=subprocess.DEVNULL
+        )
+        try:
+            _, err = waiting.communicate(timeout=TIMEOUT)
+        finally:
+            met.kill()
+            met.wait()
+        assert waiting.returncode == 7
+        assert re.search(rf": the peer did not {missing} \(HSL 5\.15\) within the time limit of 5 s$", err), (
+            err
+        )

@@ -9,8 +9,10 @@ import pytest
 
 from hsl._generated.constants import Err, ErrorCode, Op
 from hsl._generated.layouts import SAM_BASE, SAM_STRIDE
+from hsl.agents.address_map import SamEntry
 from hsl.codec.message import Message
 from hsl.emulator import GpuDevice, Topology
+from hsl.emulator.device import Device
 from hsl.transport.base import Place
 from tests.emulator.boot_rig import System
 
@@ -49,6 +51,12 @@ def entry_of(index: int, *, valid: bool) -> Callable[[Message], bool]:
     return lambda message: message.op == Op.CfgWrite and message.addr == at and any(message.data) is valid
 
 
+def entries(device: Device) -> list[SamEntry]:
+    """The map of a node: the ranges that are valid."""
+    assert device.node.io is not None
+    return list(device.node.io.config.address_map)
+
+
 def turned_away(system: System, port: int) -> int:
     return system.host.node.error_logs[port].counters.get(ErrorCode.CFG, 0)
 
@@ -79,15 +87,18 @@ def test_a_device_that_is_lost_in_its_boot(port: int, op: Op) -> None:
     assert port not in dict(system.told)
 
 
-def test_a_device_that_is_away_is_told_nothing() -> None:
-    """Entries of another device are written to those that are READY; it gets them when it is back."""
+def test_a_device_that_is_away_gets_the_map_when_it_is_back() -> None:
+    """Entries of another device are written to those that are READY; to be away is no fault. HSL 5.1.4."""
     system = System(gpus=2)
     system.boot()
     away(system, 0)
+    before = entries(system.devices[0])
     system.lose(gpu(1, sizes=(1 << 20, 2 << 20)), 1)
     admitted(system, 1, 2)
     assert turned_away(system, 0) == 0
+    assert entries(system.devices[0]) == before != entries(system.host)
     back(system, 0)
+    assert entries(system.devices[0]) == entries(system.host)
 
 
 def test_a_range_that_has_gone_meanwhile_leaves_the_map() -> None:

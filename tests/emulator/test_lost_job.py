@@ -13,7 +13,7 @@ from hsl.agents.address_map import PAGE_BYTES
 from hsl.codec.message import Message
 from hsl.emulator import ArrayCpuDevice, CpuDevice, GpuDevice, Host, Topology
 from hsl.emulator.program import Condition, Program
-from hsl.errors import TransportError
+from hsl.errors import HslError, PeerLost, TransportError
 from hsl.transport.loopback import Loopback, Wire
 
 TEXT = b"the quick brown fox jumps over the lazy dog\n" * 400
@@ -117,6 +117,46 @@ def test_a_device_that_is_lost_at_the_end_takes_nothing_with_it() -> None:
     assert cpu.verified, cpu.checks
 
 
+def test_a_device_that_is_back_before_it_is_missed_begins_anew() -> None:
+    """Its job is not waited for when it left, and was back, while another one took its doorbell. HSL A.7."""
+    one = Run(lambda topology, epoch: ArrayCpuDevice(topology, epoch, "saxpy", size=4096), gpus=2)
+    cpu, other = one.cpu, one.loopback.devices[2]
+    assert isinstance(cpu, ArrayCpuDevice)
+    assert isinstance(other, GpuDevice)
+    io, held = other.node.io, list[Message]()
+    assert io is not None
+    take = io.receive
+
+    def receive(message: Message, now: int, viral: bool = False) -> None:
+        if message.op == Op.NcWrite and message.addr % PAGE_BYTES == PageRegister.DOORBELL and not held:
+            held.append(message)
+        else:
+            take(message, now, viral)
+
+    io.receive = receive  # type: ignore[method-assign]
+    one.run(lambda: bool(held))
+    one.lose()
+    one.run(lambda: cpu.node.session(0) == 2 and cpu.master.complete)
+    take(held[0], one.loopback.now)
+    one.run(lambda: cpu.finished)
+    assert cpu.verified, cpu.checks
+
+
+def test_lives_that_have_ended_are_forgotten() -> None:
+    """A device that comes and goes leaves nothing in the CPU. HSL A.7."""
+    one = Run(lambda topology, epoch: ArrayCpuDevice(topology, epoch, "saxpy", size=4096))
+    cpu, phases = one.cpu, list[str]()
+    assert isinstance(cpu, ArrayCpuDevice)
+    cpu.phase = phases.append
+    for times in range(1, 4):
+        one.run(lambda: phases.count("kernel") == times and "interrupt" in cpu.awaited)  # noqa: B023
+        one.lose()
+        cpu.awaited = ""
+    one.run(lambda: cpu.finished)
+    assert cpu.verified, cpu.checks
+    assert [set(each) for each in (cpu._rung, cpu._ended, cpu._done)] == [{(0, 4)}] * 3
+
+
 REFUSALS = [
     ("DOORBELL", Op.NcWrite, Err.ACCESS),
     ("DOORBELL", Op.NcWrite, Err.DECODE),
@@ -125,13 +165,16 @@ REFUSALS = [
 ]
 
 
+@pytest.mark.parametrize("once", [False, True])
 @pytest.mark.parametrize(("register", "op", "err"), REFUSALS)
-def test_a_device_that_refuses_its_job_is_waited_out(register: str, op: Op, err: Err) -> None:
-    """The CPU says why, with the register and the clause; with the next device the job is done. HSL A.4."""
+def test_a_device_that_refuses_its_job_is_waited_out(register: str, op: Op, err: Err, once: bool) -> None:
+    """The CPU says why, with the register and the clause; with the next device the job is done. HSL A.4.
+
+    With `--once` there is no next one: to the command the peer is lost.
+    """
     one = Run(lambda topology, epoch: CpuDevice(topology, epoch, TEXT, "wordcount"))
     cpu, said = one.cpu, list[str]()
     assert isinstance(cpu, CpuDevice)
-    cpu.unfit = said.append
     io = one.loopback.devices[1].node.io  # type: ignore[attr-defined]
     take, at = io.receive, PageRegister[register]
 
@@ -142,6 +185,12 @@ def test_a_device_that_refuses_its_job_is_waited_out(register: str, op: Op, err:
             take(message, now, viral)
 
     io.receive = receive
+    if once:
+        with pytest.raises(HslError, match=rf"^{register}: .* ended with {err.name}; expected OK") as caught:
+            one.loopback.run(max_time=LIMIT)
+        assert caught.type is PeerLost
+        return
+    cpu.unfit = said.append
     one.run(lambda: bool(said))
     assert said[0].startswith(f"{register}: {op.name.lower()} at ")
     assert f"ended with {err.name}; expected OK: the device can run no job (HSL A.4)" in said[0]
