@@ -16,6 +16,7 @@ from hsl._generated.constants import (
     LINE_BYTES,
     LOST_LINES,
     MAX_TXN,
+    SAM_ENTRIES,
     Err,
     Op,
     SamType,
@@ -49,12 +50,16 @@ class Target:
         self.open: dict[int, Transaction] = {}  # by MEM TXN
         self.unsent: deque[tuple[Transaction, Message]] = deque()  # no TXN is free
         self.down = False  # fenced (M4)
-        self.blank: tuple[int, int] | None = None  # first and last byte of what it has lost (M5)
+        self.blank: list[tuple[int, int]] = []  # first and last byte of each range that it has lost (M5)
         self.unmarked = False  # a line was lost that the lost list had no room for (M3)
 
     def reaches(self, line: int) -> bool:
         """True if a message for `line` may be sent."""
-        return not (self.down or (self.blank and self.blank[0] <= line <= self.blank[1]))
+        return not (self.down or self.is_blank(line))
+
+    def is_blank(self, line: int) -> bool:
+        """True if it has lost this line, and nobody has lifted that. HSL 5.6 M5."""
+        return any(first <= line <= last for first, last in self.blank)
 
 
 class MemoryLeg:
@@ -109,7 +114,7 @@ class MemoryLeg:
 
     def blank(self) -> list[int]:
         """Return the targets that have said that content is lost, and wait for `lift`. HSL 5.6 M5."""
-        return [t.nid for t in self._targets.values() if t.blank is not None and not t.unmarked]
+        return [t.nid for t in self._targets.values() if t.blank and not t.unmarked]
 
     @property
     def overflow(self) -> bool:
@@ -184,14 +189,14 @@ class MemoryLeg:
             except TransactionError as error:
                 return f"line {line:#x} is lost and cannot be marked: {error}"
             return None
-        if target.blank is not None and target.blank[0] <= line <= target.blank[1]:
+        if target.is_blank(line):
             return None  # no access reaches it before `lift`
         if len(self.lost) < self._lost_limit or line in self.lost:
             self.lost.add(line)
             return None
         listed = Counter(each.nid for one in self.lost if (each := self._target(one)) is not None)
         worst = max(self._targets.values(), key=lambda one: (listed[one.nid], one is target, -one.nid))
-        worst.blank, worst.unmarked = ALL_LINES, True
+        worst.blank, worst.unmarked = [ALL_LINES], True
         self.lost = {one for one in self.lost if self._target(one) is not worst}
         if worst is not target:
             self.lost.add(line)
@@ -301,8 +306,10 @@ class MemoryLeg:
         target = self._targets.get(nid)
         if target is None:
             return False
-        known = target.blank or (first, last)
-        target.blank = min(first, known[0]), max(last, known[1])  # two ranges: all from one to the other
+        if (first, last) not in target.blank:
+            target.blank.append((first, last))
+        if len(target.blank) > SAM_ENTRIES:  # more than it can have
+            target.blank = [ALL_LINES]
         return True
 
     def lift(self, nid: int) -> bool:
@@ -310,9 +317,6 @@ class MemoryLeg:
         target = self._targets.get(nid)
         if target is None:
             return False
-        if target.blank is not None:
-            first, last = target.blank
-            renewed = {line for line in self.lost if first <= line <= last and self._target(line) is target}
-            self.lost -= renewed
-        target.blank, target.unmarked = None, False
+        self.lost -= {line for line in self.lost if target.is_blank(line) and self._target(line) is target}
+        target.blank, target.unmarked = [], False
         return True

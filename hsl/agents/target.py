@@ -5,9 +5,10 @@ from __future__ import annotations
 from collections import Counter, deque
 from collections.abc import Callable, Mapping
 from dataclasses import dataclass
-from typing import Final
+from typing import Final, NamedTuple
 
 from hsl._generated.constants import (
+    ADDRESS_BITS,
     GRANULE_BYTES,
     LINE_BYTES,
     SAM_ENTRIES,
@@ -29,7 +30,17 @@ from hsl.errors import ConfigError, TransactionError
 
 __all__ = ["MemoryTarget", "TargetConfig"]
 
+Bytes = tuple[int, int]  # addresses of the first and of the last one
+EVERYTHING: Final = (0, (1 << ADDRESS_BITS) - 1)
+NOTHING: Final = (0, -1)
 LINE_LEN: Final = (LINE_BYTES // GRANULE_BYTES).bit_length() - 1  # LEN code of a line (2.6)
+
+
+class Report(NamedTuple):
+    """A CONTENT_LOST: the home that was told, and of what."""
+
+    home: int
+    part: Bytes
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -66,10 +77,8 @@ class MemoryTarget:
         self.errors: deque[ErrorEntry] = deque(maxlen=ERRORS_LIMIT)
         self.taken: list[Message] = []  # those that came in since the last drain
         self.counters: Counter[str] = Counter()
-        self._lost = False  # its content, at some time (M5)
-        self._known: set[tuple[int, int]] = set()  # first and last byte of ranges of which a home knows that
-        self._told: list[SamEntry] = []  # ranges reported in this session of their home; the index is the TXN
-        self._open: set[int] = set()  # TXNs of them that have no answer
+        self._lost: list[Bytes] = []  # whose content is lost, and no home of which has answered yet (M5)
+        self._open: dict[int, Report] = {}  # by TXN: each CONTENT_LOST without an answer
         self._peers = Peers(config.negotiated)
         if len(self.homes) > 1:
             raise ConfigError(f"memory target {self.nid}: homes {sorted(self.homes)}; it has exactly one")
@@ -97,29 +106,31 @@ class MemoryTarget:
 
     @property
     def blank(self) -> bool:
-        """Content of a range is lost, and no home knows yet; or there is no range. HSL 5.6 M5."""
+        """Content of a range is lost, and its home has not answered yet; or there is no range. HSL 5.6 M5."""
         ranges = self._ranges()
-        return self._lost and not (ranges and all(map(self._is_known, ranges)))
+        return bool(self._lost) and (not ranges or any(self._lost_of(entry) for entry in ranges))
 
-    def _is_known(self, entry: SamEntry) -> bool:
-        return (entry.base, entry.last) in self._known
+    def _lost_of(self, entry: SamEntry) -> list[Bytes]:
+        """The parts of a range whose content is lost."""
+        parts = [(max(first, entry.base), min(last, entry.last)) for first, last in self._lost]
+        return [(first, last) for first, last in parts if first <= last]
 
     def begin(self) -> None:
-        """Report each range whose content is lost, once in a session; the node is READY. HSL 5.6 M5, 5.15.3.
+        """Report lost content to the home of each range, unless it has not answered; the node is READY.
 
-        A map that is written anew and anew names no more than SAM_ENTRIES.
+        HSL 5.6 M5, 5.15.3.
         """
         if not self._lost:
             return
         head = MGMT_D0.build({"type": MgmtType.CONTENT_LOST})
-        new = [e for e in self._ranges() if not self._is_known(e) and e not in self._told]
-        for entry in new[: SAM_ENTRIES - len(self._told)]:
-            body = entry.base.to_bytes(GRANULE_BYTES, "little") + entry.last.to_bytes(GRANULE_BYTES, "little")
+        for report in [Report(entry.home, part) for entry in self._ranges() for part in self._lost_of(entry)]:
+            if report in self._open.values() or len(self._open) == SAM_ENTRIES:
+                continue
+            txn = next(txn for txn in range(SAM_ENTRIES) if txn not in self._open)
+            self._open[txn] = report
+            body = b"".join(byte.to_bytes(GRANULE_BYTES, "little") for byte in report.part)
             record = (head + body).ljust(LINE_BYTES, b"\0")
-            txn = len(self._told)
-            self.outbox.append(Message(Op.MgmtMsg, self.nid, entry.home, txn, LINE_LEN, data=record))
-            self._told.append(entry)
-            self._open.add(txn)
+            self.outbox.append(Message(Op.MgmtMsg, self.nid, report.home, txn, LINE_LEN, data=record))
 
     def _entry(self, addr: int) -> SamEntry | None:
         """Return the entry of `addr` if this target serves it."""
@@ -130,29 +141,33 @@ class MemoryTarget:
         return [e for e in self.config.address_map if e.type == SamType.HDM_H and e.mt == self.nid]
 
     def attach(self, nids: range, negotiated: Negotiated, port: int | None = None) -> None:
-        """Note that a port with this configuration leads to `nids`: a new session of all homes in it."""
+        """Note that a port with this configuration leads to `nids`: none of them has been told anything."""
         self._peers.attach(nids, negotiated, port)
-        if self.homes & set(nids):
-            self._told.clear()
-            self._open.clear()
+        self._open = {txn: report for txn, report in self._open.items() if report.home not in nids}
+        kept = [message for message in self.outbox if message.op != Op.MgmtMsg or message.dst not in nids]
+        self.outbox.clear()
+        self.outbox.extend(kept)
 
     def lose_content(self) -> None:
-        """All that the memory held is gone: nothing is served before the home knows, in the next session."""
-        self._lost = True
-        self._known.clear()
+        """All that the memory held is gone: nothing is served before the home knows. Call `begin` then."""
+        self._lost = [EVERYTHING]
+        self._open = {txn: report._replace(part=NOTHING) for txn, report in self._open.items()}
 
     def answered(self, message: Message) -> None:
-        """The answer to a CONTENT_LOST; an error leaves the range unserved until the next session."""
-        entry = self._told[message.txn] if message.txn in self._open else None
+        """The answer to a CONTENT_LOST; after an error `begin` reports again."""
+        report = self._open.get(message.txn)
         fits = message.err or (message.op == Op.CmpData and message.len == LINE_LEN)
-        if entry is None or message.src != entry.home or not fits:  # 5.4 T16
+        if report is None or message.src != report.home or not fits:  # 5.4 T16
             text = f"memory target {self.nid} asked for no answer with TXN {message.txn}, or for another one"
             self.errors.append((ErrorCode.PROTO, text, message))
             return
-        self._open.discard(message.txn)
+        del self._open[message.txn]
         status = message.err or MGMT_ANSWER_D0.parse(message.data[:GRANULE_BYTES])["status"]
-        if not (status or message.poison) and entry in self._ranges():  # else its home is another one now
-            self._known.add((entry.base, entry.last))
+        if not (status or message.poison) and report.home in self.homes:  # else another one is to know
+            begin, end = report.part
+            below = [(first, min(last, begin - 1)) for first, last in self._lost]
+            above = [(max(first, end + 1), last) for first, last in self._lost]
+            self._lost = [(first, last) for first, last in below + above if first <= last]
 
     def receive(self, message: Message, now: int, viral: bool = False) -> None:
         """One MEM message; `viral`: its port shows VIRAL. Never raises for what a peer can send."""
@@ -186,7 +201,8 @@ class MemoryTarget:
             return err
         if message.src not in entry.homes:
             return Err.ACCESS
-        return Err.UNREACH if self._lost and not self._is_known(entry) else Err.OK
+        lost = any(first <= message.addr <= last for first, last in self._lost)
+        return Err.UNREACH if lost else Err.OK
 
     def _read(self, message: Message) -> Message:
         """Data that cannot be corrected come as POISON, not as an error. HSL 5.6 M2 [HSL-COH-032]."""

@@ -8,7 +8,18 @@ from typing import Any
 
 import pytest
 
-from hsl._generated.constants import LINE_BYTES, LOST_LINES, TIMERS, Err, ErrorCode, Op, SamType, St, Vc
+from hsl._generated.constants import (
+    LINE_BYTES,
+    LOST_LINES,
+    SAM_ENTRIES,
+    TIMERS,
+    Err,
+    ErrorCode,
+    Op,
+    SamType,
+    St,
+    Vc,
+)
 from hsl.agents.address_map import AddressMap, SamEntry
 from hsl.agents.home import HomeAgent, HomeConfig
 from hsl.agents.memory import Memory
@@ -313,22 +324,47 @@ def test_target_comes_back() -> None:
 
 
 @pytest.mark.parametrize("order", list(permutations((2, 5, 8))))
-def test_two_lost_ranges_are_one_from_the_first_byte_to_the_last(order: tuple[int, ...]) -> None:
+def test_each_lost_range_is_out_of_reach(order: tuple[int, ...]) -> None:
     """After several CONTENT_LOST, in whichever order, no byte of a lost range is served until it is lifted.
 
-    HSL 5.6 M5.
+    What lies between them is served. HSL 5.6 M5.
     """
     rig = SlowRig()
     for page in order[:2]:
         assert rig.home.content_lost(MT, page * 0x400, page * 0x400 + 0x3FF)
-    first, last = min(order[:2]) * 0x400, max(order[:2]) * 0x400 + 0x3FF
     for addr in range(0, SIZE, 0x200):
         answers = rig.send(Op.ReadOnce, A, addr=addr) or rig.memory_done()
-        expected = Err.UNREACH if first <= addr <= last else Err.OK
-        assert [m.err for m in answers] == [expected], f"5.6 M5: {addr:#x}, lost {first:#x}..{last:#x}"
+        expected = Err.UNREACH if addr // 0x400 in order[:2] else Err.OK
+        assert [m.err for m in answers] == [expected], f"5.6 M5: {addr:#x}, lost {order[:2]}"
     assert rig.home.lift(MT)
-    rig.send(Op.ReadOnce, A, addr=first)
+    for page in order:
+        rig.send(Op.ReadOnce, A, addr=page * 0x400)
+        assert rig.memory_done()[0].err == Err.OK
+
+
+def test_more_lost_ranges_than_a_map_has_are_all_memory() -> None:
+    """A target that tells of more and more costs its home no more room: all its memory is lost. 5.6 M5."""
+    rig = SlowRig()
+    for page in (*range(SAM_ENTRIES), 0):
+        assert rig.home.content_lost(MT, SIZE + page * 0x1000, SIZE + page * 0x1000 + 0xFFF)
+    assert rig.send(Op.ReadOnce, A, addr=0) == []
     assert rig.memory_done()[0].err == Err.OK
+    assert rig.home.content_lost(MT, 1 << 40, (1 << 40) + 0xFFF)
+    (answer,) = rig.send(Op.ReadOnce, A, addr=0)
+    assert answer.err == Err.UNREACH
+    assert rig.home.blank() == [MT]
+    assert rig.home.lift(MT)
+    assert rig.send(Op.ReadOnce, A, addr=0) == []
+
+
+def test_a_line_of_a_range_that_is_known_is_lost_like_any_other() -> None:
+    """A lost line between two lost ranges is listed, and no lift of them renews it. HSL 5.6 M3, M5."""
+    rig = SlowRig()
+    for page in (0, 2):
+        assert rig.home.content_lost(MT, page * 0x400, page * 0x400 + 0x3FF)
+    rig.home._leg.lose(0x400)
+    assert rig.home.lift(MT)
+    assert rig.home._leg.lost == {0x400}
 
 
 def test_a_lift_renews_no_line_of_another_target() -> None:
