@@ -190,7 +190,7 @@ class NodeRun:
     def session(self) -> Session:
         """The session of the device, with this as its observer."""
         limit = self.options["time_limit"]
-        device, idle = self.device, isinstance(self.device, IdleCpuDevice)  # it ends itself, once it is met
+        device, idle = self.device, isinstance(self.device, IdleCpuDevice)
         session = Session(
             device,
             self.attachments,
@@ -199,7 +199,7 @@ class NodeRun:
             stays=self.leads and not self.options["once"],
             observe=self.observe,
             tap=tap_of(self.recorder, {0: self.reporter}),
-            limit=None if limit is None else TimeLimit(limit, self.missing, until_met=idle),
+            limit=None if limit is None else TimeLimit(limit, device.missing, until_met=idle),
         )
         if self.recorder is not None:
             self.recorder.base = wall_offset() + session.began
@@ -209,10 +209,6 @@ class NodeRun:
             device.master.told = lambda port, text: self.meter.say(f"{PORT}{port}: {text}")
             device.unfit = None if self.options["once"] else self.meter.say
         return session
-
-    def missing(self) -> str:
-        """Acts of the peer that are missing when the time is over."""
-        return self.device.awaited if self.device.started else self.device.admission
 
     def observe(self, port: int, event: Event) -> None:
         """Take an event of a port."""

@@ -13,7 +13,7 @@ from hsl.agents.mmio import Interrupt
 from hsl.emulator.array_kernels import ARRAY_KERNELS, ArrayJob, Problem
 from hsl.emulator.booted import BootedDevice
 from hsl.emulator.device import Core, wait_for
-from hsl.emulator.host import Host
+from hsl.emulator.host import DeviceLost, Host
 from hsl.emulator.program import Program
 from hsl.emulator.records import COMPLETION
 from hsl.emulator.topology import Topology
@@ -171,6 +171,8 @@ class ArrayCpuDevice(Host):
         yield from self.interrupts(workers, JobVector.DONE)
         self.phase("read")
         yield from self.verify(core, [self._done[self.life(device)] for device, _ in workers])
+        if self.lost and not self.verified:  # what was read of a device that is back is not its result
+            raise DeviceLost("a device was lost")
 
     def leave(self, devices: list[BootedDevice]) -> Program[None]:
         """Write EXIT of each device, and wait for BYE of each."""

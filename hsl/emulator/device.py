@@ -68,6 +68,10 @@ class Device:
         """Start the programs; called once, when the first port is up."""
         raise NotImplementedError
 
+    def missing(self) -> str:
+        """Acts of the peer that are waited for now."""
+        return self.awaited if self.started else self.admission
+
     @property
     def engaged(self) -> bool:
         """The boot has come so far that there is work to lose: here READY. HSL 5.15.3."""

@@ -48,6 +48,10 @@ class Host(Device):
         """A device is admitted."""
         return bool(self.master.devices)
 
+    def missing(self) -> str:
+        """Acts of the devices that are waited for now."""
+        return self.awaited if self.master.complete else self.admission
+
     @property
     def core(self) -> Core:
         """The core that boots the devices and rings their doorbells."""

@@ -133,6 +133,11 @@ RAW = [sys.executable, str(ROOT / "examples" / "raw_peer.py"), "--nid", "0"]
 HSL_NODE = [sys.executable, "-m", "hsl", "node"]
 UNBOOTED = {
     "a CPU": (("cpu", "--input", "LICENSE"), RAW, "bring a device that is admitted"),
+    "a CPU with one of two": (
+        ("cpu", "--kernel", "saxpy", "--listen", "tcp://127.0.0.1:0"),
+        [*HSL_NODE, "gpu", "--connect"],
+        "bring a device that is admitted",
+    ),
     "a device": (("gpu",), [*HSL_NODE, "memory", "--connect"], "make this device READY"),
 }
 
