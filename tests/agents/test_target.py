@@ -242,12 +242,13 @@ def owned(home: int, number: int = 0) -> SamEntry:
     return SamEntry(BASE + SIZE * number, BASE + SIZE * (number + 1) - 1, SamType.HDM_H, home=home, mt=NID)
 
 
-def test_lost_content_is_served_when_its_home_knows_of_the_range() -> None:
+@pytest.mark.parametrize("order", [(0, 1), (1, 0)])
+def test_lost_content_is_served_when_its_home_knows_of_the_range(order: tuple[int, ...]) -> None:
     """A target of two ranges answers UNREACH in each until its CONTENT_LOST is answered OK. HSL 5.6 M5."""
     target, _ = target_of(owned(HOME), owned(HOME, 1))
     target.begin()
     assert told(target) == [(HOME, 0, BASE), (HOME, 1, BASE + SIZE)]
-    for number in (1, 0):
+    for number in order:
         assert target.blank
         assert ask(target, Op.MemRd, addr=BASE + SIZE * number).err == Err.UNREACH
         target.answered(known(number))
