@@ -468,8 +468,8 @@ class Node(Accesses):
             return
         gate.open(result.peer_nids, result.tu, result.slow_tu, now)
         self._readiness.opened(gate)
-        for server in (*self._servers, *self.agents.values()):
-            server.attach(result.peer_nids, result.negotiated, gate.index)
+        for agent in (*self._servers, *self.agents.values()):
+            agent.attach(result.peer_nids, result.negotiated, gate.index)
         self._services.report_losses()
         self._scale()
         for each, nid in product(self._coherent, result.peer_nids):

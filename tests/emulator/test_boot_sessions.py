@@ -19,13 +19,15 @@ LONG = 1 << 14  # TU of a pause of the boot: a device is lost and another is up 
 ANSWERED = 128  # TU, after which an answer of the device has come
 
 
-def answers_busy(system: System) -> Callable[[], bool]:
-    """Answer the CfgWrite of CFGMASTER with BUSY; return what tells that it has come."""
-    registers = system.registers()
+def answers_busy(
+    system: System, register: Register = Register.CFGMASTER, port: int = 0
+) -> Callable[[], bool]:
+    """Answer the CfgWrite of a register with BUSY; return what tells that it has come."""
+    registers = system.registers(port)
     write, seen = registers.write, list[int]()
 
     def busy(offset: int, data: bytes, now: int) -> Any:
-        if offset != Register.CFGMASTER:
+        if offset != register:
             return write(offset, data, now)
         seen.append(offset)
         return Err.BUSY
@@ -111,16 +113,8 @@ def test_lost_content_is_told_in_the_session_that_makes_it_ready() -> None:
     """A session that ends between the map and READY leaves the map, and nothing that was told. HSL 5.6 M5."""
     system = System(memory_nodes=1)
     registers = system.registers(1)
-    write, asked = registers.write, list[int]()
-
-    def busy(at: int, data: bytes, now: int) -> Any:
-        if at != Register.READY:
-            return write(at, data, now)
-        asked.append(at)
-        return Err.BUSY
-
-    registers.write = busy
-    system.run(lambda: bool(asked))
+    write = registers.write
+    system.run(answers_busy(system, Register.READY, 1))
     system.lose(port=1)
     registers.write = write
     memory = system.boot()[1].regions["memory"]

@@ -12,6 +12,7 @@ from hsl._generated.constants import Err, JobVector, Op, PageRegister
 from hsl.agents.address_map import PAGE_BYTES
 from hsl.codec.message import Message
 from hsl.emulator import ArrayCpuDevice, CpuDevice, GpuDevice, Host, Topology
+from hsl.emulator.device import Core
 from hsl.emulator.program import Condition, Program
 from hsl.errors import HslError, PeerLost, TransportError
 from hsl.transport.loopback import Loopback, Wire
@@ -139,6 +140,29 @@ def test_a_device_that_is_back_before_it_is_missed_begins_anew() -> None:
     one.run(lambda: cpu.node.session(0) == 2 and cpu.master.complete)
     take(held[0], one.loopback.now)
     one.run(lambda: cpu.finished)
+    assert cpu.verified, cpu.checks
+
+
+@pytest.mark.parametrize("home", ["device", "host"])
+def test_a_device_that_is_back_before_its_result_is_read_begins_anew(home: str) -> None:
+    """What the CPU reads of the new device is not the result of the job: that has gone. HSL A.7."""
+    one = Run(lambda topology, epoch: ArrayCpuDevice(topology, epoch, "saxpy", home=home, size=4096), gpus=2)
+    cpu, phases, back = one.cpu, list[str](), list[bool]()
+    assert isinstance(cpu, ArrayCpuDevice)
+    cpu.phase = phases.append
+    verify = cpu.verify
+
+    def late(core: Core, done: list[int]) -> Program[None]:
+        yield Condition(lambda: bool(back))
+        yield from verify(core, done)
+
+    cpu.verify = late  # type: ignore[method-assign]
+    one.run(lambda: "read" in phases)
+    one.lose()
+    one.run(lambda: cpu.node.session(0) == 2 and cpu.master.complete)
+    back.append(True)
+    one.run(lambda: cpu.finished)
+    assert phases == ["write", "kernel", "read"] * 2 + ["end"]
     assert cpu.verified, cpu.checks
 
 
